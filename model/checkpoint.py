@@ -1,0 +1,169 @@
+"""A trained network on disk, together with its preprocessing: one folder, no pickle.
+
+    weights.safetensors   the parameters and buffers
+    config.json           format version, network, preprocessing, conditions, and the SHA-256 of the weights
+    metrics.json          what training and evaluation measured (not part of the digest)
+    README.md             the model card
+
+`config.json` is renamed into place last and names the weights by their digest, so a folder whose writer was killed
+holds either the old pair or the new one; where it holds neither, loading says so.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+
+from model.errors import ArtifactCorrupt, ArtifactMissing
+from model.files import sha256_bytes, write_atomic, write_json
+from model.preprocess import PreprocessConfig
+from model.tvae import TVAE, Slice, TVAEConfig
+
+__all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "save_checkpoint"]
+
+FORMAT_VERSION = 1
+TRAIN_COMMAND = "python -m training train --catalog PATH --out"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A notion of likeness that one slice of the mean vector was trained to order.
+
+    Attributes:
+        name: the slice's name.
+        attributes: the catalogue's attributes whose triplets act on it.
+    """
+
+    name: str
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network, and all that is needed to use it.
+
+    Attributes:
+        tvae: in eval mode, on the CPU.
+        preprocess: what makes its input.
+        conditions: what its slices were trained for; slices that no condition names were left free.
+        training: facts of the training (data, epochs, seed, ...), for people.
+        digest: SHA-256 over weights and configuration, hex; "" for a network that was never saved.
+    """
+
+    tvae: TVAE
+    preprocess: PreprocessConfig
+    conditions: tuple[Condition, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
+    """Write the checkpoint atomically; returns its digest.
+
+    Raises:
+        OSError: the folder can't be written; what was in it is as it was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tvae.state_dict().items()}
+    weights = safetensors.torch.save(state)
+    config: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "network": asdict(checkpoint.tvae.config),
+        "preprocess": asdict(checkpoint.preprocess),
+        "conditions": [asdict(condition) for condition in checkpoint.conditions],
+        "training": dict(checkpoint.training),
+        "weights_sha256": sha256_bytes(weights),
+    }
+    config["digest"] = _digest(config)
+    # The weights carry their digest in their name until the config that names them is in place: a kill in between
+    # leaves the old pair whole.
+    name = f"weights-{config['weights_sha256'][:12]}.safetensors"
+    write_atomic(folder / name, weights)
+    write_json(folder / "config.json", config)
+    (folder / name).replace(folder / "weights.safetensors")
+    for stale in folder.glob("weights-*.safetensors"):
+        stale.unlink(missing_ok=True)
+    return str(config["digest"])
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint and check all of it before any of it is used.
+
+    Raises:
+        ArtifactMissing: there is none; the message names the command that makes one.
+        ArtifactCorrupt: an unknown format version, a failed digest, a truncated file, or parts that do not fit.
+    """
+    config = _read_config(folder)
+    weights = _read_weights(folder, config["weights_sha256"])
+    try:
+        network = dict(config["network"])
+        network["widths"] = tuple(network["widths"])
+        network["slices"] = tuple(Slice(**part) for part in network["slices"])
+        tvae = TVAE(TVAEConfig(**network))
+        tvae.load_state_dict(safetensors.torch.load(weights))
+        conditions = tuple(
+            Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
+        )
+        preprocess = PreprocessConfig(**config["preprocess"])
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise ArtifactCorrupt(
+            f"checkpoint {folder}: its parts do not fit together ({error}); {_remedy(folder)}"
+        ) from None
+    tvae.eval().requires_grad_(requires_grad=False)
+    return Checkpoint(
+        tvae=tvae,
+        preprocess=preprocess,
+        conditions=conditions,
+        training=config["training"],
+        digest=config["digest"],
+    )
+
+
+def _remedy(folder: Path) -> str:
+    return f"make it anew with `{TRAIN_COMMAND} {folder}`"
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """Of everything that can change a vector, and the format; not of the free-form facts."""
+    bound = {key: value for key, value in config.items() if key not in {"digest", "training"}}
+    return sha256_bytes(json.dumps(bound, sort_keys=True).encode())
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactMissing(f"no checkpoint in {folder}; {_remedy(folder)}") from None
+    except ValueError:
+        raise ArtifactCorrupt(f"{path} is not valid JSON; {_remedy(folder)}") from None
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise ArtifactCorrupt(
+            f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}; {_remedy(folder)}"
+        )
+    missing = {"network", "preprocess", "conditions", "training", "weights_sha256", "digest"} - config.keys()
+    if missing or config["digest"] != _digest(config):
+        raise ArtifactCorrupt(f"{path} fails its digest: it was changed after it was written; {_remedy(folder)}")
+    return dict(config)
+
+
+def _read_weights(folder: Path, digest: str) -> bytes:
+    """The weights that the config names: under their own name, or under the one they have while being written."""
+    final = folder / "weights.safetensors"
+    found = False
+    for path in (final, folder / f"weights-{digest[:12]}.safetensors"):
+        try:
+            weights = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        found = True
+        if sha256_bytes(weights) == digest:
+            return weights
+    if found:
+        raise ArtifactCorrupt(f"{final} fails its digest: truncated, or changed; {_remedy(folder)}")
+    raise ArtifactMissing(f"{final} is missing; {_remedy(folder)}")

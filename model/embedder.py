@@ -1,0 +1,75 @@
+"""The one definition of an embedding: the posterior's mean, in float32, from a network in eval mode."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.checkpoint import Checkpoint
+from model.errors import QueryError
+from model.preprocess import ImageLimits, Preprocessor, to_float
+
+__all__ = ["Embedder", "pick_device"]
+
+CHUNK = 64
+"""Pictures that go through the network at once: large enough to be fast, small enough to stay in cache."""
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the GPU where there is one, else the CPU.
+
+    Raises:
+        QueryError: no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise QueryError("device", f"device {name!r} can't be used here; expected auto, cpu or cuda") from error
+    return device
+
+
+class Embedder:
+    """Pictures to mean vectors, and vectors back to pictures. Safe in many threads: nothing in it changes."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, limits: ImageLimits | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.preprocessor = Preprocessor(checkpoint.preprocess, limits)
+        self.device = torch.device(device)
+        self._tvae = checkpoint.tvae.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    @property
+    def dimension(self) -> int:
+        """D: the size of a vector."""
+        return self._tvae.config.latent_size
+
+    @property
+    def slices(self) -> dict[str, tuple[int, int]]:
+        """Slice name -> (start, stop) in the vector."""
+        return self._tvae.config.slice_bounds
+
+    def embed(self, images: Sequence[bytes]) -> NDArray[np.float32]:
+        """Decode and embed the bytes of B pictures -> (B, D) float32. Raises ImageError for the first bad one."""
+        return self.embed_pixels(np.stack([self.preprocessor.decode(image) for image in images]))
+
+    @torch.inference_mode()
+    def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed preprocessed pictures: (B, C, H, W) uint8 -> (B, D) float32."""
+        vectors = np.empty((len(pixels), self.dimension), dtype=np.float32)
+        for start in range(0, len(pixels), CHUNK):
+            images = to_float(torch.from_numpy(pixels[start : start + CHUNK]).to(self.device))
+            mean = self._tvae.encode(images.contiguous(memory_format=torch.channels_last)).mean
+            vectors[start : start + CHUNK] = mean.cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Draw what vectors stand for: (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
+        images = self._tvae.decode(torch.from_numpy(vectors).to(self.device))
+        pictures: NDArray[np.float32] = images.cpu().contiguous().numpy()
+        return pictures

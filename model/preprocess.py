@@ -1,0 +1,202 @@
+"""From the bytes of a picture to what the network sees, and back.
+
+Everything that changes a pixel is here and in `PreprocessConfig`, which travels in the checkpoint: the index builder,
+the trainer and the service can't drift apart.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+
+__all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# Pillow tells of damage by many exceptions, some of them from the codecs' insides.
+_DECODING_FAILURES = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """What turns a picture into the network's input.
+
+    Attributes:
+        size: H = W, in pixels.
+        channels: 3 for RGB, 1 for grey.
+        background: the grey level in 0..255 behind transparency and beside pictures that are not square.
+    """
+
+    size: int = 64
+    channels: int = 3
+    background: int = 255
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What is refused before it is decoded. These never change a vector, so they belong to the environment."""
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 50_000_000
+    formats: tuple[str, ...] = FORMATS
+
+
+class Preprocessor:
+    """Decodes pictures, safely and always in the same way. Holds no state: safe in many threads."""
+
+    def __init__(self, config: PreprocessConfig, limits: ImageLimits | None = None) -> None:
+        self.config = config
+        self.limits = limits or ImageLimits()
+
+    def decode_file(self, path: Path) -> NDArray[np.uint8]:
+        """`decode` of a file's bytes. Raises OSError beside the errors of `decode`."""
+        size = path.stat().st_size
+        if size > self.limits.max_bytes:
+            raise ImageTooLarge(f"the file has {size:,} bytes; at most {self.limits.max_bytes:,} are allowed")
+        return self.decode(path.read_bytes())
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        """Decode one picture: upright, on the background, padded to a square, resized.
+
+        The picture is padded, never cropped, so that no toe or heel is lost. Of an animation the first frame counts.
+
+        Args:
+            data: the bytes of a picture file.
+
+        Returns:
+            (C, H, W) uint8.
+
+        Raises:
+            UnsupportedImage: not an image, or not in one of the allowed formats.
+            CorruptImage: empty, truncated or broken.
+            ImageTooLarge: more bytes or pixels than `limits` allow; nothing of it was decoded.
+        """
+        if not data:
+            raise CorruptImage("the image is empty (0 bytes)")
+        if len(data) > self.limits.max_bytes:
+            raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
+        return self._fit(self._load(self._open(data)))
+
+    def _open(self, data: bytes) -> Image.Image:
+        """Read the header only, and refuse by it."""
+        allowed = ", ".join(self.limits.formats)
+        try:
+            image = Image.open(io.BytesIO(data), formats=self.limits.formats)
+        except UnidentifiedImageError as error:
+            raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
+        except Image.DecompressionBombError as error:
+            raise ImageTooLarge(f"the image has more than {self.limits.max_pixels:,} pixels") from error
+        except _DECODING_FAILURES as error:
+            raise CorruptImage("the image's header is broken") from error
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise CorruptImage(f"the image's header is broken: it claims {width}x{height} pixels")
+        if width * height > self.limits.max_pixels:
+            raise ImageTooLarge(
+                f"the image has {width}x{height} = {width * height:,} pixels; "
+                f"at most {self.limits.max_pixels:,} are allowed"
+            )
+        return image
+
+    def _load(self, image: Image.Image) -> Image.Image:
+        """Decode all of it, before anything else sees it."""
+        name = image.format or "image"
+        try:
+            # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: a phone's photo costs a tenth. Three times the
+            # network's size is left, for the resize to average over.
+            image.draft(None, (3 * self.config.size, 3 * self.config.size))
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+        except MemoryError as error:
+            raise ImageTooLarge("the image does not fit in memory") from error
+        except (*_DECODING_FAILURES, Image.DecompressionBombError) as error:
+            raise CorruptImage(f"the {name} is truncated or broken") from error
+        return upright
+
+    def _fit(self, image: Image.Image) -> NDArray[np.uint8]:
+        try:
+            flat = _flatten(image, self.config.background)
+            square = _resize(_pad_ratio(flat, self.config), self.config)
+        except _DECODING_FAILURES as error:
+            raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
+        pixels = np.asarray(square, dtype=np.uint8)
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None]
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, C) -> (C, H, W)
+
+
+def _flatten(image: Image.Image, background: int) -> Image.Image:
+    """Any mode to RGB, with transparency on the background."""
+    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
+        image = _to_eight_bits(image)
+    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+        canvas = Image.new("RGBA", image.size, (background, background, background, 255))
+        return Image.alpha_composite(canvas, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey to 8 bits. Pillow's own conversion clips everything above 255 to white."""
+    values = np.asarray(image).astype(np.float64)
+    # Floating-point pictures have no agreed range: those that stay within [0, 1] are taken for that.
+    is_unit = image.mode == "F" and np.nanmax(values, initial=0.0) <= 1.0
+    top = 1.0 if is_unit else 255.0 if image.mode == "F" else 65535.0
+    scaled = np.nan_to_num(values / top * 255.0, nan=0.0, posinf=255.0, neginf=0.0)
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def _pad_ratio(image: Image.Image, config: PreprocessConfig) -> Image.Image:
+    """Shrink a picture so long that padding it to a square would be a bomb of its own making."""
+    longest = max(image.size)
+    bound = 64 * config.size
+    if longest <= bound:
+        return image
+    scale = bound / longest
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BOX)
+
+
+def _resize(image: Image.Image, config: PreprocessConfig) -> Image.Image:
+    """Pad to a square, centred, and resize with antialiasing."""
+    side = max(image.size)
+    if image.width != image.height:
+        grey = config.background
+        canvas = Image.new("RGB", (side, side), (grey, grey, grey))
+        canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        image = canvas
+    if side != config.size:
+        # Pillow's filters widen with the scale: bicubic here is antialiased.
+        image = image.resize((config.size, config.size), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return image.convert("L") if config.channels == 1 else image
+
+
+def to_float(pixels: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+    """Pixels as the network takes them: (B, C, H, W) uint8 -> float32 in [0, 1]."""
+    tensor = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
+    return tensor.to(torch.float32).div_(255.0)
+
+
+def to_pixels(image: NDArray[np.floating[Any]] | torch.Tensor) -> NDArray[np.uint8]:
+    """The network's picture as pixels, of any shape: float in [0, 1] -> uint8, rounded; values outside are clipped."""
+    values = image.detach().to(torch.float32).cpu().numpy() if isinstance(image, torch.Tensor) else image
+    pixels: NDArray[np.uint8] = np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return pixels
+
+
+def to_png(image: NDArray[np.floating[Any]] | torch.Tensor) -> bytes:
+    """A picture (C, H, W) in [0, 1], C of 1 or 3, as the bytes of a PNG."""
+    pixels = to_pixels(image)
+    picture = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

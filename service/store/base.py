@@ -1,0 +1,137 @@
+"""What the service asks of a vector store, whatever keeps the vectors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["OVERALL", "Filter", "Hit", "Item", "Page", "Record", "StoreInfo", "VectorStore"]
+
+OVERALL = "overall"
+"""The condition that compares whole vectors."""
+
+Filter = Mapping[str, frozenset[str]]
+"""Attribute -> allowed values. AND across attributes, OR within one; an empty mapping lets every shoe pass."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A shoe of the catalogue, as the store keeps it.
+
+    Attributes:
+        id: unique in the catalogue.
+        image: the picture's path, relative to the catalogue's root (`StoreInfo.root`), with forward slashes.
+        attributes: attribute -> its values (one or several; attributes without a value are absent).
+    """
+
+    id: str
+    image: str
+    attributes: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """An item with its vector, on its way into the store. `vector: (D,) float32`."""
+
+    item: Item
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer of a search. `distance` is Euclidean, in the units of the mean vector; 0 is identical."""
+
+    item: Item
+    distance: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the catalogue in the order of ids' insertion; `next` is None on the last one."""
+
+    items: tuple[Item, ...]
+    next: str | None
+    total: int
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store holds.
+
+    Attributes:
+        count: shoes in it.
+        dimension: D, the size of every vector.
+        slices: condition -> (start, stop) of its part of the vector; without `overall`.
+        checkpoint: digest of the checkpoint that made every vector in it.
+        fingerprint: changes with every change of the catalogue.
+        root: the folder under which the pictures lie.
+    """
+
+    count: int
+    dimension: int
+    slices: Mapping[str, tuple[int, int]]
+    checkpoint: str
+    fingerprint: str
+    root: str
+
+
+class VectorStore(Protocol):
+    """Shoes and their vectors. Reads are safe from several threads at once."""
+
+    def info(self) -> StoreInfo:
+        """What is in the store now."""
+        ...
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        condition: str = OVERALL,
+        filter: Filter | None = None,
+        exclude: str | None = None,
+    ) -> list[list[Hit]]:
+        """The k nearest shoes of each query, nearest first; fewer where fewer pass the filter.
+
+        Args:
+            queries: (B, D) float32, finite; whole vectors also where `condition` compares only a slice.
+            k: at least 1.
+            condition: `overall`, or one of `StoreInfo.slices`.
+            filter: only shoes that pass it.
+            exclude: an id to leave out (the shoe that is asked about).
+
+        Raises:
+            QueryError: an unknown condition or filter attribute (the message lists the known ones), a wrong
+                shape, or a value that is not finite.
+        """
+        ...
+
+    def get(self, item_id: str) -> Item:
+        """One shoe. Raises UnknownItem."""
+        ...
+
+    def vector(self, item_id: str) -> NDArray[np.float32]:
+        """One shoe's vector, (D,) float32. Raises UnknownItem."""
+        ...
+
+    def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
+        """Shoes in a stable order, `limit` at a time. Raises QueryError for a cursor that no page gave."""
+        ...
+
+    def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
+        """Attribute -> value -> number of shoes that have it, among those that pass the filter."""
+        ...
+
+    def upsert(self, records: Iterable[Record]) -> int:
+        """Insert or replace by id, all or nothing; durable once it returns. Returns how many."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove by id, all or nothing; durable once it returns. Returns how many were there."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections."""
+        ...
