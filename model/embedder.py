@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from model.checkpoint import Checkpoint
 from model.errors import QueryError
 from model.preprocess import ImageLimits, Preprocessor, to_float
+from model.tvae import TVAE
 
 __all__ = ["Embedder", "pick_device"]
 
@@ -41,7 +42,8 @@ class Embedder:
         self.checkpoint = checkpoint
         self.preprocessor = Preprocessor(checkpoint.preprocess, limits)
         self.device = torch.device(device)
-        self._tvae = checkpoint.tvae.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._tvae: TVAE = checkpoint.tvae.to(device=self.device).eval()
+        self._tvae.to(memory_format=torch.channels_last)
 
     @property
     def dimension(self) -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-__all__ = ["FREE", "PRESETS", "Posterior", "Slice", "TVAE", "TVAEConfig", "reparameterize"]
+__all__ = ["FREE", "PRESETS", "TVAE", "Posterior", "Slice", "TVAEConfig", "reparameterize"]
 
 FREE = "free"
 """The slice that no condition orders: what the decoder needs beyond the conditions."""
@@ -123,8 +123,7 @@ class TVAE(nn.Module):
         """(B, D) -> (B, C, H, W): the picture before the sigmoid, as a Bernoulli likelihood needs it."""
         core = self.from_latent(latent)
         core = core.view(-1, self.config.widths[-1], self.core_size, self.core_size)
-        if self.decoder[0].weight.is_contiguous(memory_format=torch.channels_last):
-            core = core.contiguous(memory_format=torch.channels_last)
+        core = core.contiguous(memory_format=torch.channels_last)
         logits: torch.Tensor = self.decoder(core)
         return logits.float()
 

@@ -1,0 +1,136 @@
+"""The pictures of a catalogue, decoded in threads; and what to do about those that can't be."""
+
+import csv
+import io
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.catalog.base import BadRow, Shoe
+from model.errors import CatalogError, ImageError
+from model.files import write_atomic
+
+__all__ = ["PictureDecoder", "check_bad_rows", "decode_shoes"]
+
+logger = logging.getLogger(__name__)
+
+MAX_WORKERS = 8
+LOOK_AHEAD = 16
+"""Pictures in flight for each worker: enough to keep it busy while the caller works on a batch."""
+
+Pixels = NDArray[np.uint8]
+
+
+class PictureDecoder(Protocol):
+    """What `decode_shoes` asks of a preprocessor; `model.preprocess.Preprocessor` is one."""
+
+    def decode_file(self, path: Path, /) -> Pixels:
+        """The file's picture, (C, H, W) uint8. Raises ImageError or OSError."""
+        ...
+
+
+def decode_shoes(
+    shoes: Iterable[Shoe], preprocessor: PictureDecoder, *, workers: int | None = None
+) -> Iterator[tuple[Shoe, Pixels | BadRow]]:
+    """Decode the shoes' pictures, in the shoes' order.
+
+    Threads are enough, since Pillow decodes without the interpreter's lock. Only a bounded number of pictures is
+    decoded ahead of the caller, so a catalogue of any size takes the same memory.
+
+    Args:
+        shoes: taken one by one, as they are needed.
+        preprocessor: decodes one file.
+        workers: threads, at least 1. Default: the processors this process may use, at most 8.
+
+    Yields:
+        Each shoe with its picture, (C, H, W) uint8, or with the reason why it has none.
+    """
+    workers = min(MAX_WORKERS, _count_processors()) if workers is None else workers
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    return _decode_shoes(shoes, preprocessor, workers)
+
+
+def _decode_shoes(
+    shoes: Iterable[Shoe], preprocessor: PictureDecoder, workers: int
+) -> Iterator[tuple[Shoe, Pixels | BadRow]]:
+    source = iter(shoes)
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    pending: deque[tuple[Shoe, Future[Pixels | BadRow]]] = deque()
+
+    def submit(count: int) -> None:
+        for shoe in islice(source, count):
+            pending.append((shoe, executor.submit(_decode_shoe, shoe, preprocessor)))
+
+    try:
+        submit(workers * LOOK_AHEAD)
+        while pending:
+            shoe, future = pending.popleft()
+            result = future.result()
+            submit(1)
+            yield shoe, result
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _decode_shoe(shoe: Shoe, preprocessor: PictureDecoder) -> Pixels | BadRow:
+    try:
+        return preprocessor.decode_file(shoe.image)
+    except ImageError as error:
+        return BadRow(shoe.id, str(error))
+    except OSError as error:
+        return BadRow(shoe.id, f"can't read {shoe.image}: {error.strerror or error}")
+
+
+def _count_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_bad_rows(
+    size: int, bad_rows: Sequence[BadRow], *, max_share: float = 0.02, report: Path | None = None
+) -> None:
+    """Report what was left out of a catalogue, and refuse a catalogue of which too much was.
+
+    Args:
+        size: rows that were met, good and bad.
+        bad_rows: those that were left out.
+        max_share: the largest share of bad rows, in [0, 1], that is let pass.
+        report: a CSV file (row, reason) to write when there are any; one of an earlier run is removed when there
+            are none.
+
+    Raises:
+        CatalogError: the share is larger; the message gives the first reasons and the option that allows more.
+    """
+    if not bad_rows:
+        if report is not None:
+            report.unlink(missing_ok=True)
+        return
+    if report is not None:
+        write_atomic(report, _format_report(bad_rows))
+    listing = f"all are listed in {report}" if report is not None else "no report is written"
+    share = len(bad_rows) / max(size, len(bad_rows))
+    if share > max_share:
+        reasons = "; ".join(f"{bad.row}: {bad.reason}" for bad in bad_rows[:3])
+        raise CatalogError(
+            f"{len(bad_rows)} of {size} rows of the catalogue can't be used: {share:.1%}, while {max_share:.1%} are "
+            f"allowed (--max-bad-share). The first: {reasons}; {listing}"
+        )
+    logger.warning("left out %d of %d rows of the catalogue (%.1f %%); %s", len(bad_rows), size, 100 * share, listing)
+
+
+def _format_report(bad_rows: Iterable[BadRow]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "reason"])
+    writer.writerows([bad.row, bad.reason] for bad in bad_rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")

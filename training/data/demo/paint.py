@@ -1,0 +1,161 @@
+"""The canvas: parts of a shoe are laid on it as polygons, then light, texture and shadow make them a photograph."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from training.data.demo.outline import Last, Points
+from training.data.demo.texture import HEIGHT, WIDTH, Look, grain
+
+__all__ = ["Canvas", "Color", "Light", "Pose", "Surface", "mix"]
+
+Color = tuple[int, int, int]
+
+_FINE = 3  # shapes are drawn this much larger than the picture, then reduced: antialiasing
+_STITCH = 2  # points of a curve for each stitch, and for each gap
+
+
+class Surface(Enum):
+    """What a part is made of; the value is its ink on the mask (cover, upper, second material, sole)."""
+
+    PLAIN = (255, 0, 0, 0)
+    UPPER = (255, 255, 0, 0)
+    SECOND = (255, 0, 255, 0)
+    SOLE = (255, 0, 0, 255)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the shoe lies in the picture: pixels for a foot length, the place of its toe (x, y), degrees of tilt."""
+
+    scale: float
+    toe: tuple[float, float]
+    tilt: float
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light of the photograph: its side (-1 left to 1 right), strength, and the darkness of the ground shadow."""
+
+    side: float
+    strength: float
+    shadow: float
+    offset: tuple[int, int]
+
+
+def mix(first: Color, second: Color, share: float) -> Color:
+    """Return the colour that lies `share` (0 to 1) of the way from `first` to `second`."""
+    a, b, c = (round(x + (y - x) * share) for x, y in zip(first, second, strict=True))
+    return a, b, c
+
+
+class Canvas:
+    """A picture in the making. Points are (u, v) of the last, unless `world` says that they are x and y already."""
+
+    def __init__(self, last: Last, pose: Pose) -> None:
+        self.last = last
+        self._scale = pose.scale
+        s, c = math.sin(math.radians(pose.tilt)), math.cos(math.radians(pose.tilt))
+        size = pose.scale * _FINE
+        self._turn = np.array([[c, -s], [-s, -c]]) * size
+        self._origin = np.array(pose.toe) * _FINE
+        self._image = Image.new("RGB", (WIDTH * _FINE, HEIGHT * _FINE), (255, 255, 255))
+        self._mask = Image.new("RGBA", self._image.size)
+        self._shine = Image.new("L", (WIDTH, HEIGHT))
+        self._ink = ImageDraw.Draw(self._image)
+        self._mask_ink = ImageDraw.Draw(self._mask)
+        self._shine_ink = ImageDraw.Draw(self._shine)
+        self._ground: list[tuple[float, float]] = []
+
+    def _pixels(self, points: Points, *, world: bool) -> NDArray[np.float64]:
+        placed = points if world else self.last.place(points)
+        return placed @ self._turn + self._origin
+
+    def fill(self, points: Points, color: Color, surface: Surface = Surface.PLAIN, *, world: bool = False) -> None:
+        """Lay a polygon of `color` over what is there."""
+        flat = self._pixels(points, world=world).ravel().tolist()
+        self._ink.polygon(flat, fill=color)
+        self._mask_ink.polygon(flat, fill=surface.value)
+
+    def tint(self, points: Points, color: Color, *, world: bool = False) -> None:
+        """Recolour a region, which keeps the surface it has: a seam, a stripe, a lining's shade."""
+        self._ink.polygon(self._pixels(points, world=world).ravel().tolist(), fill=color)
+
+    def line(self, points: Points, color: Color, width: float = 0.012, *, world: bool = False) -> None:
+        """Draw a thin line on what is there; `width` in foot lengths."""
+        flat = self._pixels(points, world=world).ravel().tolist()
+        self._ink.line(flat, fill=color, width=max(2, round(width * self._scale * _FINE)))
+
+    def stitch(self, points: Points, color: Color, *, width: float = 0.008) -> None:
+        """Draw a stitched line."""
+        pixels = self._pixels(points, world=False)
+        thick = max(2, round(width * self._scale * _FINE))
+        for start in range(0, len(pixels) - _STITCH, 2 * _STITCH):
+            self._ink.line(pixels[start : start + _STITCH + 1].ravel().tolist(), fill=color, width=thick)
+
+    def dots(self, points: Points, color: Color, radius: float) -> None:
+        """Draw round dots, such as eyelets; `radius` in foot lengths."""
+        size = max(1.2, radius * self._scale * _FINE)
+        for x, y in self._pixels(points, world=False).tolist():
+            self._ink.ellipse((x - size, y - size, x + size, y + size), fill=color)
+
+    def shine(self, points: Points, width: float, level: int = 255) -> None:
+        """Draw a highlight; how bright it comes out is for the material to say."""
+        flat = (self._pixels(points, world=False) / _FINE).ravel().tolist()
+        self._shine_ink.line(flat, fill=level, width=max(1, round(width * self._scale)))
+
+    def stand(self, start: float, stop: float) -> None:
+        """Note that the shoe touches the ground from x = `start` to `stop`: a shadow lies there."""
+        self._ground.append((start, stop))
+
+    def finish(self, upper: Look, second: Look, light: Light) -> Image.Image:
+        """Return the picture: (136, 102) RGB on white."""
+        colors = np.asarray(self._image.reduce(_FINE), dtype=np.float32)
+        mask = self._mask.reduce(_FINE)
+        cover, first, other, sole = (np.asarray(band, dtype=np.float32) / 255 for band in mask.split())
+        bands = mask.split()
+        body = ImageChops.add(bands[1], bands[2])
+        relief = _relief(body, light) * (first * upper.relief + other * second.relief)
+        relief += _relief(bands[3], light) * (0.7 * sole)
+        texture = 1 + first * (upper.depth * grain(upper.texture, light.offset))
+        texture += other * (second.depth * grain(second.texture, light.offset[::-1]))
+        blurred = np.asarray(self._shine.filter(ImageFilter.GaussianBlur(1.3)), dtype=np.float32)
+        glow = blurred * (first * upper.gloss + other * second.gloss)
+        glow += np.maximum(relief - 0.12, 0) * 420 * (first * upper.gloss + other * second.gloss)
+        shade = np.clip(1 + relief, 0.35, 1.4) * texture * (1 - (1 - cover) * self._shadow(light))
+        # Black takes light too: a part of the relief is added, not multiplied.
+        lit = colors * shade[..., None] + (glow + np.maximum(relief, 0) * 60 * (first + other))[..., None]
+        return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+
+    def _shadow(self, light: Light) -> NDArray[np.float32]:
+        """Return the darkness of the ground, (HEIGHT, WIDTH) in [0, 1]."""
+        dark = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
+        x = np.arange(WIDTH, dtype=np.float32)
+        y = np.arange(HEIGHT, dtype=np.float32)
+        for (left, row), (right, _) in self._contacts():
+            reach = np.clip((x - left) / 5 + 0.9, 0, 1) * np.clip((right - x) / 5 + 0.9, 0, 1)
+            depth = y - row
+            fall = np.exp(-((depth / np.where(depth > 0, 3.2, 1.2)) ** 2))
+            dark = np.maximum(dark, fall[:, None] * reach[None, :])
+        return dark * light.shadow
+
+    def _contacts(self) -> Iterator[tuple[list[float], list[float]]]:
+        for start, stop in self._ground:
+            ends = self._pixels(np.array([[start, 0.0], [stop, 0.0]]), world=True) / _FINE
+            yield ends[0].tolist(), ends[1].tolist()
+
+
+def _relief(mask: Image.Image, light: Light) -> NDArray[np.float32]:
+    """Return the shading of a form that bulges like a cushion over `mask`: about -0.4 (away from the light) to 0.4."""
+    broad = np.asarray(mask.filter(ImageFilter.GaussianBlur(5)), dtype=np.float32)
+    tight = np.asarray(mask.filter(ImageFilter.GaussianBlur(1.6)), dtype=np.float32)
+    relief = np.zeros_like(broad)
+    for field, gain in ((broad, 0.014), (tight, 0.0022)):
+        relief[1:-1] += (field[2:] - field[:-2]) * (gain * light.strength)
+        relief[:, 1:-1] += (field[:, 2:] - field[:, :-2]) * (-gain * light.strength * light.side)
+    return relief

@@ -1,0 +1,104 @@
+"""A catalogue in memory: every picture decoded once, as the network sees it."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.catalog import BadRow, Catalog, check_bad_rows, decode_shoes
+from model.errors import CatalogError
+from model.preprocess import Preprocessor
+from model.progress import track
+
+__all__ = ["ImageSet", "load_images", "read_ids", "split_by_group"]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N shoes with their pictures.
+
+    Attributes:
+        ids: of the shoes.
+        groups: what a split keeps together: colour variants of one product share a group.
+        pixels: (N, C, H, W) uint8.
+        attributes: of each shoe: attribute -> values.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    attributes: tuple[Mapping[str, tuple[str, ...]], ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: Iterable[int]) -> "ImageSet":
+        """The shoes at these indices, in this order."""
+        chosen = list(indices)
+        return ImageSet(
+            ids=tuple(self.ids[i] for i in chosen),
+            groups=tuple(self.groups[i] for i in chosen),
+            pixels=self.pixels[chosen],
+            attributes=tuple(self.attributes[i] for i in chosen),
+        )
+
+
+def load_images(
+    catalog: Catalog, preprocessor: Preprocessor, *, max_bad_share: float = 0.02, report: Path | None = None
+) -> ImageSet:
+    """Decode every picture of a catalogue into memory.
+
+    Raises:
+        CatalogError: no usable picture, or more than `max_bad_share` of the rows are bad.
+    """
+    config = preprocessor.config
+    pixels = np.empty((len(catalog.shoes), config.channels, config.size, config.size), dtype=np.uint8)
+    good = []
+    bad = list(catalog.bad_rows)
+    decoded = decode_shoes(catalog.shoes, preprocessor)
+    for shoe, picture in track(decoded, desc="decode", unit="images", total=len(catalog.shoes)):
+        if isinstance(picture, BadRow):
+            bad.append(picture)
+        else:
+            pixels[len(good)] = picture
+            good.append(shoe)
+    check_bad_rows(len(catalog.shoes) + len(catalog.bad_rows), bad, max_share=max_bad_share, report=report)
+    if not good:
+        raise CatalogError(f"{catalog.source}: no usable picture in it")
+    return ImageSet(
+        ids=tuple(shoe.id for shoe in good),
+        groups=tuple(shoe.group for shoe in good),
+        pixels=pixels[: len(good)],
+        attributes=tuple(shoe.attributes for shoe in good),
+    )
+
+
+def split_by_group(groups: Iterable[str], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Indices of (training, held-out) shoes; whole groups, so that no colour variant is on both sides.
+
+    A group's side depends on its name and the seed alone, so a grown catalogue keeps its split.
+    """
+    kept: list[int] = []
+    held_out: list[int] = []
+    for index, group in enumerate(groups):
+        draw = int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:8]) / 2**64
+        (held_out if draw < share else kept).append(index)
+    return kept, held_out
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """Shoe ids from a text file, one a line.
+
+    Raises:
+        CatalogError: the file can't be read, or has no id in it.
+    """
+    try:
+        ids = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogError(f"can't read shoe ids from {path}: {error}") from error
+    if not ids:
+        raise CatalogError(f"{path} holds no shoe id; expected one a line")
+    return ids
