@@ -5,6 +5,8 @@ the trainer and the service can't drift apart.
 """
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 
@@ -23,7 +25,19 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # Pillow tells of damage by many exceptions, some of them from the codecs' insides.
 _DECODING_FAILURES = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
+    struct.error, zlib.error,
 )  # fmt: skip
+
+# EXIF orientation -> what makes the picture upright; 1 is upright.
+_TRANSPOSITIONS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,8 @@ class Preprocessor:
             image = Image.open(io.BytesIO(data), formats=self.limits.formats)
         except UnidentifiedImageError as error:
             raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
-        except Image.DecompressionBombError as error:
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+            # Pillow warns before it refuses; the warning arrives here only where warnings are errors.
             raise ImageTooLarge(f"the image has more than {self.limits.max_pixels:,} pixels") from error
         except _DECODING_FAILURES as error:
             raise CorruptImage("the image's header is broken") from error
@@ -115,12 +130,11 @@ class Preprocessor:
             # network's size is left, for the resize to average over.
             image.draft(None, (3 * self.config.size, 3 * self.config.size))
             image.load()
-            upright = ImageOps.exif_transpose(image)
         except MemoryError as error:
             raise ImageTooLarge("the image does not fit in memory") from error
         except (*_DECODING_FAILURES, Image.DecompressionBombError) as error:
             raise CorruptImage(f"the {name} is truncated or broken") from error
-        return upright
+        return _turn_upright(image)
 
     def _fit(self, image: Image.Image) -> NDArray[np.uint8]:
         try:
@@ -128,10 +142,20 @@ class Preprocessor:
             square = _resize(_pad_ratio(flat, self.config), self.config)
         except _DECODING_FAILURES as error:
             raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
-        pixels = np.asarray(square, dtype=np.uint8)
+        pixels = np.array(square, dtype=np.uint8)  # a copy, since Pillow's own memory is read-only
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, C) -> (C, H, W)
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Undo a camera's rotation. A picture with broken EXIF data is taken as it is stored, as browsers do."""
+    # Not ImageOps.exif_transpose: it writes all of the EXIF data anew, and fails for what it can't write.
+    try:
+        transposition = _TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except _DECODING_FAILURES:
+        return image
+    return image if transposition is None else image.transpose(transposition)
 
 
 def _flatten(image: Image.Image, background: int) -> Image.Image:

@@ -31,12 +31,12 @@ class Labels:
     @property
     def known(self) -> NDArray[np.bool_]:
         """(N,) bool: the shoes that have a value."""
-        known: NDArray[np.bool_] = self.table.any(axis=1)
+        known: NDArray[np.bool_] = np.logical_or.reduce(self.table, axis=1)
         return known
 
     def alike(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Do these pairs of shoes share a value? (M,) and (M,) indices -> (M,) bool."""
-        shared: NDArray[np.bool_] = (self.table[left] & self.table[right]).any(axis=1)
+        shared: NDArray[np.bool_] = np.logical_or.reduce(self.table[left] & self.table[right], axis=1)
         return shared
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.errors import CatalogError
 
-__all__ = ["MAX_ID_LENGTH", "BadRow", "Catalog", "CatalogBuilder", "Shoe", "find_id_problem", "split_values"]
+__all__ = ["MAX_ID_LENGTH", "BadRow", "Catalog", "CatalogBuilder", "Shoe", "find_id_problem", "locate", "split_values"]
 
 MAX_ID_LENGTH = 200
 """Longest id of a shoe, in characters."""
@@ -120,6 +120,12 @@ class CatalogBuilder:
             found = f"all {len(self._bad_rows)} rows are bad, such as {reasons}" if reasons else "it has no rows"
             raise CatalogError(f"no usable shoe in {self.source}: {found}")
         return Catalog(self.source, self.root, tuple(self._shoes), tuple(self._bad_rows))
+
+
+def locate(path: Path) -> Path:
+    """The absolute path of a catalogue's root or table, without `..`; links are kept where that can be."""
+    absolute = path.absolute()
+    return absolute.resolve() if ".." in absolute.parts else absolute
 
 
 def find_id_problem(id: str) -> str | None:

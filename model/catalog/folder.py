@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model.catalog.base import Catalog, CatalogBuilder, split_values
+from model.catalog.base import Catalog, CatalogBuilder, locate, split_values
 from model.catalog.tree import IMAGE_SUFFIXES, walk_images
 from model.errors import CatalogError
 
@@ -23,7 +23,7 @@ def read_folder(path: Path) -> Catalog:
     """
     if not path.is_dir():
         raise CatalogError(f"{path} is not a folder")
-    root = path.absolute()
+    root = locate(path)
     builder = CatalogBuilder(f"folder:{root}", root)
     found = False
     for image in walk_images(root):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.catalog.base import Catalog, CatalogBuilder, split_values
+from model.catalog.base import Catalog, CatalogBuilder, locate, split_values
 from model.catalog.table import Row, Table, read_table
 from model.errors import CatalogError
 
@@ -71,8 +71,8 @@ def read_manifest(path: Path, options: ManifestOptions | None = None) -> Catalog
     columns = _choose_attributes(table, options, {id_text, image_text, options.group or id_text})
     indices = {column: table.index_of(column) for column in columns}
 
-    root = (options.root or path.parent).absolute()
-    builder = CatalogBuilder(f"csv:{path.absolute()}", root)
+    root = locate(options.root or path.parent)
+    builder = CatalogBuilder(f"csv:{locate(path)}", root)
     for row in table.rows:
         shoe_id = ""
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.catalog.base import Catalog
+from model.catalog.base import Catalog, locate
 from model.catalog.folder import read_folder
 from model.catalog.manifest import ManifestOptions, read_manifest
 from model.catalog.zappos import find_layout, read_zappos
@@ -37,7 +37,7 @@ class CatalogSpec:
 
     def __str__(self) -> str:
         query = "&".join(f"{key}={urllib.parse.quote(value, safe='/{},;:')}" for key, value in self.options.items())
-        return f"{self.kind}:{self.path.absolute()}" + (f"?{query}" if query else "")
+        return f"{self.kind}:{locate(self.path)}" + (f"?{query}" if query else "")
 
 
 def read_catalog(spec: str) -> Catalog:
@@ -100,7 +100,7 @@ def _split_options(text: str, spec: str) -> tuple[Path, dict[str, str]]:
 
 def _detect_kind(path: Path) -> str:
     if path.is_dir():
-        return "zappos" if find_layout(path.absolute()) is not None else "folder"
+        return "zappos" if find_layout(locate(path)) is not None else "folder"
     if path.suffix.lower() == ".csv":
         return "csv"
     raise CatalogError(

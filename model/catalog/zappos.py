@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.catalog.base import Catalog, CatalogBuilder, split_values
+from model.catalog.base import Catalog, CatalogBuilder, locate, split_values
 from model.catalog.table import Row, Table, read_table
 from model.catalog.tree import walk_images
 from model.errors import CatalogError
@@ -101,7 +101,7 @@ def read_zappos(path: Path, *, images: str | None = None) -> Catalog:
     """
     if images is not None and images not in IMAGE_FOLDERS:
         raise CatalogError(f"unknown images {images!r} of UT-Zap50K; known are {', '.join(IMAGE_FOLDERS)}")
-    layout = find_layout(path.absolute(), images)
+    layout = find_layout(locate(path), images)
     if layout is None:
         folders = " or ".join(IMAGE_FOLDERS.values())
         raise CatalogError(f"{path} is not a copy of UT-Zap50K: it neither is nor holds a folder {folders}")

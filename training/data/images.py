@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.catalog import BadRow, Catalog, check_bad_rows, decode_shoes
+from model.catalog import BadRow, Catalog, Shoe, check_bad_rows, decode_shoes
 from model.errors import CatalogError
 from model.preprocess import Preprocessor
 from model.progress import track
@@ -56,7 +56,7 @@ def load_images(
     """
     config = preprocessor.config
     pixels = np.empty((len(catalog.shoes), config.channels, config.size, config.size), dtype=np.uint8)
-    good = []
+    good: list[Shoe] = []
     bad = list(catalog.bad_rows)
     decoded = decode_shoes(catalog.shoes, preprocessor)
     for shoe, picture in track(decoded, desc="decode", unit="images", total=len(catalog.shoes)):

@@ -7,7 +7,7 @@ vamp serves a slipper and a stiletto alike. World coordinates are foot lengths t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ Points = NDArray[np.float64]
 """(N, 2) coordinates."""
 
 _Pair = tuple[float, float]
+
+_GRID = np.linspace(-0.2, 1.2, 113)
+_ANKLE = 0.16  # v from which the upper leaves the line of the sole and stands upright
 
 
 @lru_cache(maxsize=8)
@@ -60,9 +63,12 @@ def floor(start: float, stop: float, v: float = 0.0, count: int = 18) -> Points:
 
 def band(center: Points, start: float, stop: float | None = None) -> Points:
     """Return the outline of a strap along `center`, whose width goes from `start` to `stop` (by default the same)."""
-    tangent = np.gradient(center, axis=0)
+    tangent = np.empty_like(center)
+    tangent[1:-1] = center[2:] - center[:-2]
+    tangent[0], tangent[-1] = center[1] - center[0], center[-1] - center[-2]
     length = np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)
-    half = np.linspace(start, start if stop is None else stop, len(center)) / 2
+    share = np.arange(len(center)) / (len(center) - 1)
+    half = (start + ((start if stop is None else stop) - start) * share) / 2
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * (half / length)[:, None]
     return np.concatenate([center + normal, (center - normal)[::-1]])
 
@@ -83,19 +89,29 @@ class Last:
     girth: float = 1.0
     spring: float = 0.02
 
-    @property
+    @cached_property
     def stretch(self) -> float:
         """Length of the shoe along the ground: a foot on a high heel stands steeper, so it reaches less far."""
         return float(np.sqrt(max(1.0 - self.heel**2 * 1.2, 0.5)))
 
     def base(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the height of the foot's sole over the ground at the positions `u`."""
-        rise = np.clip((u - 0.30) / 0.56, 0.0, 1.0)
-        toe = np.clip((0.2 - u) / 0.2, 0.0, 1.5)
+        return np.interp(u, _GRID, self._heights)
+
+    @cached_property
+    def _heights(self) -> NDArray[np.float64]:
+        rise = np.clip((_GRID - 0.30) / 0.56, 0.0, 1.0)
+        toe = np.clip((0.2 - _GRID) / 0.2, 0.0, 1.5)
         return self.platform + self.heel * rise * rise * (3 - 2 * rise) + self.spring * toe * toe
 
     def place(self, points: Points) -> Points:
-        """Return `points` (u, v) of the last in world coordinates."""
-        world = points * (self.stretch, self.girth)
-        world[:, 1] += self.base(points[:, 0])
-        return world
+        """Return `points` (u, v) of the last in world coordinates.
+
+        Low parts follow the sole; from the ankle up they stand upright over the heel seat, as a leg does.
+        """
+        u, v = points[:, 0], points[:, 1]
+        base = self.base(u)
+        if v.max() > _ANKLE:
+            upright = np.minimum(np.maximum((v - _ANKLE) / 0.3, 0.0), 1.0)
+            base += (self.platform + self.heel - base) * upright
+        return np.stack([u * self.stretch, v * self.girth + base], axis=1)

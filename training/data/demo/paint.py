@@ -65,7 +65,7 @@ class Canvas:
         self._turn = np.array([[c, -s], [-s, -c]]) * size
         self._origin = np.array(pose.toe) * _FINE
         self._image = Image.new("RGB", (WIDTH * _FINE, HEIGHT * _FINE), (255, 255, 255))
-        self._mask = Image.new("RGBA", self._image.size)
+        self._mask = Image.new("CMYK", self._image.size)  # four bands that no filter treats as an alpha
         self._shine = Image.new("L", (WIDTH, HEIGHT))
         self._ink = ImageDraw.Draw(self._image)
         self._mask_ink = ImageDraw.Draw(self._mask)
@@ -116,21 +116,20 @@ class Canvas:
     def finish(self, upper: Look, second: Look, light: Light) -> Image.Image:
         """Return the picture: (136, 102) RGB on white."""
         colors = np.asarray(self._image.reduce(_FINE), dtype=np.float32)
-        mask = self._mask.reduce(_FINE)
-        cover, first, other, sole = (np.asarray(band, dtype=np.float32) / 255 for band in mask.split())
-        bands = mask.split()
-        body = ImageChops.add(bands[1], bands[2])
-        relief = _relief(body, light) * (first * upper.relief + other * second.relief)
-        relief += _relief(bands[3], light) * (0.7 * sole)
+        bands = self._mask.reduce(_FINE).split()
+        cover, first, other, sole = (np.asarray(band, dtype=np.float32) / 255 for band in bands)
+        body = _relief(ImageChops.add(bands[1], bands[2]), light, broad=True)
+        relief = body * (first * upper.relief + other * second.relief)
+        relief += _relief(bands[3], light, broad=False) * sole
         texture = 1 + first * (upper.depth * grain(upper.texture, light.offset))
         texture += other * (second.depth * grain(second.texture, light.offset[::-1]))
-        blurred = np.asarray(self._shine.filter(ImageFilter.GaussianBlur(1.3)), dtype=np.float32)
-        glow = blurred * (first * upper.gloss + other * second.gloss)
-        glow += np.maximum(relief - 0.12, 0) * 420 * (first * upper.gloss + other * second.gloss)
-        shade = np.clip(1 + relief, 0.35, 1.4) * texture * (1 - (1 - cover) * self._shadow(light))
+        shine = np.asarray(self._shine.filter(ImageFilter.BoxBlur(1)).filter(ImageFilter.BoxBlur(1)), dtype=np.float32)
+        glow = (shine + np.maximum(body - 0.10, 0) * 420) * (first * upper.gloss + other * second.gloss)
         # Black takes light too: a part of the relief is added, not multiplied.
-        lit = colors * shade[..., None] + (glow + np.maximum(relief, 0) * 60 * (first + other))[..., None]
-        return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+        glow += np.maximum(body, 0) * (first + other) * 60
+        shade = np.minimum(np.maximum(1 + relief, 0.35), 1.4) * texture * (1 - (1 - cover) * self._shadow(light))
+        lit = colors * shade[..., None] + glow[..., None]
+        return Image.fromarray(np.minimum(np.maximum(lit, 0), 255).astype(np.uint8))
 
     def _shadow(self, light: Light) -> NDArray[np.float32]:
         """Return the darkness of the ground, (HEIGHT, WIDTH) in [0, 1]."""
@@ -150,12 +149,16 @@ class Canvas:
             yield ends[0].tolist(), ends[1].tolist()
 
 
-def _relief(mask: Image.Image, light: Light) -> NDArray[np.float32]:
+def _relief(mask: Image.Image, light: Light, *, broad: bool) -> NDArray[np.float32]:
     """Return the shading of a form that bulges like a cushion over `mask`: about -0.4 (away from the light) to 0.4."""
-    broad = np.asarray(mask.filter(ImageFilter.GaussianBlur(5)), dtype=np.float32)
-    tight = np.asarray(mask.filter(ImageFilter.GaussianBlur(1.6)), dtype=np.float32)
-    relief = np.zeros_like(broad)
-    for field, gain in ((broad, 0.014), (tight, 0.0022)):
-        relief[1:-1] += (field[2:] - field[:-2]) * (gain * light.strength)
-        relief[:, 1:-1] += (field[:, 2:] - field[:, :-2]) * (-gain * light.strength * light.side)
+    tight = mask.filter(ImageFilter.BoxBlur(2))
+    field = np.asarray(tight, dtype=np.float32) * 0.0045
+    if broad:
+        # Half the size is enough for what is blurred this much, and takes a quarter of the time.
+        soft = mask.reduce(2).filter(ImageFilter.GaussianBlur(2.8)).resize(mask.size, Image.Resampling.BILINEAR)
+        field += np.asarray(soft, dtype=np.float32) * 0.014
+    field *= light.strength
+    relief = np.zeros_like(field)
+    relief[1:-1] = field[2:] - field[:-2]
+    relief[:, 1:-1] += (field[:, 2:] - field[:, :-2]) * -light.side
     return relief

@@ -95,7 +95,8 @@ def colors_for(gender: tuple[str, ...], *, bright: bool, rng: np.random.Generato
 
 def scheme_for(name: str, gender: tuple[str, ...], *, bright: bool, rng: np.random.Generator) -> Scheme:
     """Return the colours that go with the main colour `name`."""
-    main = COLORS[name][1]
+    red, green, blue = (round(min(max(value + 16 * (rng.random() - 0.5), 0), 255)) for value in COLORS[name][1])
+    main = (red, green, blue)
     accents = [COLORS[accent][1] for accent in _ACCENTS[gender[0]] if accent != name]
     accent = accents[int(rng.random() * len(accents))]
     if bright:

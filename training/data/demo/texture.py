@@ -75,7 +75,9 @@ def _noise(rng: np.random.Generator, radius: tuple[float, float]) -> NDArray[np.
     return (field - field.mean()) / max(float(field.std()), 1e-6)
 
 
-def _pattern(texture: str, x: NDArray[np.float32], y: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _pattern(
+    texture: str, x: NDArray[np.float32], y: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Return a grain over the fine coordinates `x`, `y`, given in pixels of the finished picture."""
     wave = 2 * np.pi
     match texture:

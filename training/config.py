@@ -1,0 +1,147 @@
+"""What a training run is: every choice that changes its result."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from model.checkpoint import Condition
+from model.errors import TrainingError
+from model.files import sha256_bytes
+from model.preprocess import PreprocessConfig
+from model.tvae import FREE, PRESETS, Slice, TVAEConfig
+from training.augment import AugmentConfig
+from training.objective import ObjectiveConfig
+
+__all__ = ["Precision", "TrainConfig", "choose_conditions", "cut_latent", "one_of", "parse_condition"]
+
+T = TypeVar("T", bound=str)
+
+USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
+"""UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
+
+Precision = Literal["auto", "bf16", "float32"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        network: its slices carry the conditions' names.
+        preprocess: what makes the network's input.
+        conditions: what the slices are to order; none of them is the plain VAE.
+        epochs: passes over the training shoes.
+        batch_size: shoes in a step.
+        learning_rate: the peak of a one-cycle schedule: a short warm-up, then a cosine down to almost 0.
+        weight_decay: of AdamW.
+        clip_norm: bound on the gradient's norm, for a loss in nats per pixel.
+        balance: 0 takes each shoe once an epoch; 1 draws the values of the conditions equally often.
+        validation_share: of the shoes' groups, held out.
+        precision: of the convolutions in training; `auto` is bf16 where the hardware computes it.
+        seed: of everything random.
+    """
+
+    network: TVAEConfig = PRESETS["shoes"]
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    conditions: tuple[Condition, ...] = ()
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    balance: float = 0.0
+    validation_share: float = 0.1
+    precision: Precision = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("epochs", 1, 10**6), ("batch_size", 2, 10**6), ("validation_share", 0.0, 0.9)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise TrainingError(f"{name} is {value}; expected {low} to {high}")
+        if self.learning_rate <= 0:
+            raise TrainingError(f"learning_rate is {self.learning_rate}; expected a positive number")
+
+    def fingerprint(self, ids: Sequence[str]) -> str:
+        """Of the run: two runs with the same one, on the same machine, give the same network."""
+        content: dict[str, Any] = {"config": asdict(self), "ids": list(ids)}
+        return sha256_bytes(json.dumps(content, sort_keys=True).encode())
+
+
+def parse_condition(text: str) -> tuple[Condition, int | None]:
+    """Read `articleType`, `type=articleType`, `type=articleType:16` or `style=Category+Closure:16`.
+
+    Returns:
+        the condition, and the size of its slice where the text names one.
+
+    Raises:
+        TrainingError: the text is none of these.
+    """
+    body, colon, size = text.rpartition(":")
+    if not colon:
+        body, size = text, ""
+    elif not size.isdecimal() or int(size) < 1:
+        raise TrainingError(f"condition {text!r}: {size!r} is no slice size; expected NAME=ATTRIBUTE:SIZE")
+    name, equals, names = body.partition("=")
+    attributes = tuple(part.strip() for part in (names if equals else name).split("+"))
+    name = name.strip() if equals else "+".join(attributes)
+    if not name or not all(attributes) or name in {FREE, "overall"} or "/" in name:
+        raise TrainingError(
+            f"condition {text!r}: expected ATTRIBUTE, NAME=ATTRIBUTE or NAME=ATTRIBUTE+ATTRIBUTE, each with an "
+            f"optional :SIZE; the names {FREE!r} and 'overall' are taken"
+        )
+    return Condition(name=name, attributes=attributes), int(size) if size else None
+
+
+def cut_latent(
+    network: TVAEConfig, latent_size: int, parsed: Sequence[tuple[Condition, int | None]]
+) -> tuple[TVAEConfig, tuple[Condition, ...]]:
+    """Cut the mean vector into the conditions' slices and a free remainder.
+
+    A condition without a size gets an equal share, as does the free remainder.
+
+    Raises:
+        TrainingError: the slices do not fit, or two conditions have one name.
+    """
+    share = latent_size // (len(parsed) + 1)
+    slices = [Slice(condition.name, size or share) for condition, size in parsed]
+    names = [part.name for part in slices]
+    if len(set(names)) != len(names):
+        raise TrainingError(f"two conditions have the same name: {', '.join(names)}")
+    rest = latent_size - sum(part.size for part in slices)
+    if rest < 0 or any(part.size < 1 for part in slices):
+        sizes = ", ".join(f"{part.name}:{part.size}" for part in slices)
+        raise TrainingError(f"the slices {sizes} do not fit into a mean vector of {latent_size}")
+    if rest:
+        slices.append(Slice(FREE, rest))
+    return replace(network, slices=tuple(slices)), tuple(condition for condition, _ in parsed)
+
+
+def choose_conditions(
+    texts: Sequence[str] | None, attributes: Sequence[Mapping[str, tuple[str, ...]]], triplet_weight: float
+) -> list[tuple[Condition, int | None]]:
+    """The conditions asked for; where none are, UT-Zap50K's, as far as the catalogue has their attributes."""
+    if triplet_weight == 0:
+        return []
+    if texts is not None:
+        return [parse_condition(text) for text in texts]
+    values: dict[str, set[str]] = {}
+    for each in attributes:
+        for name, shown in each.items():
+            values.setdefault(name, set()).update(shown)
+    return [
+        (Condition(name=name, attributes=(attribute,)), None)
+        for name, attribute in USUAL_CONDITIONS.items()
+        if len(values.get(attribute, ())) > 1
+    ]
+
+
+def one_of(name: str, value: str, known: Sequence[T]) -> T:
+    """`value` as one of the known words. Raises TrainingError that lists them."""
+    for each in known:
+        if each == value:
+            return each
+    raise TrainingError(f"{name} is {value!r}; expected one of: {', '.join(known)}")

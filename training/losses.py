@@ -1,0 +1,71 @@
+"""The terms of the objective: pure functions of tensors. They are put together, with weights, in the trainer.
+
+Everything of the ELBO is in nats per picture, so that the terms and the literature can be compared.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch.nn import functional
+
+from model.tvae import Posterior
+
+__all__ = ["Likelihood", "kl_divergence", "pairwise_distances", "reconstruction_loss", "triplet_loss"]
+
+Likelihood = Literal["bernoulli", "gaussian"]
+
+
+def reconstruction_loss(
+    logits: torch.Tensor, images: torch.Tensor, likelihood: Likelihood, std: float = 0.1
+) -> torch.Tensor:
+    """-log p(image | latent), for each picture.
+
+    Args:
+        logits: (B, C, H, W), the decoder's output before its sigmoid.
+        images: (B, C, H, W) in [0, 1]. Grey levels are taken as the Bernoulli's expectation, as is usual for MNIST.
+        likelihood: `bernoulli`, or `gaussian` around the sigmoid of the logits.
+        std: the Gaussian's standard deviation, in units of the pixels' range.
+
+    Returns:
+        (B,) nats.
+    """
+    if likelihood == "bernoulli":
+        each = functional.binary_cross_entropy_with_logits(logits, images, reduction="none")
+    else:
+        each = 0.5 * ((torch.sigmoid(logits) - images) / std).square() + math.log(std) + 0.5 * math.log(2 * math.pi)
+    return each.flatten(1).sum(dim=1)
+
+
+def kl_divergence(posterior: Posterior) -> torch.Tensor:
+    """KL(q || N(0, I)) for each picture, in closed form (Kingma & Welling, 2014, appendix B). Returns (B,) nats."""
+    mean, log_variance = posterior
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1)
+
+
+def pairwise_distances(vectors: torch.Tensor) -> torch.Tensor:
+    """Euclidean distances between all rows: (B, D) -> (B, B).
+
+    The gradient of a distance of 0 is taken as 0 rather than infinite.
+    """
+    squared = vectors.square().sum(dim=1)
+    products = vectors @ vectors.T
+    square = (squared[:, None] + squared[None, :] - 2.0 * products).clamp_min(0.0)
+    return torch.where(square > 1e-12, square, torch.ones_like(square)).sqrt() * (square > 1e-12)
+
+
+def triplet_loss(distances: torch.Tensor, triplets: torch.Tensor, margin: float) -> torch.Tensor:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged (Schroff et al., FaceNet, 2015).
+
+    Args:
+        distances: (B, B) between the mean vectors of a batch.
+        triplets: (M, 3) indices: anchor, positive, negative.
+        margin: in units of the distances.
+
+    Returns:
+        () mean over the triplets; 0, with a gradient of 0, where there are none.
+    """
+    if len(triplets) == 0:
+        return distances.sum() * 0.0
+    anchor, positive, negative = triplets.unbind(dim=1)
+    return (distances[anchor, positive] - distances[anchor, negative] + margin).clamp_min(0.0).mean()

@@ -1,0 +1,143 @@
+"""The objective: the ELBO of a picture, and the triplet term on each condition's slice of the mean vector."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from model.checkpoint import Condition
+from model.tvae import Posterior
+from training.labels import Labels
+from training.losses import Likelihood, kl_divergence, pairwise_distances, reconstruction_loss, triplet_loss
+from training.triplets import MINERS, MinerName
+
+__all__ = ["ConditionLabels", "Objective", "ObjectiveConfig", "Terms", "condition_labels"]
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """How the terms are weighed.
+
+    Attributes:
+        likelihood: of the pixels.
+        observation_std: of the Gaussian likelihood, in units of the pixels' range.
+        kl_weight: of the KL term after its warm-up; 1 is the ELBO.
+        kl_warmup: the share of the training over which the KL term's weight grows from 0.
+        triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
+        margin: of the triplet term, in units of the mean vector.
+        miner: which triplets of a batch count.
+    """
+
+    likelihood: Likelihood = "gaussian"
+    observation_std: float = 0.1
+    kl_weight: float = 1.0
+    kl_warmup: float = 0.1
+    triplet_weight: float = 500.0
+    margin: float = 1.0
+    miner: MinerName = "semi-hard"
+
+
+class ConditionLabels(NamedTuple):
+    """One attribute that acts on one slice. `table: (N, V) float32`, as `Labels.table`."""
+
+    condition: str
+    attribute: str
+    start: int
+    stop: int
+    table: torch.Tensor
+
+    @property
+    def name(self) -> str:
+        """How figures about it are labelled."""
+        return self.condition if self.condition == self.attribute else f"{self.condition}/{self.attribute}"
+
+
+def condition_labels(
+    conditions: Sequence[Condition], bounds: Mapping[str, tuple[int, int]], labels: Mapping[str, Labels]
+) -> list[ConditionLabels]:
+    """Pair each condition's slice with the labels of each of its attributes."""
+    return [
+        ConditionLabels(
+            each.name, attribute, *bounds[each.name], torch.from_numpy(labels[attribute].table).to(torch.float32)
+        )
+        for each in conditions
+        for attribute in each.attributes
+    ]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one batch gave.
+
+    Attributes:
+        total: () what is minimised, in nats per pixel.
+        reconstruction: () nats per picture.
+        kl: () nats per picture.
+        triplet: condition -> () loss.
+    """
+
+    total: torch.Tensor
+    reconstruction: torch.Tensor
+    kl: torch.Tensor
+    triplet: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def named(self) -> dict[str, float]:
+        """The terms as numbers."""
+        figures = {"loss": self.total.item(), "reconstruction": self.reconstruction.item(), "kl": self.kl.item()}
+        figures |= {f"triplet/{name}": value.item() for name, value in self.triplet.items()}
+        return figures
+
+
+class Objective:
+    """Computes the terms of a batch. Deterministic given the generator."""
+
+    def __init__(self, config: ObjectiveConfig, conditions: Sequence[ConditionLabels]) -> None:
+        self.config = config
+        self.conditions = conditions
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        logits: torch.Tensor,
+        posterior: Posterior,
+        rows: torch.Tensor,
+        *,
+        progress: float,
+        generator: torch.Generator,
+    ) -> Terms:
+        """The terms of one batch.
+
+        Args:
+            images: (B, C, H, W) in [0, 1]: what was encoded.
+            logits: (B, C, H, W): its reconstruction.
+            posterior: (B, D) each.
+            rows: (B,) indices of the shoes in the training set, for their labels.
+            progress: share of the training that is done, in [0, 1], for the KL term's warm-up.
+            generator: for the miner; lives on the CPU.
+        """
+        config = self.config
+        reconstruction = reconstruction_loss(logits, images, config.likelihood, config.observation_std).mean()
+        kl = kl_divergence(posterior).mean()
+        warm = min(1.0, progress / config.kl_warmup) if config.kl_warmup > 0 else 1.0
+        total = reconstruction + warm * config.kl_weight * kl
+        triplet = {}
+        if config.triplet_weight > 0:
+            for each in self.conditions:
+                term = self._triplet_term(posterior.mean[:, each.start : each.stop], each, rows, generator)
+                triplet[each.name] = term
+                total = total + config.triplet_weight * term
+        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet)
+
+    def _triplet_term(
+        self, vectors: torch.Tensor, labels: ConditionLabels, rows: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        table = labels.table[rows].to(vectors.device)
+        known = table.any(dim=1)
+        shared = (table @ table.T) > 0
+        different = ~shared & known[:, None] & known[None, :]
+        alike = shared.fill_diagonal_(fill_value=False)
+        distances = pairwise_distances(vectors)
+        triplets = MINERS[self.config.miner](distances.detach(), alike, different, generator)
+        return triplet_loss(distances, triplets, self.config.margin)

@@ -1,0 +1,217 @@
+"""What an evaluation found, as text for a terminal, as Markdown and as JSON."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.evaluate import RECALL_AT, Reconstruction, Retrieval
+
+__all__ = ["AttributeFacts", "ModelFacts", "Row", "Summary"]
+
+HEADINGS = ("triplets", *(f"recall@{k}" for k in RECALL_AT), "MAP@R")
+
+
+@dataclass(frozen=True)
+class AttributeFacts:
+    """What one notion of likeness was measured by.
+
+    Attributes:
+        name: an attribute of the catalogue, or the key under which a triplet list was given.
+        triplets: how many; 0 where the labels allow none.
+        source: where they came from.
+    """
+
+    name: str
+    triplets: int
+    source: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One embedding that was measured.
+
+    Attributes:
+        name: the checkpoint folder's, or "pixel distance".
+        digest: the checkpoint's; "" for pixels.
+        dimensions: of the whole vector.
+        reconstruction: None for pixels.
+    """
+
+    name: str
+    digest: str
+    dimensions: int
+    reconstruction: Reconstruction | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of one slice of one embedding, by one notion of likeness.
+
+    Attributes:
+        model: the embedding's name.
+        slice: the slice's name, or "overall" for the whole vector.
+        attribute: the notion of likeness.
+        dimensions: of the slice.
+        accuracy: triplet accuracy; None without triplets.
+        retrieval: None where the catalogue has no such attribute, or no shoe has an alike one.
+    """
+
+    model: str
+    slice: str
+    attribute: str
+    dimensions: int
+    accuracy: float | None
+    retrieval: Retrieval | None
+
+    @property
+    def figures(self) -> tuple[float | None, ...]:
+        """In the order of `HEADINGS`."""
+        if self.retrieval is None:
+            return (self.accuracy, *(None for _ in HEADINGS[1:]))
+        return (self.accuracy, *self.retrieval.recall.values(), self.retrieval.map_at_r)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An evaluation's results.
+
+    Attributes:
+        catalog: the catalogue's source.
+        shoes: how many were evaluated.
+        choice: which, in words.
+        attributes: the notions of likeness.
+        models: the embeddings, the evaluated checkpoint first.
+        rows: by attribute, then by model.
+        warnings: what a reader of the figures has to know.
+    """
+
+    catalog: str
+    shoes: int
+    choice: str
+    attributes: tuple[AttributeFacts, ...]
+    models: tuple[ModelFacts, ...]
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """Aligned tables, at most 100 columns wide where names are of moderate length."""
+        lines = [f"{self.shoes:,} shoes: {self.choice}", *(f"warning: {warning}" for warning in self.warnings)]
+        for attribute in self.attributes:
+            rows = [row for row in self.rows if row.attribute == attribute.name]
+            table = [["", "slice", "size", *HEADINGS]]
+            table += [[row.model, row.slice, str(row.dimensions), *map(_percent, row.figures)] for row in rows]
+            lines += ["", _describe(attribute, rows), *_align(table)]
+        table = [["", "squared error per pixel"], *([name, error] for name, error in self._errors())]
+        return "\n".join([*lines, "", "reconstruction", *_align(table)])
+
+    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
+        """A report, best figures in bold; `pictures` are headings and file names beside it."""
+        parts = ["# Evaluation", f"{self.shoes:,} shoes of `{self.catalog}`: {self.choice}."]
+        parts += [f"> **Warning**: {warning}." for warning in self.warnings]
+        for attribute in self.attributes:
+            rows = [row for row in self.rows if row.attribute == attribute.name]
+            columns = zip(*(row.figures for row in rows), strict=True)
+            best = [max((figure for figure in column if figure is not None), default=None) for column in columns]
+            table = [["embedding", "slice", "size", *HEADINGS]]
+            for row in rows:
+                cells = [_percent(figure, top) for figure, top in zip(row.figures, best, strict=True)]
+                table.append([row.model, row.slice, str(row.dimensions), *cells])
+            parts += [f"## {attribute.name}", _describe(attribute, rows).partition(": ")[2] + ".", _pipe(table)]
+        errors = [["", "mean squared error per pixel, of pictures in [0, 1]"], *map(list, self._errors())]
+        parts += ["## Reconstruction", _pipe(errors), NOTES]
+        parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
+        return "\n\n".join(parts) + "\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for programs; figures that do not exist are null.
+
+            {"format_version": 1, "catalog": str, "shoes": int, "choice": str,
+             "warnings": [str],
+             "attributes": [{"name", "triplets": int, "source": str}],
+             "models": [{"name", "digest", "dimensions", "mse": float | null, "mean_image_mse": float | null}],
+             "rows": [{"model", "slice", "attribute", "dimensions", "triplet_accuracy": share | null,
+                       "queries": int, "left_out": int, "recall": {"1": share, "5": ..., "10": ...},
+                       "map_at_r": share}]}
+
+        The last four keys of a row are null where nothing could be asked for.
+        """
+        return {
+            "format_version": 1,
+            "catalog": self.catalog,
+            "shoes": self.shoes,
+            "choice": self.choice,
+            "warnings": list(self.warnings),
+            "attributes": [vars(attribute) for attribute in self.attributes],
+            "models": [_model_json(model) for model in self.models],
+            "rows": [_row_json(row) for row in self.rows],
+        }
+
+    def _errors(self) -> list[tuple[str, str]]:
+        """Name and error of each decoder, and of the mean picture."""
+        measured = [(model.name, model.reconstruction) for model in self.models if model.reconstruction is not None]
+        errors = [(name, f"{reconstruction.mse:.5f}") for name, reconstruction in measured]
+        if measured:
+            errors.append(("the mean picture", f"{measured[0][1].mean_image_mse:.5f}"))
+        return errors
+
+
+NOTES = (
+    "Triplets: the share whose positive is nearer than their negative. recall@k: the share of shoes with an alike one "
+    "among the k nearest others. MAP@R: mean average precision at R (Musgrave et al., 2020). All in percent."
+)
+
+
+def _describe(attribute: AttributeFacts, rows: Sequence[Row]) -> str:
+    triplets = f"{attribute.triplets:,} triplets ({attribute.source})" if attribute.triplets else "no triplets"
+    retrieval = next((row.retrieval for row in rows if row.retrieval is not None), None)
+    if retrieval is None:
+        return f"{attribute.name}: {triplets}; no labels"
+    return f"{attribute.name}: {triplets}; {retrieval.queries:,} queries, {retrieval.left_out:,} shoes left out"
+
+
+def _percent(figure: float | None, top: float | None = None) -> str:
+    """In percent; in Markdown's bold where it is the top one."""
+    if figure is None:
+        return "-"
+    return f"**{100 * figure:.1f}**" if figure == top else f"{100 * figure:.1f}"
+
+
+def _align(table: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of text: names to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    places: list[Callable[[str, int], str]] = [str.ljust if i < 2 else str.rjust for i in range(len(widths))]
+    return [
+        "  " + "  ".join(put(cell, width) for put, cell, width in zip(places, row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def _pipe(table: Sequence[Sequence[str]]) -> str:
+    rule = ["---" if i < 2 else "--:" for i in range(len(table[0]))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])
+
+
+def _model_json(model: ModelFacts) -> dict[str, Any]:
+    measured = model.reconstruction
+    return {
+        "name": model.name,
+        "digest": model.digest,
+        "dimensions": model.dimensions,
+        "mse": measured.mse if measured else None,
+        "mean_image_mse": measured.mean_image_mse if measured else None,
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    found = row.retrieval
+    return {
+        "model": row.model,
+        "slice": row.slice,
+        "attribute": row.attribute,
+        "dimensions": row.dimensions,
+        "triplet_accuracy": row.accuracy,
+        "queries": found.queries if found else None,
+        "left_out": found.left_out if found else None,
+        "recall": {str(k): share for k, share in found.recall.items()} if found else None,
+        "map_at_r": found.map_at_r if found else None,
+    }

@@ -1,0 +1,112 @@
+"""Mining: which triplets of a batch the loss sees.
+
+A miner takes the batch's distances and who is alike, and returns (M, 3) indices: anchor, positive, negative. Shoes
+without a label are neither alike nor different to any other, so no miner picks them.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+
+__all__ = ["MINERS", "Miner", "MinerName", "batch_hard", "distance_weighted", "random_triplets", "semi_hard"]
+
+MinerName = Literal["random", "semi-hard", "batch-hard", "distance-weighted"]
+Miner = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
+"""(distances (B, B), alike (B, B) bool, different (B, B) bool, generator) -> (M, 3) int64.
+
+`alike` is False on the diagonal. The generator lives on the CPU."""
+
+POSITIVES = 4
+"""Positives drawn for each anchor: four use a batch of 256 well, and all pairs would cost B x B x B comparisons."""
+
+
+def random_triplets(
+    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """For each anchor, `POSITIVES` random positives, each with a random negative."""
+    anchors, positives = _draw_positives(alike, different, generator)
+    negatives = _draw(different[anchors].float(), positives.shape[1], generator)
+    return _stack(anchors, positives, negatives)
+
+
+def semi_hard(
+    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """For each anchor, random positives, each with the nearest negative that is farther than it (FaceNet, section 3.2).
+
+    Where every negative is nearer than the positive, the farthest of them is taken.
+    """
+    anchors, positives = _draw_positives(alike, different, generator)
+    bound = distances[anchors].gather(1, positives)  # (A, P)
+    rows = distances[anchors].masked_fill(~different[anchors], torch.inf)  # (A, B)
+    beyond = rows[:, None, :].masked_fill(rows[:, None, :] <= bound[:, :, None], torch.inf)  # (A, P, B)
+    nearest, negatives = beyond.min(dim=2)
+    farthest = distances[anchors].masked_fill(~different[anchors], -torch.inf).argmax(dim=1)
+    negatives = torch.where(torch.isinf(nearest), farthest[:, None], negatives)
+    return _stack(anchors, positives, negatives)
+
+
+def batch_hard(
+    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """For each anchor, its farthest positive and its nearest negative (Hermans et al., 2017, section 2)."""
+    anchors = _anchors(alike, different)
+    positives = distances[anchors].masked_fill(~alike[anchors], -torch.inf).argmax(dim=1)
+    negatives = distances[anchors].masked_fill(~different[anchors], torch.inf).argmin(dim=1)
+    return torch.stack([anchors, positives, negatives], dim=1)
+
+
+def distance_weighted(
+    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """For each anchor, random positives, each with a negative drawn more often the nearer it is.
+
+    Wu et al., "Sampling Matters in Deep Embedding Learning", 2017, weigh by the inverse density of distances on the
+    unit sphere. Mean vectors do not lie on a sphere; a softmax over the negative distances, at the scale of the
+    anchor's own spread of distances, serves the same end.
+    """
+    anchors, positives = _draw_positives(alike, different, generator)
+    rows = distances[anchors]
+    scale = rows.std(dim=1, keepdim=True).clamp_min(1e-6)
+    weights = torch.softmax((-2.0 * rows / scale).masked_fill(~different[anchors], -torch.inf), dim=1)
+    negatives = _draw(weights, positives.shape[1], generator)
+    return _stack(anchors, positives, negatives)
+
+
+MINERS: dict[MinerName, Miner] = {
+    "random": random_triplets,
+    "semi-hard": semi_hard,
+    "batch-hard": batch_hard,
+    "distance-weighted": distance_weighted,
+}
+
+
+def _anchors(alike: torch.Tensor, different: torch.Tensor) -> torch.Tensor:
+    """The shoes that have both a positive and a negative in the batch."""
+    return (alike.any(dim=1) & different.any(dim=1)).nonzero().squeeze(1)
+
+
+def _draw(weights: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """`count` column indices for each row, by weight, with replacement: (A, B) -> (A, count)."""
+    if len(weights) == 0:
+        return torch.empty((0, count), dtype=torch.int64, device=weights.device)
+    cumulative = weights.double().cumsum(dim=1)
+    draws = torch.rand(len(weights), count, generator=generator, dtype=torch.float64).to(weights.device)
+    # Strictly inside (0, total): a draw of exactly 0 would pick a leading column of weight 0.
+    draws = (1.0 - draws) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, draws).clamp_max(weights.shape[1] - 1)
+
+
+def _draw_positives(
+    alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(A,) anchors and (A, POSITIVES) positives."""
+    anchors = _anchors(alike, different)
+    return anchors, _draw(alike[anchors].float(), POSITIVES, generator)
+
+
+def _stack(anchors: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+    """(A,), (A, P), (A, P) -> (A * P, 3)."""
+    repeated = anchors[:, None].expand_as(positives)
+    return torch.stack([repeated, positives, negatives], dim=2).reshape(-1, 3)
