@@ -182,7 +182,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 def _pad_ratio(image: Image.Image, config: PreprocessConfig) -> Image.Image:
     """Shrink a picture so long that padding it to a square would be a bomb of its own making."""
     longest = max(image.size)
-    bound = 64 * config.size
+    bound = 16 * config.size
     if longest <= bound:
         return image
     scale = bound / longest

@@ -55,6 +55,11 @@ class Embedding:
 
 
 def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
+    """Mean vectors of the shoes, and how well they decode.
+
+    Raises:
+        TrainingError: the network gives vectors that are not finite.
+    """
     vectors = np.empty((len(images), embedder.dimension), dtype=np.float32)
     with progress(desc=f"embed {name}", unit="images", total=len(images)) as shown:
         for start in range(0, len(images), 512):

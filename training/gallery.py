@@ -1,7 +1,7 @@
 """Which shoes the pictures of a report show, and what is written beside them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from training.data.images import ImageSet
 from training.embeddings import OVERALL, Embedding
 from training.evaluate import Vectors, squared_distances
 from training.labels import Labels
+from training.maps import Panel, draw_map, draw_picture_map
 from training.questions import Question
-from training.report import Panel, Tile, TileRow, draw_map, draw_picture_map, draw_reconstructions, draw_tile_rows
+from training.report import Reconstructed, Tile, TileRow, draw_reconstructions, draw_tile_rows
 from training.tsne import tsne
 
 __all__ = ["draw_gallery", "spread_over_values"]
@@ -53,31 +54,8 @@ def draw_gallery(
         else np.random.default_rng(seed).permutation(len(images))[:RECONSTRUCTIONS]
     )
     yield "Reconstructions", "reconstructions.png", _draw_reconstructions(embeddings, images, chosen)
-    embedding = embeddings[0]
-    parts = embedding.parts()
-    for part, vectors in parts.items():
-        for labels in labelled.values():
-            if part != OVERALL and embedding.answers(part, labels.attribute):
-                title = f"Nearest by {part}" + ("" if part == labels.attribute else f", judged by {labels.attribute}")
-                name = f"neighbours-{_file_name(part, labels.attribute)}.png"
-                yield title, name, _draw_neighbours(title, vectors, images, labels, chosen_by=seed)
-    if anything is not None:
-        title = f"Nearest by the whole vector, judged by {anything.attribute}"
-        yield title, "neighbours-overall.png", _draw_neighbours(title, parts[OVERALL], images, anything, chosen_by=seed)
-    mapped = np.sort(np.random.default_rng(seed).permutation(len(images))[:MAP_POINTS])
-    for part, vectors in parts.items():
-        points = tsne(vectors[mapped].astype(np.float32), device=device)
-        shown = [_take(labels, mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
-        note = f"t-SNE of {len(mapped):,} evaluated shoes; {vectors.shape[1]} dimensions"
-        if shown:
-            title = "Map of the whole vector" if part == OVERALL else f"Map of the slice {part}"
-            if len(shown) == 1:
-                note += f"; coloured by {shown[0].attribute}"
-            panels = [Panel(labels.attribute, points, labels) for labels in shown]
-            yield title, f"map-{_file_name(part, part)}.png", draw_map(title, note, panels)
-        if part == OVERALL:
-            title = "The shoes on the map of the whole vector"
-            yield title, "map-pictures.png", draw_picture_map(title, note, points, images.pixels[mapped])
+    yield from _draw_all_neighbours(embeddings[0], images, labelled, seed)
+    yield from _draw_all_maps(embeddings[0], images, labelled, seed, device)
 
 
 def spread_over_values(labels: Labels, count: int, seed: int) -> NDArray[np.intp]:
@@ -107,12 +85,31 @@ def _draw_reconstructions(embeddings: Sequence[Embedding], images: ImageSet, cho
     for embedding in embeddings:
         if embedding.decode is not None and embedding.reconstruction is not None:
             pictures = to_pixels(embedding.decode(embedding.vectors[chosen].astype(np.float32)))
-            rows.append((embedding.name, f"squared error {embedding.reconstruction.mse:.4f}", pictures))
-    return draw_reconstructions(images.pixels[chosen], rows, note="decoded from the mean vector; none was trained on")
+            rows.append(Reconstructed(embedding.name, f"squared error {embedding.reconstruction.mse:.4f}", pictures))
+    note = "each network's picture of the mean vector; its mean squared error is over all evaluated shoes"
+    return draw_reconstructions(images.pixels[chosen], rows, note=note)
 
 
-def _draw_neighbours(title: str, vectors: Vectors, images: ImageSet, labels: Labels, *, chosen_by: int) -> bytes:
-    queries = spread_over_values(labels, QUERIES, chosen_by)
+def _draw_all_neighbours(
+    embedding: Embedding, images: ImageSet, labelled: Mapping[str, Labels], seed: int
+) -> Iterator[tuple[str, str, bytes]]:
+    for part, vectors in embedding.parts().items():
+        judges = [labels for labels in labelled.values() if embedding.answers(part, labels.attribute)]
+        # The whole vector answers to every attribute; one sheet of it is enough.
+        for labels in judges[:1] if part == OVERALL else judges:
+            by = "the whole vector" if part == OVERALL else part
+            title = f"Nearest by {by}" + ("" if part == labels.attribute else f", judged by {labels.attribute}")
+            file = "overall" if part == OVERALL else _file_name(part, labels.attribute)
+            note = (
+                f"{embedding.name}: distance below each shoe; green: same {labels.attribute}; "
+                "red: another, named below; grey: no value"
+            )
+            rows = _find_neighbours(vectors, images, labels, seed)
+            yield title, f"neighbours-{file}.png", draw_tile_rows(title, note, rows)
+
+
+def _find_neighbours(vectors: Vectors, images: ImageSet, labels: Labels, seed: int) -> list[TileRow]:
+    queries = spread_over_values(labels, QUERIES, seed)
     distances = squared_distances(vectors, queries)
     distances[np.arange(len(queries)), queries] = np.inf
     nearest = np.argsort(distances, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(images) - 1)]
@@ -121,19 +118,33 @@ def _draw_neighbours(title: str, vectors: Vectors, images: ImageSet, labels: Lab
         tiles = []
         for shoe in nearest[row]:
             alike = bool(labels.alike(query[None], shoe[None])[0]) if labels.known[shoe] else None
-            words = "" if alike else f"  {_name_values(labels, int(shoe))}"
-            caption = f"{np.sqrt(max(distances[row, shoe], 0.0)):.2f}{words}"
-            tiles.append(Tile(images.pixels[shoe], caption, alike))
-        query_tile = Tile(images.pixels[query], images.ids[query])
-        rows.append(TileRow(_name_values(labels, int(query)), query_tile, tuple(tiles)))
-    note = (
-        f"distance below each shoe; green frame: same {labels.attribute}; "
-        f"red frame: another, named below; grey frame: no value"
-    )
-    return draw_tile_rows(title, note, rows)
+            distance = f"{np.sqrt(max(distances[row, shoe], 0.0)):.2f}"
+            tiles.append(Tile(images.pixels[shoe], distance, "" if alike else _name_values(labels, shoe), alike))
+        label = _name_values(labels, query)
+        rows.append(TileRow(label, images.ids[query], images.pixels[query], tuple(tiles)))
+    return rows
 
 
-def _name_values(labels: Labels, shoe: int) -> str:
+def _draw_all_maps(
+    embedding: Embedding, images: ImageSet, labelled: Mapping[str, Labels], seed: int, device: str | torch.device
+) -> Iterator[tuple[str, str, bytes]]:
+    mapped = np.sort(np.random.default_rng(seed).permutation(len(images))[:MAP_POINTS])
+    for part, vectors in embedding.parts().items():
+        points = tsne(vectors[mapped].astype(np.float32), device=device)
+        shown = [_take(labels, mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
+        by = "the whole vector" if part == OVERALL else f"the slice {part}"
+        note = f"{embedding.name}: t-SNE of {len(mapped):,} evaluated shoes, {vectors.shape[1]} dimensions"
+        if shown:
+            coloured = f"{note}; coloured by {shown[0].attribute}" if len(shown) == 1 else note
+            title = f"Map of {by}"
+            panels = [Panel(points, labels) for labels in shown]
+            yield title, f"map-{_file_name(part, part)}.png", draw_map(title, coloured, panels)
+        if part == OVERALL:
+            title = f"The shoes on the map of {by}"
+            yield title, "map-pictures.png", draw_picture_map(title, note, points, images.pixels[mapped])
+
+
+def _name_values(labels: Labels, shoe: np.intp) -> str:
     return ", ".join(labels.values[value] for value in np.flatnonzero(labels.table[shoe])) or "no value"
 
 

@@ -1,5 +1,6 @@
 """What an evaluation asks: the notions of likeness, with their labels and triplets."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,4 +77,5 @@ def keep_drawn(out: Path, questions: Sequence[Question], images: ImageSet) -> No
     """Drawn triplets beside the report, so that another evaluation can be given the very same."""
     for question in questions:
         if question.triplets is not None and question.source.startswith("drawn"):
-            write_triplets(out / f"triplets-{question.name}.csv", question.triplets, images.ids)
+            name = re.sub(r"[^\w.-]+", "-", question.name)
+            write_triplets(out / f"triplets-{name}.csv", question.triplets, images.ids)

@@ -68,14 +68,22 @@ def load_state(folder: Path, state: RunState, fingerprint: str) -> None:
             name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")
         }
         state.network.load_state_dict(network)
+        parameters = [each for group in state.optimizer.param_groups for each in group["params"]]
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in tensors.items():
             kind, _, rest = name.partition(".")
             if kind == "optimizer":
                 index, _, moment = rest.partition(".")
-                moments.setdefault(int(index), {})[moment] = value
+                moments.setdefault(int(index), {})[moment] = _laid_out_as(parameters[int(index)], value)
         groups = state.optimizer.state_dict()["param_groups"]
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.epoch, state.history = int(progress["epoch"]), list(progress["history"])
-    except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (safetensors.SafetensorError, LookupError, ValueError, RuntimeError) as error:
         raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
+
+
+def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The fused optimizer walks a parameter and its moments side by side in memory: their strides must agree."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter).copy_(value)

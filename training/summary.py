@@ -94,15 +94,20 @@ class Summary:
     warnings: tuple[str, ...] = ()
 
     def to_text(self) -> str:
-        """Aligned tables, at most 100 columns wide where names are of moderate length."""
+        """One aligned table, at most 100 columns wide, with a heading for each attribute."""
         lines = [f"{self.shoes:,} shoes: {self.choice}", *(f"warning: {warning}" for warning in self.warnings)]
+        table = [["", "slice", "size", *HEADINGS]]
+        table += [
+            [_cut(row.model, 26), _cut(row.slice, 20), str(row.dimensions), *map(_percent, row.figures)]
+            for row in self.rows
+        ]
+        heading, *aligned = _align(table)
         for attribute in self.attributes:
             rows = [row for row in self.rows if row.attribute == attribute.name]
-            table = [["", "slice", "size", *HEADINGS]]
-            table += [[row.model, row.slice, str(row.dimensions), *map(_percent, row.figures)] for row in rows]
-            lines += ["", _describe(attribute, rows), *_align(table)]
-        table = [["", "squared error per pixel"], *([name, error] for name, error in self._errors())]
-        return "\n".join([*lines, "", "reconstruction", *_align(table)])
+            lines += ["", _describe(attribute, rows), heading]
+            lines += [line for line, row in zip(aligned, self.rows, strict=True) if row.attribute == attribute.name]
+        errors = _align([[_cut(name, 26), error] for name, error in self._errors()])
+        return "\n".join([*lines, "", "reconstruction: mean squared error per pixel, of pictures in [0, 1]", *errors])
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
         """A report, best figures in bold; `pictures` are headings and file names beside it."""
@@ -174,6 +179,11 @@ def _percent(figure: float | None, top: float | None = None) -> str:
     if figure is None:
         return "-"
     return f"**{100 * figure:.1f}**" if figure == top else f"{100 * figure:.1f}"
+
+
+def _cut(name: str, length: int) -> str:
+    """The end of a long name: of a path, that tells the most."""
+    return name if len(name) <= length else "…" + name[1 - length :]
 
 
 def _align(table: Sequence[Sequence[str]]) -> list[str]:

@@ -68,6 +68,8 @@ def distance_weighted(
     """
     anchors, positives = _draw_positives(alike, different, generator)
     rows = distances[anchors]
+    if len(rows) == 0:
+        return _stack(anchors, positives, positives)
     scale = rows.std(dim=1, keepdim=True).clamp_min(1e-6)
     weights = torch.softmax((-2.0 * rows / scale).masked_fill(~different[anchors], -torch.inf), dim=1)
     negatives = _draw(weights, positives.shape[1], generator)

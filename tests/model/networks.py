@@ -1,0 +1,33 @@
+"""Networks made for tests: small, and the same on every machine and release of torch."""
+
+import numpy as np
+import torch
+
+from model.checkpoint import Checkpoint, Condition
+from model.preprocess import PreprocessConfig
+from model.tvae import TVAE, Slice, TVAEConfig
+
+__all__ = ["TINY", "fixed_weights", "tiny_checkpoint"]
+
+TINY = TVAEConfig(image_size=16, channels=3, widths=(4, 8), blocks=1, slices=(Slice("type", 3), Slice("free", 2)))
+
+
+def fixed_weights(tvae: TVAE) -> TVAE:
+    """Fill a network with numbers from NumPy's generator, whose stream is the same everywhere."""
+    random = np.random.default_rng(7)
+    with torch.no_grad():
+        for name, value in sorted(tvae.state_dict().items()):
+            if value.dtype.is_floating_point:
+                draw = torch.from_numpy(random.normal(0.0, 0.2, value.shape)).float()
+                value.copy_(draw.abs() + 0.5 if name.endswith("running_var") else draw)
+    return tvae.eval()
+
+
+def tiny_checkpoint() -> Checkpoint:
+    """A network of a few thousand weights, not trained, with one condition."""
+    return Checkpoint(
+        tvae=fixed_weights(TVAE(TINY)),
+        preprocess=PreprocessConfig(size=16),
+        conditions=(Condition("type", ("Category",)),),
+        training={"shoes": 0},
+    )

@@ -1,0 +1,142 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.errors import ArtifactCorrupt, ArtifactMissing
+from tests.model.networks import tiny_checkpoint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a saved checkpoint."""
+    save_checkpoint(tmp_path, tiny_checkpoint())
+    return tmp_path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    """What is loaded is what was saved: weights, network, preprocessing, conditions and facts."""
+    saved = tiny_checkpoint()
+    digest = save_checkpoint(tmp_path, saved)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.digest == digest
+    assert loaded.tvae.config == saved.tvae.config
+    assert (loaded.preprocess, loaded.conditions, loaded.training) == (
+        saved.preprocess,
+        saved.conditions,
+        saved.training,
+    )
+    images = torch.rand(2, 3, 16, 16)
+    assert torch.equal(loaded.tvae.encode(images).mean, saved.tvae.encode(images).mean)
+    assert not loaded.tvae.training
+
+
+def test_digest_follows_what_changes_a_vector(tmp_path: Path) -> None:
+    """Facts of the training leave the digest as it is; a weight or the preprocessing changes it."""
+    checkpoint = tiny_checkpoint()
+    first = save_checkpoint(tmp_path, checkpoint)
+    assert save_checkpoint(tmp_path, replace(checkpoint, training={"note": "again"})) == first
+    assert (
+        save_checkpoint(tmp_path, replace(checkpoint, preprocess=replace(checkpoint.preprocess, background=0))) != first
+    )
+    with torch.no_grad():
+        checkpoint.tvae.to_mean.bias[0] += 1e-3
+    assert save_checkpoint(tmp_path, checkpoint) != first
+
+
+def test_only_the_named_files_are_left(folder: Path) -> None:
+    """A save leaves no temporary file behind, also when it replaces a checkpoint."""
+    save_checkpoint(folder, tiny_checkpoint())
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "weights.safetensors"]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """An empty folder names the command that makes a checkpoint."""
+    with pytest.raises(ArtifactMissing, match="python -m training train"):
+        load_checkpoint(tmp_path / "nowhere")
+
+
+def test_missing_weights(folder: Path) -> None:
+    """A configuration without its weights is a missing artifact."""
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ArtifactMissing, match=r"weights\.safetensors is missing"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
+def test_truncated_weights(folder: Path, share: float) -> None:
+    """Weights that are cut short anywhere are named."""
+    path = folder / "weights.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ArtifactCorrupt, match=r"weights\.safetensors fails its digest"):
+        load_checkpoint(folder)
+
+
+def test_one_changed_bit_in_the_weights(folder: Path) -> None:
+    """One flipped bit is found."""
+    path = folder / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArtifactCorrupt, match="fails its digest"):
+        load_checkpoint(folder)
+
+
+def _edit(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_edited_configuration(folder: Path) -> None:
+    """A configuration that was edited by hand no longer fits its digest."""
+    _edit(folder, lambda config: config.update(preprocess={"size": 16, "channels": 3, "background": 0}))
+    with pytest.raises(ArtifactCorrupt, match=r"config\.json fails its digest"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_unknown_format_version(folder: Path, version: object) -> None:
+    """Another format version is refused with both versions named."""
+    _edit(folder, lambda config: config.update(format_version=version))
+    with pytest.raises(ArtifactCorrupt, match=rf"format version {version!r}; this release reads 1"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format_version": 1}'])
+def test_broken_configuration(folder: Path, text: str) -> None:
+    """A torn or foreign config.json is corrupt, never another exception."""
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ArtifactCorrupt):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_killed_while_saving(folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Wherever a save is cut off, the folder holds the old checkpoint or the new one, whole."""
+    old = load_checkpoint(folder).digest
+    changed: Checkpoint = tiny_checkpoint()
+    with torch.no_grad():
+        changed.tvae.to_mean.bias[0] += 1.0
+    done = 0
+    rename = Path.replace
+
+    def rename_then_die(self: Path, target: Path) -> Path:
+        nonlocal done
+        done += 1
+        if done > steps - 1:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", rename_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(folder, changed)
+    monkeypatch.undo()
+    loaded = load_checkpoint(folder)
+    assert (loaded.digest == old) == (steps < 3)
+    assert torch.isclose(loaded.tvae.to_mean.bias[0], changed.tvae.to_mean.bias[0] - (1.0 if steps < 3 else 0.0))

@@ -1,0 +1,239 @@
+"""What `model.preprocess` refuses: no pictures, broken pictures, and pictures made to do harm."""
+
+import resource
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from model.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
+from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
+from tests.model.pictures import NOISE, decode, encode
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG with its checksum."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def make_png_bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes whose header is valid and claims any size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
+
+
+def make_gif_bomb(width: int, height: int) -> bytes:
+    """A GIF of a few bytes that claims any size up to 65535."""
+    data = bytearray(encode(Image.new("P", (1, 1)), "GIF"))
+    data[6:10] = struct.pack("<HH", width, height)
+    position = data.rindex(b"\x2c", 0, len(data) - 5)  # the image descriptor: left, top, width, height
+    data[position + 5 : position + 9] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def make_webp_bomb(width: int, height: int) -> bytes:
+    """A lossless WebP of a few bytes that claims any size up to 16384."""
+    data = bytearray(encode(Image.new("RGB", (2, 2)), "WEBP", lossless=True))
+    position = data.index(b"VP8L") + 9  # past the chunk's size and the signature 0x2f
+    bits = int.from_bytes(data[position : position + 4], "little") >> 28 << 28
+    bits |= (width - 1) | (height - 1) << 14
+    data[position : position + 4] = bits.to_bytes(4, "little")
+    return bytes(data)
+
+
+def make_tiff_bomb(width: int, height: int) -> bytes:
+    """A TIFF of a few bytes that claims any size."""
+    data = bytearray(encode(Image.new("RGB", (1, 1)), "TIFF", compression="tiff_adobe_deflate"))
+    for tag, value in ((256, width), (257, height), (278, height)):  # width, height, rows in a strip
+        position = data.index(struct.pack("<HH", tag, 3))
+        data[position : position + 12] = struct.pack("<HHII", tag, 4, 1, value)
+    return bytes(data)
+
+
+def make_bmp_bomb(width: int, height: int) -> bytes:
+    """A BMP of a few bytes that claims any size."""
+    data = bytearray(encode(Image.new("RGB", (1, 1)), "BMP"))
+    data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+def make_jpeg_bomb(width: int, height: int) -> bytes:
+    """A JPEG of a few bytes that claims any size up to 65535."""
+    data = bytearray(encode(Image.new("RGB", (1, 1)), "JPEG"))
+    position = data.index(b"\xff\xc0")
+    data[position + 5 : position + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x",
+        b"not a picture",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7\n",
+        b"\x00" * 1000,
+        b"GIF",
+        b"BM",
+    ],
+)
+def test_what_is_no_picture(data: bytes) -> None:
+    """Anything else is unsupported, and the message lists what is supported."""
+    with pytest.raises(UnsupportedImage, match="JPEG, PNG, WEBP, GIF, BMP, TIFF"):
+        decode(data)
+
+
+@pytest.mark.parametrize("format", ["ICO", "PPM", "TGA", "PCX", "EPS", "PDF", "ICNS", "DDS", "JPEG2000"])
+def test_formats_that_are_not_allowed(format: str) -> None:
+    """A picture in a format that is rare in catalogues, and more of a risk than of use, is unsupported."""
+    with pytest.raises(UnsupportedImage):
+        decode(encode(Image.new("RGB", (64, 64)), format))
+
+
+def test_allowed_formats_are_configured() -> None:
+    """The limits say which formats are allowed."""
+    assert decode(encode(NOISE), formats=("PNG",)).shape == (8, 8, 3)
+    with pytest.raises(UnsupportedImage, match=r"\(JPEG\)"):
+        decode(encode(NOISE), formats=("JPEG",))
+
+
+def test_empty() -> None:
+    """No bytes at all are a corrupt picture."""
+    with pytest.raises(CorruptImage, match="empty"):
+        decode(b"")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_truncation(format: str) -> None:
+    """A picture cut anywhere is refused, unless nothing of its pixels was lost; it is never half a picture."""
+    data = encode(NOISE, format)
+    whole = decode(data)
+    for position in range(1, len(data), max(1, len(data) // 300)):
+        try:
+            pixels = decode(data[:position])
+        except (CorruptImage, UnsupportedImage):
+            continue
+        assert position >= 0.95 * len(data), f"half a picture was decoded from {position} of {len(data)} bytes"
+        np.testing.assert_allclose(pixels.astype(int), whole, atol=2)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_picture_cut_in_its_middle_is_corrupt(format: str) -> None:
+    """Once the header is whole, what is cut is called corrupt rather than unsupported."""
+    data = encode(NOISE, format)
+    for share in (0.5, 0.7, 0.9):
+        with pytest.raises(CorruptImage, match=f"the {format} is truncated or broken"):
+            decode(data[: int(share * len(data))])
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [8_000, 10_000, 16_384, 50_000])
+@pytest.mark.parametrize(
+    "make", [make_jpeg_bomb, make_png_bomb, make_webp_bomb, make_gif_bomb, make_bmp_bomb, make_tiff_bomb]
+)
+def test_bombs(make: Callable[[int, int], bytes], side: int) -> None:
+    """A small file that claims to be a huge picture is refused by its header, and its memory is never asked for."""
+    side = min(side, 16_384) if make is make_webp_bomb else side
+    data = make(side, side)
+    assert len(data) < 1000
+    before = peak_memory()
+    with pytest.raises(ImageTooLarge, match=r"at most 50,000,000|more than 50,000,000"):
+        decode(data)
+    assert peak_memory() - before < 100 * 2**20
+
+
+def peak_memory() -> int:
+    """The most memory that this process had at once, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def test_a_bomb_where_warnings_are_errors() -> None:
+    """What Pillow only warns of is refused in the same way where warnings are errors, as they are here."""
+    with pytest.raises(ImageTooLarge):
+        decode(make_png_bomb(10_000, 10_000))
+
+
+def test_limits_are_inclusive(tmp_path: Path) -> None:
+    """As many bytes and pixels as are allowed pass, and one more does not, from memory and from a file."""
+    data = encode(NOISE)
+    assert decode(data, max_bytes=len(data), max_pixels=29 * 41).shape == (8, 8, 3)
+    with pytest.raises(ImageTooLarge, match="bytes; at most"):
+        decode(data, max_bytes=len(data) - 1)
+    with pytest.raises(ImageTooLarge, match=r"41x29 = 1,189 pixels; at most 1,188"):
+        decode(data, max_pixels=29 * 41 - 1)
+    (tmp_path / "x.png").write_bytes(data)
+    preprocessor = Preprocessor(PreprocessConfig(), ImageLimits(max_bytes=len(data) - 1))
+    with pytest.raises(ImageTooLarge, match="bytes; at most"):
+        preprocessor.decode_file(tmp_path / "x.png")
+
+
+def test_files(tmp_path: Path) -> None:
+    """A file is decoded like its bytes; one that is not there is the system's own error."""
+    (tmp_path / "x.png").write_bytes(encode(NOISE))
+    preprocessor = Preprocessor(PreprocessConfig(size=8))
+    np.testing.assert_array_equal(preprocessor.decode_file(tmp_path / "x.png"), preprocessor.decode(encode(NOISE)))
+    with pytest.raises(FileNotFoundError):
+        preprocessor.decode_file(tmp_path / "nothing.png")
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+EXIF[0x010F] = "Maker"
+EXIF[0x011A] = 72.5
+SEEDS = {
+    "jpeg": encode(NOISE, "JPEG", exif=EXIF),
+    "progressive jpeg": encode(NOISE, "JPEG", progressive=True),
+    "cmyk jpeg": encode(Image.fromarray(NOISE).convert("CMYK"), "JPEG"),
+    "png": encode(NOISE, exif=EXIF),
+    "palette png": encode(Image.fromarray(NOISE).quantize(16)),
+    "gif": encode(NOISE, "GIF", save_all=True, append_images=[Image.fromarray(NOISE[::-1].copy())]),
+    "webp": encode(NOISE, "WEBP", exif=EXIF),
+    "bmp": encode(NOISE, "BMP"),
+    "tiff": encode(NOISE, "TIFF", compression="tiff_lzw"),
+}
+MAGIC = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x00\x01\x00\x00WEBPVP8 ", b"BM", b"II*\x00"]
+
+
+def decode_or_refuse(data: bytes) -> None:
+    """Decode, and let nothing but an ImageError pass."""
+    try:
+        pixels = Preprocessor(PreprocessConfig(size=8), ImageLimits(max_pixels=1_000_000)).decode(data)
+    except ImageError:
+        return
+    assert pixels.shape == (3, 8, 8)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=300, deadline=None)
+@given(magic=st.sampled_from(MAGIC), data=st.binary(max_size=300))
+def test_random_bytes(magic: bytes, data: bytes) -> None:
+    """Random bytes, also behind the first bytes of a format, give an array or an ImageError."""
+    decode_or_refuse(magic + data)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=600, deadline=None)
+@given(
+    name=st.sampled_from(sorted(SEEDS)),
+    changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),
+    cut=st.one_of(st.none(), st.integers(0, 2**16)),
+)
+@example(name="jpeg", changes=[], cut=None)
+def test_mutated_pictures(name: str, changes: list[tuple[int, int]], cut: int | None) -> None:
+    """A picture with some bytes changed and its end cut off gives an array or an ImageError."""
+    data = bytearray(SEEDS[name])
+    for position, value in changes:
+        # Half of the changes go to the header, where most of what can be misread is.
+        data[position // 2 % (200 if position % 2 else len(data))] = value
+    decode_or_refuse(bytes(data if cut is None else data[: cut % len(data)]))

@@ -1,0 +1,84 @@
+import pytest
+
+from model.checkpoint import Condition
+from model.errors import TrainingError
+from model.tvae import PRESETS, Slice
+from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_condition
+
+SHOES = PRESETS["shoes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Gender", (Condition("Gender", ("Gender",)), None)),
+        ("sex=Gender", (Condition("sex", ("Gender",)), None)),
+        ("sex=Gender:16", (Condition("sex", ("Gender",)), 16)),
+        ("look=Closure+ToeStyle:8", (Condition("look", ("Closure", "ToeStyle")), 8)),
+        ("Closure + ToeStyle", (Condition("Closure+ToeStyle", ("Closure", "ToeStyle")), None)),
+    ],
+)
+def test_parse_condition(text: str, expected: tuple[Condition, int | None]) -> None:
+    """Every spelling of a condition is read."""
+    assert parse_condition(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "=Gender", "a=", "a=+b", "Gender:x", "Gender:0", "free=Gender", "overall=Gender", "a/b=c"]
+)
+def test_parse_condition_refuses(text: str) -> None:
+    """A spelling that is none of these is an error that quotes it."""
+    with pytest.raises(TrainingError, match="condition"):
+        parse_condition(text)
+
+
+def test_cut_latent_shares_evenly() -> None:
+    """Conditions without a size share the vector with the free remainder."""
+    network, conditions = cut_latent(SHOES, 64, [parse_condition(name) for name in ("a", "b", "c")])
+    assert network.slices == (Slice("a", 16), Slice("b", 16), Slice("c", 16), Slice("free", 16))
+    assert [each.name for each in conditions] == ["a", "b", "c"]
+
+
+def test_cut_latent_whole_vector() -> None:
+    """A condition as large as the vector leaves no free slice; no condition leaves all of it free."""
+    assert cut_latent(SHOES, 64, [parse_condition("a:64")])[0].slices == (Slice("a", 64),)
+    assert cut_latent(SHOES, 64, [])[0].slices == (Slice("free", 64),)
+
+
+@pytest.mark.parametrize("texts", [["a:40", "b:40"], ["a", "a"], ["a:4", "b", "c:60"]])
+def test_cut_latent_refuses(texts: list[str]) -> None:
+    """Slices that do not fit, or share a name, are refused."""
+    with pytest.raises(TrainingError):
+        cut_latent(SHOES, 64, [parse_condition(text) for text in texts])
+
+
+def test_usual_conditions() -> None:
+    """Where none are named, UT-Zap50K's conditions are taken as far as the catalogue tells shoes apart by them."""
+    attributes = [{"SubCategory": ("Ankle",), "Gender": ("Men",)}, {"SubCategory": ("Flats",), "Gender": ("Men",)}]
+    assert choose_conditions(None, attributes, 1.0) == [(Condition("category", ("SubCategory",)), None)]
+    assert choose_conditions(None, attributes, 0.0) == []
+    assert choose_conditions(["Gender"], attributes, 0.0) == []
+
+
+def test_one_of_lists_the_known() -> None:
+    """An unknown word is answered with the known ones."""
+    assert one_of("miner", "random", ("random", "semi-hard")) == "random"
+    with pytest.raises(TrainingError, match="miner is 'hard'; expected one of: random, semi-hard"):
+        one_of("miner", "hard", ("random", "semi-hard"))
+
+
+@pytest.mark.parametrize(
+    "options", [{"epochs": 0}, {"batch_size": 1}, {"validation_share": 1.0}, {"learning_rate": 0.0}]
+)
+def test_impossible_runs_are_refused(options: dict[str, float]) -> None:
+    """A value out of range is named."""
+    with pytest.raises(TrainingError, match=next(iter(options))):
+        TrainConfig(**options)  # type: ignore[arg-type]
+
+
+def test_fingerprint() -> None:
+    """Equal runs have equal fingerprints; settings and shoes change it."""
+    config = TrainConfig()
+    assert config.fingerprint(["a", "b"]) == TrainConfig().fingerprint(["a", "b"])
+    assert config.fingerprint(["a", "b"]) != config.fingerprint(["a"])
+    assert config.fingerprint(["a"]) != TrainConfig(seed=1).fingerprint(["a"])

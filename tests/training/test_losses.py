@@ -1,0 +1,96 @@
+import math
+
+import pytest
+import torch
+
+from model.tvae import Posterior
+from training.losses import kl_divergence, pairwise_distances, reconstruction_loss, triplet_loss
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def test_bernoulli_against_a_loop() -> None:
+    """The Bernoulli term is the cross-entropy summed over pixels, in nats."""
+    logits = torch.randn(2, 1, 3, 3, generator=GENERATOR)
+    images = torch.rand(2, 1, 3, 3, generator=GENERATOR)
+    losses = reconstruction_loss(logits, images, "bernoulli")
+    for row in range(2):
+        expected = 0.0
+        for logit, x in zip(logits[row].flatten().tolist(), images[row].flatten().tolist(), strict=True):
+            p = 1 / (1 + math.exp(-logit))
+            expected -= x * math.log(p) + (1 - x) * math.log(1 - p)
+        assert losses[row].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_gaussian_against_the_density() -> None:
+    """The Gaussian term is minus the log-density, its constant included."""
+    logits = torch.randn(2, 3, 2, 2, generator=GENERATOR)
+    images = torch.rand(2, 3, 2, 2, generator=GENERATOR)
+    density = torch.distributions.Normal(torch.sigmoid(logits), 0.2).log_prob(images)
+    assert torch.allclose(reconstruction_loss(logits, images, "gaussian", 0.2), -density.flatten(1).sum(1), rtol=1e-5)
+
+
+def test_kl_against_torch() -> None:
+    """The closed form agrees with torch.distributions, and is 0 for the prior itself."""
+    posterior = Posterior(torch.randn(4, 5, generator=GENERATOR), torch.randn(4, 5, generator=GENERATOR))
+    normal = torch.distributions.Normal(posterior.mean, (0.5 * posterior.log_variance).exp())
+    expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
+    assert torch.allclose(kl_divergence(posterior), expected, rtol=1e-5)
+    assert kl_divergence(Posterior(torch.zeros(1, 5), torch.zeros(1, 5))).item() == 0.0
+
+
+def test_distances_against_a_loop() -> None:
+    """Each entry is the Euclidean distance of two rows; the diagonal is 0."""
+    vectors = torch.randn(6, 4, generator=GENERATOR)
+    distances = pairwise_distances(vectors)
+    for i in range(6):
+        for j in range(6):
+            assert distances[i, j].item() == pytest.approx(
+                math.dist(vectors[i].tolist(), vectors[j].tolist()), abs=1e-5
+            )
+
+
+def test_gradient_of_equal_vectors_is_finite() -> None:
+    """Two equal vectors, as a catalogue with a picture twice gives them, do not make the gradient NaN."""
+    vectors = torch.ones(3, 4, requires_grad=True)
+    pairwise_distances(vectors).sum().backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    assert torch.isfinite(vectors.grad).all()
+
+
+def test_triplet_loss_against_a_loop() -> None:
+    """The mean over triplets of max(0, d(a, p) - d(a, n) + margin)."""
+    vectors = torch.randn(8, 3, generator=GENERATOR)
+    triplets = torch.randint(0, 8, (20, 3), generator=GENERATOR)
+    terms = [
+        max(
+            0.0,
+            math.dist(vectors[a].tolist(), vectors[p].tolist())
+            - math.dist(vectors[a].tolist(), vectors[n].tolist())
+            + 0.2,
+        )
+        for a, p, n in triplets.tolist()
+    ]
+    loss = triplet_loss(pairwise_distances(vectors), triplets, 0.2)
+    assert loss.item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
+
+
+def test_no_triplets() -> None:
+    """A batch without triplets has a loss of 0 whose gradient is 0, not NaN."""
+    vectors = torch.randn(4, 3, requires_grad=True)
+    loss = triplet_loss(pairwise_distances(vectors), torch.empty((0, 3), dtype=torch.int64), 0.2)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0.0
+    assert vectors.grad is not None
+    assert torch.equal(vectors.grad, torch.zeros_like(vectors))
+
+
+def test_triplet_gradient_pulls_and_pushes() -> None:
+    """A step against the gradient brings the positive nearer and takes the negative away."""
+    vectors = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    triplets = torch.tensor([[0, 1, 2]])
+    triplet_loss(pairwise_distances(vectors), triplets, 1.0).backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    moved = pairwise_distances(vectors.detach() - 0.1 * vectors.grad)
+    assert moved[0, 1] < 1.0
+    assert moved[0, 2] > 1.0

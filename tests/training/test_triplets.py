@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from training.losses import pairwise_distances
+from training.triplets import MINERS, POSITIVES, Miner, batch_hard, distance_weighted, random_triplets, semi_hard
+
+
+def _batch(labels: list[int | None], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Distances, alike and different for shoes of these labels; None is a shoe without one."""
+    vectors = torch.randn(len(labels), 4, generator=torch.Generator().manual_seed(seed))
+    known = torch.tensor([label is not None for label in labels])
+    values = torch.tensor([-1 if label is None else label for label in labels])
+    both = known[:, None] & known[None, :]
+    shared = (values[:, None] == values[None, :]) & both
+    return pairwise_distances(vectors), shared & ~torch.eye(len(labels), dtype=torch.bool), both & ~shared
+
+
+LABELS = [0, 0, 0, 1, 1, 2, 2, 2, 2, 3, None, None]
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+@pytest.mark.parametrize("miner", MINERS.values(), ids=MINERS.keys())
+def test_every_triplet_is_one(miner: Miner) -> None:
+    """Positives are alike and not the anchor, negatives are different, and shoes without a label never appear."""
+    distances, alike, different = _batch(LABELS)
+    triplets = miner(distances, alike, different, _generator())
+    assert triplets.shape[1] == 3
+    assert set(triplets[:, 0].tolist()) == set(range(9))  # label 3 has no positive
+    for anchor, positive, negative in triplets.tolist():
+        assert anchor != positive
+        assert alike[anchor, positive]
+        assert different[anchor, negative]
+
+
+@pytest.mark.parametrize("miner", MINERS.values(), ids=MINERS.keys())
+@pytest.mark.parametrize(
+    "labels", [[0, 0, 0], [0, 1, 2], [None, None], [0, None]], ids=["alike", "lone", "none", "one"]
+)
+def test_batches_without_triplets(miner: Miner, labels: list[int | None]) -> None:
+    """A batch that holds no triplet gives none, in the right shape."""
+    assert miner(*_batch(labels), _generator()).shape == (0, 3)
+
+
+@pytest.mark.parametrize("miner", MINERS.values(), ids=MINERS.keys())
+def test_same_generator_same_triplets(miner: Miner) -> None:
+    """Mining is deterministic by the generator's seed."""
+    batch = _batch(LABELS)
+    assert torch.equal(miner(*batch, _generator()), miner(*batch, _generator()))
+
+
+def test_semi_hard_against_a_loop() -> None:
+    """The negative is the nearest one beyond the positive, or the farthest where none is beyond it."""
+    distances, alike, different = _batch(LABELS, seed=3)
+    for anchor, positive, negative in semi_hard(distances, alike, different, _generator()).tolist():
+        others = [int(j) for j in different[anchor].nonzero()]
+        beyond = [j for j in others if distances[anchor, j] > distances[anchor, positive]]
+        expected = (
+            min(beyond, key=lambda j: distances[anchor, j])
+            if beyond
+            else max(others, key=lambda j: distances[anchor, j])
+        )
+        assert negative == expected
+
+
+def test_batch_hard_against_a_loop() -> None:
+    """One triplet for each anchor: its farthest positive and its nearest negative."""
+    distances, alike, different = _batch(LABELS, seed=4)
+    for anchor, positive, negative in batch_hard(distances, alike, different, _generator()).tolist():
+        assert distances[anchor, positive] == distances[anchor][alike[anchor]].max()
+        assert distances[anchor, negative] == distances[anchor][different[anchor]].min()
+
+
+def test_random_draws_are_even() -> None:
+    """Every positive and every negative of an anchor is drawn about equally often."""
+    distances, alike, different = _batch([0, 0, 0, 0, 1, 1])
+    generator = _generator()
+    triplets = torch.cat([random_triplets(distances, alike, different, generator) for _ in range(400)])
+    of_first = triplets[triplets[:, 0] == 0]
+    assert len(of_first) == 400 * POSITIVES
+    for column, choices in ((1, [1, 2, 3]), (2, [4, 5])):
+        counts = of_first[:, column].bincount(minlength=6)[choices].float()
+        assert torch.allclose(counts / len(of_first), torch.full((len(choices),), 1 / len(choices)), atol=0.05)
+
+
+def test_distance_weighted_prefers_the_near() -> None:
+    """Near negatives are drawn more often than far ones, and far ones still are."""
+    vectors = torch.tensor([[0.0], [0.1], [1.0], [4.0]])
+    alike = torch.zeros(4, 4, dtype=torch.bool)
+    alike[0, 1] = True
+    different = torch.zeros(4, 4, dtype=torch.bool)
+    different[0, 2:] = True
+    generator = _generator()
+    drawn = torch.cat(
+        [distance_weighted(pairwise_distances(vectors), alike, different, generator)[:, 2] for _ in range(300)]
+    ).bincount(minlength=4)
+    assert drawn[2] > 2 * drawn[3] > 0
