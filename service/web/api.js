@@ -1,0 +1,130 @@
+// The service's HTTP interface, version 1.
+
+/** A request that failed, in words fit for the person at the screen. `status` is 0 when no answer came at all. */
+export class ApiError extends Error {
+  constructor({ status = 0, title = "Something went wrong", detail, field = null }) {
+    super(detail);
+    this.name = "ApiError";
+    this.status = status;
+    this.title = title;
+    this.field = field;
+  }
+
+  /** Whether the same request may succeed a little later. */
+  get passing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** Any error as one that may be shown; what nobody foresaw goes to the console and not to the screen. */
+export function toApiError(error) {
+  if (error instanceof ApiError) return error;
+  console.error(error);
+  return new ApiError({ detail: "The page could not show this answer." });
+}
+
+async function problemOf(response) {
+  const fallback = `The service answered with status ${response.status}.`;
+  try {
+    const problem = await response.json();
+    const text = (value, otherwise) => (typeof value === "string" && value ? value : otherwise);
+    return new ApiError({
+      status: response.status,
+      title: text(problem.title, undefined),
+      detail: text(problem.detail, fallback),
+      field: text(problem.field, null),
+    });
+  } catch {
+    return new ApiError({ status: response.status, detail: fallback });
+  }
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError({
+      title: "No connection",
+      detail: "The service could not be reached. Check the connection and try again.",
+    });
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+async function getJson(path, options) {
+  return (await request(path, options)).json();
+}
+
+function withParameters(path, { filters = [], ...others }) {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(others)) {
+    if (value !== null && value !== undefined) parameters.set(name, value);
+  }
+  for (const { key, value } of filters) parameters.append("filter", `${key}:${value}`);
+  const text = parameters.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+function itemPath(id) {
+  return `/v1/items/${encodeURIComponent(id)}`;
+}
+
+function upload(photo) {
+  const body = new FormData();
+  body.append("image", photo, photo.name || "photo");
+  return body;
+}
+
+/** What is served: catalogue, conditions, attributes and limits. */
+export function getInfo() {
+  return getJson("/v1/info");
+}
+
+/** One page of the catalogue: {items, next, total}. */
+export function listItems({ filters, cursor, limit, signal }) {
+  return getJson(withParameters("/v1/items", { filters, cursor, limit }), { signal });
+}
+
+/** One shoe of the catalogue. */
+export function getItem(id, { signal }) {
+  return getJson(itemPath(id), { signal });
+}
+
+/** The shoes nearest to one of the catalogue: {hits}. */
+export function findSimilar(id, { filters, condition, k, signal }) {
+  return getJson(withParameters(`${itemPath(id)}/similar`, { filters, condition, k }), { signal });
+}
+
+/** The shoes nearest to a photo: {hits}. */
+export function searchPhoto(photo, { filters, condition, k, signal }) {
+  const path = withParameters("/v1/search", { filters, condition, k });
+  return getJson(path, { method: "POST", body: upload(photo), signal });
+}
+
+/** The photo after a pass through the network, as a PNG blob. */
+export async function reconstructPhoto(photo, { signal }) {
+  return (await request("/v1/reconstructions", { method: "POST", body: upload(photo), signal })).blob();
+}
+
+/**
+ * The values of each attribute and how many shoes choosing them would leave: {facets, total}.
+ *
+ * Values of one attribute are alternatives, so an attribute's counts must not be narrowed by its own chosen values:
+ * each attribute in use is counted again without them.
+ */
+export async function countFacets(filters, { signal }) {
+  const ask = (some) => getJson(withParameters("/v1/facets", { filters: some }), { signal });
+  const keys = [...new Set(filters.map(({ key }) => key))];
+  const [all, ...rest] = await Promise.all([
+    ask(filters),
+    ...keys.map((key) => ask(filters.filter((filter) => filter.key !== key))),
+  ]);
+  const facets = { ...all.facets };
+  keys.forEach((key, index) => {
+    facets[key] = rest[index].facets[key] ?? [];
+  });
+  return { facets, total: all.total };
+}

@@ -1,0 +1,244 @@
+// solemate's page. The address says what to show (route.js); `show` brings it to the screen.
+
+import { countFacets, findSimilar, getInfo, getItem, listItems, searchPhoto, toApiError } from "./api.js";
+import { byId, isPlainClick } from "./dom.js";
+import * as filters from "./filters.js";
+import * as intake from "./intake.js";
+import { button, hush, say } from "./notice.js";
+import * as query from "./query.js";
+import * as results from "./results.js";
+import * as routes from "./route.js";
+import * as words from "./words.js";
+
+const PAGE = 24;
+
+let info = { conditions: [], attributes: [], limits: {}, catalog: {} };
+let shown = null; // the route on the screen
+let pictured = null; // the route whose query pictures are on the screen
+let answer = null; // the shoes on the screen: {shoes, total, next} of the catalogue, {shoes, total, k} of a search
+const seen = new Map(); // every shoe that was in the grid, by id
+let asking = new AbortController(); // ends the requests made for the route on the screen
+
+function isQuery(route) {
+  return Boolean(route.item || route.photo);
+}
+
+function conditionOf(route) {
+  return route.condition ?? info.conditions[0];
+}
+
+async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
+  if (!isQuery(route)) {
+    const { items, next, total } = await listItems({ filters: route.filters, cursor, limit: PAGE, signal });
+    return { shoes: items, next, total };
+  }
+  const most = Math.min(k, info.limits.max_k ?? PAGE);
+  const options = { filters: route.filters, condition: conditionOf(route), k: most, signal };
+  const { hits } = route.photo
+    ? await searchPhoto(query.photoOf(route.photo), options)
+    : await findSimilar(route.item, options);
+  return { shoes: hits, k: most };
+}
+
+async function showQuery(route, signal) {
+  document.body.dataset.view = isQuery(route) ? "results" : "start";
+  byId("intro").hidden = isQuery(route);
+  document.title = isQuery(route) ? "Similar shoes · solemate" : "solemate";
+  if (!isQuery(route)) return query.clear();
+  if (route.photo) return query.showPhoto(query.photoOf(route.photo), signal);
+  query.awaitItem();
+  // A shoe chosen from the grid is known already; one from an address is not.
+  const shoe = seen.get(route.item) ?? (await getItem(route.item, { signal }));
+  query.showItem(shoe, info.attributes);
+  document.title = `Like ${words.describe(shoe, info.attributes).name} · solemate`;
+}
+
+async function showFacets(route, signal) {
+  try {
+    const counted = await countFacets(route.filters, { signal });
+    filters.show(counted, { keys: info.attributes, filters: route.filters, onToggle: toggle });
+    return counted.total;
+  } catch (error) {
+    // Filters are a help, not the answer: without them the shoes still show. A wrong filter fails the search too.
+    if (error.name !== "AbortError") filters.hide();
+    return undefined;
+  }
+}
+
+function heading(route) {
+  byId("results-heading").textContent = isQuery(route) ? "Most similar" : "Or start from one of these";
+}
+
+function tally(route) {
+  const { shoes, total } = answer;
+  const number = words.count(shoes.length);
+  let text = "";
+  if (shoes.length && !isQuery(route)) text = words.shoes(total);
+  else if (shoes.length) text = total ? `${number} nearest of ${words.shoes(total)}` : `${number} nearest`;
+  // Writing the same text again would make screen readers repeat it.
+  if (byId("results-count").textContent !== text) byId("results-count").textContent = text;
+}
+
+function presentNothing(route) {
+  if (route.filters.length) {
+    results.showEmpty("No shoe matches all of these filters.", button("Clear the filters", clearFilters));
+  } else {
+    results.showEmpty(isQuery(route) ? "There is no other shoe to compare with." : "The catalogue is empty.");
+  }
+}
+
+function present(route) {
+  for (const shoe of answer.shoes) seen.set(shoe.id, shoe);
+  routes.keep(answer);
+  tally(route);
+  if (!answer.shoes.length) return presentNothing(route);
+  const like = (shoe) => ({ item: shoe.id, condition: route.condition, filters: route.filters });
+  const limited = answer.k >= (info.limits.max_k ?? PAGE) || answer.shoes.length < answer.k;
+  results.show(answer.shoes, {
+    keys: info.attributes,
+    hrefOf: (shoe) => routes.format(like(shoe)),
+    onChoose: (shoe) => routes.go(like(shoe)),
+    onMore: (isQuery(route) ? !limited : answer.next) ? () => showMore(route) : null,
+  });
+}
+
+async function showMore(route) {
+  const before = answer;
+  const { signal } = asking;
+  try {
+    const found = await ask(route, signal, { k: (before.k ?? 0) + PAGE, cursor: before.next });
+    const shoes = isQuery(route) ? found.shoes : [...before.shoes, ...found.shoes];
+    answer = { ...found, shoes, total: found.total ?? before.total };
+    present(route);
+    results.focusShoe(before.shoes.length);
+  } catch (cause) {
+    if (signal.aborted) return;
+    const error = toApiError(cause);
+    results.allowMore();
+    say(error.title, error.message);
+  }
+}
+
+function toggle(filter) {
+  routes.go({ ...shown, filters: filters.toggled(shown.filters, filter) });
+}
+
+function clearFilters() {
+  routes.go({ ...shown, filters: [] });
+}
+
+/** Say what went wrong and offer the way on that fits. */
+function fail(cause, route) {
+  const error = toApiError(cause);
+  asking.abort();
+  pictured = null;
+  const aboutRequest = ["filter", "condition", "k"].includes(error.field);
+  if (route.photo && !error.passing && !aboutRequest) {
+    routes.go({ filters: route.filters }, { replace: true });
+    say("This photo did not work.", error.message);
+    return;
+  }
+  results.clear();
+  byId("shelf").hidden = true;
+  if (error.status === 404) query.clear();
+  else query.giveUp();
+  const actions = [];
+  if (error.passing) actions.push(button("Try again", () => show(route, null)));
+  if (aboutRequest) {
+    actions.push(button("Clear the filters", () => routes.go({ ...route, condition: null, filters: [] })));
+  }
+  if (isQuery(route)) actions.push(button("Back to the start", () => routes.go({})));
+  say(error.title, error.message, actions);
+}
+
+/** Bring a route to the screen; `kept` is what it showed before, when Back returns to it. */
+async function show(route, kept) {
+  asking.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  if (route.photo && !query.photoOf(route.photo)) {
+    routes.go({ filters: route.filters }, { replace: true });
+    say("The photo is gone.", "The page does not keep photos once it is left. Choose it once more.");
+    return;
+  }
+  hush();
+  const first = shown === null;
+  const refined = routes.sameQuery(pictured, route);
+  shown = route;
+  pictured = route;
+  byId("shelf").hidden = false;
+  heading(route);
+  if (!kept && !refined) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
+  query.markCondition(conditionOf(route));
+  filters.showChips(route.filters, { onToggle: toggle, onClear: clearFilters });
+  if (!kept) results.wait(PAGE, { dim: refined });
+  if (!kept && !refined && !first) window.scrollTo(0, 0);
+  const answering = async () => {
+    const found = kept?.answer ?? (await ask(route, signal));
+    signal.throwIfAborted();
+    answer = found;
+    present(route);
+    if (kept) window.scrollTo(0, kept.scroll);
+  };
+  try {
+    const pictures = refined ? null : showQuery(route, signal);
+    if (isQuery(route) && !refined && !first) byId("query-title").focus({ preventScroll: true });
+    const [total] = await Promise.all([showFacets(route, signal), answering(), pictures]);
+    signal.throwIfAborted();
+    answer.total ??= total;
+    tally(route);
+  } catch (error) {
+    if (!signal.aborted) fail(error, route);
+  }
+}
+
+function searchWith(photo) {
+  const limit = info.limits.max_upload_bytes;
+  if (limit && photo.size > limit) {
+    const size = words.megabytes(photo.size);
+    say("This photo is too large.", `It has ${size}; the service takes up to ${words.megabytes(limit)}.`);
+    return;
+  }
+  routes.go({ photo: query.keepPhoto(photo), condition: shown?.condition, filters: shown?.filters ?? [] });
+}
+
+function showInfo() {
+  const { catalog, limits, conditions } = info;
+  byId("catalog-size").textContent = `${words.shoes(catalog.count)}`;
+  const formats = words.choice(limits.formats);
+  byId("drop-limits").textContent = `${formats}, up to ${words.megabytes(limits.max_upload_bytes)}`;
+  query.offerConditions(conditions, (condition) => {
+    // The first condition is the usual one and stays out of the address.
+    routes.go({ ...shown, condition: condition === conditions[0] ? null : condition });
+  });
+}
+
+async function begin() {
+  hush();
+  results.wait(PAGE);
+  try {
+    info = await getInfo();
+    info.attributes = words.kindFirst(info.attributes);
+  } catch (cause) {
+    results.clear();
+    say("solemate is not ready.", toApiError(cause).message, [button("Try again", begin)]);
+    return;
+  }
+  showInfo();
+  intake.listen(searchWith);
+  routes.start(show);
+}
+
+for (const link of [byId("home"), byId("start-over")]) {
+  link.addEventListener("click", (event) => {
+    if (!isPlainClick(event)) return;
+    event.preventDefault();
+    routes.go({});
+  });
+}
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address after "#" belongs to the routes
+  byId("results-heading").focus();
+});
+filters.listen();
+begin();

@@ -1,0 +1,91 @@
+// What is on the screen, as an address: Back, bookmarks and new tabs all work on it.
+//
+// A route is {item, photo, condition, filters: [{key, value}]}. `item` is a shoe's id; `photo` names a picture that
+// lives in this tab only; with neither, the catalogue itself is shown. The address keeps it behind "#", so that the
+// same page serves every route; "?" is read as well.
+
+const NOWHERE = { item: null, photo: null, condition: null, filters: [] };
+let listener = () => {};
+let currentKey = null;
+let counter = 0;
+
+/** Per history entry of this tab: what was shown and how far it was scrolled. */
+const kept = new Map();
+const KEPT_ENTRIES = 40;
+
+/** Read a route from the text of an address: "#item=1&filter=Gender:Women". */
+export function parse(text) {
+  const parameters = new URLSearchParams(text.replace(/^[#?]/, ""));
+  const filters = parameters.getAll("filter").flatMap((each) => {
+    const colon = each.indexOf(":");
+    return colon > 0 ? [{ key: each.slice(0, colon), value: each.slice(colon + 1) }] : [];
+  });
+  return {
+    item: parameters.get("item") || null,
+    photo: parameters.get("photo") || null,
+    condition: parameters.get("condition") || null,
+    filters,
+  };
+}
+
+/** The address of a route; parts left out of `route` are none. */
+export function format(route) {
+  const { item, photo, condition, filters } = { ...NOWHERE, ...route };
+  const parameters = new URLSearchParams();
+  if (item) parameters.set("item", item);
+  if (photo) parameters.set("photo", photo);
+  if (condition) parameters.set("condition", condition);
+  for (const { key, value } of filters) parameters.append("filter", `${key}:${value}`);
+  return `#${parameters}`;
+}
+
+/** True when two routes ask about the same picture, whatever the filters. */
+export function sameQuery(one, other) {
+  return one !== null && one.item === other.item && one.photo === other.photo;
+}
+
+function newKey() {
+  counter += 1;
+  return `${Date.now().toString(36)}-${counter}`;
+}
+
+function leave() {
+  const entry = kept.get(currentKey);
+  if (entry) entry.scroll = window.scrollY;
+}
+
+/** Remember what the current history entry shows, for when Back returns to it. */
+export function keep(answer) {
+  kept.delete(currentKey);
+  kept.set(currentKey, { answer, scroll: window.scrollY });
+  if (kept.size > KEPT_ENTRIES) kept.delete(kept.keys().next().value);
+}
+
+/** Go to a route as a new history entry, or in place of the current one. */
+export function go(route, { replace = false } = {}) {
+  leave();
+  currentKey = newKey();
+  const address = location.pathname + format(route);
+  if (replace) history.replaceState({ key: currentKey }, "", address);
+  else history.pushState({ key: currentKey }, "", address);
+  listener({ ...NOWHERE, ...route }, null);
+}
+
+function arrive() {
+  currentKey = history.state?.key ?? newKey();
+  const inHash = location.hash.length > 1;
+  const route = parse(inHash ? location.hash : location.search);
+  history.replaceState({ key: currentKey }, "", location.pathname + format(route));
+  listener(route, kept.get(currentKey) ?? null);
+}
+
+/** Call `onRoute(route, kept)` now and whenever the address changes. */
+export function start(onRoute) {
+  listener = onRoute;
+  history.scrollRestoration = "manual";
+  window.addEventListener("popstate", () => {
+    leave();
+    arrive();
+  });
+  arrive();
+}

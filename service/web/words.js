@@ -1,0 +1,66 @@
+// How facts are put into words.
+
+const whole = new Intl.NumberFormat("en");
+const closeness = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, minimumSignificantDigits: 3 });
+
+/** 2000 -> "2,000". */
+export function count(number) {
+  return whole.format(number);
+}
+
+/** "1 shoe", "2,000 shoes". */
+export function shoes(number) {
+  return `${count(number)} ${number === 1 ? "shoe" : "shoes"}`;
+}
+
+/** 1.23456 -> "1.23"; distances have no unit. */
+export function distance(number) {
+  return closeness.format(number);
+}
+
+/** 20971520 -> "20 MB". */
+export function megabytes(bytes) {
+  return `${closeness.format(bytes / 2 ** 20).replace(/\.?0+$/, "")} MB`;
+}
+
+/** "HeelHeight" -> "Heel height"; "toe_style" -> "Toe style". */
+export function label(key) {
+  const spaced = key.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replaceAll("_", " ").toLowerCase();
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+/** "JPEG", "PNG", "WEBP" -> "JPEG, PNG or WEBP". */
+export function choice(words) {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+/** A service's message as a sentence: "no such shoe" -> "No such shoe." */
+export function sentence(text) {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
+/** Attribute keys with what a shoe *is* (Category, SubCategory) before what else is known of it. */
+export function kindFirst(keys) {
+  const isKind = (key) => /category$/i.test(key);
+  const kinds = keys.filter(isKind).sort((one, other) => one.length - other.length);
+  return [...kinds, ...keys.filter((key) => !isKind(key))];
+}
+
+/** A shoe's attributes as [key, values] pairs, in the order of `keys`, any others last. */
+export function attributesOf(shoe, keys) {
+  const known = keys.filter((key) => shoe.attributes[key]?.length);
+  const others = Object.keys(shoe.attributes).filter((key) => !keys.includes(key) && shoe.attributes[key].length);
+  return [...known, ...others].map((key) => [key, shoe.attributes[key]]);
+}
+
+/** A shoe's name and the line below it; one without attributes goes by its id. */
+export function describe(shoe, keys) {
+  const values = attributesOf(shoe, keys).map(([, each]) => each.join(", "));
+  if (!values.length) return { name: shoe.id, details: "", all: `Shoe ${shoe.id}` };
+  const [first, second] = values;
+  // A kind that already says its family ("Shoes", "Casual Shoes") need not say it twice.
+  const repeats = second !== undefined && second.toLowerCase().includes(first.toLowerCase());
+  const name = second === undefined ? first : repeats ? second : `${first}, ${second}`;
+  return { name, details: values.slice(2).join(" · "), all: [name, ...values.slice(2)].join(", ") };
+}

@@ -1,0 +1,292 @@
+"""The page, in a real browser, against a real service.
+
+Needs the fixture `live_server`: the base URL (without a trailing slash) of a running service whose catalogue holds a
+few dozen shoes (more than 24, so that "Show more" has something to show) with pictures, and at least one attribute
+that has several values. The weights may be untrained: nothing here depends on which shoes are near.
+
+Skipped where Playwright or Chromium is not installed; SOLEMATE_CHROMIUM names a Chromium elsewhere.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright (pip install playwright)")
+
+CHROMIUM = Path(os.environ.get("SOLEMATE_CHROMIUM", "/usr/bin/chromium"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"needs Chromium at {CHROMIUM}; SOLEMATE_CHROMIUM names another place"
+    ),
+]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+# Runs before the page's own scripts and reports what the policy blocked, which the console alone may not show.
+WATCH_POLICY = """
+document.addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`);
+});
+"""
+
+
+class Upload(NamedTuple):
+    """A file to hand to the page."""
+
+    name: str
+    mime: str
+    content: bytes
+
+    def payload(self) -> dict[str, Any]:
+        """The file as Playwright wants it."""
+        return {"name": self.name, "mimeType": self.mime, "buffer": self.content}
+
+
+class Visit(NamedTuple):
+    """An open page, the service's address, and the errors the browser has complained of so far."""
+
+    page: Any
+    base: str
+    errors: list[str]
+
+    def open(self, address: str = "/") -> None:
+        """Load an address from the start and wait until its shoes are there."""
+        self.page.goto("about:blank")
+        self.page.goto(self.base + address)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until shoes are shown and nothing is being loaded any more."""
+        sync_api.expect(self.page.locator("#grid .card").first).to_be_visible()
+        sync_api.expect(self.page.locator("#grid")).not_to_have_attribute("aria-busy", "true")
+        self.page.wait_for_load_state("networkidle")
+
+    def search(self, upload: Upload) -> None:
+        """Choose a file as a person does, and wait for the answer."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.get_by_role("button", name=re.compile("Choose a photo|Another photo")).press("Enter")
+        chooser.value.set_files(upload.payload())
+        sync_api.expect(self.page.locator("#query-caption")).to_have_text("Your photo")
+        self.settle()
+
+    def ids(self) -> list[str]:
+        """The ids of the shoes in the grid, in order."""
+        return [card.get_attribute("data-id") for card in self.page.locator("#grid .card").all()]
+
+    def get(self, path: str) -> Any:
+        """Ask the service itself."""
+        return self.page.request.get(self.base + path).json()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window."""
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Any, live_server: str) -> Iterator[Visit]:
+    """A fresh visit, on a laptop's screen, that fails the test on any error the browser complains of."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+    context.add_init_script(WATCH_POLICY)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield Visit(page, live_server, errors)
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def photo(visit: Visit) -> Upload:
+    """A picture of a shoe: the first one of the catalogue."""
+    item = visit.get("/v1/items?limit=1")["items"][0]
+    answer = visit.page.request.get(visit.base + item["image"])
+    return Upload("my shoe.jpg", answer.headers["content-type"], answer.body())
+
+
+def test_start(visit: Visit) -> None:
+    """The page opens with the catalogue's size and its shoes, and shows more of them on demand."""
+    visit.open()
+    total = visit.get("/v1/items?limit=1")["total"]
+    sync_api.expect(visit.page.locator("#catalog-size")).to_have_text(f"{total:,} shoes")
+    before = visit.ids()
+    assert before
+    picture = visit.page.locator("#grid img").first
+    sync_api.expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("image => image.naturalWidth") > 0
+    assert picture.get_attribute("alt")
+    visit.page.get_by_role("button", name="Show more").click()
+    sync_api.expect(visit.page.locator("#grid .card")).not_to_have_count(len(before))
+    after = visit.ids()
+    assert after[: len(before)] == before
+    assert len(set(after)) == len(after)
+
+
+def test_upload(visit: Visit, photo: Upload) -> None:
+    """A photo brings shoes with growing distances, the photo itself and its reconstruction."""
+    visit.open()
+    visit.search(photo)
+    shown = [float(text) for text in visit.page.locator(".distance b").all_inner_texts()]
+    assert shown == sorted(shown)
+    for tile in ("#query-picture img", "#query-reconstruction img"):
+        sync_api.expect(visit.page.locator(tile)).to_be_visible()
+        assert visit.page.locator(tile).evaluate("image => image.naturalWidth") > 0
+
+
+@pytest.mark.parametrize("way", ["paste", "drop"])
+def test_paste_and_drop(visit: Visit, photo: Upload, way: str) -> None:
+    """A photo pasted or dropped anywhere on the page is searched with."""
+    visit.open()
+    hand_over = """([way, bytes, name, type]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+      const event = way === "paste"
+        ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
+        : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+      document.body.dispatchEvent(event);
+    }"""
+    visit.page.evaluate(hand_over, [way, list(photo.content), photo.name, photo.mime])
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    visit.settle()
+
+
+def test_result_becomes_query_and_back_returns(visit: Visit, photo: Upload) -> None:
+    """A result can be searched from; Back brings the earlier answers again, the uploaded photo's included."""
+    visit.open()
+    start = visit.ids()
+    visit.search(photo)
+    first = visit.ids()
+    visit.page.locator("#grid .card").nth(1).click()
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
+    visit.settle()
+    assert f"#item={first[1]}" in visit.page.url.replace("%3A", ":")
+    assert first[1] not in visit.ids()
+    visit.page.go_back()
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    visit.settle()
+    assert visit.ids() == first
+    visit.page.go_back()
+    sync_api.expect(visit.page.locator("#query")).to_be_hidden()
+    visit.settle()
+    assert visit.ids() == start
+
+
+def test_address_opens_a_shoe(visit: Visit) -> None:
+    """A link to a shoe opens it as the query, with its attributes."""
+    item = visit.get("/v1/items?limit=1")["items"][0]
+    visit.open(f"/#item={item['id']}")
+    sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text(item["id"])
+    for values in item["attributes"].values():
+        sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text(", ".join(values))
+    similar = visit.get(item["similar"] + "?k=24")["hits"]
+    assert visit.ids() == [hit["id"] for hit in similar]
+
+
+def test_photo_address_after_reload(visit: Visit, photo: Upload) -> None:
+    """A reload loses the photo; the page says so and goes back to the start."""
+    visit.open()
+    visit.search(photo)
+    visit.page.reload()
+    sync_api.expect(visit.page.get_by_role("alert")).to_contain_text("photo is gone")
+    visit.settle()
+    sync_api.expect(visit.page.locator("#drop")).to_be_visible()
+
+
+def test_filter_narrows(visit: Visit) -> None:
+    """A ticked value narrows the answer to the shoes that have it; taking it off brings the others back."""
+    facets = visit.get("/v1/facets")
+    total = facets["total"]
+    key, value, count = next(
+        (key, each["value"], each["count"])
+        for key in visit.get("/v1/info")["attributes"]
+        for each in facets["facets"].get(key, [])[:6]
+        if 0 < each["count"] < total
+    )
+    visit.open()
+    before = visit.ids()
+    box = visit.page.locator(f'input[data-filter="{key}:{value}"]')
+    box.evaluate("box => { box.closest('details').open = true; }")
+    box.check()
+    sync_api.expect(visit.page.locator("#chips")).to_contain_text(value)
+    sync_api.expect(visit.page.locator("#results-count")).to_have_text(re.compile(rf"^{count:,} shoes?$"))
+    visit.settle()
+    for shoe in visit.ids():
+        assert value in visit.get(f"/v1/items/{shoe}")["attributes"][key]
+    sync_api.expect(box).to_be_checked()
+    sync_api.expect(box).to_be_focused()
+    visit.page.get_by_role("button", name="Remove filter").click()
+    sync_api.expect(visit.page.locator("#chips")).to_be_hidden()
+    visit.settle()
+    assert visit.ids() == before
+
+
+def test_condition_changes_the_answer(visit: Visit) -> None:
+    """The switch shows the service's conditions, if several, and searches by the one chosen."""
+    conditions = visit.get("/v1/info")["conditions"]
+    item = visit.get("/v1/items?limit=1")["items"][0]
+    visit.open(f"/#item={item['id']}")
+    if len(conditions) == 1:
+        sync_api.expect(visit.page.locator("#conditions")).to_be_hidden()
+        return
+    visit.page.locator(".segment").nth(1).click()
+    sync_api.expect(visit.page.locator("#conditions input").nth(1)).to_be_checked()
+    visit.settle()
+    similar = visit.get(f"{item['similar']}?k=24&condition={conditions[1]}")["hits"]
+    assert visit.ids() == [hit["id"] for hit in similar]
+
+
+def test_text_file_is_refused_kindly(visit: Visit) -> None:
+    """A file that is no picture brings the service's explanation, and the page stays usable."""
+    visit.open()
+    text = Upload("note.txt", "text/plain", b"not a picture")
+    visit.page.locator("#file").set_input_files(text.payload())
+    alert = visit.page.get_by_role("alert")
+    sync_api.expect(alert).to_contain_text("This photo did not work.")
+    visit.settle()
+    sync_api.expect(visit.page.locator("#drop")).to_be_visible()
+    assert not re.search(r"Traceback|Error:|\[object|undefined", alert.inner_text())
+    # The browser itself reports refused requests; nothing else may have gone wrong.
+    refused = [error for error in visit.errors if error.startswith("Failed to load resource")]
+    assert refused
+    visit.errors[:] = [error for error in visit.errors if error not in refused]
+
+
+@pytest.mark.parametrize("address", ["/#item=no-such-shoe", "/#filter=NoSuchKey:value"])
+def test_wrong_address_offers_a_way_on(visit: Visit, address: str) -> None:
+    """An address that names nothing brings an explanation and a button that leads on."""
+    visit.page.goto(visit.base + address)
+    alert = visit.page.get_by_role("alert")
+    sync_api.expect(alert).not_to_be_empty()
+    visit.page.wait_for_load_state("networkidle")
+    visit.errors[:] = [error for error in visit.errors if not error.startswith("Failed to load resource")]
+    alert.get_by_role("button").last.click()
+    sync_api.expect(alert).to_be_empty()
+    visit.settle()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_sideways_scrolling_at_320_pixels(visit: Visit, photo: Upload, scheme: str) -> None:
+    """On the narrowest phone nothing sticks out, at the start, with results and with the filters open."""
+    visit.page.set_viewport_size({"width": 320, "height": 640})
+    visit.page.emulate_media(color_scheme=scheme)
+
+    def check() -> None:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 320
+
+    visit.open()
+    check()
+    visit.search(photo)
+    check()
+    if visit.page.locator("#filters").is_visible():
+        visit.page.get_by_role("button", name="Filters").click()
+        sync_api.expect(visit.page.locator("#filter-panel")).to_be_visible()
+        check()

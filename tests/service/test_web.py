@@ -1,0 +1,130 @@
+"""The page's sources keep the promises its Content-Security-Policy makes for it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import service
+
+WEB = Path(service.__file__).parent / "web"
+SCRIPTS = sorted(WEB.glob("*.js"))
+TEXTS = sorted(path for path in WEB.iterdir() if path.suffix in {".html", ".css", ".js", ".svg"})
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+
+IMPORT = re.compile(r"""\b(?:import|from)\s*\(?\s*["']([^"']+)["']""")
+SCRIPTED_MARKUP = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|setHTMLUnsafe|createContextualFragment|document\.write|DOMParser"
+    r"|\beval\(|new Function|setTimeout\(\s*[\"'`]|javascript:"
+)
+
+
+class Tags(HTMLParser):
+    """Collects every start tag with its attributes, and the text inside script and style elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember the tag."""
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        """Remember text that a browser would run or apply."""
+        if self.cdata_elem in {"script", "style"} and data.strip():
+            self.inline.append(data)
+
+
+@pytest.fixture(scope="module")
+def html() -> Tags:
+    """index.html, taken apart."""
+    tags = Tags()
+    tags.feed((WEB / "index.html").read_text(encoding="utf-8"))
+    return tags
+
+
+def references(tags: Tags) -> list[str]:
+    """Every address that index.html makes the browser load or offers as a link."""
+    return [attributes[name] for _, attributes in tags.tags for name in ("src", "href") if name in attributes]
+
+
+def imports(script: Path) -> list[str]:
+    """The module names that a script imports."""
+    return IMPORT.findall(script.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_no_external_address(path: Path) -> None:
+    """No source names another host, so the page works offline."""
+    text = path.read_text(encoding="utf-8").replace(SVG_NAMESPACE, "")
+    assert re.findall(r"(?:https?:|wss?:|[\"'(=])//\S*", text) == []
+
+
+def test_no_inline_script_or_style(html: Tags) -> None:
+    """The markup holds no script text, no style text, no style attribute and no event handler."""
+    assert html.inline == []
+    assert "style" not in {tag for tag, _ in html.tags}
+    names = {name for _, attributes in html.tags for name in attributes}
+    assert {name for name in names if name == "style" or name.startswith("on")} == set()
+    assert all("src" in attributes for tag, attributes in html.tags if tag == "script")
+
+
+def test_no_form_and_no_base(html: Tags) -> None:
+    """The policy forbids form targets and base addresses; the markup has neither."""
+    assert {tag for tag, _ in html.tags} & {"form", "base", "iframe", "object", "embed"} == set()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_data_never_becomes_markup(script: Path) -> None:
+    """No script turns text into markup or code, nor writes a style attribute."""
+    text = script.read_text(encoding="utf-8")
+    assert SCRIPTED_MARKUP.findall(text) == []
+    assert re.search(r"""["']?style["']?\s*:|setAttribute\(\s*["']style""", text) is None
+
+
+def test_stylesheet_loads_nothing() -> None:
+    """The stylesheet imports no other file, font or picture."""
+    assert re.search(r"@import|@font-face|url\(", (WEB / "style.css").read_text(encoding="utf-8")) is None
+
+
+def test_references_exist(html: Tags) -> None:
+    """Every file that index.html names is under /web/ and there."""
+    for address in references(html):
+        assert address.startswith(("/web/", "#")), address
+        if address.startswith("/web/"):
+            assert (WEB / address.removeprefix("/web/")).is_file(), address
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_imports_exist(script: Path) -> None:
+    """Every module that a script imports lies beside it."""
+    for name in imports(script):
+        assert name.startswith("./"), name
+        assert (WEB / name).is_file(), name
+
+
+def test_no_file_is_left_over(html: Tags) -> None:
+    """Every file of the folder is reached from index.html."""
+    reached = {"index.html"}
+    todo = [address.removeprefix("/web/") for address in references(html) if address.startswith("/web/")]
+    while todo:
+        name = todo.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        if name.endswith(".js"):
+            todo.extend(each.removeprefix("./") for each in imports(WEB / name))
+    assert {path.name for path in WEB.iterdir()} == reached
+
+
+def test_scripts_find_their_elements(html: Tags) -> None:
+    """Every element that a script looks up by id is in index.html, and ids are unique."""
+    ids = [attributes["id"] for _, attributes in html.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = {
+        name for script in SCRIPTS for name in re.findall(r'byId\("([^"]+)"\)', script.read_text(encoding="utf-8"))
+    }
+    assert wanted <= set(ids)
