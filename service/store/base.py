@@ -100,11 +100,15 @@ class VectorStore(Protocol):
             k: at least 1.
             condition: `overall`, or one of `StoreInfo.slices`.
             filter: only shoes that pass it.
-            exclude: an id to leave out (the shoe that is asked about).
+            exclude: an id to leave out (the shoe that is asked about); one that is not there changes nothing.
+
+        Returns:
+            For each query its hits; equal distances come in the order of insertion.
 
         Raises:
-            QueryError: an unknown condition or filter attribute (the message lists the known ones), a wrong
-                shape, or a value that is not finite.
+            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones), k
+                below 1, a wrong shape, or a value that is not finite. Its field is `condition`, `filter`, `k` or
+                `vector`.
         """
         ...
 
@@ -113,19 +117,34 @@ class VectorStore(Protocol):
         ...
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
-        """One shoe's vector, (D,) float32. Raises UnknownItem."""
+        """One shoe's vector, (D,) float32, the caller's own. Raises UnknownItem."""
         ...
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
-        """Shoes in a stable order, `limit` at a time. Raises QueryError for a cursor that no page gave."""
+        """Shoes in the order of insertion, `limit` at a time; one that is replaced keeps its place.
+
+        Raises:
+            QueryError: a cursor that no page gave (field `cursor`), a limit below 1, or an unknown filter.
+        """
         ...
 
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
-        """Attribute -> value -> number of shoes that have it, among those that pass the filter."""
+        """Attribute -> value -> number of shoes that have it, among those that pass the filter.
+
+        Frequent values first, none with the number 0. Raises QueryError for an unknown filter.
+        """
         ...
 
     def upsert(self, records: Iterable[Record]) -> int:
-        """Insert or replace by id, all or nothing; durable once it returns. Returns how many."""
+        """Insert or replace by id, all or nothing; durable once it returns.
+
+        Returns:
+            How many records were given; of several with one id, the last one stays.
+
+        Raises:
+            QueryError: a vector of a wrong shape, or with a value that is not finite.
+            ArtifactError: the store can't be written.
+        """
         ...
 
     def delete(self, ids: Sequence[str]) -> int:
