@@ -119,6 +119,54 @@ def train(
     typer.echo(f"the checkpoint is in {out}")
 
 
+@app.command()
+def evaluate(
+    catalog: CatalogOption,
+    checkpoint: Annotated[Path, typer.Option(help="The checkpoint to evaluate.")] = Path("artifacts/checkpoint"),
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint to compare it with; repeatable.", show_default=False)
+    ] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="A file of the shoes to evaluate, one id a line; else those held out.", show_default=False),
+    ] = None,
+    triplets: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ATTRIBUTE=FILE",
+            help="A fixed list of triplets: .npy, .csv or .txt; repeatable. Else they are drawn.",
+            show_default=False,
+        ),
+    ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help="An attribute to measure beside the conditions'; repeatable.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the figures and pictures.")] = Path("artifacts/evaluation"),
+    device: DeviceOption = "auto",
+    seed: Annotated[int, typer.Option(help="Of drawn triplets and of the shoes in the pictures.")] = 0,
+    pictures: Annotated[bool, typer.Option(help="Draw them, or only measure.")] = True,
+) -> None:
+    """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
+    from training.evaluation import evaluate as run_evaluation
+    from training.evaluation import parse_lists
+
+    others = [folder for folder in compare or () if folder.resolve() != checkpoint.resolve()]
+    summary = run_evaluation(
+        [checkpoint, *dict.fromkeys(others)],
+        catalog,
+        out=out,
+        ids=ids,
+        triplets=parse_lists(triplets or ()),
+        attributes=attribute or (),
+        device=device,
+        seed=seed,
+        pictures=pictures,
+    )
+    typer.echo(summary.to_text())
+    typer.echo(f"\nreport and pictures: {out / 'report.md'}")
+
+
 def main() -> None:
     """Run the command line; an error that a person can mend is one line, and exit status 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

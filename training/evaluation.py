@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 
 from model.catalog import Catalog, read_catalog
 from model.checkpoint import Checkpoint, load_checkpoint
@@ -23,7 +22,7 @@ from training.gallery import draw_gallery
 from training.questions import Question, ask, keep_drawn, name_questions
 from training.summary import AttributeFacts, ModelFacts, Row, Summary
 
-__all__ = ["evaluate", "evaluate_command"]
+__all__ = ["evaluate", "parse_lists"]
 
 
 def evaluate(
@@ -36,6 +35,7 @@ def evaluate(
     attributes: Sequence[str] = (),
     device: str = "auto",
     seed: int = 0,
+    pictures: bool = True,
 ) -> Summary:
     """Measure checkpoints, and pixel distance beside them, on the same shoes and the same triplets.
 
@@ -51,6 +51,7 @@ def evaluate(
         attributes: to measure beside those of the checkpoints' conditions and of `triplets`.
         device: "auto", "cpu" or "cuda".
         seed: of the drawn triplets and of the choice of shoes for the pictures.
+        pictures: draw them; half of the time goes into it.
 
     Raises:
         ArtifactError: a checkpoint can't be used.
@@ -61,6 +62,7 @@ def evaluate(
     """
     used = pick_device(device)
     checkpoints = [load_checkpoint(folder) for folder in folders]
+    metrics = _read_metrics(folders[0])
     names = name_questions(checkpoints, triplets or {}, attributes)
     shoes, choice, warnings = _choose_shoes(read_catalog(catalog), checkpoints, ids)
     embeddings, images = _embed(folders, checkpoints, shoes, used)
@@ -78,58 +80,26 @@ def evaluate(
     )
     out.mkdir(parents=True, exist_ok=True)
     keep_drawn(out, questions, images)
-    pictures = []
-    for heading, name, png in draw_gallery(embeddings, images, questions, seed=seed, device=used):
-        write_atomic(out / name, png)
-        pictures.append((heading, name))
-    write_atomic(out / "report.md", summary.to_markdown(pictures).encode())
+    drawn = []
+    if pictures:
+        for heading, name, png in draw_gallery(embeddings, images, questions, seed=seed, device=used):
+            write_atomic(out / name, png)
+            drawn.append((heading, name))
+    write_atomic(out / "report.md", summary.to_markdown(drawn).encode())
     write_json(out / "metrics.json", summary.to_json())
-    _store_in_checkpoint(folders[0], summary)
+    write_json(folders[0] / "metrics.json", {**metrics, "evaluation": _of_first(summary)})
     return summary
 
 
-def evaluate_command(
-    *,
-    catalog: Annotated[str, typer.Option(help="Where the shoes are, as `train` takes it.", show_default=False)],
-    checkpoint: Annotated[Path, typer.Option(help="The checkpoint to evaluate.")] = Path("artifacts/checkpoint"),
-    compare: Annotated[
-        list[Path] | None, typer.Option(help="A checkpoint to compare it with. Repeat for several.")
-    ] = None,
-    ids: Annotated[
-        Path | None,
-        typer.Option(help="File of the shoes to evaluate, one id a line. Without it: those held out of training."),
-    ] = None,
-    triplets: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ATTRIBUTE=FILE",
-            help="Fixed list of triplets for an attribute: .npy, .csv or .txt. Repeat for several. "
-            "For other attributes triplets are drawn.",
-        ),
-    ] = None,
-    attribute: Annotated[
-        list[str] | None,
-        typer.Option(help="Attribute to measure beside those of the conditions. Repeat for several."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the figures and pictures.")] = Path("artifacts/evaluation"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of drawn triplets and of the shoes in the pictures.")] = 0,
-) -> None:
-    """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
-    lists = dict(_split_option(value) for value in triplets or ())
-    folders = [checkpoint, *(compare or ())]
-    summary = evaluate(
-        folders, catalog, out=out, ids=ids, triplets=lists, attributes=attribute or (), device=device, seed=seed
-    )
-    typer.echo(summary.to_text())
-    typer.echo(f"\nreport and pictures: {out / 'report.md'}")
-
-
-def _split_option(value: str) -> tuple[str, Path]:
-    attribute, equals, path = value.partition("=")
-    if not (attribute and equals and path):
-        raise QueryError("triplets", f"--triplets {value!r}; expected ATTRIBUTE=FILE, such as gender=gender.npy")
-    return attribute, Path(path)
+def parse_lists(options: Sequence[str]) -> dict[str, Path]:
+    """Read `ATTRIBUTE=FILE` options. Raises QueryError for any other spelling."""
+    lists = {}
+    for option in options:
+        attribute, equals, path = option.partition("=")
+        if not (attribute and equals and path):
+            raise QueryError("triplets", f"--triplets {option!r}; expected ATTRIBUTE=FILE, such as gender=gender.npy")
+        lists[attribute] = Path(path)
+    return lists
 
 
 def _choose_shoes(
@@ -205,21 +175,27 @@ def _measure(embeddings: Sequence[Embedding], questions: Sequence[Question]) -> 
     return tuple(row for _, row in sorted(rows, key=lambda pair: pair[0]))
 
 
-def _store_in_checkpoint(folder: Path, summary: Summary) -> None:
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    """What a checkpoint's metrics.json holds. Read first, so that a long evaluation does not end in this error."""
     path = folder / "metrics.json"
     try:
-        metrics: Any = json.loads(path.read_bytes())
+        metrics = json.loads(path.read_bytes())
     except FileNotFoundError:
-        metrics = {}
+        return {}
     except ValueError:
         metrics = None
     if not isinstance(metrics, dict):
         raise ArtifactCorrupt(f"{path} is not a JSON object; move it away and evaluate again")
+    return metrics
+
+
+def _of_first(summary: Summary) -> dict[str, Any]:
+    """The part of the results that is the first checkpoint's own; without paths of this machine."""
     found = summary.to_json()
-    name = summary.models[0].name
     facts = {key: found[key] for key in ("shoes", "choice", "warnings", "attributes")}
+    name = summary.models[0].name
     model = {key: value for key, value in found["models"][0].items() if key != "name"}
     rows = [
         {key: value for key, value in row.items() if key != "model"} for row in found["rows"] if row["model"] == name
     ]
-    write_json(path, {**metrics, "evaluation": {**facts, **model, "rows": rows}})
+    return {**facts, **model, "rows": rows}

@@ -98,7 +98,7 @@ class Summary:
         lines = [f"{self.shoes:,} shoes: {self.choice}", *(f"warning: {warning}" for warning in self.warnings)]
         table = [["", "slice", "size", *HEADINGS]]
         table += [
-            [_cut(row.model, 26), _cut(row.slice, 20), str(row.dimensions), *map(_percent, row.figures)]
+            [_cut(row.model, 24), _cut(row.slice, 18), str(row.dimensions), *map(_percent, row.figures)]
             for row in self.rows
         ]
         heading, *aligned = _align(table)
@@ -106,7 +106,7 @@ class Summary:
             rows = [row for row in self.rows if row.attribute == attribute.name]
             lines += ["", _describe(attribute, rows), heading]
             lines += [line for line, row in zip(aligned, self.rows, strict=True) if row.attribute == attribute.name]
-        errors = _align([[_cut(name, 26), error] for name, error in self._errors()])
+        errors = _align([[_cut(name, 24), error] for name, error in self._errors()])
         return "\n".join([*lines, "", "reconstruction: mean squared error per pixel, of pictures in [0, 1]", *errors])
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
@@ -123,7 +123,7 @@ class Summary:
                 table.append([row.model, row.slice, str(row.dimensions), *cells])
             parts += [f"## {attribute.name}", _describe(attribute, rows).partition(": ")[2] + ".", _pipe(table)]
         errors = [["", "mean squared error per pixel, of pictures in [0, 1]"], *map(list, self._errors())]
-        parts += ["## Reconstruction", _pipe(errors), NOTES]
+        parts += ["## Reconstruction error", _pipe(errors), NOTES]
         parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
         return "\n\n".join(parts) + "\n"
 
@@ -171,7 +171,7 @@ def _describe(attribute: AttributeFacts, rows: Sequence[Row]) -> str:
     retrieval = next((row.retrieval for row in rows if row.retrieval is not None), None)
     if retrieval is None:
         return f"{attribute.name}: {triplets}; no labels"
-    return f"{attribute.name}: {triplets}; {retrieval.queries:,} queries, {retrieval.left_out:,} shoes left out"
+    return f"{attribute.name}: {triplets}; {retrieval.queries:,} queries, {retrieval.left_out:,} left out"
 
 
 def _percent(figure: float | None, top: float | None = None) -> str:

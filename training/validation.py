@@ -8,27 +8,13 @@ from model.preprocess import to_float
 from model.tvae import TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
-from training.labels import Labels, encode_labels
+from training.labels import encode_labels
+from training.triplet_lists import draw_triplets
 
-__all__ = ["draw_triplets", "validate"]
+__all__ = ["validate"]
 
 TRIPLETS = 5_000
 MAX_SHOES = 1_000
-
-
-def draw_triplets(labels: Labels, count: int, seed: int) -> NDArray[np.int64]:
-    """Random triplets by one attribute: (M, 3) indices of anchor, positive, negative, with M at most `count`.
-
-    The anchor is drawn among the shoes with a value; draws without a fitting positive and negative are dropped.
-    """
-    random = np.random.default_rng(seed)
-    known = np.flatnonzero(labels.known)
-    anchors = random.choice(known, 4 * count)
-    partners = random.choice(known, 4 * count)
-    others = random.choice(known, 4 * count)
-    fits = labels.alike(anchors, partners) & (anchors != partners) & ~labels.alike(anchors, others)
-    triplets: NDArray[np.int64] = np.stack([anchors, partners, others], axis=1)[fits][:count]
-    return triplets
 
 
 @torch.inference_mode()

@@ -29,7 +29,7 @@ _FIRST_PRODUCT = 7_000_100
 _PRODUCT_STEP = 13
 _COLOR_SHARES = (0.45, 0.75, 0.93, 1.0)  # cumulative: one, two, three or four colours of a product
 _GOLDEN = 0.6180339887498949  # its multiples spread evenly over [0, 1): rare kinds come up in small catalogues too
-_KIDS_HEELS = ("Flat", "Under 1in", "1in - 1 3/4in")
+_LOW_HEELS = ("Flat", "Under 1in", "1in - 1 3/4in")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ _WARM_INSOLE = {"": 0.4, "Fleece": 0.3, "Shearling": 0.15, "Memory Foam": 0.15}
 KINDS = (
     Kind("Shoes", "Sneakers and Athletic Shoes", 0.17,
          {"Men": 0.34, "Women": 0.34, "Boys": 0.16, "Girls": 0.16}, _LOW,
-         {"Lace up": 0.62, "Hook and Loop": 0.18, "Slip-On": 0.08, "Elastic Gore;Slip-On": 0.06, "Lace up;Zipper": 0.06},
+         {"Lace up": 0.62, "Hook and Loop": 0.18, "Slip-On": 0.08, "Elastic Gore;Slip-On": 0.06,
+          "Lace up;Zipper": 0.06},
          {"Mesh;Synthetic": 0.3, "Leather": 0.22, "Suede;Mesh": 0.14, "Canvas": 0.2, "Synthetic": 0.14},
          {"Round Toe": 0.62, "Capped Toe": 0.38}, _SPORT_INSOLE, 1.0),
     Kind("Shoes", "Heels", 0.12, _LADIES, _HIGH,
@@ -229,8 +230,8 @@ def product_facts(product: int, seed: int = 0) -> list[ShoeFacts]:
     kind = _kind_of(product, seed)
     gender = tuple(_pick(kind.gender, rng.random()).split(";"))
     heels = kind.heel
-    if gender[0] in {"Boys", "Girls"}:
-        heels = {heel: heels[heel] for heel in _KIDS_HEELS if heel in heels}
+    if gender[0] != "Women":
+        heels = {heel: heels[heel] for heel in _LOW_HEELS if heel in heels}
     words = [_pick(weights, rng.random()) for weights in (heels, kind.insole, kind.closure, kind.material, kind.toe)]
     brand = BRANDS[int(rng.random() * len(BRANDS))]
     bright = bool(rng.random() < kind.bright)

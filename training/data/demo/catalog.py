@@ -39,7 +39,7 @@ def draw_demo_catalog(
     count: int = 2000,
     seed: int = 0,
     workers: int | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], object] | None = None,
 ) -> None:
     """Draw a catalogue of `count` shoes into `folder`, which is made, or replaced if it is an older demo catalogue.
 
@@ -56,7 +56,11 @@ def draw_demo_catalog(
     Raises:
         CatalogError: `count`, `seed` or `workers` is out of range, or the folder holds something else.
     """
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("workers", workers or 1, 1)):
+    for name, value, least in (
+        ("count", count, 1),
+        ("seed", seed, 0),
+        ("workers", 1 if workers is None else workers, 1),
+    ):
         if value < least:
             raise CatalogError(f"{name} of the demo catalogue is {value}; it must be {least} or more")
     _check_target(folder)

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Last", "Points", "band", "curve", "floor", "join", "loop"]
+__all__ = ["Last", "Points", "band", "curve", "floor", "join", "loop", "shift"]
 
 Points = NDArray[np.float64]
 """(N, 2) coordinates."""
@@ -59,6 +59,12 @@ def join(*parts: Points | Sequence[_Pair]) -> Points:
 def floor(start: float, stop: float, v: float = 0.0, count: int = 18) -> Points:
     """Return `count` points along the foot from u = `start` to `stop`, all at the height `v`."""
     return np.stack([np.linspace(start, stop, count), np.full(count, v)], axis=1)
+
+
+def shift(points: Points, du: float, dv: float) -> Points:
+    """Return `points` moved by (`du`, `dv`)."""
+    moved: Points = points + np.array([du, dv])
+    return moved
 
 
 def band(center: Points, start: float, stop: float | None = None) -> Points:
@@ -114,4 +120,7 @@ class Last:
         if v.max() > _ANKLE:
             upright = np.minimum(np.maximum((v - _ANKLE) / 0.3, 0.0), 1.0)
             base += (self.platform + self.heel - base) * upright
-        return np.stack([u * self.stretch, v * self.girth + base], axis=1)
+        world = np.empty_like(points)
+        world[:, 0] = u * self.stretch
+        world[:, 1] = v * self.girth + base
+        return world

@@ -74,7 +74,8 @@ class Canvas:
 
     def _pixels(self, points: Points, *, world: bool) -> NDArray[np.float64]:
         placed = points if world else self.last.place(points)
-        return placed @ self._turn + self._origin
+        pixels: NDArray[np.float64] = placed @ self._turn + self._origin
+        return pixels
 
     def fill(self, points: Points, color: Color, surface: Surface = Surface.PLAIN, *, world: bool = False) -> None:
         """Lay a polygon of `color` over what is there."""
@@ -98,11 +99,14 @@ class Canvas:
         for start in range(0, len(pixels) - _STITCH, 2 * _STITCH):
             self._ink.line(pixels[start : start + _STITCH + 1].ravel().tolist(), fill=color, width=thick)
 
-    def dots(self, points: Points, color: Color, radius: float) -> None:
-        """Draw round dots, such as eyelets; `radius` in foot lengths."""
+    def dots(self, points: Points, color: Color, radius: float, surface: Surface | None = None) -> None:
+        """Draw round dots, such as eyelets; `radius` in foot lengths. Without a `surface` they keep what is there."""
         size = max(1.2, radius * self._scale * _FINE)
         for x, y in self._pixels(points, world=False).tolist():
-            self._ink.ellipse((x - size, y - size, x + size, y + size), fill=color)
+            box = (x - size, y - size, x + size, y + size)
+            self._ink.ellipse(box, fill=color)
+            if surface is not None:
+                self._mask_ink.ellipse(box, fill=surface.value)
 
     def shine(self, points: Points, width: float, level: int = 255) -> None:
         """Draw a highlight; how bright it comes out is for the material to say."""
@@ -115,33 +119,43 @@ class Canvas:
 
     def finish(self, upper: Look, second: Look, light: Light) -> Image.Image:
         """Return the picture: (136, 102) RGB on white."""
-        colors = np.asarray(self._image.reduce(_FINE), dtype=np.float32)
-        bands = self._mask.reduce(_FINE).split()
-        cover, first, other, sole = (np.asarray(band, dtype=np.float32) / 255 for band in bands)
+        _, top, _, bottom = self._mask.getbbox() or (0, 0, *self._mask.size)
+        rows = slice(max(top // _FINE - 2, 0), min(bottom // _FINE + 10, HEIGHT))  # all is white above and below
+        box = (0, rows.start, WIDTH, rows.stop)
+        fine_box = (0, rows.start * _FINE, WIDTH * _FINE, rows.stop * _FINE)
+        bands = self._mask.reduce(_FINE, fine_box).split()
+        cover, first, other, sole = (np.asarray(band, dtype=np.float32) * np.float32(1 / 255) for band in bands)
+        gloss = first * upper.gloss + other * second.gloss
         body = _relief(ImageChops.add(bands[1], bands[2]), light, broad=True)
         relief = body * (first * upper.relief + other * second.relief)
-        relief += _relief(bands[3], light, broad=False) * sole
-        texture = 1 + first * (upper.depth * grain(upper.texture, light.offset))
-        texture += other * (second.depth * grain(second.texture, light.offset[::-1]))
-        shine = np.asarray(self._shine.filter(ImageFilter.BoxBlur(1)).filter(ImageFilter.BoxBlur(1)), dtype=np.float32)
-        glow = (shine + np.maximum(body - 0.10, 0) * 420) * (first * upper.gloss + other * second.gloss)
+        relief += _relief(bands[3], light, broad=False) * (1.6 * sole)
+        texture = 1 + first * (upper.depth * grain(upper.texture, light.offset)[rows])
+        texture += other * (second.depth * grain(second.texture, light.offset[::-1])[rows])
+        blur = ImageFilter.BoxBlur(1)
+        shine = np.asarray(self._shine.crop(box).filter(blur).filter(blur), dtype=np.float32)
+        glow = (shine + np.maximum(body - 0.13, 0) * 330) * gloss
         # Black takes light too: a part of the relief is added, not multiplied.
         glow += np.maximum(body, 0) * (first + other) * 60
-        shade = np.minimum(np.maximum(1 + relief, 0.35), 1.4) * texture * (1 - (1 - cover) * self._shadow(light))
-        lit = colors * shade[..., None] + glow[..., None]
-        return Image.fromarray(np.minimum(np.maximum(lit, 0), 255).astype(np.uint8))
+        shade = np.minimum(np.maximum(1 + relief, 0.35), 1.25) * texture * (1 - (1 - cover) * self._shadow(light, rows))
+        lit = np.array(self._image.reduce(_FINE, fine_box), dtype=np.float32)
+        glow *= 1 - lit[..., 1] * np.float32(0.55 / 255)  # a film has little left to give for what is white already
+        lit *= shade[..., None]
+        lit += glow[..., None]
+        picture = Image.new("RGB", (WIDTH, HEIGHT), (255, 255, 255))
+        picture.paste(Image.fromarray(np.minimum(np.maximum(lit, 0, out=lit), 255, out=lit).astype(np.uint8)), box)
+        return picture
 
-    def _shadow(self, light: Light) -> NDArray[np.float32]:
-        """Return the darkness of the ground, (HEIGHT, WIDTH) in [0, 1]."""
-        dark = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
+    def _shadow(self, light: Light, rows: slice) -> NDArray[np.float32]:
+        """Return the darkness of the ground in these rows, (rows, WIDTH) in [0, 1]."""
         x = np.arange(WIDTH, dtype=np.float32)
-        y = np.arange(HEIGHT, dtype=np.float32)
+        y = np.arange(rows.start, rows.stop, dtype=np.float32)
+        dark = np.zeros((len(y), WIDTH), dtype=np.float32)
         for (left, row), (right, _) in self._contacts():
             reach = np.clip((x - left) / 5 + 0.9, 0, 1) * np.clip((right - x) / 5 + 0.9, 0, 1)
             depth = y - row
             fall = np.exp(-((depth / np.where(depth > 0, 3.2, 1.2)) ** 2))
             dark = np.maximum(dark, fall[:, None] * reach[None, :])
-        return dark * light.shadow
+        return dark * np.float32(light.shadow)
 
     def _contacts(self) -> Iterator[tuple[list[float], list[float]]]:
         for start, stop in self._ground:

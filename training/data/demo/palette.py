@@ -10,8 +10,8 @@ __all__ = ["COLORS", "Scheme", "colors_for", "scheme_for"]
 
 COLORS: dict[str, tuple[int, Color]] = {
     "Black": (3, (38, 37, 40)),
-    "White": (14, (238, 238, 236)),
-    "Cream": (21, (233, 222, 198)),
+    "White": (14, (226, 226, 226)),
+    "Cream": (21, (226, 213, 186)),
     "Grey": (36, (142, 144, 149)),
     "Charcoal": (39, (76, 78, 84)),
     "Brown": (54, (98, 62, 40)),
@@ -60,6 +60,11 @@ _ACCENTS = {
     "Boys": ("Yellow", "Lime", "White", "Orange", "Red", "Sky"),
     "Girls": ("White", "Yellow", "Fuchsia", "Mint", "Silver", "Purple"),
 }
+_INSOLES: dict[str, Color] = {
+    "": (200, 190, 178), "Leather": (204, 158, 106), "Padded": (120, 116, 118), "Removable": (70, 76, 92),
+    "EVA": (92, 150, 190), "Fleece": (238, 230, 214), "Shearling": (232, 214, 180), "Memory Foam": (176, 200, 222),
+    "Cork": (186, 140, 92),
+}  # fmt: skip
 _NEUTRAL = ("Cream", "Grey", "Yellow", "Mint", "White", "Tan")
 
 
@@ -76,6 +81,13 @@ class Scheme:
     metal: Color
 
     @property
+    def strap(self) -> Color:
+        """A strap that stands out from the upper."""
+        if sum(abs(a - b) for a, b in zip(self.main, self.second, strict=True)) > 120:
+            return self.second
+        return mix(self.main, (255, 255, 255), 0.35) if sum(self.main) < 330 else mix(self.main, (0, 0, 0), 0.35)
+
+    @property
     def seam(self) -> Color:
         """A seam on the upper: darker than it, or lighter where it is nearly black."""
         dark = sum(self.main) < 150
@@ -84,19 +96,16 @@ class Scheme:
 
 def colors_for(gender: tuple[str, ...], *, bright: bool, rng: np.random.Generator) -> list[str]:
     """Return the names of the colours a product may come in, this product's first colour first."""
-    if len(gender) > 1:
-        names = list(_NEUTRAL)
-    else:
-        names = list((_BRIGHT if bright else _SOBER)[gender[0]])
+    names = _NEUTRAL if len(gender) > 1 else (_BRIGHT if bright else _SOBER)[gender[0]]
     # The usual colours come early in the list and should come up often: sort by a rank that noise can overturn.
     ranks = np.arange(len(names)) * 0.6 + rng.random(len(names)) * len(names)
     return [names[i] for i in np.argsort(ranks, kind="stable")]
 
 
-def scheme_for(name: str, gender: tuple[str, ...], *, bright: bool, rng: np.random.Generator) -> Scheme:
-    """Return the colours that go with the main colour `name`."""
-    red, green, blue = (round(min(max(value + 16 * (rng.random() - 0.5), 0), 255)) for value in COLORS[name][1])
-    main = (red, green, blue)
+def scheme_for(name: str, gender: tuple[str, ...], insole: str, *, bright: bool, rng: np.random.Generator) -> Scheme:
+    """Return the colours that go with the main colour `name`; the insole has its own."""
+    # Dye lots: mostly lighter or darker, hardly another hue.
+    main = mix(COLORS[name][1], (0, 0, 0) if rng.random() < 0.5 else (255, 255, 255), 0.07 * rng.random())
     accents = [COLORS[accent][1] for accent in _ACCENTS[gender[0]] if accent != name]
     accent = accents[int(rng.random() * len(accents))]
     if bright:
@@ -105,7 +114,7 @@ def scheme_for(name: str, gender: tuple[str, ...], *, bright: bool, rng: np.rand
     else:
         sole = ((52, 42, 36), (36, 34, 34), (150, 106, 68))[int(rng.random() * 3)]
         second = mix(main, (0, 0, 0), 0.25) if sum(main) > 200 else mix(main, (255, 255, 255), 0.14)
-    lining = ((226, 206, 176), (206, 182, 150), (120, 112, 108))[int(rng.random() * 3)]
+    lining = mix(_INSOLES[insole], (255, 255, 255), 0.15 * rng.random())
     metal = ((208, 176, 98), (196, 198, 204))[int(rng.random() * 2)]
     lace = (245, 245, 243) if bright and rng.random() < 0.6 else mix(main, (0, 0, 0), 0.45)
     return Scheme(main, second, accent, lining, sole, lace, metal)

@@ -2,19 +2,28 @@
 
 import numpy as np
 
-from training.data.demo.outline import Points, band, curve, join, loop
+from training.data.demo.outline import Points, band, curve, join, loop, shift
 from training.data.demo.paint import Color, Surface, mix
 from training.data.demo.sketch import Sketch
 
 __all__ = [
-    "draw_ankle_strap", "draw_bow", "draw_buckle", "draw_gore", "draw_hook_straps", "draw_laces", "draw_pull_tab",
-    "draw_ruff", "draw_toe", "draw_zip", "toe_points",
-]  # fmt: skip
+    "draw_ankle_strap",
+    "draw_bow",
+    "draw_buckle",
+    "draw_gore",
+    "draw_hook_straps",
+    "draw_laces",
+    "draw_motif",
+    "draw_pull_tab",
+    "draw_ruff",
+    "draw_sling",
+    "draw_toe",
+    "draw_zip",
+    "toe_points",
+]
 
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
-
-_ROUND = np.array([(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 5.5, 8)])
 
 # From the vamp over the tip down to the sole, for a vamp of usual height.
 _TOES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -43,29 +52,29 @@ def draw_toe(sketch: Sketch, profile: Points, *, cap: Color | None = None) -> No
         cap: colour of a toe cap; by default a shade of the upper.
     """
     canvas, scheme, toe = sketch.canvas, sketch.scheme, sketch.facts.toe
-    color = cap or mix(scheme.main, _BLACK, 0.18)
-    if "Capped Toe" in toe or "Medallion" in toe and "Wingtip" not in toe:
+    color = cap or mix(scheme.main, _BLACK, 0.3)
+    if "Capped Toe" in toe:
         tip = profile[profile[:, 0] < 0.17]
         top = tip[0]
         seam = curve((0.15, 0.0), (0.185, float(top[1]) * 0.55), (float(top[0]), float(top[1])))
         canvas.tint(join(tip, seam), color)
         canvas.line(seam, scheme.seam, 0.012)
-        canvas.stitch(seam + (0.018, 0.0), mix(scheme.main, _WHITE, 0.4))
+        canvas.stitch(shift(seam, 0.018, 0.0), mix(scheme.main, _WHITE, 0.4))
     if "Wingtip" in toe:
         tip = profile[profile[:, 0] < 0.235]
         top = tip[0]
         wing = curve((0.42, 0.0), (0.33, 0.055), (0.25, 0.085), (float(top[0]), float(top[1])))
         canvas.tint(join(tip, np.array([[0.05, 0.0], [0.42, 0.0]]), wing), color)
         canvas.line(wing, scheme.seam, 0.012)
-        canvas.dots(wing[::3] + (-0.006, -0.02), scheme.seam, 0.0075)
+        canvas.dots(shift(wing[::3], -0.006, -0.02), scheme.seam, 0.0075)
         canvas.dots(np.array([[0.10, 0.105], [0.13, 0.115], [0.115, 0.085], [0.145, 0.09]]), scheme.seam, 0.007)
     if "Moc Toe" in toe or "Apron Toe" in toe:
-        apron = curve((0.33, 0.165), (0.22, 0.125), (0.11, 0.098), (0.035, 0.092), (0.01, 0.105))
+        apron = curve((0.33, 0.165), (0.22, 0.125), (0.11, 0.098), (0.045, 0.088))
         upper = profile[(profile[:, 0] < 0.35) & (profile[:, 1] > 0.09)]
         if "Apron Toe" in toe:
             canvas.tint(join(upper, apron[::-1]), mix(scheme.main, _WHITE, 0.14))
         canvas.line(apron, scheme.seam, 0.018)
-        canvas.stitch(apron + (0.0, 0.014), mix(scheme.main, _WHITE, 0.55), width=0.012)
+        canvas.stitch(shift(apron, 0.0, 0.014), mix(scheme.main, _WHITE, 0.35), width=0.009)
 
 
 def draw_laces(sketch: Sketch, edge: Points, count: int, *, reach: float = 0.055) -> None:
@@ -94,16 +103,16 @@ def _draw_lace_bow(sketch: Sketch, at: Points) -> None:
         canvas.line(near, mix(color, _BLACK, 0.4), 0.006)
 
 
-def draw_hook_straps(sketch: Sketch, edge: Points, count: int, *, color: Color, width: float = 0.075) -> None:
+def draw_hook_straps(sketch: Sketch, edge: Points, count: int, *, color: Color, width: float = 0.09) -> None:
     """Draw hook-and-loop straps from the front `edge` (top first) down the side, each with its stitched tab."""
     canvas = sketch.canvas
     places = np.linspace(0.12, 0.80, count) if count > 1 else np.array([0.25])
     for index in (places * (len(edge) - 1)).round().astype(int).tolist():
         top = edge[index]
         u, v = float(top[0]), float(top[1])
-        center = curve((u - 0.016, v + 0.012), (u + 0.05, v - 0.03), (u + 0.115, v - 0.105))
+        center = curve((u - 0.016, v + 0.012), (u + 0.055, v - 0.03), (u + 0.13, v - 0.12))
         shape = band(center, width, width * 0.92)
-        canvas.tint(shape + (0.008, -0.012), mix(sketch.scheme.main, _BLACK, 0.45))
+        canvas.tint(shift(shape, 0.008, -0.012), mix(sketch.scheme.main, _BLACK, 0.45))
         canvas.fill(shape, color, Surface.SECOND)
         canvas.line(shape, mix(color, _BLACK, 0.4), 0.008)
         end = band(center[-5:], width * 0.62)
@@ -159,12 +168,23 @@ def draw_ankle_strap(sketch: Sketch, v: float, color: Color, *, front: float = 0
         draw_buckle(sketch, front + 0.10, v - 0.036, 0.034)
 
 
+def draw_sling(sketch: Sketch, height: float, *, start: float = 0.50, width: float = 0.04) -> None:
+    """Draw a strap that runs from the sides of the foot round the heel at `height`: far side, then near side."""
+    color = sketch.scheme.main
+    far = curve((0.985, height), (0.82, height * 0.85), (start + 0.08, 0.04))
+    sketch.canvas.line(far, mix(color, _BLACK, 0.5), width * 0.7)
+    near = curve((start, 0.04), (start + 0.14, height * 0.45), (0.82, height * 0.78), (0.985, height))
+    sketch.canvas.fill(band(near, width), color, Surface.UPPER)
+
+
 def draw_bow(sketch: Sketch, u: float, v: float, size: float, color: Color) -> None:
     """Draw a flat bow."""
     canvas = sketch.canvas
     dark = mix(color, _BLACK, 0.35)
     for side in (-1, 1):
-        wing = loop((u, v), (u + side * size, v + size * 0.62), (u + side * size * 1.15, v), (u + side * size, v - size * 0.55))
+        wing = loop(
+            (u, v), (u + side * size, v + size * 0.62), (u + side * size * 1.15, v), (u + side * size, v - size * 0.55)
+        )
         canvas.fill(wing, color, Surface.UPPER)
         canvas.line(wing, dark, 0.007)
     canvas.dots(np.array([[u, v]]), dark, size * 0.26)
@@ -174,10 +194,27 @@ def draw_ruff(sketch: Sketch, line: Points, width: float, color: Color) -> None:
     """Draw a collar of fur or fleece along `line`: many small tufts."""
     canvas, rng = sketch.canvas, sketch.rng
     canvas.fill(band(line, width * 0.8), color, Surface.SECOND)
-    at = np.linspace(0, len(line) - 1.001, 34)
+    at = np.linspace(0, len(line) - 1.001, 45)
     index = at.astype(int)
     share = (at - index)[:, None]
-    middle = line[index] * (1 - share) + line[index + 1] * share
-    for center in middle + (rng.random(middle.shape) - 0.5) * (width * 0.55):
-        size = width * (0.26 + 0.12 * rng.random())
-        canvas.fill(center + _ROUND * size, mix(color, _BLACK, 0.10 * rng.random()), Surface.SECOND)
+    tufts = line[index] * (1 - share) + line[index + 1] * share
+    tufts += (rng.random(tufts.shape) - 0.5) * (width * 0.55)
+    for start, dark in enumerate((0.10, 0.0, 0.05)):
+        canvas.dots(tufts[start::3], mix(color, _BLACK, dark), width * 0.30, Surface.SECOND)
+
+
+def draw_motif(sketch: Sketch, u: float, v: float, size: float) -> None:
+    """Draw what a child likes on its shoe: a flower for girls, a star for boys, a ball for both."""
+    canvas, color = sketch.canvas, sketch.scheme.accent
+    if len(sketch.facts.gender) > 1:
+        canvas.dots(np.array([[u, v]]), color, size)
+    elif sketch.facts.gender[0] == "Girls":
+        angles = np.linspace(0, 5.03, 5)
+        canvas.dots(
+            np.array([u, v]) + 0.8 * size * np.stack([np.cos(angles), np.sin(angles)], axis=1), color, size * 0.5
+        )
+        canvas.dots(np.array([[u, v]]), mix(sketch.scheme.main, _WHITE, 0.5), size * 0.4)
+    else:
+        angles = np.arange(10) * np.pi / 5 + np.pi / 2
+        radii = np.where(np.arange(10) % 2 == 0, 1.25, 0.55) * size
+        canvas.tint(np.array([u, v]) + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1), color)

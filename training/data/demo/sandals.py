@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from training.data.demo.outline import Points, band, curve, floor, join
+from training.data.demo.outline import band, curve, floor, join, shift
 from training.data.demo.paint import Color, Surface, mix
-from training.data.demo.parts import draw_ankle_strap, draw_bow, draw_buckle
+from training.data.demo.parts import draw_ankle_strap, draw_bow, draw_buckle, draw_sling
 from training.data.demo.shoes import heel_shape
 from training.data.demo.sketch import Sketch, is_kid
 from training.data.demo.soles import draw_dress_sole, draw_heel, draw_unit_sole
@@ -21,7 +21,7 @@ def draw_footbed(sketch: Sketch, color: Color, *, tip: float = -0.01) -> None:
     sketch.canvas.fill(join(floor(tip, 1.0, 0.004), far), color)
 
 
-def _strap(sketch: Sketch, start: float, top: float, height: float, width: float, color: Color | None = None) -> None:
+def _strap(sketch: Sketch, start: float, top: float, height: float, width: float) -> None:
     """Draw a strap over the foot: its far side dark behind, its near side in front.
 
     Args:
@@ -30,27 +30,27 @@ def _strap(sketch: Sketch, start: float, top: float, height: float, width: float
         top: where it crosses the instep, u of its middle.
         height: how high it crosses the instep.
         width: along the foot.
-        color: by default the main colour.
     """
     canvas = sketch.canvas
-    color = color or sketch.scheme.main
-    slope = 0.42 * width  # the instep rises towards the ankle
-    low, high = (top - width / 2, height - slope), (top + width / 2, height + slope * 0.6)
+    color = sketch.scheme.main
+    slope = min(0.42 * width, 0.06)  # the instep rises towards the ankle
+    narrow = width * (0.5 if width < 0.1 else 0.38)
+    low, high = (top - narrow, height - slope), (top + narrow, height - 0.3 * narrow)
     left = curve((start - width * 0.55, 0.0), (start - width * 0.5 + (top - start) * 0.3, height * 0.5), low)
     right = curve(high, (start + width * 0.5 + (top - start) * 0.3, height * 0.55), (start + width * 0.55, 0.0))
-    ridge = curve(low, (top, height + 0.008), high)
+    ridge = curve(low, (top - 0.3 * narrow, height - 0.006), (top + 0.45 * narrow, height + 0.004), high)
     far = curve(high, (high[0] + 0.05, high[1] * 0.62), (start + width * 0.5 + 0.05, 0.03))
     canvas.fill(join(ridge, far, [(start, 0.03)]), mix(mix(sketch.scheme.lining, color, 0.55), _BLACK, 0.42))
     canvas.fill(join(left, ridge[1:], right[1:]), color, Surface.UPPER)
     canvas.line(right, mix(color, _BLACK, 0.45), 0.010)
     canvas.line(left, mix(color, _BLACK, 0.3), 0.007)
-    canvas.shine(ridge - (0.0, 0.03), 0.02, 200)
+    canvas.shine(shift(ridge, 0.0, -0.03), 0.02, 200)
 
 
 def build_athletic_sandal(sketch: Sketch) -> None:
     """Draw a sports sandal: broad hook-and-loop straps on a thick sole."""
     scheme, canvas = sketch.scheme, sketch.canvas
-    draw_unit_sole(sketch, mix(scheme.sole, _BLACK, 0.0), mix(scheme.main, _BLACK, 0.3), tip=-0.02, back=1.03, stripe=scheme.accent)
+    draw_unit_sole(sketch, scheme.sole, mix(scheme.main, _BLACK, 0.3), tip=-0.02, back=1.03, stripe=scheme.accent)
     draw_footbed(sketch, mix(scheme.lining, _BLACK, 0.45))
     heel = curve((0.80, 0.02), (0.90, 0.15), (0.995, 0.27))
     canvas.fill(band(curve((0.70, 0.29), (0.86, 0.295), (0.99, 0.265)), 0.05), mix(scheme.main, _BLACK, 0.45))
@@ -61,9 +61,15 @@ def build_athletic_sandal(sketch: Sketch) -> None:
     canvas.fill(band(curve((0.26, 0.13), (0.40, 0.10), (0.56, 0.02)), 0.055), scheme.second, Surface.SECOND)
     _strap(sketch, 0.60, 0.50, 0.245, 0.12)
     canvas.fill(band(heel, 0.09, 0.07), scheme.main, Surface.UPPER)
-    canvas.fill(band(curve((0.98, 0.255), (0.84, 0.265), (0.70, 0.29), (0.64, 0.275)), 0.07), scheme.main, Surface.UPPER)
+    canvas.fill(
+        band(curve((0.98, 0.255), (0.84, 0.265), (0.70, 0.29), (0.64, 0.275)), 0.07), scheme.main, Surface.UPPER
+    )
     if sketch.closes("Hook and Loop"):
-        for center in (curve((0.265, 0.125), (0.235, 0.15)), curve((0.555, 0.17), (0.50, 0.225)), curve((0.86, 0.263), (0.74, 0.285))):
+        for center in (
+            curve((0.265, 0.125), (0.235, 0.15)),
+            curve((0.555, 0.17), (0.50, 0.225)),
+            curve((0.86, 0.263), (0.74, 0.285)),
+        ):
             canvas.fill(band(center, 0.085), scheme.accent, Surface.SECOND)
             canvas.line(band(center, 0.06), mix(scheme.accent, _BLACK, 0.35), 0.007)
     elif sketch.closes("Buckle"):
@@ -80,7 +86,7 @@ def _draw_thong(sketch: Sketch, width: float) -> None:
     canvas.line(curve((0.185, 0.02), (0.17, 0.05), post), mix(color, _BLACK, 0.2), 0.03)
     near = curve(post, (0.30, 0.115), (0.44, 0.075), (0.56, 0.0))
     canvas.fill(band(near, width * 0.7, width * 1.3), color, Surface.UPPER)
-    canvas.shine(near * (1, 1.0) + (0.0, 0.008), 0.012, 200)
+    canvas.shine(shift(near, 0.0, 0.008), 0.012, 200)
 
 
 def build_flat_sandal(sketch: Sketch) -> None:
@@ -99,7 +105,7 @@ def build_flat_sandal(sketch: Sketch) -> None:
             canvas.fill(band(curve((0.90, 0.0), (0.965, 0.16), (0.985, 0.34)), 0.06, 0.045), scheme.main, Surface.UPPER)
             draw_ankle_strap(sketch, 0.34, scheme.main)
         else:
-            canvas.fill(band(curve((0.58, 0.0), (0.76, 0.13), (0.99, 0.185)), 0.04), scheme.main, Surface.UPPER)
+            draw_sling(sketch, 0.20)
     elif sketch.closes("Buckle"):
         for start, top, high in ((0.28, 0.23, 0.14), (0.52, 0.46, 0.21)):
             _strap(sketch, start, top, high, 0.12)
@@ -107,7 +113,7 @@ def build_flat_sandal(sketch: Sketch) -> None:
     elif sketch.chance(0.55):
         _draw_thong(sketch, 0.05)
     else:
-        _strap(sketch, 0.36, 0.33, 0.185, sketch.spread(0.20, 0.28))
+        _strap(sketch, 0.37, 0.34, 0.165, sketch.spread(0.20, 0.28))
     if is_kid(facts) and facts.gender[0] == "Girls":
         draw_bow(sketch, 0.22, 0.14, 0.06, scheme.accent)
 
@@ -132,7 +138,6 @@ def build_heel_sandal(sketch: Sketch) -> None:
         canvas.fill(band(counter, 0.13, 0.035), scheme.main, Surface.UPPER)
         draw_ankle_strap(sketch, 0.41, scheme.main)
     elif sketch.closes("Sling Back"):
-        canvas.line(curve((0.99, 0.225), (0.9, 0.25), (0.62, 0.17)), mix(scheme.main, _BLACK, 0.45), 0.026)
-        canvas.fill(band(curve((0.50, 0.0), (0.66, 0.12), (0.99, 0.22)), 0.036), scheme.main, Surface.UPPER)
-        draw_buckle(sketch, 0.76, 0.155, 0.034)
+        draw_sling(sketch, 0.225)
+        draw_buckle(sketch, 0.74, 0.135, 0.034)
     canvas.shine(np.array([[0.16, 0.07], [0.26, 0.10]]), 0.03, 200)

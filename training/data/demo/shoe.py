@@ -11,11 +11,21 @@ from training.data.demo.paint import Canvas, Light
 from training.data.demo.palette import scheme_for
 from training.data.demo.sandals import build_athletic_sandal, build_flat_sandal, build_heel_sandal
 from training.data.demo.shoes import (
-    build_boat_shoe, build_clog, build_flat, build_heels, build_loafer, build_oxford, build_sneaker,
+    build_boat_shoe,
+    build_clog,
+    build_flat,
+    build_heels,
+    build_loafer,
+    build_oxford,
+    build_sneaker,
 )  # fmt: skip
 from training.data.demo.sketch import Sketch, fit_last, fit_pose, shaft_height
 from training.data.demo.slippers import (
-    build_baby_boot, build_crib_shoe, build_firstwalker, build_slipper_flat, build_slipper_heel,
+    build_baby_boot,
+    build_crib_shoe,
+    build_firstwalker,
+    build_slipper_flat,
+    build_slipper_heel,
 )  # fmt: skip
 from training.data.demo.texture import look_of
 
@@ -61,7 +71,7 @@ def draw_shoe(facts: ShoeFacts) -> tuple[Image.Image, dict[str, str]]:
     last = fit_last(facts, shape)
     height = shaft_height(facts, shape)
     canvas = Canvas(last, fit_pose(facts, last, height, shot))
-    scheme = scheme_for(facts.color, facts.gender, bright=facts.bright, rng=shot)
+    scheme = scheme_for(facts.color, facts.gender, facts.insole, bright=facts.bright, rng=shot)
     sketch = Sketch(facts, scheme, canvas, shape)
     kind = (facts.category, facts.subcategory)
     if kind in _HIGH:
@@ -74,5 +84,9 @@ def draw_shoe(facts: ShoeFacts) -> tuple[Image.Image, dict[str, str]]:
         shadow=0.28 + 0.2 * float(shot.random()),
         offset=(int(shot.random() * 24), int(shot.random() * 24)),
     )
-    second = "Fleece" if facts.category == "Slippers" or facts.subcategory.startswith(("Crib", "Prewalker")) else facts.material[-1]
+    second = (
+        "Fleece"
+        if facts.category == "Slippers" or facts.subcategory.startswith(("Crib", "Prewalker"))
+        else facts.material[-1]
+    )
     return canvas.finish(look_of(facts.material[0]), look_of(second), light), facts.attributes

@@ -2,12 +2,21 @@
 
 import numpy as np
 
-from training.data.demo.outline import Points, band, curve, floor, join, loop
+from training.data.demo.outline import band, curve, floor, join, loop, shift
 from training.data.demo.paint import Color, Surface, mix
 from training.data.demo.parts import (
-    draw_ankle_strap, draw_bow, draw_buckle, draw_gore, draw_hook_straps, draw_laces, draw_toe, draw_zip,
+    draw_ankle_strap,
+    draw_bow,
+    draw_buckle,
+    draw_gore,
+    draw_hook_straps,
+    draw_laces,
+    draw_motif,
+    draw_sling,
+    draw_toe,
+    draw_zip,
 )  # fmt: skip
-from training.data.demo.sketch import Sketch, is_kid
+from training.data.demo.sketch import Sketch, is_kid, toe_tip
 from training.data.demo.soles import draw_dress_sole, draw_heel, draw_unit_sole
 from training.data.demo.uppers import Upper, draw_counter, draw_front, draw_upper, light_up
 
@@ -23,6 +32,8 @@ _RUBBER = (240, 238, 230)
 
 def heel_shape(sketch: Sketch) -> str:
     """Return the shape of heel that suits its height, one of those that `draw_heel` knows."""
+    if sketch.facts.gender[0] in {"Men", "Boys"}:
+        return "stack"
     shapes = {
         "1in - 1 3/4in": ("block", "stack", "kitten"),
         "2in - 2 3/4in": ("block", "kitten", "wedge", "cone", "flare"),
@@ -72,8 +83,10 @@ def _trim_sneaker(sketch: Sketch, upper: Upper) -> None:
     draw_counter(sketch, upper, scheme.second)
     stay = upper.throat
     if len(stay) > 3:
-        canvas.fill(join(stay, stay[::-1] + (0.06, -0.035)), mix(scheme.second, scheme.main, 0.35), Surface.SECOND)
-    if sketch.chance(0.85):
+        canvas.fill(join(stay, shift(stay[::-1], 0.06, -0.035)), mix(scheme.second, scheme.main, 0.35), Surface.SECOND)
+    if is_kid(sketch.facts) and sketch.chance(0.6):
+        draw_motif(sketch, 0.62, 0.10, 0.06)
+    elif sketch.chance(0.85):
         _draw_side_mark(sketch, scheme.accent)
 
 
@@ -87,25 +100,27 @@ def build_sneaker(sketch: Sketch) -> None:
     _draw_tongue(sketch, throat, mix(scheme.main, scheme.accent, 0.4))
     upper = draw_upper(sketch, collar=collar, dip=dip, throat=throat, lining=upper_lining, bulge=0.03)
     _trim_sneaker(sketch, upper)
-    canvas.line(upper.top - (0.0, 0.014), scheme.second, 0.03)
+    canvas.line(shift(upper.top, 0.0, -0.014), scheme.second, 0.03)
     light_up(sketch, upper, 120)
     tread = scheme.accent if sketch.chance(0.5) else mix(scheme.main, _BLACK, 0.3)
     stripe = scheme.main if sketch.chance(0.4) else None
     draw_unit_sole(sketch, scheme.sole, tread, tip=-0.03, back=1.04, stripe=stripe)
     if sketch.closes("Hook and Loop"):
-        draw_hook_straps(sketch, upper.throat, 2 if sketch.chance(0.6) else 3, color=scheme.second)
+        draw_hook_straps(sketch, upper.throat, 2 if sketch.chance(0.6) else 3, color=scheme.strap)
     elif sketch.closes("Lace up"):
         draw_laces(sketch, upper.throat, 7 if high else 5)
-    else:
+    elif sketch.closes("Elastic Gore"):
         left = curve((0.47, 0.29), (0.47, 0.22), (0.44, 0.15))
         right = curve((0.60, 0.245), (0.58, 0.2), (0.53, 0.14))
         draw_gore(sketch, left, right)
+    else:
+        canvas.fill(band(curve((0.41, 0.255), (0.47, 0.19), (0.55, 0.08)), 0.07, 0.10), scheme.strap, Surface.SECOND)
     if sketch.closes("Zipper"):
         draw_zip(sketch, curve((0.72, dip - 0.01), (0.66, 0.10), (0.60, 0.04)))
 
 
 def _draw_low_heel(sketch: Sketch, color: Color) -> None:
-    draw_dress_sole(sketch, color)
+    draw_dress_sole(sketch, color, tip=toe_tip(sketch.facts))
     if sketch.facts.heel != "Flat":
         draw_heel(sketch, "stack", color)
     else:
@@ -122,14 +137,14 @@ def build_oxford(sketch: Sketch) -> None:
     draw_toe(sketch, upper.front)
     facing = curve((0.62, 0.205), (0.50, 0.13), (0.33, 0.12), (0.28, 0.165))
     canvas.line(facing, scheme.seam, 0.012)
-    canvas.stitch(facing + (0.012, -0.012), mix(scheme.main, _WHITE, 0.35))
+    canvas.stitch(shift(facing, 0.012, -0.012), mix(scheme.main, _WHITE, 0.35))
     heel_seam = curve((0.86, 0.205), (0.80, 0.10), (0.84, 0.0))
     canvas.line(heel_seam, scheme.seam, 0.01)
     if sketch.closes("Lace up"):
         draw_laces(sketch, upper.throat, 5, reach=0.05)
     else:
         strap = curve((0.40, 0.225), (0.50, 0.20), (0.62, 0.145))
-        canvas.tint(band(strap, 0.085) + (0.0, -0.012), mix(scheme.main, _BLACK, 0.5))
+        canvas.tint(shift(band(strap, 0.085), 0.0, -0.012), mix(scheme.main, _BLACK, 0.5))
         canvas.fill(band(strap, 0.08, 0.07), mix(scheme.main, _WHITE, 0.05), Surface.UPPER)
         draw_buckle(sketch, 0.575, 0.165, 0.038)
     _draw_low_heel(sketch, scheme.sole)
@@ -144,13 +159,15 @@ def build_loafer(sketch: Sketch) -> None:
     style = int(sketch.rng.random() * 3)
     saddle = curve((0.345, 0.215), (0.42, 0.16), (0.52, 0.07), (0.56, 0.0))
     canvas.tint(band(saddle, 0.085, 0.13), mix(scheme.main, _BLACK, 0.22))
-    for edge in (saddle - (0.042, 0.01), saddle + (0.042, 0.01)):
+    for edge in (shift(saddle, -0.042, -0.01), shift(saddle, 0.042, 0.01)):
         canvas.stitch(edge, mix(scheme.main, _WHITE, 0.4))
     if style == 0:
         canvas.tint(loop((0.345, 0.20), (0.37, 0.215), (0.41, 0.18), (0.385, 0.165)), mix(scheme.lining, _BLACK, 0.5))
     elif style == 1:
         for u in (0.33, 0.375):
-            canvas.fill(band(curve((0.365, 0.205), (u, 0.16), (u - 0.01, 0.105)), 0.014, 0.04), mix(scheme.main, _BLACK, 0.4))
+            canvas.fill(
+                band(curve((0.365, 0.205), (u, 0.16), (u - 0.01, 0.105)), 0.014, 0.04), mix(scheme.main, _BLACK, 0.4)
+            )
     else:
         canvas.line(curve((0.34, 0.215), (0.39, 0.19), (0.45, 0.135)), scheme.metal, 0.03)
         canvas.dots(np.array([[0.345, 0.205], [0.45, 0.135]]), scheme.metal, 0.024)
@@ -166,30 +183,31 @@ def build_boat_shoe(sketch: Sketch) -> None:
     light_up(sketch, upper, 150)
     draw_toe(sketch, upper.front)
     color = scheme.lace if sum(scheme.lace) > 500 else mix(scheme.main, (236, 214, 170), 0.6)
-    side = upper.top[: len(upper.top) * 3 // 4] - (0.0, 0.04)
+    side = shift(upper.top[: len(upper.top) * 3 // 4], 0.0, -0.04)
     canvas.stitch(side, color, width=0.022)
     canvas.line(curve((0.72, 0.15), (0.66, 0.08), (0.64, 0.0)), scheme.seam, 0.011)
     canvas.line(curve((0.30, 0.15), (0.42, 0.10), (0.50, 0.0)), scheme.seam, 0.011)
     if sketch.closes("Lace up"):
         draw_laces(sketch, upper.throat[: max(len(upper.throat) * 2 // 3, 3)], 2, reach=0.06)
     elif sketch.closes("Hook and Loop"):
-        draw_hook_straps(sketch, upper.throat, 1, color=scheme.second)
-    draw_unit_sole(sketch, _RUBBER, mix(_RUBBER, scheme.main, 0.5), tip=-0.02, back=1.015, stripe=mix(_RUBBER, _BLACK, 0.25))
+        draw_hook_straps(sketch, upper.throat, 1, color=scheme.strap)
+    draw_unit_sole(
+        sketch, _RUBBER, mix(_RUBBER, scheme.main, 0.5), tip=-0.02, back=1.015, stripe=mix(_RUBBER, _BLACK, 0.25)
+    )
 
 
 def _draw_pump(sketch: Sketch) -> Upper:
     """Draw the upper of a pump, with its toe style."""
     low = sketch.spread(0.095, 0.125)
     sling = sketch.closes("Sling Back")
+    vamp = 0.96 if {"Round Toe", "Square Toe", "Capped Toe"} & set(sketch.facts.toe) else 0.78
     if not sling:
-        upper = draw_upper(sketch, collar=sketch.spread(0.205, 0.235), dip=low, throat=(0.27, 0.125), vamp=0.78,
+        upper = draw_upper(sketch, collar=sketch.spread(0.205, 0.235), dip=low, throat=(0.27, 0.13), vamp=vamp,
                            dip_at=0.60, bulge=0.012)  # fmt: skip
     else:
-        upper = draw_front(sketch, end=0.62, throat=(0.28, 0.125), vamp=0.78)
-        strap = curve((0.60, 0.08), (0.78, 0.16), (0.985, 0.215))
-        sketch.canvas.fill(band(strap, 0.028), sketch.scheme.main, Surface.UPPER)
-        sketch.canvas.line(curve((0.985, 0.215), (0.90, 0.235), (0.76, 0.19)), mix(sketch.scheme.main, _BLACK, 0.4), 0.02)
-        draw_buckle(sketch, 0.79, 0.165, 0.026)
+        upper = draw_front(sketch, end=0.62, throat=(0.28, 0.125), vamp=vamp)
+        draw_sling(sketch, 0.215, start=0.58)
+        draw_buckle(sketch, 0.79, 0.155, 0.026)
     if {"Peep Toe", "Open Toe"} & set(sketch.facts.toe):
         tip = floor(-0.01, 0.16, 0.012, 6)
         sketch.canvas.line(tip, mix(sketch.scheme.lining, _BLACK, 0.12), 0.022)
@@ -203,25 +221,20 @@ def build_heels(sketch: Sketch) -> None:
     shape = heel_shape(sketch)
     color = scheme.sole if shape in {"stack", "wedge"} and sketch.chance(0.5) else mix(scheme.main, _BLACK, 0.12)
     draw_heel(sketch, shape, color)
-    draw_dress_sole(sketch, mix(scheme.sole, scheme.main, 0.3), tip=_tip(sketch))
+    draw_dress_sole(sketch, mix(scheme.sole, scheme.main, 0.3), tip=toe_tip(sketch.facts))
     upper = _draw_pump(sketch)
     light_up(sketch, upper)
-    if sketch.closes("Ankle Strap"):
+    if sketch.closes("Ankle Strap") or sketch.closes("T-Strap"):
         draw_ankle_strap(sketch, 0.40, scheme.main)
         sketch.canvas.fill(band(curve((0.985, 0.2), (0.982, 0.40)), 0.04), scheme.main, Surface.UPPER)
     if sketch.closes("T-Strap"):
-        draw_ankle_strap(sketch, 0.40, scheme.main)
         sketch.canvas.fill(band(curve((0.26, 0.11), (0.44, 0.21), (0.66, 0.39)), 0.036), scheme.main, Surface.UPPER)
-
-
-def _tip(sketch: Sketch) -> float:
-    return {"Pointed Toe": -0.115, "Square Toe": -0.06}.get(sketch.facts.toe[0], -0.025)
 
 
 def build_flat(sketch: Sketch) -> None:
     """Draw a ballet flat or another low pump."""
     scheme, canvas = sketch.scheme, sketch.canvas
-    draw_dress_sole(sketch, scheme.sole, tip=_tip(sketch))
+    draw_dress_sole(sketch, scheme.sole, tip=toe_tip(sketch.facts))
     if sketch.facts.heel != "Flat":
         draw_heel(sketch, "stack", scheme.sole)
     else:
@@ -231,7 +244,7 @@ def build_flat(sketch: Sketch) -> None:
     if sketch.closes("Elastic Gore"):
         for share in np.linspace(0, len(upper.top) - 1, 15).astype(int).tolist():
             point = upper.top[share]
-            canvas.line(np.stack([point, point - (0.0, 0.022)]), mix(scheme.main, _BLACK, 0.55), 0.012)
+            canvas.line(np.stack([point, shift(point, 0.0, -0.022)]), mix(scheme.main, _BLACK, 0.55), 0.012)
     elif sketch.closes("Ankle Strap"):
         draw_ankle_strap(sketch, 0.36, scheme.main)
         canvas.fill(band(curve((0.985, 0.2), (0.982, 0.37)), 0.05), scheme.main, Surface.UPPER)
@@ -251,22 +264,26 @@ def build_clog(sketch: Sketch) -> None:
     high = sketch.facts.heel in {"1in - 1 3/4in", "2in - 2 3/4in"}
     if high:
         draw_heel(sketch, "block", wood)
-        draw_dress_sole(sketch, wood, tip=-0.03)
+        draw_dress_sole(sketch, wood, tip=toe_tip(sketch.facts) - 0.01)
     else:
-        draw_unit_sole(sketch, wood, mix(wood, _BLACK, 0.5), tip=-0.03, back=1.03)
-    canvas.fill(join(floor(0.5, 1.0, 0.01, 8), curve((1.0, 0.03), (0.8, 0.035), (0.5, 0.03))), mix(scheme.lining, _BLACK, 0.1))
+        draw_unit_sole(sketch, wood, mix(wood, _BLACK, 0.5), tip=toe_tip(sketch.facts) - 0.01, back=1.03)
+    canvas.fill(
+        join(floor(0.5, 1.0, 0.01, 8), curve((1.0, 0.03), (0.8, 0.035), (0.5, 0.03))), mix(scheme.lining, _BLACK, 0.1)
+    )
     upper = draw_front(sketch, end=0.70, throat=(0.46, 0.27), vamp=1.05)
     light_up(sketch, upper)
     if foam:
-        holes = np.array([[0.14, 0.12], [0.21, 0.135], [0.28, 0.15], [0.18, 0.08], [0.26, 0.10], [0.34, 0.12], [0.35, 0.18]])
+        holes = np.array(
+            [[0.14, 0.12], [0.21, 0.135], [0.28, 0.15], [0.18, 0.08], [0.26, 0.10], [0.34, 0.12], [0.35, 0.18]]
+        )
         canvas.dots(holes, mix(scheme.main, _BLACK, 0.55), 0.016)
     else:
-        _draw_studs(canvas_edge=floor(0.03, 0.68, 0.022, 12), sketch=sketch)
-    if sketch.closes("Buckle"):
-        strap = curve((0.60, 0.10), (0.75, 0.20), (0.99, 0.20)) if foam else curve((0.38, 0.235), (0.45, 0.17), (0.52, 0.03))
-        canvas.fill(band(strap, 0.06), mix(scheme.main, _BLACK, 0.2), Surface.UPPER)
-        draw_buckle(sketch, *(0.62, 0.115) if foam else (0.455, 0.165), 0.04)
-
-
-def _draw_studs(canvas_edge: Points, sketch: Sketch) -> None:
-    sketch.canvas.dots(canvas_edge, mix(sketch.scheme.metal, _BLACK, 0.15), 0.012)
+        canvas.dots(floor(0.03, 0.68, 0.022, 12), mix(scheme.metal, _BLACK, 0.15), 0.012)
+    if sketch.closes("Buckle") and foam:
+        draw_sling(sketch, 0.19, start=0.62, width=0.055)
+        draw_buckle(sketch, 0.65, 0.07, 0.036)
+    elif sketch.closes("Buckle"):
+        strap = curve((0.37, 0.245), (0.45, 0.17), (0.54, 0.02))
+        canvas.tint(shift(band(strap, 0.085), 0.0, -0.012), mix(scheme.main, _BLACK, 0.5))
+        canvas.fill(band(strap, 0.085), mix(scheme.main, _BLACK, 0.2), Surface.UPPER)
+        draw_buckle(sketch, 0.46, 0.155, 0.042)

@@ -9,7 +9,7 @@ from training.data.demo.outline import Last
 from training.data.demo.paint import Canvas, Pose
 from training.data.demo.palette import Scheme
 
-__all__ = ["Sketch", "fit_last", "fit_pose", "is_kid", "shaft_height"]
+__all__ = ["Sketch", "fit_last", "fit_pose", "is_kid", "shaft_height", "toe_tip"]
 
 # Rise of the heel over the ball for each value of HeelHeight, in foot lengths: an adult's foot is about ten inches.
 _RISE = {
@@ -22,12 +22,21 @@ _PLATFORM = {
     "Prewalker Boots": 0.03, "Ankle": 0.055, "Over the Knee": 0.04, "Knee High": 0.04, "Mid-Calf": 0.06,
     "Athletic": 0.10, "Heel": 0.03, "Flat": 0.05, "Boot": 0.045, "Slipper Heels": 0.035, "Slipper Flats": 0.035,
 }  # fmt: skip
-_SHAFT = {"Ankle": 0.56, "Mid-Calf": 0.95, "Knee High": 1.45, "Over the Knee": 1.95, "Boot": 0.66, "Prewalker Boots": 0.52}
+_SHAFT = {
+    "Ankle": 0.56,
+    "Mid-Calf": 0.95,
+    "Knee High": 1.45,
+    "Over the Knee": 1.95,
+    "Boot": 0.66,
+    "Prewalker Boots": 0.52,
+}
 _BABY = {"Crib Shoes", "Prewalker", "Firstwalker", "Prewalker Boots"}
 _GIRTH = {"Men": 1.06, "Women": 0.92, "Boys": 1.2, "Girls": 1.12}
 _LENGTH = {"Men": 122.0, "Women": 110.0, "Boys": 98.0, "Girls": 92.0}
-_TALLEST = 90.0  # pixels
+_TALLEST = 85.0  # pixels
+_WIDEST = 126.0
 _MIDDLE = 68.0
+_TIPS = {"Pointed Toe": -0.115, "Square Toe": -0.06}
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,11 @@ def is_kid(facts: ShoeFacts) -> bool:
     return facts.gender[0] in {"Boys", "Girls"}
 
 
+def toe_tip(facts: ShoeFacts) -> float:
+    """Return where the sole begins under the toe, u of the last."""
+    return _TIPS.get(facts.toe[0], -0.025)
+
+
 def fit_last(facts: ShoeFacts, rng: np.random.Generator) -> Last:
     """Return the form for a shoe of these facts."""
     girth = _GIRTH[facts.gender[0]] * (0.97 + 0.06 * rng.random())
@@ -86,9 +100,12 @@ def shaft_height(facts: ShoeFacts, rng: np.random.Generator) -> float:
 
 def fit_pose(facts: ShoeFacts, last: Last, height: float, rng: np.random.Generator) -> Pose:
     """Return a place in the picture for a shoe of that `height` (v of the last): centred, with small changes."""
-    tall = last.platform + last.heel + height * last.girth
+    front, back = toe_tip(facts) - 0.015, 1.04
+    room = 0.08 if facts.subcategory in _SHAFT else 0.0  # for a ruff or a pull tab over the collar
+    tall = last.platform + last.heel + (height + room) * last.girth
     length = _LENGTH[facts.gender[0]] * (0.86 if facts.subcategory in _BABY else 1.0)
-    scale = min(length / (1.05 * last.stretch), _TALLEST / tall) * (0.96 + 0.05 * rng.random())
-    left = _MIDDLE - 0.5 * scale * last.stretch + 5 * (rng.random() - 0.5)
+    width = (back - front) * last.stretch
+    scale = min(length / (1.05 * last.stretch), _WIDEST / width, _TALLEST / tall) * (0.96 + 0.05 * rng.random())
+    left = _MIDDLE - 0.5 * scale * width - front * last.stretch * scale + 3 * (rng.random() - 0.5)
     ground = min(51 + 0.5 * scale * tall + 6, 96.0) + 3 * (rng.random() - 0.5)
     return Pose(scale=float(scale), toe=(float(left), float(ground)), tilt=float(4 * (rng.random() - 0.5)))

@@ -1,11 +1,18 @@
 """Builders of slippers and of babies' shoes: soft forms with hardly any sole."""
 
-import numpy as np
-
 from training.data.demo.boots import draw_shaft
-from training.data.demo.outline import curve, floor, join, loop
+from training.data.demo.outline import curve, floor, join, shift
 from training.data.demo.paint import Surface, mix
-from training.data.demo.parts import draw_bow, draw_buckle, draw_hook_straps, draw_laces, draw_pull_tab, draw_ruff, draw_toe
+from training.data.demo.parts import (
+    draw_bow,
+    draw_buckle,
+    draw_hook_straps,
+    draw_laces,
+    draw_motif,
+    draw_pull_tab,
+    draw_ruff,
+    draw_toe,
+)
 from training.data.demo.sandals import draw_footbed
 from training.data.demo.shoes import heel_shape
 from training.data.demo.sketch import Sketch
@@ -31,7 +38,7 @@ def build_slipper_flat(sketch: Sketch) -> None:
         draw_ruff(sketch, upper.top[6:], 0.065, _FLEECE)
     else:
         upper = draw_upper(sketch, collar=0.20, dip=0.14, throat=(0.44, 0.25), dip_at=0.70, lining=_FLEECE, bulge=0.03)
-        draw_ruff(sketch, upper.top + (0.0, 0.005), 0.075, _FLEECE)
+        draw_ruff(sketch, shift(upper.top, 0.0, 0.005), 0.075, _FLEECE)
     draw_toe(sketch, upper.front)
     if sketch.closes("Hook and Loop"):
         draw_hook_straps(sketch, upper.front[3:12], 1, color=mix(scheme.main, _BLACK, 0.25), width=0.10)
@@ -50,22 +57,13 @@ def build_slipper_heel(sketch: Sketch) -> None:
     upper = draw_front(sketch, end=0.56, throat=(0.40, 0.205), vamp=0.9)
     light_up(sketch, upper)
     tuft = upper.front[(upper.front[:, 0] > 0.19)]
-    draw_ruff(sketch, tuft - (0.0, 0.015), 0.13, mix(scheme.main, _WHITE, 0.6))
+    draw_ruff(sketch, shift(tuft, 0.0, -0.015), 0.13, mix(scheme.main, _WHITE, 0.6))
 
 
 def _trim_baby(sketch: Sketch, upper: Upper) -> None:
     """Put a picture on the side of a baby's shoe."""
-    canvas, color = sketch.canvas, sketch.scheme.accent
-    u, v, size = 0.72, 0.11, 0.055
-    if sketch.facts.gender[0] == "Girls":
-        petals = [(u + size * 0.8 * np.cos(a), v + size * 0.8 * np.sin(a)) for a in np.linspace(0, 5.03, 5)]
-        canvas.dots(np.array(petals), color, size * 0.5)
-        canvas.dots(np.array([[u, v]]), sketch.scheme.main, size * 0.4)
-    else:
-        star = [(u + size * (1.2 if i % 2 == 0 else 0.5) * np.cos(i * 0.628 + 1.571),
-                 v + size * (1.2 if i % 2 == 0 else 0.5) * np.sin(i * 0.628 + 1.571)) for i in range(10)]  # fmt: skip
-        canvas.tint(np.array(star), color)
-    draw_counter(sketch, upper, sketch.scheme.second, reach=0.12)
+    draw_counter(sketch, upper, sketch.scheme.second, reach=0.12, surface=Surface.UPPER)
+    draw_motif(sketch, 0.70, 0.11, 0.055)
 
 
 def _fasten_baby(sketch: Sketch, upper: Upper) -> None:
@@ -73,13 +71,13 @@ def _fasten_baby(sketch: Sketch, upper: Upper) -> None:
     if sketch.closes("Lace up"):
         draw_laces(sketch, upper.throat, 3, reach=0.07)
     elif sketch.closes("Hook and Loop"):
-        draw_hook_straps(sketch, upper.throat, 1, color=scheme.second, width=0.11)
+        draw_hook_straps(sketch, upper.throat, 1, color=scheme.strap, width=0.11)
     elif sketch.closes("Buckle"):
-        draw_hook_straps(sketch, upper.throat, 1, color=scheme.second, width=0.06)
+        draw_hook_straps(sketch, upper.throat, 1, color=scheme.strap, width=0.06)
         draw_buckle(sketch, 0.50, 0.20, 0.04)
     else:
-        canvas.line(upper.top - (0.0, 0.02), mix(scheme.main, _WHITE, 0.55), 0.035)
-        canvas.stitch(upper.top - (0.0, 0.02), scheme.seam, width=0.03)
+        canvas.line(shift(upper.top, 0.0, -0.02), mix(scheme.main, _WHITE, 0.55), 0.035)
+        canvas.stitch(shift(upper.top, 0.0, -0.02), scheme.seam, width=0.03)
 
 
 def build_crib_shoe(sketch: Sketch) -> None:
@@ -92,7 +90,7 @@ def build_crib_shoe(sketch: Sketch) -> None:
     toe = upper.front[upper.front[:, 0] < 0.16]
     seam = curve((0.28, 0.0), (0.20, 0.08), (float(toe[0, 0]), float(toe[0, 1])))
     if sketch.chance(0.6):
-        canvas.fill(join(toe, seam), scheme.second, Surface.SECOND)
+        canvas.fill(join(toe, seam), scheme.second, Surface.UPPER)
     canvas.line(seam, scheme.seam, 0.01)
     _trim_baby(sketch, upper)
     if crib:
@@ -101,7 +99,9 @@ def build_crib_shoe(sketch: Sketch) -> None:
         belly = join(floor(0.02, 0.98, 0.006), curve((0.98, -0.008), (0.5, -0.012), (0.03, -0.008)))
         canvas.fill(belly, mix(scheme.main, _BLACK, 0.25), Surface.SOLE)
     else:
-        draw_unit_sole(sketch, mix(scheme.sole, (226, 196, 150), 0.5), mix(scheme.main, _BLACK, 0.3), tip=0.0, back=1.03)
+        draw_unit_sole(
+            sketch, mix(scheme.sole, (226, 196, 150), 0.5), mix(scheme.main, _BLACK, 0.3), tip=0.0, back=1.03
+        )
     _fasten_baby(sketch, upper)
 
 
@@ -112,24 +112,25 @@ def build_firstwalker(sketch: Sketch) -> None:
     light_up(sketch, upper, 130)
     draw_toe(sketch, upper.front, cap=scheme.second)
     _trim_baby(sketch, upper)
-    canvas.line(upper.top - (0.0, 0.02), scheme.second, 0.045)
+    canvas.line(shift(upper.top, 0.0, -0.02), scheme.second, 0.045)
     draw_unit_sole(sketch, scheme.sole, scheme.accent, tip=-0.025, back=1.045)
     _fasten_baby(sketch, upper)
 
 
 def build_baby_boot(sketch: Sketch, height: float) -> None:
     """Draw a prewalker boot: a soft little boot with a fleece collar."""
-    scheme, canvas = sketch.scheme, sketch.canvas
+    scheme = sketch.scheme
     upper = draw_shaft(sketch, height, width=0.045, vamp=1.1, lining=_FLEECE)
     light_up(sketch, upper, 120)
     _trim_baby(sketch, upper)
-    draw_unit_sole(sketch, mix(scheme.main, (226, 196, 150), 0.6), mix(scheme.main, _BLACK, 0.35), tip=-0.01, back=1.035)
+    draw_unit_sole(
+        sketch, mix(scheme.main, (226, 196, 150), 0.6), mix(scheme.main, _BLACK, 0.35), tip=-0.01, back=1.035
+    )
     front = upper.front[(upper.front[:, 0] > 0.30) & (upper.front[:, 1] > 0.18)]
     if sketch.closes("Lace up"):
         draw_laces(sketch, front[2:], 4, reach=0.075)
     elif sketch.closes("Hook and Loop"):
-        draw_hook_straps(sketch, front[2:], 2, color=scheme.second, width=0.10)
-    draw_ruff(sketch, upper.top - (0.0, 0.015), 0.10, _FLEECE)
+        draw_hook_straps(sketch, front[2:], 2, color=scheme.strap, width=0.10)
+    draw_ruff(sketch, shift(upper.top, 0.0, -0.015), 0.10, _FLEECE)
     if sketch.closes("Pull-on"):
         draw_pull_tab(sketch, 0.97, height, scheme.accent)
-    canvas.dots(np.array([loop((0.9, 0.3), (0.92, 0.31), (0.91, 0.28))[0]]), scheme.accent, 0.012)

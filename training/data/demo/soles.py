@@ -27,7 +27,7 @@ def draw_unit_sole(
     thick = last.platform
     top = last.place(floor(tip, back, 0.012))
     heel = np.array([[back * last.stretch, thick * 0.45], [(back - 0.02) * last.stretch, 0.008]])
-    toe = np.array([[(tip + 0.015) * last.stretch, last.spring + 0.006]])
+    toe = underside(sketch, tip + 0.02, tip + 0.008, 0.008)
     bottom = underside(sketch, back - 0.03, tip + 0.05)
     canvas.fill(join(top, heel, bottom, toe), color, Surface.SOLE, world=True)
     deep = min(0.026, thick * 0.4)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.demo.outline import Points, curve, floor, join
+from training.data.demo.outline import Points, curve, floor, join, shift
 from training.data.demo.paint import Color, Surface, mix
 from training.data.demo.parts import toe_points
 from training.data.demo.sketch import Sketch
@@ -57,7 +57,8 @@ def draw_upper(
         vamp: height of the toe against the usual.
         dip_at: where the opening is lowest.
         bulge: how far the heel bulges backwards.
-        color, lining: instead of the scheme's.
+        color: of the upper, instead of the main colour.
+        lining: colour of the lining, instead of the insole's.
     """
     canvas = sketch.canvas
     main = color or sketch.scheme.main
@@ -66,13 +67,15 @@ def draw_upper(
     top = curve((0.985, collar), (0.93, collar - 0.3 * (collar - dip)), (dip_at, dip),
                 (throat[0] + 0.3 * (dip_at - throat[0]), dip + 0.35 * (throat[1] - dip)), throat)  # fmt: skip
     knee = ((throat[0] + 0.24) / 2, (throat[1] + toe[0][1]) / 2 - 0.004)
-    front = curve(throat, knee, *toe) if throat[0] > 0.3 else curve(throat, *[p for p in toe if p[0] < throat[0] - 0.03])
+    front = (
+        curve(throat, knee, *toe) if throat[0] > 0.3 else curve(throat, *[p for p in toe if p[0] < throat[0] - 0.03])
+    )
     far = curve((0.985, collar), (0.86, max(collar, dip + 0.03) - 0.004), (dip_at - 0.04, dip + 0.045), throat)
     inside = lining or sketch.scheme.lining
     canvas.fill(join(top, far[::-1]), mix(inside, _BLACK, 0.28))
     canvas.fill(join(back, top[1:], front[1:], floor(float(front[-1, 0]), 0.995)), main, Surface.UPPER)
     canvas.line(top, mix(main, _BLACK, 0.4), 0.014)
-    canvas.line(top + (0.0, 0.004), mix(main, _WHITE, 0.2), 0.006)
+    canvas.line(shift(top, 0.0, 0.004), mix(main, _WHITE, 0.2), 0.006)
     return Upper(back, top, front)
 
 
@@ -86,10 +89,14 @@ def light_up(sketch: Sketch, upper: Upper, level: int = 230) -> None:
         sketch.canvas.shine(upper.back[4:-4] * (1.0, 0.9) - (0.07, 0.0), 0.02, level * 2 // 3)
 
 
-def draw_counter(sketch: Sketch, upper: Upper, color: Color, *, reach: float = 0.2, surface: Surface = Surface.SECOND) -> None:
+def draw_counter(
+    sketch: Sketch, upper: Upper, color: Color, *, reach: float = 0.2, surface: Surface = Surface.SECOND
+) -> None:
     """Draw the stiffener round the heel, `reach` long, as a part of its own."""
     collar = float(upper.back[-1, 1])
-    inner = curve((0.985 - reach * 0.35, collar * 0.92), (0.99 - reach * 0.75, collar * 0.5), (0.995 - reach * 1.2, 0.0))
+    inner = curve(
+        (0.985 - reach * 0.35, collar * 0.92), (0.99 - reach * 0.75, collar * 0.5), (0.995 - reach * 1.2, 0.0)
+    )
     sketch.canvas.fill(join(upper.back, inner), color, surface)
     sketch.canvas.line(inner, mix(color, _BLACK, 0.4), 0.009)
 
