@@ -7,6 +7,9 @@
     │   └── ImageTooLarge             too many bytes or pixels
     ├── QueryError                a caller's value is out of range; names the field
     ├── UnknownItem               no shoe of that id in the catalogue
+    ├── PictureMissing            the shoe is there, its picture's file is not
+    ├── NotReady                  the service is up but can't answer as it should
+    ├── AddressTaken              the service can't listen where it was told to
     ├── CatalogError              a catalogue can't be read, or too much of it is bad
     ├── ArtifactError             a checkpoint or an indexed catalogue can't be used
     │   ├── ArtifactMissing           it is not there
@@ -15,11 +18,12 @@
     └── TrainingError             training can't start or go on
 
 Messages are written for the person who can mend the cause: what was wrong, with the value, and what is expected.
-Only the messages of `ImageError`, `QueryError` and `UnknownItem` are meant for clients of the service; the others
+Only the messages of `ImageError`, `QueryError`, `UnknownItem` and `PictureMissing` are meant for clients of the service; the others
 name paths of the machine and stay in its log.
 """
 
 __all__ = [
+    "AddressTaken",
     "ArtifactCorrupt",
     "ArtifactError",
     "ArtifactMismatch",
@@ -28,6 +32,8 @@ __all__ = [
     "CorruptImage",
     "ImageError",
     "ImageTooLarge",
+    "NotReady",
+    "PictureMissing",
     "QueryError",
     "SolemateError",
     "TrainingError",
@@ -74,6 +80,24 @@ class UnknownItem(SolemateError):
     def __init__(self, item_id: str) -> None:
         super().__init__(f"no shoe with id {item_id!r} in the catalogue")
         self.item_id = item_id
+
+
+class PictureMissing(SolemateError):
+    """A shoe is in the catalogue, but its picture's file is not where it was indexed."""
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(
+            f"the picture of shoe {item_id!r} is not on the server any more; its entry in the catalogue still is"
+        )
+        self.item_id = item_id
+
+
+class NotReady(SolemateError):
+    """The service is up but can't answer as it should; the message stays in the log."""
+
+
+class AddressTaken(SolemateError):
+    """The address can't be listened on."""
 
 
 class CatalogError(SolemateError):

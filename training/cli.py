@@ -63,7 +63,9 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 2e-3,
     triplet_weight: Annotated[float, typer.Option(min=0, help="In nats; 0 trains the plain VAE.")] = 500.0,
     margin: Annotated[float, typer.Option(min=0, help="In units of the mean vector.")] = 1.0,
-    miner: Annotated[str, typer.Option(help="random, semi-hard, batch-hard or distance-weighted.")] = "semi-hard",
+    miner: Annotated[str, typer.Option(help="Which triplets of a batch count.")] = "semi-hard",
+    smooth: Annotated[bool, typer.Option(help="A softplus in the triplet term, or a hinge.")] = False,
+    blocks: Annotated[int, typer.Option(min=0, help="Residual blocks in each stage of the network.")] = 0,
     likelihood: Annotated[str, typer.Option(help="gaussian or bernoulli.")] = "gaussian",
     balance: Annotated[float, typer.Option(min=0, max=1, help="1 shows rare values as often as common ones.")] = 0.0,
     validation_share: Annotated[float, typer.Option(min=0, max=0.9, help="Share of products held out.")] = 0.1,
@@ -82,6 +84,7 @@ def train(
     from training.data.images import load_images, read_ids
     from training.objective import ObjectiveConfig
     from training.trainer import train as run_training
+    from training.triplets import MINERS
 
     chosen = pick_device(device)
     base = TrainConfig()
@@ -95,7 +98,9 @@ def train(
         excluded = read_ids(exclude_ids)
         images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
     network, conditions = cut_latent(
-        PRESETS["shoes"], latent_size, choose_conditions(condition, images.attributes, triplet_weight)
+        replace(PRESETS["shoes"], blocks=blocks),
+        latent_size,
+        choose_conditions(condition, images.attributes, triplet_weight),
     )
     config = replace(
         base,
@@ -105,7 +110,8 @@ def train(
             likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
             triplet_weight=triplet_weight,
             margin=margin,
-            miner=one_of("miner", miner, ("random", "semi-hard", "batch-hard", "distance-weighted")),
+            smooth=smooth,
+            miner=one_of("miner", miner, tuple(MINERS)),
         ),
         epochs=epochs,
         batch_size=batch_size,

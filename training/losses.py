@@ -54,13 +54,17 @@ def pairwise_distances(vectors: torch.Tensor) -> torch.Tensor:
     return torch.where(square > 1e-12, square, torch.ones_like(square)).sqrt() * (square > 1e-12)
 
 
-def triplet_loss(distances: torch.Tensor, triplets: torch.Tensor, margin: float) -> torch.Tensor:
+def triplet_loss(
+    distances: torch.Tensor, triplets: torch.Tensor, margin: float, *, smooth: bool = False
+) -> torch.Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged (Schroff et al., FaceNet, 2015).
 
     Args:
         distances: (B, B) between the mean vectors of a batch.
         triplets: (M, 3) indices: anchor, positive, negative.
         margin: in units of the distances.
+        smooth: log(1 + exp(.)) in place of max(0, .): triplets that are in order go on being pulled apart, ever less
+            (Hermans et al., "In Defense of the Triplet Loss", 2017, section 2).
 
     Returns:
         () mean over the triplets; 0, with a gradient of 0, where there are none.
@@ -68,4 +72,5 @@ def triplet_loss(distances: torch.Tensor, triplets: torch.Tensor, margin: float)
     if len(triplets) == 0:
         return distances.sum() * 0.0
     anchor, positive, negative = triplets.unbind(dim=1)
-    return (distances[anchor, positive] - distances[anchor, negative] + margin).clamp_min(0.0).mean()
+    excess = distances[anchor, positive] - distances[anchor, negative] + margin
+    return (functional.softplus(excess) if smooth else excess.clamp_min(0.0)).mean()

@@ -28,6 +28,7 @@ class ObjectiveConfig:
         triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
         margin: of the triplet term, in units of the mean vector.
         miner: which triplets of a batch count.
+        smooth: the triplet term's softplus in place of its hinge.
     """
 
     likelihood: Likelihood = "gaussian"
@@ -37,6 +38,7 @@ class ObjectiveConfig:
     triplet_weight: float = 500.0
     margin: float = 1.0
     miner: MinerName = "semi-hard"
+    smooth: bool = False
 
 
 class ConditionLabels(NamedTuple):
@@ -140,4 +142,4 @@ class Objective:
         alike = shared.fill_diagonal_(fill_value=False)
         distances = pairwise_distances(vectors)
         triplets = MINERS[self.config.miner](distances.detach(), alike, different, generator)
-        return triplet_loss(distances, triplets, self.config.margin)
+        return triplet_loss(distances, triplets, self.config.margin, smooth=self.config.smooth)

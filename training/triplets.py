@@ -9,9 +9,18 @@ from typing import Literal
 
 import torch
 
-__all__ = ["MINERS", "Miner", "MinerName", "batch_hard", "distance_weighted", "random_triplets", "semi_hard"]
+__all__ = [
+    "MINERS",
+    "Miner",
+    "MinerName",
+    "batch_all",
+    "batch_hard",
+    "distance_weighted",
+    "random_triplets",
+    "semi_hard",
+]
 
-MinerName = Literal["random", "semi-hard", "batch-hard", "distance-weighted"]
+MinerName = Literal["random", "batch-all", "semi-hard", "batch-hard", "distance-weighted"]
 Miner = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 """(distances (B, B), alike (B, B) bool, different (B, B) bool, generator) -> (M, 3) int64.
 
@@ -47,6 +56,21 @@ def semi_hard(
     return _stack(anchors, positives, negatives)
 
 
+def batch_all(
+    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """For each anchor, random positives, each with every negative of the batch.
+
+    The mean over these is an unbiased estimate of the mean over all triplets, which is what triplet accuracy counts;
+    and labels that are wrong weigh no more than they are frequent, where mining the hardest seeks them out.
+    """
+    anchors, positives = _draw_positives(alike, different, generator)
+    row, negatives = different[anchors].nonzero().unbind(dim=1)
+    chosen = positives[row]  # (pairs, P)
+    negatives = negatives[:, None].expand_as(chosen)
+    return torch.stack([anchors[row][:, None].expand_as(chosen), chosen, negatives], dim=2).reshape(-1, 3)
+
+
 def batch_hard(
     distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
@@ -78,6 +102,7 @@ def distance_weighted(
 
 MINERS: dict[MinerName, Miner] = {
     "random": random_triplets,
+    "batch-all": batch_all,
     "semi-hard": semi_hard,
     "batch-hard": batch_hard,
     "distance-weighted": distance_weighted,

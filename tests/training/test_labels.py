@@ -1,10 +1,17 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from model.errors import TrainingError
 from training.labels import encode_labels
 
-SHOES = [{"Closure": ("Lace up", "Zipper")}, {"Closure": ("Zipper",)}, {"Closure": ("Buckle",)}, {"Gender": ("Men",)}]
+SHOES: list[Mapping[str, tuple[str, ...]]] = [
+    {"Closure": ("Lace up", "Zipper")},
+    {"Closure": ("Zipper",)},
+    {"Closure": ("Buckle",)},
+    {"Gender": ("Men",)},
+]
 
 
 def test_shoes_that_share_a_value_are_alike() -> None:

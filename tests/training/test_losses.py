@@ -26,7 +26,7 @@ def test_gaussian_against_the_density() -> None:
     """The Gaussian term is minus the log-density, its constant included."""
     logits = torch.randn(2, 3, 2, 2, generator=GENERATOR)
     images = torch.rand(2, 3, 2, 2, generator=GENERATOR)
-    density = torch.distributions.Normal(torch.sigmoid(logits), 0.2).log_prob(images)
+    density = -0.5 * ((images - torch.sigmoid(logits)) / 0.2) ** 2 - math.log(0.2 * math.sqrt(2 * math.pi))
     assert torch.allclose(reconstruction_loss(logits, images, "gaussian", 0.2), -density.flatten(1).sum(1), rtol=1e-5)
 
 
@@ -73,6 +73,19 @@ def test_triplet_loss_against_a_loop() -> None:
     ]
     loss = triplet_loss(pairwise_distances(vectors), triplets, 0.2)
     assert loss.item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
+
+
+def test_smooth_triplet_loss() -> None:
+    """The softplus is above the hinge, close to it away from 0, and still pulls where the order is right."""
+    vectors = torch.tensor([[0.0], [1.0], [9.0], [1.5]], requires_grad=True)
+    distances = pairwise_distances(vectors)
+    for triplet in ([0, 1, 2], [0, 2, 1], [0, 1, 3]):
+        hinge = triplet_loss(distances, torch.tensor([triplet]), 0.0)
+        soft = triplet_loss(distances, torch.tensor([triplet]), 0.0, smooth=True)
+        assert hinge < soft < hinge + math.log(2)
+    triplet_loss(distances, torch.tensor([[0, 1, 3]]), 0.0, smooth=True).backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    assert vectors.grad[1] > 0 > vectors.grad[3]
 
 
 def test_no_triplets() -> None:

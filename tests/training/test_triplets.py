@@ -2,7 +2,16 @@ import pytest
 import torch
 
 from training.losses import pairwise_distances
-from training.triplets import MINERS, POSITIVES, Miner, batch_hard, distance_weighted, random_triplets, semi_hard
+from training.triplets import (
+    MINERS,
+    POSITIVES,
+    Miner,
+    batch_all,
+    batch_hard,
+    distance_weighted,
+    random_triplets,
+    semi_hard,
+)
 
 
 def _batch(labels: list[int | None], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -71,6 +80,16 @@ def test_batch_hard_against_a_loop() -> None:
     for anchor, positive, negative in batch_hard(distances, alike, different, _generator()).tolist():
         assert distances[anchor, positive] == distances[anchor][alike[anchor]].max()
         assert distances[anchor, negative] == distances[anchor][different[anchor]].min()
+
+
+def test_batch_all_takes_every_negative() -> None:
+    """Each anchor's drawn positives meet each of its negatives, once for each draw."""
+    distances, alike, different = _batch(LABELS)
+    triplets = batch_all(distances, alike, different, _generator())
+    for anchor in range(9):
+        mine = triplets[triplets[:, 0] == anchor]
+        negatives = mine[:, 2].bincount(minlength=len(LABELS))
+        assert torch.equal(negatives, POSITIVES * different[anchor].int())
 
 
 def test_random_draws_are_even() -> None:

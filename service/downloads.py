@@ -1,0 +1,51 @@
+"""Pictures as answers, with what a browser needs to ask for each only once."""
+
+import hashlib
+from collections.abc import Callable
+from email.utils import formatdate
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.engine import Engine
+from service.pictures import Picture
+
+__all__ = ["PNG", "answer_drawing", "answer_picture", "answer_png"]
+
+PNG = "image/png"
+
+PICTURE_CACHING = "public, max-age=3600"
+DRAWING_CACHING = "public, no-cache"
+"""A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
+
+
+def answer_picture(request: Request, picture: Picture) -> Response:
+    """A picture file of the catalogue, or 304 where the client has it."""
+    headers = {
+        "etag": f'"{picture.digest[:32]}"',
+        "last-modified": formatdate(picture.modified, usegmt=True),
+        "cache-control": PICTURE_CACHING,
+    }
+    if _has(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(picture.content, media_type=picture.media_type, headers=headers)
+
+
+def answer_drawing(request: Request, engine: Engine, draw: Callable[[], bytes]) -> Response:
+    """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it."""
+    facts = f"{engine.network.digest}:{engine.fingerprint}:{request.url.path}?{request.url.query}"
+    headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
+    if _has(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(draw(), media_type=PNG, headers=headers)
+
+
+def answer_png(content: bytes) -> Response:
+    """A drawing of something that only this client has."""
+    return Response(content, media_type=PNG, headers={"cache-control": "no-store"})
+
+
+def _has(request: Request, etag: str) -> bool:
+    """Whether If-None-Match names the tag (RFC 9110, 13.1.2: compared weakly)."""
+    given = request.headers.get("if-none-match", "")
+    return given.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in given.split(",")}

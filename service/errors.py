@@ -1,0 +1,187 @@
+"""What goes wrong, as answers: one table from exceptions to statuses, and RFC 9457 problems for all of them."""
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model.errors import (
+    CorruptImage,
+    ImageTooLarge,
+    NotReady,
+    PictureMissing,
+    QueryError,
+    UnknownItem,
+    UnsupportedImage,
+)
+from service.parameters import EXPECTED_IMAGE, MAX_ECHO
+from service.schemas import Problem
+
+__all__ = ["PROBLEMS", "PROBLEM_TYPE", "BodyTooLarge", "CatchUnexpected", "Kind", "install", "render_problem"]
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "application/problem+json"
+
+MAX_DETAILS = 3
+
+
+class BodyTooLarge(HTTPException):
+    """The body of a request has more bytes than its path takes. FastAPI lets an HTTPException through its parsing."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the request's body is larger than the {limit:,} bytes that this path takes")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem.
+
+    Attributes:
+        status: of the answer.
+        slug: what a program tells it by.
+        title: what a person does.
+        detail: said in place of the exception's message, where that names what is not a client's business.
+    """
+
+    status: int
+    slug: str
+    title: str
+    detail: str | None = None
+
+
+PROBLEMS: dict[type[Exception], Kind] = {
+    UnsupportedImage: Kind(415, "unsupported-image", "Not an image of an allowed format"),
+    CorruptImage: Kind(422, "corrupt-image", "The image is empty, truncated or broken"),
+    ImageTooLarge: Kind(413, "image-too-large", "The image is too large"),
+    BodyTooLarge: Kind(413, "body-too-large", "The request is too large"),
+    QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
+    RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
+    UnknownItem: Kind(404, "unknown-item", "No such shoe"),
+    PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
+    NotReady: Kind(
+        503, "not-ready", "The service is not ready", "the service does not answer as it should; see its log"
+    ),
+}
+"""Exception -> what a client is told. What is not listed is a 500 that says nothing but a number in the log."""
+
+MALFORMED = Kind(400, "malformed-body", "The body can't be read")
+
+EXPECTED_JSON = "expected a JSON object, sent with the header `Content-Type: application/json`"
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+    for exception in PROBLEMS:
+        app.add_exception_handler(exception, _answer_known)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(BodyTooLarge, _answer_known)
+
+
+def render_problem(
+    kind: Kind, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem as an answer."""
+    about = "about:blank" if not kind.slug else f"urn:solemate:{kind.slug}"
+    problem = Problem(type=about, title=kind.title, status=kind.status, detail=_tidy(detail), field=field)
+    content = problem.model_dump_json(exclude_none=True)
+    return Response(content, status_code=kind.status, media_type=PROBLEM_TYPE, headers=headers)
+
+
+async def _answer_known(_request: Request, error: Exception) -> Response:
+    kind = next(PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS)
+    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s: %s", type(error).__name__, error)
+    field = error.field if isinstance(error, QueryError) else None
+    message = error.detail if isinstance(error, HTTPException) else str(error)
+    return render_problem(kind, kind.detail or message, field=field)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """What Starlette and FastAPI raise of themselves."""
+    assert isinstance(error, HTTPException)
+    detail, headers = str(error.detail), error.headers
+    path = request.url.path
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"nothing is at {path}; /docs lists the paths"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = {name.lower(): value for name, value in (headers or {}).items()}.get("allow")
+        detail = f"{request.method} is not a method of {path}" + (f"; expected {allowed}" if allowed else "")
+    elif error.status_code == HTTPStatus.BAD_REQUEST:
+        return render_problem(MALFORMED, f"the body is not what its content type says: {detail}", headers=headers)
+    return render_problem(Kind(error.status_code, "", HTTPStatus(error.status_code).phrase), detail, headers=headers)
+
+
+async def _answer_validation(_request: Request, error: Exception) -> Response:
+    """What FastAPI found wrong with parameters and bodies."""
+    assert isinstance(error, RequestValidationError)
+    problems = error.errors()
+    if problems[0]["type"] == "json_invalid":
+        position, reason = problems[0]["loc"][-1], problems[0].get("ctx", {}).get("error", "")
+        return render_problem(MALFORMED, f"the body is not JSON: {reason} at position {position}")
+    details = [_describe(problem) for problem in problems[:MAX_DETAILS]]
+    if len(problems) > MAX_DETAILS:
+        details.append(f"and {len(problems) - MAX_DETAILS} more")
+    return render_problem(PROBLEMS[RequestValidationError], "; ".join(details), field=_field(problems[0]))
+
+
+def _field(problem: dict[str, Any]) -> str | None:
+    """The parameter's own name: the second part of ("body", "vector", 3)."""
+    location: Sequence[Any] = problem["loc"]
+    return str(location[1]) if len(location) > 1 else None
+
+
+def _describe(problem: dict[str, Any]) -> str:
+    location = problem["loc"]
+    if len(location) < 2:
+        return EXPECTED_JSON
+    if location[1] == "image":
+        return f"image: {EXPECTED_IMAGE}"
+    name = ".".join(str(part) for part in location[1:])
+    given = problem.get("input")
+    shown = isinstance(given, str | int | float) and problem["type"] != "missing"
+    return f"{name}: {problem['msg']}" + (f", not {str(given)[:MAX_ECHO]!r}" if shown else "")
+
+
+def _tidy(text: str) -> str:
+    """As UTF-8 can carry it: a client's own text may hold lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class CatchUnexpected:
+    """Turns what nobody foresaw into a 500 that tells nothing of the inside, and logs it under the number it tells."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_on)
+        except Exception:
+            number = secrets.token_hex(4)
+            logger.exception("error %s in %s %s", number, scope["method"], scope["path"])
+            if started:
+                raise  # the answer can't be taken back: the server cuts the connection
+            kind = Kind(500, "", "Internal Server Error")
+            response = render_problem(kind, f"the service failed; its log has the cause under the number {number}")
+            await response(scope, receive, send)

@@ -1,0 +1,77 @@
+"""The catalogue's picture files, as the service hands them out."""
+
+import os.path
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import PictureMissing
+from model.files import sha256_bytes
+from service.store.base import Item
+
+__all__ = ["Picture", "locate_picture", "read_picture"]
+
+UNKNOWN_TYPE = "application/octet-stream"
+
+SIGNATURES = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\x00", "image/tiff"),
+    (b"MM\x00*", "image/tiff"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's file.
+
+    Attributes:
+        content: its bytes.
+        media_type: told by its content, not by its name.
+        digest: SHA-256 of the content, hex.
+        modified: seconds since the epoch.
+    """
+
+    content: bytes
+    media_type: str
+    digest: str
+    modified: float
+
+
+def locate_picture(root: str | Path, item: Item) -> Path:
+    """Where an item's picture lies.
+
+    Links below the root are the owner's own and may lead elsewhere; the path itself may not.
+
+    Raises:
+        PictureMissing: the path leads out of the root.
+    """
+    base = Path(os.path.normpath(Path(root).absolute()))
+    path = Path(os.path.normpath(base / item.image))
+    if path == base or not path.is_relative_to(base):
+        raise PictureMissing(item.id)
+    return path
+
+
+def read_picture(root: str | Path, item: Item) -> Picture:
+    """Read an item's picture.
+
+    Raises:
+        PictureMissing: the file is gone, can't be read, or lies outside the root.
+    """
+    path = locate_picture(root, item)
+    try:
+        if not path.is_file():  # neither a folder nor a pipe, which would block
+            raise PictureMissing(item.id)
+        modified = path.stat().st_mtime
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise PictureMissing(item.id) from error
+    return Picture(content, _sniff(content), sha256_bytes(content), modified)
+
+
+def _sniff(content: bytes) -> str:
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for signature, kind in SIGNATURES if content.startswith(signature)), UNKNOWN_TYPE)

@@ -1,0 +1,52 @@
+"""The catalogue: its shoes, and how they divide."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from service.answers import answer_facets, answer_hits, answer_item, answer_page
+from service.openapi import answers
+from service.parameters import EngineOf, FilterQuery, SearchQuery, known_query
+from service.schemas import FacetsAnswer, ItemAnswer, ItemsAnswer, SearchAnswer
+
+__all__ = ["ItemId", "router"]
+
+router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+ItemId = Annotated[str, Path(description="A shoe's id, as the catalogue has it.")]
+
+
+@router.get(
+    "/items", dependencies=[Depends(known_query("limit", "cursor", "filter"))], responses=answers("items", 200, 422)
+)
+def list_items(
+    engine: EngineOf,
+    filter: FilterQuery,
+    limit: Annotated[int, Query(description="Shoes on a page, 1 to 500.")] = 50,
+    cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
+) -> ItemsAnswer:
+    """The catalogue's shoes, a page at a time, in the catalogue's own order."""
+    return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
+
+
+@router.get("/items/{id}", dependencies=[Depends(known_query())], responses=answers("item", 200, 404, 422))
+def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
+    """One shoe, with its vector."""
+    return answer_item(engine, *engine.item(id))
+
+
+@router.get(
+    "/items/{id}/similar",
+    dependencies=[Depends(known_query("k", "condition", "filter"))],
+    responses=answers("similar", 200, 404, 422),
+)
+def find_similar(engine: EngineOf, id: ItemId, options: SearchQuery) -> SearchAnswer:
+    """The shoes most like one of the catalogue, without itself."""
+    hits = engine.similar(id, options.k, condition=options.condition, filter=options.filter)
+    return answer_hits(engine, hits, options)
+
+
+@router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))
+def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
+    """Each attribute's values and how many shoes have them, among those that pass the filter."""
+    return answer_facets(engine, engine.facets(filter))

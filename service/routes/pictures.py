@@ -1,0 +1,82 @@
+"""Pictures: the catalogue's own, and those that the network draws."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from service.downloads import PNG, answer_drawing, answer_picture, answer_png
+from service.openapi import answers, pictures
+from service.parameters import EngineOf, OneImage, known_fields, known_query
+from service.routes.items import ItemId
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
+
+From = Annotated[str, Query(alias="from", description="The shoe it starts at.")]
+To = Annotated[str, Query(description="The shoe it ends at.")]
+
+
+@router.get(
+    "/items/{id}/image",
+    dependencies=[Depends(known_query())],
+    responses={**pictures("The shoe's own picture.", "image/*"), **answers("item_image", 404, 422)},
+)
+def get_image(request: Request, engine: EngineOf, id: ItemId) -> Response:
+    """A shoe's picture, as it lies in the catalogue."""
+    return answer_picture(request, engine.picture(id))
+
+
+@router.get(
+    "/items/{id}/reconstruction",
+    dependencies=[Depends(known_query())],
+    responses={**pictures("What the shoe's vector decodes to.", PNG), **answers("reconstruction", 404, 422)},
+)
+def get_reconstruction(request: Request, engine: EngineOf, id: ItemId) -> Response:
+    """What the network knows of a shoe: the picture that its vector decodes to."""
+    return answer_drawing(request, engine, lambda: engine.reconstruct(id))
+
+
+@router.post(
+    "/reconstructions",
+    dependencies=[Depends(known_query()), Depends(known_fields())],
+    responses={
+        **pictures("The picture as the network sees it.", PNG),
+        **answers("reconstructions", 400, 413, 415, 422),
+    },
+)
+def reconstruct_picture(engine: EngineOf, image: OneImage) -> Response:
+    """A picture after a pass through the network."""
+    return answer_png(engine.reconstruct_image(image))
+
+
+@router.get(
+    "/interpolations",
+    dependencies=[Depends(known_query("from", "to", "steps"))],
+    responses={**pictures("The pictures side by side.", PNG), **answers("interpolations", 404, 422)},
+)
+def interpolate_items(
+    request: Request,
+    engine: EngineOf,
+    start: From,
+    to: To,
+    steps: Annotated[int, Query(description="Pictures, both ends included: 2 to 16.")] = 8,
+) -> Response:
+    """The way from one shoe to another through the space of vectors."""
+    return answer_drawing(request, engine, lambda: engine.interpolate(start, to, steps))
+
+
+@router.get(
+    "/swaps",
+    dependencies=[Depends(known_query("item", "condition", "of"))],
+    responses={**pictures("The shoe with the other's slice.", PNG), **answers("swaps", 404, 422)},
+)
+def swap_slice(
+    request: Request,
+    engine: EngineOf,
+    item: Annotated[str, Query(description="The shoe to draw.")],
+    condition: Annotated[str, Query(description="The slice to exchange; `/v1/info` lists them.")],
+    of: Annotated[str, Query(description="The shoe to take that slice from.")],
+) -> Response:
+    """One shoe with another's slice, such as its closure, in place of its own."""
+    return answer_drawing(request, engine, lambda: engine.swap(item, condition, of))

@@ -1,0 +1,109 @@
+"""The examples of the interface's description: asked of a real service, and kept in `service/examples.json`.
+
+To refresh them, with the demo catalogue indexed where `serve` would find it (or SOLEMATE_CHECKPOINT, SOLEMATE_CATALOG):
+
+    python -m tests.service.capture_examples
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import httpx2
+from starlette.testclient import TestClient
+
+from model.errors import NotReady
+from model.files import write_json
+from service.app import create_app
+from service.openapi import EXAMPLES
+from service.settings import Settings
+from service.startup import open_engine
+
+__all__ = ["ask", "main"]
+
+Answers = Iterator[tuple[str, httpx2.Response]]
+
+UNKNOWN = "/v1/items/no-such-shoe"
+
+
+def ask(client: TestClient) -> Answers:
+    """Ask what the examples answer: operation and response, for each of its statuses."""
+    first = client.get("/v1/items", params={"limit": 1}).json()["items"][0]
+    picture = client.get(first["image"]).content
+    vector = client.get(f"/v1/items/{first['id']}").json()["vector"]
+    yield from _ask_with_pictures(client, picture)
+    yield from _ask_with_vectors(client, vector)
+    yield from _ask_of_items(client, f"/v1/items/{first['id']}")
+    for operation, query in {
+        "interpolations": {"from": first["id"], "to": first["id"], "steps": "1"},
+        "swaps": {"item": first["id"], "condition": "colour", "of": first["id"]},
+    }.items():
+        yield operation, client.get(f"/v1/{operation}", params=query)
+        # The first parameter's shoe is not there; the rest is in range.
+        good = {name: value for name, value in query.items() if name not in {"steps", "condition"}}
+        condition = {"condition": client.get("/v1/info").json()["conditions"][-1]} if operation == "swaps" else {}
+        yield operation, client.get(f"/v1/{operation}", params={**good, **condition, next(iter(query)): "no-such-shoe"})
+    yield "info", client.get("/v1/info")
+    yield "info", client.get("/v1/info", params={"verbose": "1"})
+    yield "healthz", client.get("/healthz")
+    yield "readyz", client.get("/readyz")
+    with mock.patch("service.engine.Engine.check_ready", side_effect=NotReady("an example")):
+        yield "readyz", client.get("/readyz")
+
+
+def _ask_with_pictures(client: TestClient, picture: bytes) -> Answers:
+    too_many = client.get("/v1/info").json()["limits"]["max_body_bytes"] + 200_000
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    for operation in ("search", "embeddings", "reconstructions"):
+        path = f"/v1/{operation}"
+        query = {"k": "2", "filter": "Gender:Women"} if operation == "search" else {}
+        if operation != "reconstructions":
+            yield operation, client.post(path, files={"image": ("shoe.jpg", picture)}, params=query)
+        yield operation, client.post(path, content=b"no boundary in here", headers=form)
+        yield operation, client.post(path, content=bytes(too_many), headers=form)
+        yield operation, client.post(path, files={"image": ("notes.txt", b"not a picture")})
+        yield operation, client.post(path, files={"image": ("shoe.jpg", picture[: len(picture) // 2])})
+
+
+def _ask_with_vectors(client: TestClient, vector: list[float]) -> Answers:
+    path, headers = "/v1/search/vector", {"content-type": "application/json"}
+    yield "search_vector", client.post(path, json={"vector": vector, "k": 2, "filter": ["Gender:Women"]})
+    yield "search_vector", client.post(path, content=b'{"vector": [', headers=headers)
+    yield "search_vector", client.post(path, content=bytes(2_000_000), headers=headers)
+    yield "search_vector", client.post(path, json={"vector": [0.5, 0.25], "k": 2})
+
+
+def _ask_of_items(client: TestClient, item: str) -> Answers:
+    yield "items", client.get("/v1/items", params={"limit": 2, "filter": ["Gender:Women", "Category:Shoes"]})
+    yield "items", client.get("/v1/items", params={"filter": "Colour:Red"})
+    yield "item", client.get(item)
+    yield "item", client.get(item, params={"k": "3"})
+    yield "item", client.get(UNKNOWN)
+    yield "similar", client.get(f"{item}/similar", params={"k": 2})
+    yield "similar", client.get(f"{item}/similar", params={"k": 0})
+    yield "similar", client.get(f"{UNKNOWN}/similar")
+    yield "item_image", client.get(f"{item}/image", params={"size": "64"})
+    yield "item_image", client.get(f"{UNKNOWN}/image")
+    yield "reconstruction", client.get(f"{item}/reconstruction", params={"size": "64"})
+    yield "reconstruction", client.get(f"{UNKNOWN}/reconstruction")
+    yield "facets", client.get("/v1/facets", params={"filter": "Category:Boots"})
+    yield "facets", client.get("/v1/facets", params={"filter": "Gender"})
+
+
+def main() -> None:
+    """Ask a service over the artifacts that the environment names, and write what it answered."""
+    settings = Settings()
+    engine = open_engine(settings)
+    examples: dict[str, dict[str, Any]] = {}
+    item = engine.page(1).items[0]
+    body = {"vector": engine.store.vector(item.id).tolist(), "k": 2, "condition": "overall", "filter": ["Gender:Women"]}
+    examples["search_vector"] = {"request": body}
+    with TestClient(create_app(settings, engine)) as client:
+        for operation, response in ask(client):
+            examples.setdefault(operation, {})[str(response.status_code)] = response.json()
+    engine.close()
+    write_json(EXAMPLES, examples)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""A service of twelve drawn shoes that needs no weights, and a client that speaks to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from model.catalog import read_catalog
+from model.preprocess import ImageLimits
+from service.app import create_app
+from service.engine import Engine, EngineLimits, Network
+from service.ingest import index_catalog
+from service.settings import Settings
+from tests.service.fakes import DIGEST, FakeEmbedder, MemoryStore
+from tests.service.stack import draw_catalog
+
+COUNT = 12
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Limits small enough to be reached by a test."""
+    return Settings(max_upload_bytes=100_000, max_body_bytes=250_000, max_pixels=90_000, max_images=3, max_k=10)
+
+
+@pytest.fixture(scope="session")
+def drawn_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve shoes on disk, for those who only read them."""
+    return draw_catalog(tmp_path_factory.mktemp("catalog") / "demo", COUNT)
+
+
+@pytest.fixture
+def memory_engine(drawn_catalog: Path, settings: Settings, tmp_path: Path) -> Engine:
+    """An engine over a store in memory."""
+    catalog = read_catalog(str(drawn_catalog))
+    embedder = FakeEmbedder(ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels))
+    store = MemoryStore(catalog.root)
+    index_catalog(catalog, embedder, store, tmp_path)
+    limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
+    return Engine(embedder, store, Network(DIGEST, ("category", "closure")), limits=limits)
+
+
+@pytest.fixture
+def client(memory_engine: Engine, settings: Settings) -> Iterator[TestClient]:
+    """Speaks HTTP to that engine."""
+    with TestClient(create_app(settings, memory_engine), raise_server_exceptions=False) as client:
+        yield client

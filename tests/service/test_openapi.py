@@ -1,0 +1,128 @@
+"""The interface's description is whole, true, and does not change unnoticed.
+
+After a change that is meant, refresh the snapshot and look at its difference before it is committed:
+
+    SOLEMATE_REFRESH=1 python -m pytest tests/service/test_openapi.py
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from starlette.testclient import TestClient
+
+from service import schemas
+from service.docs import render
+from service.openapi import EXAMPLES
+from service.schemas import Problem
+from tests.service.capture_examples import ask
+
+SNAPSHOT = Path(__file__).with_name("openapi.json")
+
+MODELS: dict[str, type[BaseModel]] = {
+    "search": schemas.SearchAnswer,
+    "search_vector": schemas.SearchAnswer,
+    "similar": schemas.SearchAnswer,
+    "embeddings": schemas.EmbeddingsAnswer,
+    "items": schemas.ItemsAnswer,
+    "item": schemas.ItemAnswer,
+    "facets": schemas.FacetsAnswer,
+    "info": schemas.Info,
+    "healthz": schemas.Status,
+    "readyz": schemas.Status,
+}
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Method and path, and the operation, of everything described."""
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    """What the service says of itself."""
+    described: dict[str, Any] = client.get("/openapi.json").json()
+    return described
+
+
+def test_snapshot(document: dict[str, Any]) -> None:
+    """The interface is the one that was agreed on."""
+    document["info"]["version"] = "any"
+    if os.environ.get("SOLEMATE_REFRESH"):
+        SNAPSHOT.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert document == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_every_answer_has_an_example(document: dict[str, Any]) -> None:
+    """Each JSON answer of each operation comes with an example, and no error but a problem is described."""
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            for media_type, content in response["content"].items():
+                if not media_type.startswith("image/"):
+                    assert "example" in content, (name, status)
+                if int(status) >= 400:
+                    assert media_type == "application/problem+json", (name, status)
+                    Problem.model_validate(content["example"])
+                    assert content["example"]["status"] == int(status)
+
+
+def test_examples_fit_their_schemas() -> None:
+    """Each example is an answer that the schemas allow, to the last key."""
+    for operation, examples in json.loads(EXAMPLES.read_text(encoding="utf-8")).items():
+        for status, example in examples.items():
+            if status == "request":
+                schemas.VectorSearch.model_validate(example)
+                continue
+            model = MODELS[operation] if status == "200" else Problem
+            exclude = status != "200"
+            assert model.model_validate(example).model_dump(mode="json", exclude_none=exclude) == example
+
+
+def test_examples_are_what_the_service_answers(client: TestClient) -> None:
+    """Asked what the examples were asked, the service answers with the same statuses, keys and kinds of problems."""
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    seen: dict[str, set[str]] = {}
+    for operation, response in ask(client):
+        status = str(response.status_code)
+        seen.setdefault(operation, set()).add(status)
+        example, answer = examples[operation][status], response.json()
+        assert example.keys() == answer.keys()
+        if status != "200":
+            assert {key: example.get(key) for key in ("type", "title", "field")} == {
+                key: answer.get(key) for key in ("type", "title", "field")
+            }
+    assert seen == {operation: set(statuses) - {"request"} for operation, statuses in examples.items()}
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    """Every operation says in words what it does, and so does each of its parameters."""
+    for name, operation in operations(document):
+        assert operation.get("description"), name
+        for parameter in operation.get("parameters", ()):
+            assert parameter.get("description"), (name, parameter["name"])
+
+
+def test_docs_are_a_page_of_it(client: TestClient, document: dict[str, Any]) -> None:
+    """The page of the description has every operation and example, and needs no script or other server."""
+    page = client.get("/docs").text
+    for name, _ in operations(document):
+        assert name.split(" ")[1] in page
+    assert "no-such-shoe" in page
+    assert "<script" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_docs_escape() -> None:
+    """Text of the description can't become markup."""
+    document = {"info": {"title": "<b>", "version": "1", "description": "a `<i>` b"}, "paths": {}}
+    page = render(document)
+    assert "<b>" not in page
+    assert "<code>&lt;i&gt;</code>" in page

@@ -1,0 +1,39 @@
+"""Settings come from the environment."""
+
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from service.settings import Settings
+
+
+def test_environment_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment sets what is not given outright."""
+    monkeypatch.setenv("SOLEMATE_MAX_K", "7")
+    monkeypatch.setenv("SOLEMATE_CATALOG", "/srv/catalog")
+    monkeypatch.setenv("SOLEMATE_PORT", "1")
+    settings = Settings(port=9000)
+    assert (settings.max_k, settings.catalog, settings.port) == (7, Path("/srv/catalog"), 9000)
+
+
+def test_loopback_by_default() -> None:
+    """Unless told otherwise, only this machine reaches the service."""
+    assert Settings().host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "70000"), ("MAX_K", "0"), ("THREADS", "x"), ("LOG_LEVEL", "loud")]
+)
+def test_values_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A value out of range is an error that names the setting."""
+    monkeypatch.setenv(f"SOLEMATE_{name}", value)
+    with pytest.raises(pydantic.ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_description_is_one_line() -> None:
+    """The log's line names every setting."""
+    line = Settings().describe()
+    assert "\n" not in line
+    assert all(f"{name}=" in line for name in Settings.model_fields)
