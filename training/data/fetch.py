@@ -1,0 +1,279 @@
+"""One file over HTTP, taken up again where an earlier attempt stopped."""
+
+import json
+import logging
+import re
+import shutil
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from email.message import Message
+from http.client import HTTPException, HTTPResponse, InvalidURL
+from pathlib import Path
+
+from model.errors import CatalogError
+from model.files import sync_folder, write_json
+from model.progress import progress
+
+__all__ = ["MEGABYTE", "Patience", "fetch"]
+
+_log = logging.getLogger(__name__)
+
+MEGABYTE = 10**6
+CHUNK = 1 << 18
+LONGEST_PAUSE = 30.0
+
+WORTH_ANOTHER_TRY = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses that another request may get past."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How much a server is forgiven.
+
+    Attributes:
+        timeout: seconds without a byte after which a connection counts as broken.
+        attempts: in a row that bring nothing new.
+        pause: seconds before the second attempt; doubled before each next one, up to half a minute.
+    """
+
+    timeout: float = 30.0
+    attempts: int = 6
+    pause: float = 1.0
+
+
+def fetch(url: str, target: Path, *, max_bytes: int, patience: Patience | None = None) -> None:
+    """Download a file.
+
+    What has come is kept in `<target>.part`, with the server's mark of the file's version beside it, so that this
+    process or a later one asks for the rest only. Where the server has another version by then, or can't send parts,
+    it starts again. `target` appears when it is whole.
+
+    Args:
+        url: http or https.
+        target: the file to make; its folder is there.
+        max_bytes: a larger file is refused.
+        patience: None is the usual one.
+
+    Raises:
+        CatalogError: the server can't be reached, does not have the file, sends something else, or breaks off again
+            and again; or the file can't be written. The message has the URL and the reason.
+    """
+    patience = patience or Patience()
+    part = _Part(target)
+    try:
+        _fetch_part(url, part, max_bytes, patience)
+        part.path.replace(target)
+        part.note_path.unlink(missing_ok=True)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise CatalogError(f"can't write {url} to {target}: {error.strerror or error}") from error
+
+
+class _Interrupted(Exception):
+    """An attempt failed in a way that another one may not. `hopeless`: unless it went well before."""
+
+    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
+        super().__init__(reason)
+        self.hopeless = hopeless
+
+
+@dataclass(frozen=True)
+class _Version:
+    """Which content a part is of. `validator`: its ETag or date, as `If-Range` takes it; `size` in bytes if known."""
+
+    url: str
+    validator: str
+    size: int | None
+
+
+class _Part:
+    """What has come of a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(f"{target.name}.part")
+        self.note_path = target.with_name(f"{target.name}.part.json")
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def version(self, url: str) -> _Version | None:
+        """The part's version, or None where nothing can be added to it."""
+        try:
+            version = _Version(**json.loads(self.note_path.read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        return version if version.url == url and version.validator and self.size else None
+
+    def begin(self, version: _Version) -> None:
+        """Start again."""
+        self.discard()
+        self.path.touch()
+        write_json(self.note_path, asdict(version))
+
+    def discard(self) -> None:
+        """Forget what has come."""
+        # The part first: a note without a part is harmless.
+        self.path.unlink(missing_ok=True)
+        self.note_path.unlink(missing_ok=True)
+
+
+def _fetch_part(url: str, part: _Part, max_bytes: int, patience: Patience) -> None:
+    longest = before = part.size
+    failures = 0
+    while True:
+        try:
+            _attempt(url, part, max_bytes, patience.timeout)
+        except _Interrupted as error:
+            # A server that can't send parts begins from the start each time: only what is new counts.
+            failures = 1 if part.size > longest else failures + 1
+            longest = max(longest, part.size)
+            if failures >= patience.attempts or (error.hopeless and longest == before):
+                kept = f"; {part.size / MEGABYTE:.1f} MB are kept: run it again to go on" if part.size else ""
+                raise CatalogError(f"can't download {url}: {error}{kept}") from error
+            pause = min(LONGEST_PAUSE, patience.pause * 2 ** (failures - 1))
+            _log.warning("%s: %s; trying again in %g s", url, error, pause)
+            time.sleep(pause)
+        else:
+            return
+
+
+def _attempt(url: str, part: _Part, max_bytes: int, timeout: float) -> None:
+    """Ask for what is missing, and add it to the part."""
+    version = part.version(url)
+    start = part.size if version is not None else 0
+    if version is not None and version.size == start:
+        return
+    headers = {"User-Agent": "solemate", "Accept-Encoding": "identity"}
+    if version is not None:
+        headers |= {"Range": f"bytes={start}-", "If-Range": version.validator}
+    with _open(url, headers, timeout, part) as response:
+        found = _Version(url, _validator(response.headers), _full_size(response))
+        if response.status == 206 and not _continues(response, version, found, start):
+            part.discard()
+            raise _Interrupted("the file has changed on the server meanwhile")
+        _check(response, found, max_bytes)
+        if response.status != 206:
+            part.begin(found)
+        _check_room(part, found)
+        _copy(response, part, found, max_bytes)
+
+
+def _open(url: str, headers: dict[str, str], timeout: float, part: _Part) -> HTTPResponse:
+    opener = urllib.request.OpenerDirector()
+    # build_opener's, less those that would read files, FTP and data URLs after a redirect.
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    opener.addheaders = list(headers.items())
+    try:
+        response: HTTPResponse = opener.open(url, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code not in WORTH_ANOTHER_TRY:
+            raise CatalogError(f"can't download {url}: the server answers {error.code} {error.reason}") from error
+        if error.code == 416:
+            part.discard()
+        raise _Interrupted(f"the server answers {error.code} {error.reason}") from error
+    except InvalidURL as error:
+        raise CatalogError(f"can't download {url}: {error}") from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        hopeless = isinstance(reason, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError, str))
+        raise _Interrupted(_describe(reason), hopeless=hopeless) from error
+    return response
+
+
+def _describe(reason: object) -> str:
+    if isinstance(reason, TimeoutError):
+        return "the server does not answer in time"
+    return str(getattr(reason, "strerror", None) or reason) or type(reason).__name__
+
+
+def _validator(headers: Message) -> str:
+    """What `If-Range` may compare: a strong ETag, else the date; "" where the server gives neither."""
+    etag = headers.get("ETag", "")
+    return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+
+
+def _full_size(response: HTTPResponse) -> int | None:
+    """The whole file's size in bytes, where the server says it."""
+    if response.status == 206:
+        match = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", "").strip())
+        return int(match[1]) if match else None
+    length = response.headers.get("Content-Length", "").strip()
+    return int(length) if length.isdecimal() else None
+
+
+def _continues(response: HTTPResponse, wanted: _Version | None, found: _Version, start: int) -> bool:
+    """Does a partial answer begin where the part ends, and is it of the same version?"""
+    begins = re.match(rf"bytes {start}-", response.headers.get("Content-Range", "").strip())
+    return bool(
+        wanted is not None
+        and begins
+        and found.size is not None
+        and wanted.size in {None, found.size}
+        and found.validator in {"", wanted.validator}
+    )
+
+
+def _check(response: HTTPResponse, found: _Version, max_bytes: int) -> None:
+    """Refuse, before anything is written, what can't be the file."""
+    kind = response.headers.get_content_type() if response.headers.get("Content-Type") else "no content"
+    if response.status not in {200, 206} or kind.startswith("text/"):
+        raise CatalogError(f"can't download {found.url}: the server answers {response.status} with {kind}")
+    if found.size is not None and found.size > max_bytes:
+        raise CatalogError(
+            f"{found.url} has {found.size / MEGABYTE:.0f} MB; expected at most {max_bytes / MEGABYTE:.0f}"
+        )
+
+
+def _check_room(part: _Part, found: _Version) -> None:
+    missing = (found.size or 0) - part.size
+    free = shutil.disk_usage(part.path.parent).free
+    if missing > free:
+        raise CatalogError(
+            f"can't download {found.url}: {missing / MEGABYTE:.0f} MB are to come, and {part.path.parent} has "
+            f"{free / MEGABYTE:.0f} MB free"
+        )
+
+
+def _copy(response: HTTPResponse, part: _Part, found: _Version, max_bytes: int) -> None:
+    """Append what comes to the part, until it is whole."""
+    done, size = part.size, found.size
+    most = max_bytes if size is None else size
+    name, total = found.url.rpartition("/")[2], None if size is None else size // MEGABYTE
+    with (
+        progress(desc=name, unit="MB", total=total, initial=done // MEGABYTE) as shown,
+        part.path.open("ab") as file,
+    ):
+        while done <= most and (data := _read(response)):
+            before, done = done, done + len(data)
+            file.write(data)
+            shown.update(done // MEGABYTE - before // MEGABYTE)
+    if done > most:
+        part.discard()
+        raise CatalogError(f"can't download {found.url}: more than the {most} bytes expected came")
+    if size is not None and done < size:
+        raise _Interrupted(f"the connection broke after {done / MEGABYTE:.1f} of {size / MEGABYTE:.1f} MB")
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        data: bytes = response.read(CHUNK)
+    except (OSError, HTTPException) as error:
+        raise _Interrupted(f"the connection broke: {_describe(error)}") from error
+    return data

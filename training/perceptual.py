@@ -1,0 +1,182 @@
+"""The feature reconstruction loss of VGG19 (Hou et al., "Deep Feature Consistent Variational Autoencoder", 2017).
+
+Pixels punish a sole that is one pixel too low as much as one that is missing. The features of a network trained to
+recognise things punish what is seen. The weights are torchvision's, trained on ImageNet; they are no part of a
+checkpoint, since nothing but training needs them.
+"""
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from model.errors import TrainingError
+
+__all__ = ["LAYERS", "PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+"""The layers of "Deep Feature Consistent Variational Autoencoder", its model VAE-123."""
+
+WEIGHTS_FILE = "vgg19-dcbb9e9d.pth"
+"""How torchvision calls `VGG19_Weights.IMAGENET1K_V1` in its cache."""
+
+BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+"""VGG19: feature maps and convolutions of each block; a pooling that halves the picture ends a block."""
+
+# Of ImageNet's pictures, for which the weights were trained. RGB.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class PerceptualTerms:
+    """How far the features of B pictures are apart.
+
+    Attributes:
+        total: (B,) the sum over the layers.
+        layers: layer -> (B,) mean squared difference over the layer's features.
+    """
+
+    total: torch.Tensor
+    layers: Mapping[str, torch.Tensor]
+
+
+class PerceptualLoss(nn.Module):
+    """Compares pictures by what VGG19 sees in them. Frozen, and in eval mode whatever `train` is told.
+
+    Args:
+        layers: `relu<block>_<number>`, from relu1_1 to relu5_4. The network ends after the deepest one.
+        weights: a file with torchvision's VGG19 (.pth, or .safetensors with the same names), whole or its
+            `features.*` alone. None takes the one in torch's cache.
+
+    Raises:
+        TrainingError: no such layer; or the weights are not there, can't be read, or are of another network.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, layers: Sequence[str] = LAYERS, weights: Path | None = None) -> None:
+        super().__init__()
+        positions = {layer: _find_position(layer) for layer in layers}
+        if not positions:
+            raise TrainingError("no layer of VGG19 was named; expected some, such as relu1_1")
+        self.layer_at = {position: layer for layer, position in positions.items()}
+        self.features = _build_features(max(self.layer_at))
+        _load(self.features, find_vgg_weights() if weights is None else weights)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(requires_grad=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - nn.Module's own signature
+        """Stay in eval mode: this is a yardstick, not a part of what is trained."""
+        del mode
+        return super().train(mode=False)
+
+    def forward(self, reconstruction: torch.Tensor, images: torch.Tensor) -> PerceptualTerms:
+        """Compare pictures with their reconstructions.
+
+        Unlike in the paper the squares are not halved. Under autocast the convolutions run in its precision; the
+        differences are in float32.
+
+        Args:
+            reconstruction: (B, C, H, W) in [0, 1]; C is 3, or 1 for grey. Gradients flow to it.
+            images: (B, C, H, W) in [0, 1]: what it should look like. No gradient flows to it.
+
+        Returns:
+            (B,) float32 for each layer, and their sum.
+        """
+        with torch.no_grad():
+            wanted = self._extract(images)
+        shown = self._extract(reconstruction)
+        terms = {layer: (shown[layer] - wanted[layer]).square().flatten(1).mean(dim=1) for layer in wanted}
+        return PerceptualTerms(torch.stack(list(terms.values())).sum(dim=0), terms)
+
+    def _extract(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """(B, C, H, W) in [0, 1] -> layer -> its (B, F, h, w) features, float32, from the picture inwards."""
+        activations = (images.float().expand(-1, 3, -1, -1) - self.mean) / self.std
+        features = {}
+        for position, module in enumerate(self.features):
+            activations = module(activations)
+            if position in self.layer_at:
+                features[self.layer_at[position]] = activations.float()
+        return features
+
+
+def find_vgg_weights() -> Path:
+    """Where torch's cache keeps VGG19's weights.
+
+    Raises:
+        TrainingError: they are not there; says how to get them.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
+    if not path.is_file():
+        raise TrainingError(
+            f"the weights of VGG19 are not there: expected {path} (torchvision's VGG19_Weights.IMAGENET1K_V1, 548 MB). "
+            "On a machine with a network, fetch them by `python -c 'from torchvision.models import VGG19_Weights as W; "
+            f"W.IMAGENET1K_V1.get_state_dict()'`; then copy {WEIGHTS_FILE} there, or name it with --vgg-weights FILE"
+        )
+    return path
+
+
+def _find_position(layer: str) -> int:
+    """Where a layer lies among torchvision's `vgg19().features`."""
+    match = re.fullmatch(r"relu([1-5])_([1-4])", layer)
+    block, number = (int(match[1]), int(match[2])) if match else (1, 99)
+    if number > BLOCKS[block - 1][1]:
+        known = ", ".join(f"relu{b}_{n + 1}" for b, (_, count) in enumerate(BLOCKS, 1) for n in range(count))
+        raise TrainingError(f"VGG19 has no layer {layer!r}; expected some of: {known}")
+    before = sum(2 * count + 1 for _, count in BLOCKS[: block - 1])
+    return before + 2 * number - 1
+
+
+def _build_features(last: int) -> nn.Sequential:
+    """The layers of torchvision's `vgg19().features`, up to and with position `last`, without memory for weights.
+
+    Whole, with its classifier, the network would take half a gigabyte.
+    """
+    modules: list[nn.Module] = []
+    before = 3
+    for width, count in BLOCKS:
+        for _ in range(count):
+            # Drawing weights only to load others over them would cost time and move the random state.
+            modules += [nn.Conv2d(before, width, kernel_size=3, padding=1, device="meta"), nn.ReLU()]
+            before = width
+        modules.append(nn.MaxPool2d(2))
+        if len(modules) > last:
+            break
+    return nn.Sequential(*modules[: last + 1])
+
+
+def _load(features: nn.Sequential, path: Path) -> None:
+    expected = {f"features.{name}": value for name, value in features.state_dict().items()}
+    state = _read(path)
+    wrong = [name for name, value in expected.items() if name not in state or state[name].shape != value.shape]
+    if wrong:
+        raise TrainingError(
+            f"{path} does not hold torchvision's VGG19: {len(wrong)} of the {len(expected)} tensors needed are not in "
+            f"it or of another shape, such as {wrong[0]}"
+        )
+    found = {name.removeprefix("features."): state[name].float() for name in expected}
+    features.load_state_dict(found, assign=True)
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(f"can't read the weights of VGG19 from {path}: {reason}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise TrainingError(f"{path} is not a state dict: expected names and tensors")
+    return state
