@@ -18,8 +18,8 @@
     └── TrainingError             training can't start or go on
 
 Messages are written for the person who can mend the cause: what was wrong, with the value, and what is expected.
-Only the messages of `ImageError`, `QueryError`, `UnknownItem` and `PictureMissing` are meant for clients of the service; the others
-name paths of the machine and stay in its log.
+Only the messages of `ImageError`, `QueryError`, `UnknownItem` and `PictureMissing` are meant for the service's clients;
+the others name paths of the machine and stay in its log.
 """
 
 __all__ = [

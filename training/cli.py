@@ -66,6 +66,9 @@ def train(
     miner: Annotated[str, typer.Option(help="Which triplets of a batch count.")] = "semi-hard",
     smooth: Annotated[bool, typer.Option(help="A softplus in the triplet term, or a hinge.")] = False,
     blocks: Annotated[int, typer.Option(min=0, help="Residual blocks in each stage of the network.")] = 0,
+    observation_std: Annotated[
+        float, typer.Option(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")
+    ] = 0.1,
     likelihood: Annotated[str, typer.Option(help="gaussian or bernoulli.")] = "gaussian",
     balance: Annotated[float, typer.Option(min=0, max=1, help="1 shows rare values as often as common ones.")] = 0.0,
     validation_share: Annotated[float, typer.Option(min=0, max=0.9, help="Share of products held out.")] = 0.1,
@@ -73,6 +76,7 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, bf16 or float32.")] = "auto",
     seed: Annotated[int, typer.Option()] = 0,
     device: DeviceOption = "auto",
+    save_every: Annotated[float, typer.Option(min=0, help="Seconds between two saves of the state.")] = 10.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was.")] = False,
 ) -> None:
     """Train a network on a catalogue; leaves a checkpoint."""
@@ -108,6 +112,7 @@ def train(
         conditions=conditions,
         objective=ObjectiveConfig(
             likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
+            observation_std=observation_std,
             triplet_weight=triplet_weight,
             margin=margin,
             smooth=smooth,
@@ -121,7 +126,7 @@ def train(
         precision=one_of("precision", precision, ("auto", "bf16", "float32")),
         seed=seed,
     )
-    run_training(images, config, out, device=chosen, source=catalog, resume=resume)
+    run_training(images, config, out, device=chosen, source=catalog, resume=resume, save_every=save_every)
     typer.echo(f"the checkpoint is in {out}")
 
 

@@ -36,7 +36,14 @@ WARM_UP = 0.1
 
 
 def train(
-    images: ImageSet, config: TrainConfig, out: Path, *, device: torch.device, source: str, resume: bool = False
+    images: ImageSet,
+    config: TrainConfig,
+    out: Path,
+    *,
+    device: torch.device,
+    source: str,
+    resume: bool = False,
+    save_every: float = SECONDS_BETWEEN_SAVES,
 ) -> None:
     """Train a network and leave its checkpoint in `out`.
 
@@ -50,6 +57,7 @@ def train(
         device: where to train.
         source: what the catalogue was read from, for the model card.
         resume: go on from the state in `out`, if there is one.
+        save_every: seconds between two saves of the state; it is saved between epochs only.
 
     Raises:
         TrainingError: the loss is not finite, an attribute can't make triplets, or the state is of another run.
@@ -63,7 +71,7 @@ def train(
     if resume and (out / STATE_FILE).exists():
         load_state(out, run.state, fingerprint)
         _log.info("going on after epoch %d of %d", run.state.epoch, config.epochs)
-    saver = _Saver(out, run, fingerprint, source)
+    saver = _Saver(out, run, fingerprint, source, save_every)
     steps = len(run.pixels) * (config.epochs - run.state.epoch)
     try:
         with progress(desc="train", unit="images", total=steps) as shown:
@@ -202,13 +210,14 @@ def _summary(run: _Run, figures: dict[str, float]) -> str:
 class _Saver:
     """Writes what a run leaves behind, now and then and at its end."""
 
-    def __init__(self, out: Path, run: _Run, fingerprint: str, source: str) -> None:
+    def __init__(self, out: Path, run: _Run, fingerprint: str, source: str, save_every: float) -> None:
         self.out, self.run, self.fingerprint, self.source = out, run, fingerprint, source
+        self.save_every = save_every
         self._last = time.monotonic()
 
     def after_epoch(self) -> None:
         """Save the state, unless that was done a moment ago."""
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_SAVES:
+        if time.monotonic() - self._last >= self.save_every:
             save_state(self.out, self.run.state, self.fingerprint)
             self.checkpoint()
             self._last = time.monotonic()

@@ -33,20 +33,14 @@ CONFIG = TrainConfig(
 IMAGES = coloured_squares(160)
 
 
-def _train(out: Path, config: TrainConfig = CONFIG, *, resume: bool = False) -> dict[str, Any]:
-    train(IMAGES, config, out, device=CPU, source="squares", resume=resume)
+def _train(out: Path, config: TrainConfig = CONFIG, *, resume: bool = False, save_every: float = 0.0) -> dict[str, Any]:
+    train(IMAGES, config, out, device=CPU, source="squares", resume=resume, save_every=save_every)
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
 
 
 def _losses(metrics: dict[str, Any]) -> list[dict[str, float]]:
     return [epoch["training"] for epoch in metrics["history"]]
-
-
-@pytest.fixture
-def save_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save the state after each epoch, not after each ten seconds."""
-    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_SAVES", 0.0)
 
 
 def test_training_learns(tmp_path: Path) -> None:
@@ -84,7 +78,6 @@ def _stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.Mon
     monkeypatch.setattr(trainer, "_epoch", epoch)
 
 
-@pytest.mark.usefixtures("save_each_epoch")
 def test_resume_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that dies and is resumed has the losses and the weights, to the bit, of one that does not."""
     whole = _train(tmp_path / "whole")
@@ -113,7 +106,6 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == before
 
 
-@pytest.mark.usefixtures("save_each_epoch")
 def test_resuming_another_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state made with other settings is not mixed with these."""
     with monkeypatch.context() as patch:
@@ -124,7 +116,6 @@ def test_resuming_another_run_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         _train(tmp_path, replace(CONFIG, learning_rate=1e-3), resume=True)
 
 
-@pytest.mark.usefixtures("save_each_epoch")
 def test_a_damaged_state_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A torn resume file says which file to delete."""
     with monkeypatch.context() as patch:
@@ -137,7 +128,6 @@ def test_a_damaged_state_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         _train(tmp_path, resume=True)
 
 
-@pytest.mark.usefixtures("save_each_epoch")
 def test_a_loss_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A diverging run stops with the step and the terms, and keeps the last good checkpoint."""
 

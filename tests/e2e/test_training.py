@@ -1,0 +1,112 @@
+"""`python -m training`, as a user runs it."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from model.checkpoint import load_checkpoint
+from model.errors import ArtifactMissing
+from tests.e2e.conftest import environment
+
+TRAIN = ("--epochs", "6", "--batch-size", "16", "--save-every", "0", "--device", "cpu", "--condition", "Category")
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few drawn shoes."""
+    folder = tmp_path_factory.mktemp("catalog") / "demo"
+    _run("demo-catalog", "--out", str(folder), "--count", "48")
+    return folder
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", *arguments],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _run(*arguments: str) -> str:
+    process = _start(*arguments)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
+
+
+@pytest.mark.slow
+def test_kill_while_training(catalog: Path, tmp_path: Path) -> None:
+    """A training that is killed again and again, and resumed, ends with the weights of one that was left alone."""
+    arguments = ("train", "--catalog", str(catalog), *TRAIN, "--resume", "--out")
+    _run(*arguments, str(tmp_path / "whole"))
+    whole = load_checkpoint(tmp_path / "whole")
+    cut = tmp_path / "cut"
+    kills = 0
+    while not _is_done(cut) and kills < 8:
+        process = _start(*arguments, str(cut))
+        _wait_for_progress(cut, process)
+        time.sleep(0.05 * kills)  # somewhere else in the loop each time
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        _is_done(cut)  # whatever was cut off, what is there loads
+    _run(*arguments, str(cut))
+    assert kills > 1
+    assert load_checkpoint(cut).digest == whole.digest
+    left = {path.name for path in cut.iterdir() if not path.name.startswith(".")}
+    assert left == {"weights.safetensors", "config.json", "metrics.json", "README.md"}
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        facts = load_checkpoint(folder).training
+    except ArtifactMissing:
+        return False
+    return bool(facts["epoch"] == facts["epochs"])
+
+
+def _wait_for_progress(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until the run has saved something new, or is over."""
+    state = folder / "config.json"
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+        time.sleep(0.01)
+
+
+def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends with status 130, a usable checkpoint, and a word on how to go on."""
+    process = _start("train", "--catalog", str(catalog), *TRAIN, "--epochs", "500", "--out", str(tmp_path))
+    _wait_for_progress(tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert load_checkpoint(tmp_path).training["epoch"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--catalog", "nowhere"), "nowhere"),
+        (("--catalog", "{catalog}", "--condition", "Heel"), "Closure, Gender, HeelHeight"),
+        (("--catalog", "{catalog}", "--miner", "best"), "expected one of: random, batch-all, semi-hard"),
+        (("--catalog", "{catalog}", "--condition", "a=Gender:99"), "do not fit into a mean vector of 64"),
+        (("--catalog", "{catalog}", "--device", "tpu"), "'tpu' can't be used here"),
+    ],
+)
+def test_mistakes_are_named(catalog: Path, tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
+    """A mistake is one line that says what was expected; nothing is written, no trace is shown."""
+    filled = [each.format(catalog=catalog) for each in arguments]
+    process = _start("train", *filled, "--out", str(tmp_path / "out"))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert expected in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "out" / "config.json").exists()
