@@ -50,7 +50,7 @@ def train(
         list[str] | None,
         typer.Option(
             help="What a slice of the vector is to order, as [NAME=]ATTRIBUTE[+ATTRIBUTE][:SIZE]; repeatable. "
-            "Left out: UT-Zap50K's four, where the catalogue has them, else none.",
+            "Left out: UT-Zap50K's four, or else the first four attributes that can order shoes.",
             show_default=False,
         ),
     ] = None,

@@ -1,6 +1,7 @@
 """What a training run is: every choice that changes its result."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -123,20 +124,31 @@ def cut_latent(
 def choose_conditions(
     texts: Sequence[str] | None, attributes: Sequence[Mapping[str, tuple[str, ...]]], triplet_weight: float
 ) -> list[tuple[Condition, int | None]]:
-    """The conditions asked for; where none are, UT-Zap50K's, as far as the catalogue has their attributes."""
+    """The conditions asked for. Where none are: UT-Zap50K's, or else the first four attributes that can order shoes.
+
+    Args:
+        texts: as `parse_condition` reads them.
+        attributes: of each shoe.
+        triplet_weight: 0 asks for the plain VAE, which has no conditions.
+    """
     if triplet_weight == 0:
         return []
     if texts is not None:
         return [parse_condition(text) for text in texts]
-    values: dict[str, set[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for each in attributes:
-        for name, shown in each.items():
-            values.setdefault(name, set()).update(shown)
-    return [
-        (Condition(name=name, attributes=(attribute,)), None)
-        for name, attribute in USUAL_CONDITIONS.items()
-        if len(values.get(attribute, ())) > 1
-    ]
+        for name, values in each.items():
+            counts.setdefault(name, Counter()).update(values)
+    able = [name for name, values in counts.items() if _orders(values, len(attributes))]
+    usual = [(name, attribute) for name, attribute in USUAL_CONDITIONS.items() if attribute in able]
+    others = [(name, name) for name in able if name not in {FREE, "overall"} and "/" not in name]
+    return [(Condition(name=name, attributes=(attribute,)), None) for name, attribute in usual or others[:4]]
+
+
+def _orders(values: Mapping[str, int], shoes: int) -> bool:
+    """Can this attribute make triplets for most shoes: several values, most of them shared by some shoes?"""
+    shared = [count for count in values.values() if count > 1]
+    return len(values) > 1 and bool(shared) and sum(shared) >= shoes / 2 and len(values) <= sum(values.values()) / 2
 
 
 def one_of(name: str, value: str, known: Sequence[T]) -> T:

@@ -15,7 +15,8 @@ export function shoes(number) {
 
 /** 1.23456 -> "1.23"; distances have no unit. */
 export function distance(number) {
-  return closeness.format(number);
+  // Two passes through the network differ in the last bits: what rounds to nothing is shown as nothing.
+  return closeness.format(number < 0.005 ? 0 : number);
 }
 
 /** 20971520 -> "20 MB". */

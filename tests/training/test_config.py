@@ -52,11 +52,31 @@ def test_cut_latent_refuses(texts: list[str]) -> None:
         cut_latent(SHOES, 64, [parse_condition(text) for text in texts])
 
 
+def _shoes(**columns: str) -> list[dict[str, tuple[str, ...]]]:
+    """Shoes from columns of one letter a shoe; a dot is no value."""
+    rows = zip(*columns.values(), strict=True)
+    return [{name: (cell,) for name, cell in zip(columns, row, strict=True) if cell != "."} for row in rows]
+
+
 def test_usual_conditions() -> None:
     """Where none are named, UT-Zap50K's conditions are taken as far as the catalogue tells shoes apart by them."""
-    attributes = [{"SubCategory": ("Ankle",), "Gender": ("Men",)}, {"SubCategory": ("Flats",), "Gender": ("Men",)}]
+    attributes = _shoes(SubCategory="aaaabbbb", Gender="mmmmmmmm", Brand="xxyyxxyy")
     assert choose_conditions(None, attributes, 1.0) == [(Condition("category", ("SubCategory",)), None)]
-    assert choose_conditions(None, attributes, 0.0) == []
+
+
+def test_conditions_of_another_catalogue() -> None:
+    """Elsewhere they are the first attributes with values that several shoes share and most shoes have."""
+    attributes = _shoes(sku="12345678", kind="aaaabbbb", note="x......y", colour="rgrgrg..", one="oooooooo")
+    assert choose_conditions(None, attributes, 1.0) == [
+        (Condition("kind", ("kind",)), None),
+        (Condition("colour", ("colour",)), None),
+    ]
+
+
+def test_conditions_that_are_named() -> None:
+    """Named conditions are taken as they are; the plain VAE has none."""
+    attributes = _shoes(SubCategory="aaaabbbb", Gender="mmffmmff")
+    assert choose_conditions(["Gender"], attributes, 1.0) == [(Condition("Gender", ("Gender",)), None)]
     assert choose_conditions(["Gender"], attributes, 0.0) == []
 
 
