@@ -59,12 +59,12 @@ def train(
     ] = None,
     latent_size: Annotated[int, typer.Option(min=1, help="Numbers in the vector.")] = 64,
     epochs: Annotated[int, typer.Option(min=1)] = 30,
-    batch_size: Annotated[int, typer.Option(min=2)] = 128,
+    batch_size: Annotated[int, typer.Option(min=2)] = 64,
     learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 2e-3,
-    triplet_weight: Annotated[float, typer.Option(min=0, help="In nats; 0 trains the plain VAE.")] = 500.0,
-    margin: Annotated[float, typer.Option(min=0, help="In units of the mean vector.")] = 1.0,
-    miner: Annotated[str, typer.Option(help="Which triplets of a batch count.")] = "semi-hard",
-    smooth: Annotated[bool, typer.Option(help="A softplus in the triplet term, or a hinge.")] = False,
+    triplet_weight: Annotated[float, typer.Option(min=0, help="In nats; 0 trains the plain VAE.")] = 3000.0,
+    margin: Annotated[float, typer.Option(min=0, help="In units of the mean vector.")] = 0.0,
+    miner: Annotated[str, typer.Option(help="Which triplets of a batch count.")] = "batch-all",
+    smooth: Annotated[bool, typer.Option(help="A softplus in the triplet term, or a hinge.")] = True,
     blocks: Annotated[int, typer.Option(min=0, help="Residual blocks in each stage of the network.")] = 0,
     observation_std: Annotated[
         float, typer.Option(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")

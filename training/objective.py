@@ -35,10 +35,10 @@ class ObjectiveConfig:
     observation_std: float = 0.1
     kl_weight: float = 1.0
     kl_warmup: float = 0.1
-    triplet_weight: float = 500.0
-    margin: float = 1.0
-    miner: MinerName = "semi-hard"
-    smooth: bool = False
+    triplet_weight: float = 3000.0
+    margin: float = 0.0
+    miner: MinerName = "batch-all"
+    smooth: bool = True
 
 
 class ConditionLabels(NamedTuple):
