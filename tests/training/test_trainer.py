@@ -24,7 +24,7 @@ CONFIG = TrainConfig(
     network=TVAEConfig(image_size=16, widths=(8, 16), slices=(Slice("colour", 4), Slice("free", 4))),
     preprocess=PreprocessConfig(size=16),
     conditions=(Condition("colour", ("Colour",)),),
-    objective=ObjectiveConfig(triplet_weight=100.0),
+    objective=ObjectiveConfig(triplet_weight=1000.0),
     epochs=4,
     batch_size=32,
     learning_rate=5e-3,
