@@ -102,6 +102,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         network = dict(config["network"])
         network["widths"] = tuple(network["widths"])
+        network["encoder_blocks"] = tuple(network.get("encoder_blocks", ()))
         network["slices"] = tuple(Slice(**part) for part in network["slices"])
         tvae = TVAE(TVAEConfig(**network))
         tvae.load_state_dict(safetensors.torch.load(weights))

@@ -1,9 +1,10 @@
-"""The network: a convolutional variational autoencoder whose mean vector is cut into named slices.
+"""The network: a variational autoencoder, convolutional or of plain layers, whose mean vector is cut into named slices.
 
 A triplet loss on the mean vectors (Ishfaq, Liu, "TVAE: Deep Metric Learning Approach for Variational Autoencoder",
 2017) is training's business; here is only what encodes and decodes.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,7 +43,10 @@ class TVAEConfig:
         channels: C of the pictures: 3 for RGB, 1 for grey.
         widths: feature maps after each halving of the picture, from the picture inwards.
         blocks: residual blocks after each halving (and before each doubling).
+        encoder_blocks: residual blocks of the encoder alone, for each halving, on top of `blocks`; empty for none.
         slices: the parts of the mean vector, in order. Their sizes add up to the latent size.
+        hidden: 0 for the convolutions that `widths` and `blocks` describe; else the units of the one hidden layer of a
+            network without convolutions, for which `widths` is empty and `blocks` is 0.
 
     Raises:
         ValueError: a value out of range, named in the message.
@@ -53,10 +57,29 @@ class TVAEConfig:
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 0
     slices: tuple[Slice, ...] = (Slice(FREE, 64),)
+    hidden: int = 0
+    encoder_blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.channels not in {1, 3}:
             raise ValueError(f"channels is {self.channels}; expected 1 (grey) or 3 (RGB)")
+        if self.hidden < 0:
+            raise ValueError(f"hidden is {self.hidden}; expected 0 (convolutions) or a layer's units")
+        if self.hidden:
+            self._check_plain_layers()
+        else:
+            self._check_convolutions()
+        names = [part.name for part in self.slices]
+        if not names or len(set(names)) != len(names) or min(part.size for part in self.slices) < 1:
+            raise ValueError(f"slices are {self.slices}; expected distinct names with positive sizes")
+
+    def _check_plain_layers(self) -> None:
+        if self.widths or self.blocks:
+            raise ValueError(f"widths is {self.widths}, blocks {self.blocks}; a network of plain layers has neither")
+        if self.image_size < 1:
+            raise ValueError(f"image_size is {self.image_size}; expected 1 or more")
+
+    def _check_convolutions(self) -> None:
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"widths is {self.widths}; expected one positive number for each halving")
         step = 2 ** len(self.widths)
@@ -64,9 +87,8 @@ class TVAEConfig:
             raise ValueError(f"image_size is {self.image_size}; {len(self.widths)} widths need a multiple of {step}")
         if self.blocks < 0:
             raise ValueError(f"blocks is {self.blocks}; expected 0 or more")
-        names = [part.name for part in self.slices]
-        if not names or len(set(names)) != len(names) or min(part.size for part in self.slices) < 1:
-            raise ValueError(f"slices are {self.slices}; expected distinct names with positive sizes")
+        if self.encoder_blocks and (len(self.encoder_blocks) != len(self.widths) or min(self.encoder_blocks) < 0):
+            raise ValueError(f"encoder_blocks is {self.encoder_blocks}; expected one number for each of {self.widths}")
 
     @property
     def latent_size(self) -> int:
@@ -86,6 +108,7 @@ class TVAEConfig:
 PRESETS = {
     "mnist": TVAEConfig(image_size=28, channels=1, widths=(64, 128), blocks=1, slices=(Slice(FREE, 20),)),
     "shoes": TVAEConfig(),
+    "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1)),
 }
 
 
@@ -95,13 +118,18 @@ class TVAE(nn.Module):
     def __init__(self, config: TVAEConfig) -> None:
         super().__init__()
         self.config = config
-        self.core_size = config.image_size // 2 ** len(config.widths)
-        core = config.widths[-1] * self.core_size**2
-        self.encoder = nn.Sequential(*_downward(config), nn.Flatten())
+        if config.hidden:
+            core = config.hidden
+            self.encoder = nn.Sequential(*_inward(config))
+            self.decoder = nn.Sequential(*_outward(config))
+        else:
+            self.core_size = config.image_size // 2 ** len(config.widths)
+            core = config.widths[-1] * self.core_size**2
+            self.encoder = nn.Sequential(*_downward(config), nn.Flatten())
+            self.decoder = nn.Sequential(*_upward(config))
         self.to_mean = nn.Linear(core, config.latent_size)
         self.to_log_variance = nn.Linear(core, config.latent_size)
         self.from_latent = nn.Linear(config.latent_size, core)
-        self.decoder = nn.Sequential(*_upward(config))
 
     def encode(self, images: torch.Tensor) -> Posterior:
         """The posterior of each picture.
@@ -112,7 +140,8 @@ class TVAE(nn.Module):
         Returns:
             mean and log-variance, (B, D) float32 each.
         """
-        features = self.encoder(images - 0.5)
+        # Plain layers take ink as it is: unlike convolutions, they gain nothing from a paper of -0.5.
+        features = self.encoder(images if self.config.hidden else images - 0.5)
         # Out of any autocast: the mean vector is the product, and eight bits of mantissa would show in distances.
         with torch.autocast(images.device.type, enabled=False):
             features = features.float()
@@ -122,8 +151,9 @@ class TVAE(nn.Module):
     def decode_logits(self, latent: torch.Tensor) -> torch.Tensor:
         """(B, D) -> (B, C, H, W): the picture before the sigmoid, as a Bernoulli likelihood needs it."""
         core = self.from_latent(latent)
-        core = core.view(-1, self.config.widths[-1], self.core_size, self.core_size)
-        core = core.contiguous(memory_format=torch.channels_last)
+        if not self.config.hidden:
+            core = core.view(-1, self.config.widths[-1], self.core_size, self.core_size)
+            core = core.contiguous(memory_format=torch.channels_last)
         logits: torch.Tensor = self.decoder(core)
         return logits.float()
 
@@ -168,13 +198,25 @@ class _Residual(nn.Module):
         return nn.functional.leaky_relu(features + self.body(features), 0.2)
 
 
+def _inward(config: TVAEConfig) -> list[nn.Module]:
+    """(B, C, H, W) -> (B, hidden)."""
+    pixels = config.channels * config.image_size**2
+    return [nn.Flatten(), nn.Linear(pixels, config.hidden), nn.ReLU()]
+
+
+def _outward(config: TVAEConfig) -> list[nn.Module]:
+    """(B, hidden) before its activation -> (B, C, H, W) logits."""
+    shape = (config.channels, config.image_size, config.image_size)
+    return [nn.ReLU(), nn.Linear(config.hidden, math.prod(shape)), nn.Unflatten(1, shape)]
+
+
 def _downward(config: TVAEConfig) -> list[nn.Module]:
     """(B, C, H, W) -> (B, widths[-1], core, core): 4x4 convolutions of stride 2, as in the paper."""
     layers: list[nn.Module] = []
     before = config.channels
-    for width in config.widths:
+    for width, extra in zip(config.widths, config.encoder_blocks or (0,) * len(config.widths), strict=True):
         layers += [nn.Conv2d(before, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)]
-        layers += [nn.LeakyReLU(0.2), *(_Residual(width) for _ in range(config.blocks))]
+        layers += [nn.LeakyReLU(0.2), *(_Residual(width) for _ in range(config.blocks + extra))]
         before = width
     return layers
 
@@ -191,8 +233,22 @@ def _upward(config: TVAEConfig) -> list[nn.Module]:
         layers += [_Residual(width) for _ in range(config.blocks if index else 0)]
         if index + 1 < len(inwards):
             after = inwards[index + 1]
-            layers += [nn.ConvTranspose2d(width, after, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(after)]
-            layers += [nn.LeakyReLU(0.2)]
+            layers += [_doubling(width, after, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
         else:
-            layers += [nn.ConvTranspose2d(width, config.channels, 4, stride=2, padding=1)]
+            layers += [_doubling(width, config.channels, bias=True)]
     return layers
+
+
+def _doubling(before: int, after: int, *, bias: bool) -> nn.ConvTranspose2d:
+    """(B, before, H, W) -> (B, after, 2H, 2W).
+
+    It starts as bilinear interpolation of a random mixture of the feature maps. Drawn freely, the four weights that
+    meet in neighbouring output pixels have nothing to do with each other, and what training leaves of that shows as a
+    fine grid in every picture.
+    """
+    layer = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)
+    ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    with torch.no_grad():
+        mixture = torch.empty(before, after, 1, 1).normal_(std=(2.0 / before) ** 0.5)
+        layer.weight.copy_(mixture * ramp[:, None] * ramp[None, :])
+    return layer

@@ -6,8 +6,10 @@ import torch
 from model.tvae import PRESETS, TVAE, Posterior, Slice, TVAEConfig, reparameterize
 from tests.model.networks import TINY, fixed_weights
 
+PLAIN = TVAEConfig(image_size=16, widths=(), hidden=32, slices=TINY.slices)
 
-@pytest.mark.parametrize("config", [TINY, *PRESETS.values()], ids=["tiny", *PRESETS])
+
+@pytest.mark.parametrize("config", [TINY, PLAIN, *PRESETS.values()], ids=["tiny", "plain", *PRESETS])
 def test_shapes_and_ranges(config: TVAEConfig) -> None:
     """Pictures become mean and log-variance, and latents become pictures in [0, 1], for every preset."""
     tvae = TVAE(config).eval()
@@ -53,14 +55,22 @@ def test_reparameterize_follows_the_posterior() -> None:
     assert torch.allclose(samples.std(0), torch.tensor([2.0, 0.5]), rtol=0.05)
 
 
-def test_gradients_reach_every_parameter() -> None:
+@pytest.mark.parametrize("config", [TINY, PLAIN], ids=["tiny", "plain"])
+def test_gradients_reach_every_parameter(config: TVAEConfig) -> None:
     """No part of the network is left out of training."""
     torch.manual_seed(0)
-    tvae = TVAE(TINY)
+    tvae = TVAE(config)
     posterior = tvae.encode(torch.rand(8, 3, 16, 16))
     loss = tvae.decode_logits(reparameterize(posterior)).square().sum() + posterior.log_variance.square().sum()
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in tvae.parameters())
+
+
+def test_plain_layers_are_the_network_of_the_paper() -> None:
+    """With a hidden layer there are four matrices of weights from pixels to pixels, besides the log-variance's."""
+    tvae = TVAE(TVAEConfig(image_size=28, channels=1, widths=(), hidden=400, slices=(Slice("free", 20),)))
+    shapes = [tuple(parameter.shape) for parameter in tvae.parameters() if parameter.dim() == 2]
+    assert sorted(shapes) == sorted([(400, 784), (20, 400), (20, 400), (400, 20), (784, 400)])
 
 
 @pytest.mark.parametrize(
@@ -70,6 +80,9 @@ def test_gradients_reach_every_parameter() -> None:
         ({"image_size": 60}, "image_size is 60"),
         ({"widths": ()}, "widths"),
         ({"blocks": -1}, "blocks is -1"),
+        ({"hidden": -1}, "hidden is -1"),
+        ({"hidden": 8}, "widths is .*plain layers"),
+        ({"hidden": 8, "widths": (), "image_size": 0}, "image_size is 0"),
         ({"slices": ()}, "slices"),
         ({"slices": (Slice("a", 1), Slice("a", 2))}, "slices"),
         ({"slices": (Slice("a", 0),)}, "slices"),
