@@ -32,18 +32,18 @@ def sampling_weights(tables: Sequence[torch.Tensor], balance: float) -> torch.Te
 
 
 def batch_indices(
-    count: int, batch_size: int, weights: torch.Tensor | None, generator: torch.Generator
+    count: int, batch_size: int, weights: torch.Tensor | None, generator: torch.Generator, *, smallest: int = 2
 ) -> list[torch.Tensor]:
     """An epoch's batches: indices (B,) into the `count` shoes.
 
-    Without weights every shoe comes once; with them, draws are with replacement. A last batch of one shoe, which
-    batch normalisation can't take, goes to the batch before.
+    Without weights every shoe comes once; with them, draws are with replacement. A last batch of fewer shoes than
+    `smallest` goes to the batch before: batch normalisation can't take one shoe, nor a process none.
     """
     if weights is None:
         order = torch.randperm(count, generator=generator)
     else:
         order = torch.multinomial(weights, count, replacement=True, generator=generator)
     batches = list(torch.split(order, batch_size))
-    if len(batches) > 1 and len(batches[-1]) < 2:
+    if len(batches) > 1 and len(batches[-1]) < smallest:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

@@ -25,15 +25,19 @@ def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Seque
         "",
         f"- digest: `{digest}`",
         f"- trained on: {facts['shoes']:,} shoes of `{facts['catalog']}`; {facts['held_out']:,} were held out",
-        f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}",
+        (
+            f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
+            f"the weights are of epoch {facts['weights_of_epoch']}"
+        ),
         "",
         "| slice | numbers | ordered by |",
         "| --- | --- | --- |",
     ]
     for name, (start, stop) in network.slice_bounds.items():
         lines.append(f"| {name} | {start} to {stop - 1} | {conditions.get(name, 'nothing: left free')} |")
-    if history and history[-1]["validation"]:
-        lines += ["", "On the held-out shoes, after the last epoch:", "", "| figure | value |", "| --- | --- |"]
-        lines += [f"| {name} | {value:.4f} |" for name, value in history[-1]["validation"].items()]
+    measured = [each for each in history if each["epoch"] == facts["weights_of_epoch"] and each["validation"]]
+    for each in measured:
+        lines += ["", f"On the held-out shoes, after epoch {each['epoch']}:", "", "| figure | value |", "| --- | --- |"]
+        lines += [f"| {name} | {value:.4f} |" for name, value in each["validation"].items()]
     lines += ["", "Pictures of a training set may be under terms of their own; so may a network trained on them.", ""]
     write_atomic(folder / "README.md", "\n".join(lines).encode())

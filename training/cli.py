@@ -3,6 +3,7 @@
 import logging
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +17,22 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate a TVAE."
 )
 
+# The groups that `--help` shows options in.
+_data = partial(typer.Option, rich_help_panel="Data")
+_network = partial(typer.Option, rich_help_panel="Network")
+_objective = partial(typer.Option, rich_help_panel="Objective")
+_optimisation = partial(typer.Option, rich_help_panel="Optimisation")
+_run = partial(typer.Option, rich_help_panel="Run")
+
 CatalogOption = Annotated[
     str,
-    typer.Option(
+    _data(
         "--catalog",
         help="A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=..",
         show_default=False,
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")]
+DeviceOption = Annotated[str, _run(help="auto, cpu or cuda. auto takes the GPU where there is one.")]
 
 
 @app.command("demo-catalog")
@@ -43,107 +51,200 @@ def demo_catalog(
 
 
 @app.command()
+def download(
+    out: Annotated[Path, typer.Option(help="The folder to make, a catalogue.")] = Path("artifacts/ut-zap50k"),
+    base_url: Annotated[
+        str | None, typer.Option(help="Where the archives are, if not at their authors'.", show_default=False)
+    ] = None,
+    square: Annotated[bool, typer.Option("--square", help="The square pictures, not the original ones.")] = False,
+) -> None:
+    """Download UT-Zap50K: for academic, non-commercial use only."""
+    from training.data.download import BASE_URL
+    from training.data.download import download as run_download
+
+    catalog = run_download(out, base_url=base_url or BASE_URL, square=square)
+    typer.echo(f"{len(catalog.shoes):,} shoes are in {out}; {len(catalog.bad_rows)} rows are left out")
+
+
+@app.command("csn-triplets")
+def csn_triplets(
+    catalog: CatalogOption,
+    lists: Annotated[Path, _data(help="The folder with filenames.json and the triplet lists.")],
+    out: Annotated[Path, _data(help="The folder for what `evaluate` takes.")] = Path("artifacts/triplets"),
+    split: Annotated[str, _data(help="train, val or test.")] = "test",
+    limit: Annotated[
+        int | None, _data(min=1, help="Lines of each list; else as many as is usual.", show_default=False)
+    ] = None,
+) -> None:
+    """Turn the triplet lists of Conditional Similarity Networks, for UT-Zap50K, into files to evaluate on."""
+    from model.catalog import read_catalog
+    from training.config import one_of
+    from training.csn import SPLITS, write_csn
+
+    ids = [shoe.id for shoe in read_catalog(catalog).shoes]
+    written = write_csn(lists, ids, one_of("split", split, tuple(SPLITS)), out, limit=limit)
+    named = " ".join(f"--triplets {each.condition}={out / f'{split}-{each.condition}.csv'}" for each in written)
+    typer.echo(f"evaluate on them with: --ids {out / f'{split}-ids.txt'} {named}")
+
+
+@app.command()
 def train(
     catalog: CatalogOption,
-    out: Annotated[Path, typer.Option(help="The checkpoint's folder.")] = Path("artifacts/checkpoint"),
+    out: Annotated[Path, _data(help="The checkpoint's folder.")] = Path("artifacts/checkpoint"),
     condition: Annotated[
         list[str] | None,
-        typer.Option(
+        _data(
             help="What a slice of the vector is to order, as [NAME=]ATTRIBUTE[+ATTRIBUTE][:SIZE]; repeatable. "
             "Left out: UT-Zap50K's four, or else the first four attributes that can order shoes.",
             show_default=False,
         ),
     ] = None,
     exclude_ids: Annotated[
-        Path | None, typer.Option(help="A file of shoe ids, one a line, to keep out of training.", show_default=False)
+        Path | None, _data(help="A file of shoe ids, one a line, to keep out of training.", show_default=False)
     ] = None,
-    latent_size: Annotated[int, typer.Option(min=1, help="Numbers in the vector.")] = 64,
-    epochs: Annotated[int, typer.Option(min=1)] = 30,
-    batch_size: Annotated[int, typer.Option(min=2)] = 64,
-    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 2e-3,
-    triplet_weight: Annotated[float, typer.Option(min=0, help="In nats; 0 trains the plain VAE.")] = 3000.0,
-    margin: Annotated[float, typer.Option(min=0, help="In units of the mean vector.")] = 0.0,
-    miner: Annotated[str, typer.Option(help="Which triplets of a batch count.")] = "batch-all",
-    smooth: Annotated[bool, typer.Option(help="A softplus in the triplet term, or a hinge.")] = True,
-    blocks: Annotated[int, typer.Option(min=0, help="Residual blocks in each stage of the network.")] = 0,
+    validation_share: Annotated[float, _data(min=0, max=0.9, help="Share of products held out.")] = 0.1,
+    balance: Annotated[float, _data(min=0, max=1, help="1 shows rare values as often as common ones.")] = 0.0,
+    reframe: Annotated[
+        float, _data(min=0, max=4, help="Shift, scale and turn pictures: 1 for a little, 0 for catalogue shots.")
+    ] = 0.0,
+    max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
+    latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = 64,
+    network: Annotated[
+        str, _network(help="shoes, or shoes-large: more accurate, and two to three times the work.")
+    ] = "shoes",
+    likelihood: Annotated[str, _objective(help="gaussian or bernoulli.")] = "gaussian",
     observation_std: Annotated[
-        float, typer.Option(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")
+        float, _objective(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")
     ] = 0.1,
-    likelihood: Annotated[str, typer.Option(help="gaussian or bernoulli.")] = "gaussian",
-    balance: Annotated[float, typer.Option(min=0, max=1, help="1 shows rare values as often as common ones.")] = 0.0,
-    validation_share: Annotated[float, typer.Option(min=0, max=0.9, help="Share of products held out.")] = 0.1,
-    max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
-    precision: Annotated[str, typer.Option(help="auto, bf16 or float32.")] = "auto",
-    seed: Annotated[int, typer.Option()] = 0,
+    triplet_weight: Annotated[float, _objective(min=0, help="In nats; 0 trains the plain VAE.")] = 3000.0,
+    margin: Annotated[float, _objective(min=0, help="In units of the mean vector.")] = 0.0,
+    miner: Annotated[str, _objective(help="Which triplets of a batch count.")] = "batch-all",
+    smooth: Annotated[bool, _objective(help="A softplus in the triplet term, or a hinge.")] = True,
+    perceptual_weight: Annotated[
+        float, _objective(min=0, help="Of the difference of VGG19's features, in nats; 0: none.")
+    ] = 0.0,
+    perceptual_layer: Annotated[
+        list[str] | None,
+        _objective(help="Of VGG19; repeatable. Left out: relu1_1, relu2_1, relu3_1.", show_default=False),
+    ] = None,
+    vgg_weights: Annotated[
+        Path | None, _objective(help="torchvision's VGG19 weights; else those in torch's cache.", show_default=False)
+    ] = None,
+    epochs: Annotated[int, _optimisation(min=1)] = 30,
+    batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = 64,
+    learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = 2e-3,
+    ema_decay: Annotated[
+        float,
+        _optimisation(
+            min=0, max=0.99999, help="Keep a running average of the weights, such as 0.999; 0: the weights themselves."
+        ),
+    ] = 0.0,
+    validate_every: Annotated[int, _optimisation(min=1, help="Epochs between two measurements.")] = 1,
+    patience: Annotated[
+        int,
+        _optimisation(
+            min=0, help="Stop after so many measurements without a better one, and keep the best weights; 0: never."
+        ),
+    ] = 0,
+    precision: Annotated[str, _optimisation(help="auto, bf16 or float32.")] = "auto",
+    seed: Annotated[int, _optimisation(help="Of everything random.")] = 0,
     device: DeviceOption = "auto",
-    save_every: Annotated[float, typer.Option(min=0, help="Seconds between two saves of the state.")] = 10.0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run was.")] = False,
+    resume: Annotated[bool, _run("--resume", help="Go on where a stopped run was.")] = False,
+    save_every: Annotated[float, _run(min=0, help="Seconds between two saves of the state.")] = 10.0,
+    tensorboard: Annotated[bool, _run("--tensorboard", help="Write event files into OUT/tensorboard.")] = False,
 ) -> None:
-    """Train a network on a catalogue; leaves a checkpoint."""
+    """Train a network on a catalogue; leaves a checkpoint.
+
+    Several processes, each with a GPU of its own, share each batch:
+    torchrun --nproc-per-node 2 -m training train ...
+    """
     from model.catalog import read_catalog
     from model.embedder import pick_device
     from model.preprocess import Preprocessor
     from model.tvae import PRESETS
+    from training.augment import AugmentConfig
     from training.config import TrainConfig, choose_conditions, cut_latent, one_of
     from training.data.images import load_images, read_ids
+    from training.distributed import join_team
     from training.objective import ObjectiveConfig
+    from training.perceptual import LAYERS
     from training.trainer import train as run_training
     from training.triplets import MINERS
 
-    chosen = pick_device(device)
-    base = TrainConfig()
-    images = load_images(
-        read_catalog(catalog),
-        Preprocessor(base.preprocess),
-        max_bad_share=max_bad_share,
-        report=out / "bad-rows.csv",
-    )
-    if exclude_ids is not None:
-        excluded = read_ids(exclude_ids)
-        images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
-    network, conditions = cut_latent(
-        replace(PRESETS["shoes"], blocks=blocks),
-        latent_size,
-        choose_conditions(condition, images.attributes, triplet_weight),
-    )
-    config = replace(
-        base,
-        network=network,
-        conditions=conditions,
-        objective=ObjectiveConfig(
-            likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
-            observation_std=observation_std,
-            triplet_weight=triplet_weight,
-            margin=margin,
-            smooth=smooth,
-            miner=one_of("miner", miner, tuple(MINERS)),
-        ),
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        balance=balance,
-        validation_share=validation_share,
-        precision=one_of("precision", precision, ("auto", "bf16", "float32")),
-        seed=seed,
-    )
-    run_training(images, config, out, device=chosen, source=catalog, resume=resume, save_every=save_every)
-    typer.echo(f"the checkpoint is in {out}")
+    with join_team(pick_device(device)) as team:
+        base = TrainConfig()
+        with team.quiet():
+            images = load_images(
+                read_catalog(catalog),
+                Preprocessor(base.preprocess),
+                max_bad_share=max_bad_share,
+                report=out / "bad-rows.csv" if team.leads else None,
+            )
+        excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
+        if excluded:
+            images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
+        shape, conditions = cut_latent(
+            PRESETS[one_of("network", network, ("shoes", "shoes-large"))],
+            latent_size,
+            choose_conditions(condition, images.attributes, triplet_weight),
+        )
+        config = replace(
+            base,
+            network=shape,
+            augment=AugmentConfig(shift=0.04 * reframe, scale=0.08 * reframe, turn=0.05 * reframe),
+            conditions=conditions,
+            objective=ObjectiveConfig(
+                likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
+                observation_std=observation_std,
+                triplet_weight=triplet_weight,
+                margin=margin,
+                smooth=smooth,
+                miner=one_of("miner", miner, tuple(MINERS)),
+                perceptual_weight=perceptual_weight,
+                perceptual_layers=tuple(perceptual_layer or LAYERS),
+            ),
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            balance=balance,
+            validation_share=validation_share,
+            validate_every=validate_every,
+            patience=patience,
+            ema_decay=ema_decay,
+            precision=one_of("precision", precision, ("auto", "bf16", "float32")),
+            seed=seed,
+        )
+        run_training(
+            images,
+            config,
+            out,
+            device=team.device,
+            source=catalog,
+            resume=resume,
+            save_every=save_every,
+            excluded=excluded,
+            vgg_weights=vgg_weights,
+            tensorboard=tensorboard,
+            team=team,
+        )
+    if team.leads:
+        typer.echo(f"the checkpoint is in {out}")
 
 
 @app.command()
 def evaluate(
     catalog: CatalogOption,
-    checkpoint: Annotated[Path, typer.Option(help="The checkpoint to evaluate.")] = Path("artifacts/checkpoint"),
+    checkpoint: Annotated[Path, _data(help="The checkpoint to evaluate.")] = Path("artifacts/checkpoint"),
     compare: Annotated[
-        list[Path] | None, typer.Option(help="A checkpoint to compare it with; repeatable.", show_default=False)
+        list[Path] | None, _data(help="A checkpoint to compare it with; repeatable.", show_default=False)
     ] = None,
     ids: Annotated[
         Path | None,
-        typer.Option(help="A file of the shoes to evaluate, one id a line; else those held out.", show_default=False),
+        _data(help="A file of the shoes to evaluate, one id a line; else those held out.", show_default=False),
     ] = None,
     triplets: Annotated[
         list[str] | None,
-        typer.Option(
+        _data(
             metavar="ATTRIBUTE=FILE",
             help="A fixed list of triplets: .npy, .csv or .txt; repeatable. Else they are drawn.",
             show_default=False,
@@ -151,12 +252,12 @@ def evaluate(
     ] = None,
     attribute: Annotated[
         list[str] | None,
-        typer.Option(help="An attribute to measure beside the conditions'; repeatable.", show_default=False),
+        _data(help="An attribute to measure beside the conditions'; repeatable.", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder for the figures and pictures.")] = Path("artifacts/evaluation"),
+    out: Annotated[Path, _run(help="The folder for the figures and pictures.")] = Path("artifacts/evaluation"),
     device: DeviceOption = "auto",
-    seed: Annotated[int, typer.Option(help="Of drawn triplets and of the shoes in the pictures.")] = 0,
-    pictures: Annotated[bool, typer.Option(help="Draw them, or only measure.")] = True,
+    seed: Annotated[int, _run(help="Of drawn triplets and of the shoes in the pictures.")] = 0,
+    pictures: Annotated[bool, _run(help="Draw them, or only measure.")] = True,
 ) -> None:
     """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
     from training.evaluation import evaluate as run_evaluation

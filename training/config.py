@@ -39,6 +39,9 @@ class TrainConfig:
         clip_norm: bound on the gradient's norm, for a loss in nats per pixel.
         balance: 0 takes each shoe once an epoch; 1 draws the values of the conditions equally often.
         validation_share: of the shoes' groups, held out.
+        validate_every: epochs between two measurements on the held-out shoes; the last epoch is always measured.
+        patience: measurements without a better one after which the training stops and keeps the best weights; 0: none.
+        ema_decay: of the average of the weights that is measured and kept; 0 keeps the weights themselves.
         precision: of the convolutions in training; `auto` is bf16 where the hardware computes it.
         seed: of everything random.
     """
@@ -55,20 +58,35 @@ class TrainConfig:
     clip_norm: float = 1.0
     balance: float = 0.0
     validation_share: float = 0.1
+    validate_every: int = 1
+    patience: int = 0
+    ema_decay: float = 0.0
     precision: Precision = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("epochs", 1, 10**6), ("batch_size", 2, 10**6), ("validation_share", 0.0, 0.9)):
+        for name, low, high in (
+            ("epochs", 1, 10**6),
+            ("batch_size", 2, 10**6),
+            ("validation_share", 0.0, 0.9),
+            ("validate_every", 1, 10**6),
+            ("patience", 0, 10**6),
+            ("ema_decay", 0.0, 0.99999),
+        ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise TrainingError(f"{name} is {value}; expected {low} to {high}")
         if self.learning_rate <= 0:
             raise TrainingError(f"learning_rate is {self.learning_rate}; expected a positive number")
 
-    def fingerprint(self, ids: Sequence[str]) -> str:
-        """Of the run: two runs with the same one, on the same machine, give the same network."""
-        content: dict[str, Any] = {"config": asdict(self), "ids": list(ids)}
+    def fingerprint(self, ids: Sequence[str], vgg_sha256: str | None = None) -> str:
+        """Of the run: two runs with the same one, on the same machine, give the same network.
+
+        Args:
+            ids: of the shoes.
+            vgg_sha256: of VGG19's weights, where the objective uses them.
+        """
+        content: dict[str, Any] = {"config": asdict(self), "ids": list(ids), "vgg": vgg_sha256}
         return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 
 

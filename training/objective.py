@@ -9,8 +9,10 @@ import torch
 
 from model.checkpoint import Condition
 from model.tvae import Posterior
+from training.distributed import Team
 from training.labels import Labels
 from training.losses import Likelihood, kl_divergence, pairwise_distances, reconstruction_loss, triplet_loss
+from training.perceptual import LAYERS
 from training.triplets import MINERS, MinerName
 
 __all__ = ["ConditionLabels", "Objective", "ObjectiveConfig", "Terms", "condition_labels"]
@@ -29,6 +31,8 @@ class ObjectiveConfig:
         margin: of the triplet term, in units of the mean vector.
         miner: which triplets of a batch count.
         smooth: the triplet term's softplus in place of its hinge.
+        perceptual_weight: of the difference between VGG19's features, in nats; 0 does without VGG19.
+        perceptual_layers: of VGG19, whose features are compared.
     """
 
     likelihood: Likelihood = "gaussian"
@@ -39,6 +43,8 @@ class ObjectiveConfig:
     margin: float = 0.0
     miner: MinerName = "batch-all"
     smooth: bool = True
+    perceptual_weight: float = 0.0
+    perceptual_layers: tuple[str, ...] = LAYERS
 
 
 class ConditionLabels(NamedTuple):
@@ -78,16 +84,20 @@ class Terms:
         reconstruction: () nats per picture.
         kl: () nats per picture.
         triplet: condition -> () loss.
+        perceptual: () mean squared difference of features, summed over layers; None without VGG19.
     """
 
     total: torch.Tensor
     reconstruction: torch.Tensor
     kl: torch.Tensor
     triplet: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    perceptual: torch.Tensor | None = None
 
     def named(self) -> dict[str, float]:
         """The terms as numbers."""
         figures = {"loss": self.total.item(), "reconstruction": self.reconstruction.item(), "kl": self.kl.item()}
+        if self.perceptual is not None:
+            figures["perceptual"] = self.perceptual.item()
         figures |= {f"triplet/{name}": value.item() for name, value in self.triplet.items()}
         return figures
 
@@ -95,9 +105,12 @@ class Terms:
 class Objective:
     """Computes the terms of a batch. Deterministic given the generator."""
 
-    def __init__(self, config: ObjectiveConfig, conditions: Sequence[ConditionLabels]) -> None:
+    def __init__(
+        self, config: ObjectiveConfig, conditions: Sequence[ConditionLabels], team: Team | None = None
+    ) -> None:
         self.config = config
         self.conditions = conditions
+        self.team = team or Team()
 
     def __call__(
         self,
@@ -108,29 +121,39 @@ class Objective:
         *,
         progress: float,
         generator: torch.Generator,
+        perceptual: torch.Tensor | None = None,
     ) -> Terms:
-        """The terms of one batch.
+        """The terms of one batch of B shoes, of which this process has b: all of them, where it is alone.
 
         Args:
-            images: (B, C, H, W) in [0, 1]: what was encoded.
-            logits: (B, C, H, W): its reconstruction.
-            posterior: (B, D) each.
+            images: (b, C, H, W) in [0, 1]: what was encoded.
+            logits: (b, C, H, W): its reconstruction.
+            posterior: (b, D) each.
             rows: (B,) indices of the shoes in the training set, for their labels.
             progress: share of the training that is done, in [0, 1], for the KL term's warm-up.
             generator: for the miner; lives on the CPU.
+            perceptual: (b,) how far the features are apart, where VGG19 is used.
+
+        Returns:
+            terms whose average over the processes is that of the whole batch.
         """
         config = self.config
-        reconstruction = reconstruction_loss(logits, images, config.likelihood, config.observation_std).mean()
-        kl = kl_divergence(posterior).mean()
+        part = self.team.weigh(len(images), len(rows))
+        reconstruction = part * reconstruction_loss(logits, images, config.likelihood, config.observation_std).mean()
+        kl = part * kl_divergence(posterior).mean()
         warm = min(1.0, progress / config.kl_warmup) if config.kl_warmup > 0 else 1.0
         total = reconstruction + warm * config.kl_weight * kl
+        features = None if perceptual is None else part * perceptual.mean()
+        if features is not None:
+            total = total + config.perceptual_weight * features
         triplet = {}
-        if config.triplet_weight > 0:
+        if config.triplet_weight > 0 and self.conditions:
+            means = self.team.gather(posterior.mean, len(rows))
             for each in self.conditions:
-                term = self._triplet_term(posterior.mean[:, each.start : each.stop], each, rows, generator)
+                term = self._triplet_term(means[:, each.start : each.stop], each, rows, generator)
                 triplet[each.name] = term
                 total = total + config.triplet_weight * term
-        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet)
+        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet, features)
 
     def _triplet_term(
         self, vectors: torch.Tensor, labels: ConditionLabels, rows: torch.Tensor, generator: torch.Generator

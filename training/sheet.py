@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-__all__ = ["HAIRLINE", "INK", "MARGIN", "MUTED", "Sheet", "shorten"]
+__all__ = ["DPI", "HAIRLINE", "INK", "MARGIN", "MUTED", "Sheet", "shorten"]
 
 DPI = 150
 MARGIN = 0.3

@@ -1,6 +1,8 @@
 """Where a run stands, on disk, for an exact resume. No pickle: tensors as safetensors, the rest as its metadata."""
 
+import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
 
 from model.errors import ArtifactCorrupt, TrainingError
 from model.files import write_atomic
+from model.tvae import TVAE
+from training.ema import WeightAverage
 
 __all__ = ["STATE_FILE", "RunState", "load_state", "save_state"]
 
@@ -25,17 +28,34 @@ class RunState:
     Attributes:
         epoch: epochs that are done.
         history: figures of each epoch.
+        average: of the weights, where the run keeps one.
+        best: the weights that measured best so far, where the run may stop early.
     """
 
-    network: nn.Module
+    network: TVAE
     optimizer: torch.optim.Optimizer
     epoch: int
     history: list[dict[str, Any]]
+    average: WeightAverage | None = None
+    best: TVAE | None = None
+
+    @property
+    def current(self) -> TVAE:
+        """The weights to measure and to use: the average, where there is one."""
+        return self.network if self.average is None else self.average.network
 
 
 def save_state(folder: Path, state: RunState, fingerprint: str) -> None:
     """Write the state atomically. Raises OSError; the state before is then still there."""
-    tensors = {f"network.{name}": value.detach().cpu() for name, value in state.network.state_dict().items()}
+    networks = {"network": state.network, "best": state.best}
+    if state.average is not None:
+        networks["average"] = state.average.network
+    tensors = {
+        f"{role}.{name}": value.detach().cpu()
+        for role, network in networks.items()
+        if network is not None
+        for name, value in network.state_dict().items()
+    }
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value.detach().cpu() for name, value in moments.items()}
     metadata = {
@@ -64,22 +84,30 @@ def load_state(folder: Path, state: RunState, fingerprint: str) -> None:
                 f"leave --resume out to start anew"
             )
         progress = json.loads(metadata["progress"])
-        network = {
-            name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")
-        }
-        state.network.load_state_dict(network)
-        parameters = [each for group in state.optimizer.param_groups for each in group["params"]]
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, _, moment = rest.partition(".")
-                moments.setdefault(int(index), {})[moment] = _laid_out_as(parameters[int(index)], value)
-        groups = state.optimizer.state_dict()["param_groups"]
-        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        state.network.load_state_dict(_part(tensors, "network"))
+        if state.average is not None:
+            state.average.network.load_state_dict(_part(tensors, "average"))
+        if best := _part(tensors, "best"):
+            state.best = copy.deepcopy(state.network).eval()
+            state.best.load_state_dict(best)
+        _load_moments(state.optimizer, _part(tensors, "optimizer"))
         state.epoch, state.history = int(progress["epoch"]), list(progress["history"])
     except (safetensors.SafetensorError, LookupError, ValueError, RuntimeError) as error:
         raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
+
+
+def _part(tensors: Mapping[str, torch.Tensor], role: str) -> dict[str, torch.Tensor]:
+    """What is named `role.`, without that."""
+    return {name.removeprefix(f"{role}."): value for name, value in tensors.items() if name.startswith(f"{role}.")}
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, moment = name.partition(".")
+        moments.setdefault(int(index), {})[moment] = _laid_out_as(parameters[int(index)], value)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

@@ -60,7 +60,7 @@ def test_kill_while_training(catalog: Path, tmp_path: Path) -> None:
     assert kills > 1
     assert load_checkpoint(cut).digest == whole.digest
     left = {path.name for path in cut.iterdir() if not path.name.startswith(".")}
-    assert left == {"weights.safetensors", "config.json", "metrics.json", "README.md"}
+    assert left == {"weights.safetensors", "config.json", "metrics.json", "README.md", "training-curves.png"}
 
 
 def _is_done(folder: Path) -> bool:

@@ -1,5 +1,7 @@
 import json
 import math
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,15 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision.models.vgg import cfgs, make_layers
 
 from model.checkpoint import Condition, load_checkpoint
 from model.errors import TrainingError
+from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
-from model.tvae import Slice, TVAEConfig
+from model.tvae import TVAE, Slice, TVAEConfig
 from tests.training.images import coloured_squares
-from training import trainer
+from tests.training.test_perceptual import save
+from training import objective, trainer
 from training.config import TrainConfig
 from training.objective import ObjectiveConfig
+from training.saver import CURVES_FILE
 from training.state import STATE_FILE
 from training.trainer import learning_rate, train
 
@@ -33,8 +39,8 @@ CONFIG = TrainConfig(
 IMAGES = coloured_squares(160)
 
 
-def _train(out: Path, config: TrainConfig = CONFIG, *, resume: bool = False, save_every: float = 0.0) -> dict[str, Any]:
-    train(IMAGES, config, out, device=CPU, source="squares", resume=resume, save_every=save_every)
+def _train(out: Path, config: TrainConfig = CONFIG, *, save_every: float = 0.0, **options: Any) -> dict[str, Any]:
+    train(IMAGES, config, out, device=CPU, source="squares", save_every=save_every, **options)
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
 
@@ -78,16 +84,152 @@ def _stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.Mon
     monkeypatch.setattr(trainer, "_epoch", epoch)
 
 
-def test_resume_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ema_decay": 0.9}, {"patience": 5, "epochs": 6, "validate_every": 2}, {"patience": 2, "ema_decay": 0.9}],
+    ids=["plain", "average", "patience", "both"],
+)
+def test_resume_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     """A run that dies and is resumed has the losses and the weights, to the bit, of one that does not."""
-    whole = _train(tmp_path / "whole")
+    config = replace(CONFIG, **options)
+    whole = _train(tmp_path / "whole", config)
     with monkeypatch.context() as patch:
         _stop_after(2, MemoryError, patch)
         with pytest.raises(MemoryError):
-            _train(tmp_path / "cut")
-    resumed = _train(tmp_path / "cut", resume=True)
+            _train(tmp_path / "cut", config)
+    resumed = _train(tmp_path / "cut", config, resume=True)
     assert _losses(resumed) == _losses(whole)
+    assert [epoch["validation"] for epoch in resumed["history"]] == [epoch["validation"] for epoch in whole["history"]]
     assert resumed["checkpoint"] == whole["checkpoint"]
+
+
+def _measure_as(accuracies: list[float], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+    """Let the validations find these accuracies; returns the weights that each of them saw."""
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def measure(tvae: TVAE, *others: object) -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in tvae.state_dict().items()})
+        return {"mse": 1.0, "triplet_accuracy/colour": accuracies[len(seen) - 1]}
+
+    monkeypatch.setattr(trainer, "validate", measure)
+    return seen
+
+
+def _has_weights(folder: Path, weights: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, weights[name]) for name, value in load_checkpoint(folder).tvae.state_dict().items())
+
+
+def test_early_stop_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two measurements are no better, the run ends with the weights of the best one, and says so."""
+    seen = _measure_as([0.5, 0.8, 0.7, 0.8, 0.9], monkeypatch)
+    metrics = _train(tmp_path, replace(CONFIG, epochs=10, patience=2))
+    assert len(metrics["history"]) == 4
+    assert _has_weights(tmp_path, seen[1])
+    facts = load_checkpoint(tmp_path).training
+    assert (facts["epoch"], facts["weights_of_epoch"], facts["finished"]) == (4, 2, True)
+    assert "after epoch 2" in (tmp_path / "README.md").read_text()
+    _train(tmp_path, replace(CONFIG, epochs=10, patience=2), resume=True)
+    assert len(seen) == 4
+
+
+def test_early_stop_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was best before a run was cut off still counts, and its weights are still there."""
+    config = replace(CONFIG, epochs=10, patience=3)
+    seen = _measure_as([0.8, 0.7, 0.6, 0.5], monkeypatch)
+    with monkeypatch.context() as patch:
+        _stop_after(2, MemoryError, patch)
+        with pytest.raises(MemoryError):
+            _train(tmp_path, config)
+    assert len(_train(tmp_path, config, resume=True)["history"]) == 4
+    assert _has_weights(tmp_path, seen[0])
+
+
+def test_patience_needs_held_out_shoes(tmp_path: Path) -> None:
+    """A run can't wait for better measurements that nobody makes."""
+    with pytest.raises(TrainingError, match=r"patience is 2, but 0 shoes are held out.*validation_share is 0"):
+        _train(tmp_path, replace(CONFIG, patience=2, validation_share=0.0))
+
+
+def test_validation_now_and_then(tmp_path: Path) -> None:
+    """Epochs are measured as often as asked, the last one in any case."""
+    history = _train(tmp_path, replace(CONFIG, validate_every=3))["history"]
+    assert [bool(epoch["validation"]) for epoch in history] == [False, False, True, True]
+
+
+def test_the_average_is_kept(tmp_path: Path) -> None:
+    """With an average of the weights the losses are those of the same run without, and the checkpoint is another."""
+    plain, averaged = _train(tmp_path / "plain"), _train(tmp_path / "average", replace(CONFIG, ema_decay=0.9))
+    assert _losses(averaged) == _losses(plain)
+    assert averaged["checkpoint"] != plain["checkpoint"]
+    assert averaged["history"][-1]["validation"] != plain["history"][-1]["validation"]
+
+
+def test_curves_are_left(tmp_path: Path) -> None:
+    """A finished run leaves a picture of its curves."""
+    _train(tmp_path, replace(CONFIG, epochs=1))
+    assert (tmp_path / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_excluded_ids_are_on_record(tmp_path: Path) -> None:
+    """The checkpoint knows how many ids were kept out, and a digest to know their list again by, in any order."""
+    facts = []
+    for folder, excluded in (("a", ("x", "y")), ("b", ("y", "x")), ("c", ())):
+        _train(tmp_path / folder, replace(CONFIG, epochs=1), excluded=excluded)
+        facts.append(load_checkpoint(tmp_path / folder).training)
+    assert [each["excluded"] for each in facts] == [2, 2, 0]
+    assert facts[0]["excluded_sha256"] == facts[1]["excluded_sha256"] == sha256_bytes(b"x\ny")
+    assert facts[2]["excluded_sha256"] is None
+
+
+def test_perceptual_term(tmp_path: Path) -> None:
+    """The term is in the history and in the gradient; other weights of VGG19 make another run, their place does not."""
+    for seed, name in enumerate(("vgg", "other")):
+        torch.manual_seed(seed)
+        save(make_layers(cfgs["E"][:2], batch_norm=False), tmp_path / f"{name}.pth")
+    shutil.copy(tmp_path / "vgg.pth", tmp_path / "copy.pth")
+    weighed = replace(CONFIG.objective, perceptual_weight=1000.0, perceptual_layers=("relu1_1", "relu1_2"))
+    config = replace(CONFIG, objective=weighed, epochs=1)
+    first = _train(tmp_path / "out", config, vgg_weights=tmp_path / "vgg.pth")
+    assert first["history"][0]["training"]["perceptual"] > 0
+    plain = _losses(_train(tmp_path / "plain", replace(CONFIG, epochs=1)))[0]
+    assert _losses(first)[0]["reconstruction"] != plain["reconstruction"]
+    fingerprint = load_checkpoint(tmp_path / "out").training["fingerprint"]
+    for name, same in (("copy", True), ("other", False)):
+        _train(tmp_path / name, config, vgg_weights=tmp_path / f"{name}.pth")
+        assert (load_checkpoint(tmp_path / name).training["fingerprint"] == fingerprint) is same
+
+
+def test_perceptual_term_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that are nowhere are an error that says where they are expected, before anything is trained."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    config = replace(CONFIG, objective=replace(CONFIG.objective, perceptual_weight=1.0))
+    with pytest.raises(TrainingError, match="VGG19"):
+        _train(tmp_path / "out", config)
+    with pytest.raises(TrainingError, match=r"nowhere\.pth"):
+        _train(tmp_path / "out", config, vgg_weights=tmp_path / "nowhere.pth")
+
+
+def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch's figures are in the event files once, also those of a run that was cut off and resumed."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with monkeypatch.context() as patch:
+        _stop_after(2, MemoryError, patch)
+        with pytest.raises(MemoryError):
+            _train(tmp_path, tensorboard=True)
+    metrics = _train(tmp_path, tensorboard=True, resume=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    scalars = events.Scalars("training/triplet/colour/Colour")
+    assert [each.step for each in scalars] == [1, 2, 3, 4]
+    assert [each.value for each in scalars] == pytest.approx([e["triplet/colour/Colour"] for e in _losses(metrics)])
+    assert {"validation/mse", "run/learning_rate", "training/loss"} <= set(events.Tags()["scalars"])
+
+
+def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package the error names the extra that brings it, before anything is trained."""
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match=r"solemate\[tensorboard\]"):
+        _train(tmp_path, tensorboard=True)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_interrupt_leaves_a_usable_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,11 +284,22 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(torch.isfinite(value).all() for value in checkpoint.tvae.state_dict().values())
 
 
+def test_a_gradient_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gradient that spoils the weights stops the run at once, though the loss before it was finite."""
+
+    def spoil(distances: torch.Tensor, *others: object, **options: object) -> torch.Tensor:
+        return (distances.sum() * 0.0).sqrt()
+
+    monkeypatch.setattr(objective, "triplet_loss", spoil)
+    with pytest.raises(TrainingError, match=r"not finite in epoch 1, step 1 .*'gradient_norm': nan"):
+        _train(tmp_path)
+
+
 def test_plain_vae(tmp_path: Path) -> None:
     """Without conditions the run is a VAE: no triplet term, and a checkpoint without conditions."""
     network = replace(CONFIG.network, slices=(Slice("free", 8),))
     metrics = _train(tmp_path, replace(CONFIG, network=network, conditions=(), epochs=1))
-    assert set(_losses(metrics)[0]) == {"loss", "reconstruction", "kl"}
+    assert set(_losses(metrics)[0]) == {"loss", "reconstruction", "kl", "gradient_norm"}
     assert load_checkpoint(tmp_path).conditions == ()
 
 

@@ -1,0 +1,93 @@
+"""What `torchrun` starts in the tests of several processes: `torchrun -m tests.training.team_run SCENARIO OUT`."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from model.checkpoint import Condition
+from model.errors import TrainingError
+from model.preprocess import PreprocessConfig
+from model.tvae import Slice, TVAEConfig
+from tests.training.images import coloured_squares
+from training import trainer
+from training.config import TrainConfig
+from training.distributed import Team, join_team
+from training.objective import ObjectiveConfig
+from training.trainer import train
+
+__all__ = ["run"]
+
+CONFIG = TrainConfig(
+    network=TVAEConfig(image_size=16, widths=(8, 16), blocks=1, slices=(Slice("colour", 4), Slice("free", 4))),
+    preprocess=PreprocessConfig(size=16),
+    conditions=(Condition("colour", ("Colour",)),),
+    objective=ObjectiveConfig(triplet_weight=1000.0),
+    epochs=4,
+    batch_size=31,
+    learning_rate=2e-3,
+    validation_share=0.2,
+    precision="float32",
+    ema_decay=0.9,
+    patience=10,
+)
+"""The batches are of odd sizes, so that two processes can't cut them in halves."""
+
+
+def run(out: Path, team: Team, *, resume: bool = False, **changes: Any) -> None:
+    """Train on squares."""
+    config = replace(CONFIG, **changes)
+    train(
+        coloured_squares(103),
+        config,
+        out,
+        device=team.device,
+        source="squares",
+        save_every=0.0,
+        resume=resume,
+        team=team,
+    )
+
+
+def _stop_after(epochs: int, error: type[Exception]) -> Any:
+    whole: Callable[..., dict[str, Any]] = trainer._epoch
+
+    def epoch(run: Any, shown: Any) -> dict[str, Any]:
+        if run.state.epoch == epochs:
+            raise error(f"stopped after epoch {epochs}")
+        return whole(run, shown)
+
+    return patch.object(trainer, "_epoch", epoch)
+
+
+def train_and_resume(out: Path, team: Team) -> None:
+    """A whole run; the same one cut in two; and one that the processes do not agree on."""
+    run(out / "whole", team)
+    try:
+        with _stop_after(2, MemoryError):
+            run(out / "cut", team)
+    except MemoryError:
+        run(out / "cut", team, resume=True)
+    try:
+        run(out / "refused", team, seed=team.rank)
+    except TrainingError as error:
+        (out / f"refused-{team.rank}.txt").write_text(str(error))
+
+
+def fail(out: Path, team: Team) -> None:
+    """One process fails, the other waits for it."""
+    if team.leads:
+        run(out, team)
+    else:
+        with _stop_after(1, TrainingError):
+            run(out, team)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with join_team(torch.device("cpu")) as joined:
+        {"train": train_and_resume, "fail": fail}[sys.argv[1]](Path(sys.argv[2]), joined)

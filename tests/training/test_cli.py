@@ -1,0 +1,132 @@
+"""The commands that are thin: what reaches the function behind them, and what they answer."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from model.catalog import Catalog, read_catalog
+from model.tvae import Slice
+from tests.training.test_csn import make_lists
+from training import trainer
+from training.cli import app
+from training.config import TrainConfig
+from training.data import download as downloading
+from training.data.demo import draw_demo_catalog
+from training.data.images import ImageSet
+
+TABLE = """id,image,SubCategory
+9.3,a.jpg,Boot
+8.2,b.jpg,Heels
+7.1,c.jpg,Ankle
+100627.72,d.jpg,Oxfords
+"""
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def _make_catalog(folder: Path) -> str:
+    """Four shoes, of which only the ids matter."""
+    for name in "abcd":
+        (folder / f"{name}.jpg").write_bytes(b"x")
+    (folder / "shoes.csv").write_text(TABLE)
+    return f"csv:{folder / 'shoes.csv'}?id=id&image=image&attributes=SubCategory"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the trainer is called with, instead of a training."""
+    calls: list[dict[str, Any]] = []
+
+    def fake(images: ImageSet, config: TrainConfig, out: Path, **options: Any) -> None:
+        calls.append({"images": images, "config": config, "out": out, **options})
+
+    monkeypatch.setattr(trainer, "train", fake)
+    return calls
+
+
+def test_train_without_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """The defaults of the command are those of the configuration."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    result = _run("train", "--catalog", tmp_path / "demo", "--condition", "Gender", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    config, usual = started[0]["config"], TrainConfig()
+    assert config == replace(usual, network=config.network, conditions=config.conditions)
+    assert config.network == replace(usual.network, slices=(Slice("Gender", 32), Slice("free", 32)))
+
+
+def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """Options reach the configuration and the trainer; excluded shoes are not among the images."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    ids = [shoe.id for shoe in read_catalog(str(tmp_path / "demo")).shoes]
+    (tmp_path / "ids.txt").write_text(f"{ids[0]}\n{ids[3]}\n")
+    result = _run(
+        *(
+            "train",
+            "--catalog",
+            tmp_path / "demo",
+            "--condition",
+            "Gender",
+            "--device",
+            "cpu",
+            "--out",
+            tmp_path / "out",
+        ),
+        *("--perceptual-weight", 2, "--perceptual-layer", "relu1_2", "--vgg-weights", tmp_path / "vgg.pth"),
+        *("--ema-decay", 0.9, "--patience", 3, "--validate-every", 2, "--tensorboard", "--resume"),
+        *("--exclude-ids", tmp_path / "ids.txt", "--save-every", 1),
+    )
+    assert result.exit_code == 0, result.output
+    call = started[0]
+    config = call["config"]
+    assert (config.ema_decay, config.patience, config.validate_every) == (0.9, 3, 2)
+    assert (config.objective.perceptual_weight, config.objective.perceptual_layers) == (2.0, ("relu1_2",))
+    assert (call["vgg_weights"], call["out"]) == (tmp_path / "vgg.pth", tmp_path / "out")
+    assert (call["tensorboard"], call["resume"], call["save_every"]) == (True, True, 1.0)
+    assert call["excluded"] == {ids[0], ids[3]}
+    assert set(call["images"].ids) == set(ids) - call["excluded"]
+
+
+def test_help_is_in_groups() -> None:
+    """The help shows its options by what they are about."""
+    shown = _run("train", "--help").output
+    places = [shown.index(f" {group} ") for group in ("Data", "Network", "Objective", "Optimisation", "Run")]
+    assert places == sorted(places)
+
+
+def test_csn_triplets(tmp_path: Path) -> None:
+    """The lists become files, and the answer is the options that evaluate on them."""
+    lists, out = make_lists(tmp_path / "csn"), tmp_path / "out"
+    result = _run("csn-triplets", "--catalog", _make_catalog(tmp_path), "--lists", lists, "--out", out)
+    assert result.exit_code == 0, result.output
+    names = ("category", "closure", "gender", "heel")
+    assert {path.name for path in out.iterdir()} == {f"test-{name}.csv" for name in names} | {"test-ids.txt"}
+    said = "".join(result.output.split())
+    assert f"--ids{out}/test-ids.txt--tripletscategory={out}/test-category.csv" in said
+
+
+def test_csn_triplets_of_a_split(tmp_path: Path) -> None:
+    """The split and the limit are passed on; an unknown split is answered with the known ones."""
+    lists = make_lists(tmp_path / "csn", split="val")
+    options = ("csn-triplets", "--catalog", _make_catalog(tmp_path), "--lists", lists, "--out", tmp_path / "out")
+    assert _run(*options, "--split", "val", "--limit", 1).exit_code == 0
+    assert len((tmp_path / "out/val-heel.csv").read_text().strip().splitlines()) <= 2
+    assert "expected one of: train, val, test" in str(_run(*options, "--split", "exam").exception)
+
+
+def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options reach the download, and the answer counts its shoes."""
+    asked = []
+
+    def fake(out: Path, *, base_url: str, square: bool) -> Catalog:
+        asked.append((out, base_url, square))
+        return Catalog(source="", root=out, shoes=(), bad_rows=())
+
+    monkeypatch.setattr(downloading, "download", fake)
+    assert "0 shoes are in" in _run("download", "--out", tmp_path).output
+    _run("download", "--out", tmp_path, "--base-url", "http://here/", "--square")
+    assert asked == [(tmp_path, downloading.BASE_URL, False), (tmp_path, "http://here/", True)]

@@ -1,0 +1,146 @@
+"""Several processes give what one gives. The slow tests start them by torchrun, over gloo."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from model.checkpoint import load_checkpoint
+from model.errors import TrainingError
+from model.tvae import TVAE, TVAEConfig
+from tests.e2e.conftest import environment
+from tests.training.team_run import run
+from training import distributed
+from training.distributed import Team, TeamBatchNorm, join_team
+
+
+def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "tests.training.team_run", *arguments]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=200, check=False)
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = json.loads((folder / "metrics.json").read_text())["history"]
+    return history
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes left: `whole`, `cut` and what they said of `refused`."""
+    folder = tmp_path_factory.mktemp("team")
+    done = _torchrun("train", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("(100%)") == 2, done.stderr  # the leader's two whole runs alone
+    return folder
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(trained: Path, tmp_path: Path) -> None:
+    """At the same batch size the losses, the measurements and the weights are the same, up to rounding."""
+    run(tmp_path, Team())
+    for one, two in zip(_history(tmp_path), _history(trained / "whole"), strict=True):
+        assert two["training"] == pytest.approx(one["training"], rel=1e-4)
+        assert two["validation"] == pytest.approx(one["validation"], abs=1e-3)
+    alone = load_checkpoint(tmp_path).tvae.state_dict()
+    team = load_checkpoint(trained / "whole").tvae.state_dict()
+    assert alone.keys() == team.keys()
+    for name, value in alone.items():
+        assert torch.allclose(team[name], value, atol=1e-4), name
+
+
+@pytest.mark.slow
+def test_a_team_resumes(trained: Path) -> None:
+    """Two processes that stopped and went on end with the weights, to the bit, of two that did not stop."""
+    assert load_checkpoint(trained / "cut").digest == load_checkpoint(trained / "whole").digest
+
+
+@pytest.mark.slow
+def test_processes_that_differ_are_refused(trained: Path) -> None:
+    """Processes with other settings than each other's stop, each with the reason, before anything is written."""
+    for rank in range(2):
+        assert "differ in their catalogue, options or state" in (trained / f"refused-{rank}.txt").read_text()
+    assert not (trained / "refused/config.json").exists()
+
+
+@pytest.mark.slow
+def test_one_failure_ends_all(tmp_path: Path) -> None:
+    """When a process fails, none of the others waits for it, and the last checkpoint is there."""
+    done = _torchrun("fail", str(tmp_path))
+    assert done.returncode != 0
+    assert "stopped after epoch 1" in done.stderr
+    assert load_checkpoint(tmp_path).training["epoch"] == 1
+
+
+def test_alone() -> None:
+    """Without torchrun the team is this process: every batch is its own."""
+    with join_team(torch.device("cpu")) as team:
+        batch = torch.arange(5)
+        assert team.leads
+        assert torch.equal(team.share(batch), batch)
+        assert team.gather(batch, 5) is batch
+        assert team.average({"loss": 2.0}) == {"loss": 2.0}
+        assert team.follow(decision=True)
+        assert team.agrees("facts")
+        module = nn.BatchNorm2d(3)
+        assert team.parallel(module) is team.adapt(module) is module
+
+
+def test_a_process_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More processes than GPUs is an error that counts both."""
+    for name, value in (("RANK", "3"), ("LOCAL_RANK", "3"), ("WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    message = "process 3 of this machine has no GPU for itself; there are 2"
+    with pytest.raises(TrainingError, match=message), join_team(torch.device("cuda")):
+        pass
+
+
+def test_shares() -> None:
+    """The shares are the batch, each row once; the weighed means of the shares average to the batch's mean."""
+    batch = torch.randn(11, 2)
+    teams = [Team(rank, 4) for rank in range(4)]
+    shares = [team.share(batch) for team in teams]
+    assert torch.equal(torch.cat(shares), batch)
+    assert [len(share) for share in shares] == [3, 3, 3, 2]
+    means = [team.weigh(len(share), 11) * share.mean() for team, share in zip(teams, shares, strict=True)]
+    assert torch.allclose(torch.stack(means).mean(), batch.mean())
+
+
+def test_batch_norm_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nobody to add to, outputs, gradients, statistics and eval mode are those of torch's own layer."""
+    monkeypatch.setattr(distributed, "_add", lambda values: values)
+    torchs, ours = nn.BatchNorm2d(3), TeamBatchNorm(3)
+    generator = torch.Generator().manual_seed(0)
+    for norm in (torchs, ours):
+        nn.init.constant_(norm.weight, 1.5)
+        nn.init.constant_(norm.bias, -0.5)
+    for _ in range(3):
+        features = 3.0 + torch.randn(5, 3, 4, 4, generator=generator)
+        upstream = torch.randn(5, 3, 4, 4, generator=generator)
+        pair = [features.clone().requires_grad_(), features.clone().requires_grad_()]
+        for norm, each in zip((torchs, ours), pair, strict=True):
+            (norm(each) * upstream).sum().backward()
+        assert pair[0].grad is not None
+        assert pair[1].grad is not None
+        assert torch.allclose(pair[0].grad, pair[1].grad, atol=1e-5)
+        assert torch.allclose(torchs(features), ours(features), atol=1e-5)
+    for name, value in torchs.state_dict().items():
+        assert torch.allclose(ours.state_dict()[name], value, atol=1e-5), name
+    assert torch.allclose(torchs.eval()(features), ours.eval()(features), atol=1e-5)
+
+
+def test_norms_are_replaced_with_their_weights() -> None:
+    """Every batch normalisation of a network is replaced, also in residual blocks, and keeps its weights."""
+    tvae = TVAE(TVAEConfig(image_size=16, widths=(4, 8), blocks=1))
+    before = {name: value.clone() for name, value in tvae.state_dict().items()}
+    Team(0, 2).adapt(tvae)
+    norms = [module for module in tvae.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    assert all(isinstance(norm, TeamBatchNorm) for norm in norms)
+    assert all(torch.equal(value, before[name]) for name, value in tvae.state_dict().items())

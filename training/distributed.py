@@ -1,0 +1,206 @@
+"""Several processes that train one network, as `torchrun` starts them.
+
+Every process holds the whole network and takes its part of each batch; `DistributedDataParallel` averages the
+gradients. What depends on a batch as a whole is computed from all its parts: the statistics of batch normalisation and
+the distances of the triplet term. So several processes give what one gives at the same batch size, up to rounding.
+
+A loss here is scaled so that its average over the processes is the loss of the whole batch.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from model.errors import TrainingError
+
+__all__ = ["Team", "TeamBatchNorm", "join_team"]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that train one network together. Most often there is just this one: nothing is sent anywhere.
+
+    Attributes:
+        rank: this process's number, from 0. Number 0 leads: it alone writes files and shows progress.
+        size: how many there are.
+        device: where this process computes.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def leads(self) -> bool:
+        """Is this the process that writes files?"""
+        return self.rank == 0
+
+    def share(self, batch: torch.Tensor) -> torch.Tensor:
+        """This process's rows of a batch: (B, ...) -> (b, ...). The parts differ by at most one row."""
+        return torch.tensor_split(batch, self.size)[self.rank]
+
+    def weigh(self, part: int, whole: int) -> float:
+        """What the mean over `part` rows counts in a batch of `whole`, for the processes' average to be its mean."""
+        return part * self.size / whole
+
+    def gather(self, rows: torch.Tensor, whole: int) -> torch.Tensor:
+        """The rows of all processes, in the batch's order: (b, D) -> (B, D). Gradients flow to each one's own."""
+        if self.size == 1:
+            return rows
+        before = int(self.share(torch.arange(whole))[0])
+        padded = nn.functional.pad(rows, (0, 0, before, whole - before - len(rows)))
+        return _add(padded)
+
+    def average(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """The mean of each figure over the processes; all must call it with the same names."""
+        if self.size == 1:
+            return dict(figures)
+        values = torch.tensor(list(figures.values()), dtype=torch.float64, device=self.device)
+        dist.all_reduce(values)
+        return dict(zip(figures, (values / self.size).tolist(), strict=True))
+
+    def follow(self, *, decision: bool) -> bool:
+        """The leader's decision, in every process."""
+        if self.size == 1:
+            return decision
+        value = torch.tensor(int(decision), device=self.device)
+        dist.broadcast(value, src=0)
+        return bool(value)
+
+    def agrees(self, facts: str) -> bool:
+        """Do all processes say the same? None goes on before all have answered."""
+        if self.size == 1:
+            return True
+        number = int.from_bytes(hashlib.sha256(facts.encode()).digest()[:7])
+        value = torch.tensor([number, -number], device=self.device)
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return int(value[0]) == -int(value[1])
+
+    def adapt(self, network: Module) -> Module:
+        """Make the network's batch normalisation one over all processes; changes it in place."""
+        if self.size > 1:
+            _replace_norms(network)
+        return network
+
+    def parallel(self, module: nn.Module) -> nn.Module:
+        """A module whose gradients are averaged over the processes."""
+        if self.size == 1:
+            return module
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Within the block, no process but the leader shows progress or logs what is no error."""
+        if self.leads:
+            yield
+            return
+        before = logging.root.manager.disable
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+            logging.disable(logging.WARNING)
+            try:
+                yield
+            finally:
+                logging.disable(before)
+
+
+@contextlib.contextmanager
+def join_team(device: torch.device) -> Iterator[Team]:
+    """Meet the processes that `torchrun` started; a team of one where it started none.
+
+    They talk by gloo on CPUs and by NCCL on GPUs, of which each takes its own.
+
+    Raises:
+        TrainingError: there are more processes on this machine than GPUs.
+    """
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Team(device=device)
+        return
+    if device.type == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        if index >= torch.cuda.device_count():
+            raise TrainingError(
+                f"process {index} of this machine has no GPU for itself; there are {torch.cuda.device_count()}: start "
+                f"no more with --nproc-per-node, or use --device cpu"
+            )
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
+    yield Team(dist.get_rank(), dist.get_world_size(), device)
+    # After an error there is nobody to say goodbye to: the others end when this process does.
+    dist.destroy_process_group()
+
+
+class TeamBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the batch of all processes. torch's own SyncBatchNorm has no path on CPUs.
+
+    Its parameters and buffers are those of `nn.BatchNorm2d`, and in eval mode it is one.
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(b, C, H, W) -> the same shape and type; statistics in float32."""
+        if not self.training:
+            return super().forward(features)
+        values = features.float()
+        counted = values.new_full((1,), values.numel() // self.num_features)
+        sums = _add(torch.cat([values.sum(dim=(0, 2, 3)), counted]))
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
+        centred = values - mean[:, None, None]
+        variance = _add(centred.square().sum(dim=(0, 2, 3))) / count
+        self._track(mean.detach(), variance.detach() * count / (count - 1.0))
+        normal = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        return (normal * self.weight[:, None, None] + self.bias[:, None, None]).to(features.dtype)
+
+    def _track(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+def _replace_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            norm = TeamBatchNorm(child.num_features, child.eps, child.momentum)
+            norm.load_state_dict(child.state_dict())
+            setattr(module, name, norm)
+        else:
+            _replace_norms(child)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes. Each one's values act on every one's loss, so the gradient is summed likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:  # noqa: ANN401, ARG004 - torch's own signature
+        total = values.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401, ARG004 - torch's own signature
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
+def _add(values: torch.Tensor) -> torch.Tensor:
+    total: torch.Tensor = _Sum.apply(values)
+    return total

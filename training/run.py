@@ -1,0 +1,143 @@
+"""What a training run works with: made once from the images and the configuration."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from model.errors import TrainingError
+from model.files import sha256_file
+from model.tvae import TVAE, Posterior, reparameterize
+from training.batches import sampling_weights
+from training.config import TrainConfig
+from training.data.images import ImageSet, split_by_group
+from training.distributed import Team
+from training.ema import WeightAverage
+from training.labels import encode_labels
+from training.objective import ConditionLabels, Objective, condition_labels
+from training.perceptual import PerceptualLoss, find_vgg_weights
+from training.state import RunState
+
+__all__ = ["Run", "prepare_run"]
+
+
+@dataclass
+class Run:
+    """What stays the same through a run, beside the state that does not.
+
+    Attributes:
+        reconstruct: (images, noise) -> (posterior, logits), with the state's network; its gradients are the team's.
+        perceptual: None where the objective has no such term.
+        vgg_sha256: of its weights.
+        pixels: (N, C, H, W) uint8 of the shoes to train on.
+        weights: (N,) how often to draw each; None is alike.
+        validation: the shoes held out.
+        precise: within it, convolutions run in the run's precision.
+    """
+
+    config: TrainConfig
+    device: torch.device
+    team: Team
+    state: RunState
+    reconstruct: nn.Module
+    objective: Objective
+    perceptual: PerceptualLoss | None
+    vgg_sha256: str | None
+    pixels: torch.Tensor
+    weights: torch.Tensor | None
+    validation: ImageSet
+    precise: AbstractContextManager[None] = field(repr=False)
+
+
+class _Reconstruct(nn.Module):
+    """Encode, draw and decode in one forward call, which is what several processes can share the gradients of."""
+
+    def __init__(self, tvae: TVAE) -> None:
+        super().__init__()
+        self.tvae = tvae
+
+    def forward(self, images: torch.Tensor, noise: torch.Tensor) -> tuple[Posterior, torch.Tensor]:
+        """(B, C, H, W), (B, D) -> the posterior, and (B, C, H, W) logits."""
+        posterior = self.tvae.encode(images)
+        return posterior, self.tvae.decode_logits(reparameterize(posterior, noise))
+
+
+def prepare_run(
+    images: ImageSet, config: TrainConfig, device: torch.device, team: Team, vgg_weights: Path | None
+) -> Run:
+    """Split the images, and make the network, its optimizer and its objective.
+
+    Raises:
+        TrainingError: too few shoes, an attribute can't make triplets, or the weights of VGG19 can't be used.
+    """
+    kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
+    _check_sizes(len(kept), len(held_out), config, team)
+    training = images.take(kept)
+    conditions = _conditions(training, config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        tvae = TVAE(config.network)
+    tvae = team.adapt(tvae).to(device=device)
+    tvae.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        tvae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
+    )
+    average = WeightAverage(tvae, config.ema_decay) if config.ema_decay > 0 else None
+    perceptual, vgg_sha256 = _perceptual(config, device, vgg_weights)
+    return Run(
+        config=config,
+        device=device,
+        team=team,
+        state=RunState(network=tvae, optimizer=optimizer, epoch=0, history=[], average=average),
+        reconstruct=team.parallel(_Reconstruct(tvae)),
+        objective=Objective(config.objective, conditions, team),
+        perceptual=perceptual,
+        vgg_sha256=vgg_sha256,
+        pixels=torch.from_numpy(training.pixels),
+        weights=sampling_weights([each.table for each in conditions], config.balance),
+        validation=images.take(held_out),
+        precise=torch.autocast(device.type, torch.bfloat16, enabled=_use_bf16(config, device)),
+    )
+
+
+def _check_sizes(kept: int, held_out: int, config: TrainConfig, team: Team) -> None:
+    needed = max(2, team.size)
+    if kept < needed:
+        raise TrainingError(f"{kept} shoes are left to train on; expected at least {needed}")
+    if config.batch_size < team.size:
+        raise TrainingError(f"batch_size is {config.batch_size}; {team.size} processes need one shoe each")
+    if config.patience and held_out < 2:
+        raise TrainingError(
+            f"patience is {config.patience}, but {held_out} shoes are held out to measure on: expected at least 2; "
+            f"validation_share is {config.validation_share}"
+        )
+
+
+def _conditions(training: ImageSet, config: TrainConfig) -> Sequence[ConditionLabels]:
+    attributes = {name for each in config.conditions for name in each.attributes}
+    labels = {name: encode_labels(training.attributes, name) for name in attributes}
+    return condition_labels(config.conditions, config.network.slice_bounds, labels)
+
+
+def _perceptual(
+    config: TrainConfig, device: torch.device, weights: Path | None
+) -> tuple[PerceptualLoss, str] | tuple[None, None]:
+    """The term and the SHA-256 of its weights, where the objective has it."""
+    if config.objective.perceptual_weight == 0:
+        return None, None
+    path = weights or find_vgg_weights()
+    return PerceptualLoss(config.objective.perceptual_layers, path).to(device), sha256_file(path)
+
+
+def _use_bf16(config: TrainConfig, device: torch.device) -> bool:
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Releases of torch before the question could be asked get float32, which is right everywhere.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))

@@ -1,0 +1,82 @@
+"""What a run leaves behind: its state now and then, its checkpoint, and at the end its curves."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.errors import ArtifactError
+from model.files import write_atomic, write_json
+from training.card import write_card
+from training.curves import draw_curves
+from training.run import Run
+from training.state import STATE_FILE, save_state
+from training.stopping import best_epoch
+
+__all__ = ["CURVES_FILE", "Saver", "is_finished"]
+
+CURVES_FILE = "training-curves.png"
+
+
+class Saver:
+    """Writes into one folder; in a team, the leader's does and the others' do not."""
+
+    def __init__(self, out: Path, run: Run, *, fingerprint: str, facts: Mapping[str, Any], save_every: float) -> None:
+        self.out, self.run, self.fingerprint = out, run, fingerprint
+        self.facts = facts
+        self.save_every = save_every
+        self._last = time.monotonic()
+
+    def after_epoch(self) -> None:
+        """Save the state, unless that was done a moment ago."""
+        if self.run.team.leads and time.monotonic() - self._last >= self.save_every:
+            save_state(self.out, self.run.state, self.fingerprint)
+            self.checkpoint()
+            self._last = time.monotonic()
+
+    def finish(self) -> None:
+        """The run is over: its curves, a checkpoint, and no state to resume."""
+        if self.run.team.leads:
+            write_atomic(self.out / CURVES_FILE, draw_curves(self.run.state.history, self._kept()))
+            self.checkpoint(finished=True)
+            (self.out / STATE_FILE).unlink(missing_ok=True)
+
+    def checkpoint(self, *, finished: bool = False) -> None:
+        """Write the best weights of a run that may stop early, else those it has; with metrics and the model card."""
+        run, state = self.run, self.run.state
+        if not run.team.leads:
+            return
+        facts = {
+            **self.facts,
+            "shoes": len(run.pixels),
+            "held_out": len(run.validation),
+            "seed": run.config.seed,
+            "validation_share": run.config.validation_share,
+            "epoch": state.epoch,
+            "epochs": run.config.epochs,
+            "weights_of_epoch": self._kept() or state.epoch,
+            "finished": finished,
+            "fingerprint": self.fingerprint,
+            "config": asdict(run.config),
+        }
+        checkpoint = Checkpoint(state.best or state.current, run.config.preprocess, run.config.conditions, facts)
+        digest = save_checkpoint(self.out, checkpoint)
+        write_json(self.out / "metrics.json", {"checkpoint": digest, "history": state.history})
+        write_card(self.out, digest, checkpoint, state.history)
+
+    def _kept(self) -> int | None:
+        """The epoch whose weights are kept, where that may be another than the last."""
+        return None if self.run.state.best is None else best_epoch(self.run.state.history)
+
+
+def is_finished(out: Path, fingerprint: str) -> bool:
+    """Does the folder hold the whole result of this very run?"""
+    if (out / STATE_FILE).exists():
+        return False
+    try:
+        facts = load_checkpoint(out).training
+    except ArtifactError:
+        return False
+    return facts.get("fingerprint") == fingerprint and facts.get("finished") is True
