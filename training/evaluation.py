@@ -15,7 +15,7 @@ from model.errors import ArtifactCorrupt, CatalogError, QueryError
 from model.files import write_atomic, write_json
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import progress
-from training.data.images import ImageSet, load_images, read_ids, split_by_group
+from training.data.images import ImageSet, digest_ids, load_images, read_ids, split_by_group
 from training.embeddings import Embedding, embed_pixels, embed_shoes
 from training.evaluate import measure_retrieval, measure_triplets
 from training.gallery import draw_gallery
@@ -115,7 +115,7 @@ def _choose_shoes(
         return (
             _keep(catalog, [i for i, shoe in enumerate(catalog.shoes) if shoe.id in wanted]),
             f"those of {ids.name}",
-            [],
+            _warn_of_trained(checkpoints, wanted),
         )
     splits = [
         (float(each.training.get("validation_share", 0)), int(each.training.get("seed", 0))) for each in checkpoints
@@ -128,6 +128,14 @@ def _choose_shoes(
     if any(split != splits[0] for split in splits[1:]):
         warnings.append("a compared checkpoint held out other shoes: it may have been trained on these")
     return _keep(catalog, held_out), f"the {share:.0%} held out of training by seed {seed}", warnings
+
+
+def _warn_of_trained(checkpoints: Sequence[Checkpoint], ids: frozenset[str]) -> list[str]:
+    """Did the training of each checkpoint leave out these very shoes?"""
+    digest = digest_ids(ids)
+    if all(each.training.get("excluded_sha256") == digest for each in checkpoints):
+        return []
+    return ["a checkpoint's training did not leave out these very shoes (--exclude-ids): it may have seen some of them"]
 
 
 def _embed(

@@ -12,13 +12,12 @@ from typing import Any
 import torch
 
 from model.errors import TrainingError
-from model.files import sha256_bytes
 from model.progress import Progress, progress
 from training.augment import augment, draw_changes
 from training.batches import batch_indices
 from training.board import Board
 from training.config import TrainConfig
-from training.data.images import ImageSet
+from training.data.images import ImageSet, digest_ids
 from training.distributed import Team
 from training.run import Run, prepare_run
 from training.saver import Saver, is_finished
@@ -206,4 +205,4 @@ def _open_board(out: Path, epoch: int, *, wanted: bool) -> AbstractContextManage
 
 def _describe_excluded(ids: Collection[str]) -> dict[str, Any]:
     """How many, and a digest by which a list of ids can be known again as the one that was kept out of training."""
-    return {"excluded": len(ids), "excluded_sha256": sha256_bytes("\n".join(sorted(ids)).encode()) if ids else None}
+    return {"excluded": len(ids), "excluded_sha256": digest_ids(ids) if ids else None}

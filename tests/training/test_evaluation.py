@@ -17,7 +17,7 @@ from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 from training import gallery
 from training.cli import app
-from training.data.images import split_by_group
+from training.data.images import digest_ids, split_by_group
 from training.evaluation import evaluate
 from training.gallery import spread_over_values
 from training.labels import encode_labels
@@ -42,12 +42,14 @@ def catalog(tmp_path: Path) -> str:
     return f"csv:{tmp_path / 'shoes.csv'}?id=id&image=image&attributes=colour,size"
 
 
-def save(folder: Path, *conditions: Condition, size: int = 16, share: float = 0.0, seed: int = 0) -> Path:
+def save(
+    folder: Path, *conditions: Condition, size: int = 16, share: float = 0.0, seed: int = 0, excluded: str | None = None
+) -> Path:
     """An untrained network with one slice of 3 for each condition and 4 free numbers."""
     torch.manual_seed(seed)
     slices = (*(Slice(condition.name, 3) for condition in conditions), Slice("free", 4))
     tvae = TVAE(TVAEConfig(image_size=size, widths=(4, 8), slices=slices)).eval()
-    facts = {"seed": seed, "validation_share": share}
+    facts = {"seed": seed, "validation_share": share, "excluded_sha256": excluded}
     save_checkpoint(folder, Checkpoint(tvae, PreprocessConfig(size=size), tuple(conditions), facts))
     return folder
 
@@ -136,6 +138,17 @@ def test_shoes_that_were_trained_on_are_warned_of(tmp_path: Path, catalog: str) 
     )
     compared = evaluate([other, mine], catalog, out=tmp_path / "out", pictures=False, device="cpu")
     assert "held out other shoes" in compared.warnings[0]
+
+
+def test_ids_that_were_trained_on_are_warned_of(tmp_path: Path, catalog: str) -> None:
+    """Figures on named shoes are clean only where the training left out these very shoes."""
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n".join(str(shoe) for shoe in range(12)))
+    clean = save(tmp_path / "clean", COLOUR, excluded=digest_ids(str(shoe) for shoe in range(12)))
+    other = save(tmp_path / "other", COLOUR, excluded=digest_ids(["1"]))
+    for folder, warned in ((clean, False), (other, True)):
+        summary = evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
+        assert any("may have seen" in warning for warning in summary.warnings) == warned
 
 
 def test_ids_choose_the_shoes(tmp_path: Path, catalog: str) -> None:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from model.catalog import BadRow, Catalog, Shoe, check_bad_rows, decode_shoes
 from model.errors import CatalogError
+from model.files import sha256_bytes
 from model.preprocess import Preprocessor
 from model.progress import track
 
-__all__ = ["ImageSet", "load_images", "read_ids", "split_by_group"]
+__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ def split_by_group(groups: Iterable[str], share: float, seed: int) -> tuple[list
         draw = int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:8]) / 2**64
         (held_out if draw < share else kept).append(index)
     return kept, held_out
+
+
+def digest_ids(ids: Iterable[str]) -> str:
+    """SHA-256 of a set of shoe ids, hex: by it a checkpoint remembers which shoes its training left out."""
+    return sha256_bytes("\n".join(sorted(ids)).encode())
 
 
 def read_ids(path: Path) -> frozenset[str]:
