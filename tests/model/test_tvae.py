@@ -1,8 +1,11 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.preprocess import PreprocessConfig
 from model.tvae import PRESETS, TVAE, Posterior, Slice, TVAEConfig, reparameterize
 from tests.model.networks import TINY, fixed_weights
 
@@ -66,6 +69,16 @@ def test_gradients_reach_every_parameter(config: TVAEConfig) -> None:
     assert all(parameter.grad is not None for parameter in tvae.parameters())
 
 
+def test_plain_layers_survive_a_checkpoint(tmp_path: Path) -> None:
+    """A network of plain layers is saved and loaded like any other."""
+    tvae = fixed_weights(TVAE(PLAIN))
+    save_checkpoint(tmp_path, Checkpoint(tvae, PreprocessConfig(size=16)))
+    loaded = load_checkpoint(tmp_path).tvae
+    assert loaded.config == PLAIN
+    images = torch.rand(2, 3, 16, 16)
+    assert torch.equal(loaded.encode(images).mean, tvae.encode(images).mean)
+
+
 def test_plain_layers_are_the_network_of_the_paper() -> None:
     """With a hidden layer there are four matrices of weights from pixels to pixels, besides the log-variance's."""
     tvae = TVAE(TVAEConfig(image_size=28, channels=1, widths=(), hidden=400, slices=(Slice("free", 20),)))
@@ -80,6 +93,8 @@ def test_plain_layers_are_the_network_of_the_paper() -> None:
         ({"image_size": 60}, "image_size is 60"),
         ({"widths": ()}, "widths"),
         ({"blocks": -1}, "blocks is -1"),
+        ({"encoder_blocks": (1, 1)}, "encoder_blocks"),
+        ({"encoder_blocks": (0, 1, 1, -1)}, "encoder_blocks"),
         ({"hidden": -1}, "hidden is -1"),
         ({"hidden": 8}, "widths is .*plain layers"),
         ({"hidden": 8, "widths": (), "image_size": 0}, "image_size is 0"),
