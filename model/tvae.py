@@ -106,7 +106,7 @@ class TVAEConfig:
 
 
 PRESETS = {
-    "mnist": TVAEConfig(image_size=28, channels=1, widths=(64, 128), blocks=1, slices=(Slice(FREE, 20),)),
+    "mnist": TVAEConfig(image_size=28, channels=1, widths=(32, 64), blocks=1, slices=(Slice(FREE, 20),)),
     "shoes": TVAEConfig(),
     "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1)),
 }

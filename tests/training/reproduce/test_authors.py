@@ -1,0 +1,55 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import load_checkpoint
+from tests.training.reproduce.digits import write_mnist
+from training.data.images import ImageSet
+from training.data.mnist import DIGIT, read_mnist
+from training.reproduce.authors import AuthorsConfig, train_authors
+
+CONFIG = AuthorsConfig(epochs=2, triplets=600, batch_size=30)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    """A hundred pictures to train on."""
+    folder = tmp_path_factory.mktemp("mnist")
+    write_mnist(folder, 100, 10)
+    return read_mnist(folder).training
+
+
+def test_both_recipes_learn(images: ImageSet, tmp_path: Path) -> None:
+    """The negative ELBO falls, with the triplet term and without; only the TVAE's checkpoint has a condition."""
+    for metric in (True, False):
+        out = tmp_path / str(metric)
+        train_authors(images, replace(CONFIG, metric=metric), out, device=CPU, source="bars")
+        first, last = (each["training"] for each in json.loads((out / "metrics.json").read_text())["history"])
+        assert last["reconstruction"] < first["reconstruction"]
+        assert (f"triplet/{DIGIT}" in first) == metric
+        checkpoint = load_checkpoint(out)
+        assert checkpoint.tvae.config.hidden == 400
+        assert [each.name for each in checkpoint.conditions] == [DIGIT] * metric
+
+
+def test_the_total_is_the_weighted_sum(images: ImageSet, tmp_path: Path) -> None:
+    """The baseline's loss is a hundredth of the negative ELBO in nats per picture."""
+    train_authors(images, replace(CONFIG, metric=False, epochs=1), tmp_path, device=CPU, source="bars")
+    (epoch,) = json.loads((tmp_path / "metrics.json").read_text())["history"]
+    figures = epoch["training"]
+    assert figures["loss"] == pytest.approx(0.01 * (figures["reconstruction"] + figures["kl"]), rel=1e-4)
+    assert 100 < figures["reconstruction"] < 784
+
+
+def test_a_finished_training_is_not_repeated(images: ImageSet, tmp_path: Path) -> None:
+    """The same recipe into the same folder leaves the checkpoint alone; another seed trains anew."""
+    train_authors(images, CONFIG, tmp_path, device=CPU, source="bars")
+    before = load_checkpoint(tmp_path).digest, (tmp_path / "weights.safetensors").stat().st_mtime_ns
+    train_authors(images, CONFIG, tmp_path, device=CPU, source="bars")
+    assert (load_checkpoint(tmp_path).digest, (tmp_path / "weights.safetensors").stat().st_mtime_ns) == before
+    train_authors(images, replace(CONFIG, seed=1), tmp_path, device=CPU, source="bars")
+    assert load_checkpoint(tmp_path).digest != before[0]
