@@ -15,7 +15,7 @@ from training.losses import Likelihood, kl_divergence, pairwise_distances, recon
 from training.perceptual import LAYERS
 from training.triplets import MINERS, MinerName
 
-__all__ = ["ConditionLabels", "Objective", "ObjectiveConfig", "Terms", "condition_labels"]
+__all__ = ["ConditionLabels", "Objective", "ObjectiveConfig", "Terms", "condition_labels", "name_figure"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class ObjectiveConfig:
     perceptual_layers: tuple[str, ...] = LAYERS
 
 
+def name_figure(condition: str, attribute: str) -> str:
+    """How figures about an attribute that acts on a condition's slice are labelled."""
+    return condition if condition == attribute else f"{condition}/{attribute}"
+
+
 class ConditionLabels(NamedTuple):
     """One attribute that acts on one slice. `table: (N, V) float32`, as `Labels.table`."""
 
@@ -59,7 +64,7 @@ class ConditionLabels(NamedTuple):
     @property
     def name(self) -> str:
         """How figures about it are labelled."""
-        return self.condition if self.condition == self.attribute else f"{self.condition}/{self.attribute}"
+        return name_figure(self.condition, self.attribute)
 
 
 def condition_labels(

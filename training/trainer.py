@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from model.errors import TrainingError
+from model.preprocess import to_float
 from model.progress import Progress, progress
 from training.augment import augment, draw_changes
 from training.batches import batch_indices
@@ -175,7 +176,7 @@ def _step(run: Run, rows: torch.Tensor, done: float, generator: torch.Generator)
     # Drawn for the whole batch, so that each shoe's draw does not depend on how many processes share it.
     draws = team.share(draw_changes(len(rows), generator))
     noise = team.share(torch.randn(len(rows), config.network.latent_size, generator=generator)).to(run.device)
-    images = run.pixels[team.share(rows)].to(run.device).to(torch.float32).div_(255.0)
+    images = to_float(run.pixels[team.share(rows)].to(run.device))
     images = augment(images, config.augment, draws).contiguous(memory_format=torch.channels_last)
     features = None
     with run.precise:

@@ -8,7 +8,9 @@ from model.preprocess import to_float
 from model.tvae import TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
+from training.evaluate import measure_triplets
 from training.labels import encode_labels
+from training.objective import name_figure
 from training.triplet_lists import draw_triplets
 
 __all__ = ["validate"]
@@ -36,21 +38,14 @@ def validate(tvae: TVAE, images: ImageSet, config: TrainConfig, device: torch.de
         for attribute in condition.attributes:
             triplets = _triplets(images, attribute, config.seed)
             if len(triplets):
-                name = condition.name if condition.name == attribute else f"{condition.name}/{attribute}"
-                figures[f"triplet_accuracy/{name}"] = _accuracy(vectors[:, start:stop], triplets)
+                name = name_figure(condition.name, attribute)
+                figures[f"triplet_accuracy/{name}"] = measure_triplets(vectors[:, start:stop], triplets)
     return figures
 
 
-def _triplets(images: ImageSet, attribute: str, seed: int) -> NDArray[np.int64]:
+def _triplets(images: ImageSet, attribute: str, seed: int) -> NDArray[np.intp]:
     attributes = images.attributes[:MAX_SHOES]
     values = {value for each in attributes for value in each.get(attribute, ())}
     if len(values) < 2:
-        return np.empty((0, 3), dtype=np.int64)
+        return np.empty((0, 3), dtype=np.intp)
     return draw_triplets(encode_labels(attributes, attribute), TRIPLETS, seed)
-
-
-def _accuracy(vectors: NDArray[np.float32], triplets: NDArray[np.int64]) -> float:
-    anchor, positive, negative = (vectors[triplets[:, column]] for column in range(3))
-    near = np.square(anchor - positive).sum(axis=1)
-    far = np.square(anchor - negative).sum(axis=1)
-    return float((near < far).mean())

@@ -16,7 +16,7 @@ import torch
 from model.checkpoint import Checkpoint, Condition, load_checkpoint, save_checkpoint
 from model.errors import ArtifactError
 from model.files import write_json
-from model.preprocess import PreprocessConfig
+from model.preprocess import PreprocessConfig, to_float
 from model.progress import Progress, progress
 from model.tvae import TVAE, Slice, TVAEConfig, reparameterize
 from training.data.images import ImageSet
@@ -132,7 +132,7 @@ class _Run:
     def _step(self, triplets: torch.Tensor) -> dict[str, float]:
         """One step on (B, 3) triplets; all three roles go through the network as one batch of 3 B pictures."""
         config = self.config
-        images = self.pixels[triplets.T.reshape(-1)].to(self.device).to(torch.float32).div_(255.0)
+        images = to_float(self.pixels[triplets.T.reshape(-1)].to(self.device))
         posterior = self.tvae.encode(images)
         noise = torch.randn(posterior.mean.shape, generator=self.generator).to(self.device)
         logits = self.tvae.decode_logits(reparameterize(posterior, noise))
