@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.errors import QueryError
+from model.inference import prepare_network
 from model.preprocess import ImageLimits, Preprocessor, to_float
-from model.tvae import TVAE
 
 __all__ = ["Embedder", "pick_device"]
 
@@ -42,8 +42,7 @@ class Embedder:
         self.checkpoint = checkpoint
         self.preprocessor = Preprocessor(checkpoint.preprocess, limits)
         self.device = torch.device(device)
-        self._tvae: TVAE = checkpoint.tvae.to(device=self.device).eval()
-        self._tvae.to(memory_format=torch.channels_last)
+        self._tvae = prepare_network(checkpoint.tvae.to(device=self.device).eval())
 
     @property
     def dimension(self) -> int:
@@ -65,7 +64,7 @@ class Embedder:
         vectors = np.empty((len(pixels), self.dimension), dtype=np.float32)
         for start in range(0, len(pixels), CHUNK):
             images = to_float(torch.from_numpy(pixels[start : start + CHUNK]).to(self.device))
-            mean = self._tvae.encode(images.contiguous(memory_format=torch.channels_last)).mean
+            mean = self._tvae.mean(images.contiguous(memory_format=torch.channels_last))
             vectors[start : start + CHUNK] = mean.cpu().numpy()
         return vectors
 

@@ -9,7 +9,11 @@
     ├── UnknownItem               no shoe of that id in the catalogue
     ├── PictureMissing            the shoe is there, its picture's file is not
     ├── NotReady                  the service is up but can't answer as it should
+    ├── Overloaded                more is asked of the service than it can do now; says when to try again
+    │   ├── DeadlineExceeded          the request waited longer than it may
+    │   └── Interrupted               what was at work on the request broke down; asking again may well succeed
     ├── AddressTaken              the service can't listen where it was told to
+    ├── KeysUnusable              the service's API keys can't be read, or are none
     ├── CatalogError              a catalogue can't be read, or too much of it is bad
     ├── ArtifactError             a checkpoint or an indexed catalogue can't be used
     │   ├── ArtifactMissing           it is not there
@@ -18,8 +22,8 @@
     └── TrainingError             training can't start or go on
 
 Messages are written for the person who can mend the cause: what was wrong, with the value, and what is expected.
-Only the messages of `ImageError`, `QueryError`, `UnknownItem` and `PictureMissing` are meant for the service's clients;
-the others name paths of the machine and stay in its log.
+Only the messages of `ImageError`, `QueryError`, `UnknownItem`, `PictureMissing` and `Overloaded` are meant for the
+service's clients; the others name paths of the machine and stay in its log.
 """
 
 __all__ = [
@@ -30,9 +34,12 @@ __all__ = [
     "ArtifactMissing",
     "CatalogError",
     "CorruptImage",
+    "DeadlineExceeded",
     "ImageError",
     "ImageTooLarge",
+    "KeysUnusable",
     "NotReady",
+    "Overloaded",
     "PictureMissing",
     "QueryError",
     "SolemateError",
@@ -96,8 +103,32 @@ class NotReady(SolemateError):
     """The service is up but can't answer as it should; the message stays in the log."""
 
 
+class Overloaded(SolemateError):
+    """More is asked of the service than it can do now.
+
+    Attributes:
+        retry_after: seconds after which it is worth asking again, at least 1.
+    """
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, retry_after)
+
+
+class DeadlineExceeded(Overloaded):
+    """A request waited longer for its turn than it may."""
+
+
+class Interrupted(Overloaded):
+    """What was at work on a request broke down. Asking again may well succeed: it is mended by itself."""
+
+
 class AddressTaken(SolemateError):
     """The address can't be listened on."""
+
+
+class KeysUnusable(SolemateError):
+    """The API keys can't be read, or one of them is none. The message never holds a key."""
 
 
 class CatalogError(SolemateError):

@@ -94,14 +94,14 @@ class Preprocessor:
             CorruptImage: empty, truncated or broken.
             ImageTooLarge: more bytes or pixels than `limits` allow; nothing of it was decoded.
         """
+        return self.finish(self.open(data))
+
+    def open(self, data: bytes) -> Image.Image:
+        """Read the header only, and refuse by it: the cheap part of `decode`, with its errors."""
         if not data:
             raise CorruptImage("the image is empty (0 bytes)")
         if len(data) > self.limits.max_bytes:
             raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
-        return self._fit(self._load(self._open(data)))
-
-    def _open(self, data: bytes) -> Image.Image:
-        """Read the header only, and refuse by it."""
         allowed = ", ".join(self.limits.formats)
         try:
             image = Image.open(io.BytesIO(data), formats=self.limits.formats)
@@ -121,6 +121,10 @@ class Preprocessor:
                 f"at most {self.limits.max_pixels:,} are allowed"
             )
         return image
+
+    def finish(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Decode what `open` gave, once: the rest of `decode`, with its errors."""
+        return self._fit(self._load(image))
 
     def _load(self, image: Image.Image) -> Image.Image:
         """Decode all of it, before anything else sees it."""

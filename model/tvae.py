@@ -140,13 +140,24 @@ class TVAE(nn.Module):
         Returns:
             mean and log-variance, (B, D) float32 each.
         """
-        # Plain layers take ink as it is: unlike convolutions, they gain nothing from a paper of -0.5.
-        features = self.encoder(images if self.config.hidden else images - 0.5)
         # Out of any autocast: the mean vector is the product, and eight bits of mantissa would show in distances.
+        features = self._features(images)
         with torch.autocast(images.device.type, enabled=False):
-            features = features.float()
             log_variance = self.to_log_variance(features).clamp(*_LOG_VARIANCE_RANGE)
             return Posterior(self.to_mean(features), log_variance)
+
+    def mean(self, images: torch.Tensor) -> torch.Tensor:
+        """The posterior's mean alone: (B, C, H, W) in [0, 1] -> (B, D) float32."""
+        features = self._features(images)
+        with torch.autocast(images.device.type, enabled=False):
+            mean: torch.Tensor = self.to_mean(features)
+            return mean
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, core) float32."""
+        # Plain layers take ink as it is: unlike convolutions, they gain nothing from a paper of -0.5.
+        features: torch.Tensor = self.encoder(images if self.config.hidden else images - 0.5)
+        return features.float()
 
     def decode_logits(self, latent: torch.Tensor) -> torch.Tensor:
         """(B, D) -> (B, C, H, W): the picture before the sigmoid, as a Bernoulli likelihood needs it."""

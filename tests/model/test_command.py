@@ -1,0 +1,59 @@
+import sys
+
+import pytest
+import typer
+
+from model.command import run_command
+from model.errors import CatalogError
+
+
+def _run(app: typer.Typer, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run_command(app)
+    return ended.value.code
+
+
+def _app_that_raises(error: BaseException | None) -> typer.Typer:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def work() -> None:
+        typer.echo("working")
+        if error is not None:
+            raise error
+
+    return app
+
+
+def test_a_command_that_works(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command's output is its own, and its status is 0."""
+    assert not _run(_app_that_raises(None), monkeypatch)
+    assert capsys.readouterr() == ("working\n", "")
+
+
+def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a person can mend is told in one line on stderr, without a trace, and is the status 1."""
+    assert _run(_app_that_raises(CatalogError("no catalogue at nowhere")), monkeypatch) == 1
+    assert capsys.readouterr().err == "error: no catalogue at nowhere\n"
+
+
+def test_a_wrong_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that there is not is named, and is the status 2."""
+    assert _run(_app_that_raises(None), monkeypatch, "--colour") == 2
+    assert "--colour" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_told_by_its_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C ends with the status that shells expect, and without a trace."""
+    assert _run(_app_that_raises(KeyboardInterrupt()), monkeypatch) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the program's own keeps its trace."""
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(ZeroDivisionError):
+        run_command(_app_that_raises(ZeroDivisionError()))
