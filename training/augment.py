@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-__all__ = ["AugmentConfig", "augment", "draw_changes"]
+__all__ = ["AugmentConfig", "augment", "draw_changes", "erase"]
+
+ERASED_SIDE = 0.25
+"""Of an erased square, as a share of the picture's side."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class AugmentConfig:
         scale: at most this much larger or smaller.
         turn: at most this many radians.
         colour: at most this much brighter or darker, for each channel alike.
+        moved: the chance that a picture is shifted, scaled and turned at all.
+        erase: the chance that a grey square hides a part of what is encoded; what is to be drawn stays whole.
     """
 
     flip: float = 0.5
@@ -28,6 +33,8 @@ class AugmentConfig:
     scale: float = 0.0
     turn: float = 0.0
     colour: float = 0.0
+    moved: float = 1.0
+    erase: float = 0.0
 
     @property
     def moves(self) -> bool:
@@ -36,8 +43,8 @@ class AugmentConfig:
 
 
 def draw_changes(count: int, generator: torch.Generator) -> torch.Tensor:
-    """What to change in each of `count` pictures: (count, 6) in [0, 1), on the CPU, where the generator lives."""
-    return torch.rand(count, 6, generator=generator)
+    """What to change in each of `count` pictures: (count, 10) in [0, 1), on the CPU, where the generator lives."""
+    return torch.rand(count, 10, generator=generator)
 
 
 def augment(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
@@ -48,18 +55,46 @@ def augment(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) ->
     Args:
         images: may be changed in place.
         config: how much to change.
-        draws: (B, 6), from `draw_changes`.
+        draws: (B, 10), from `draw_changes`.
     """
     if config.flip > 0:
         mirrored = (draws[:, 0] < config.flip).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    if config.moves:
-        images = _move(images, config, draws)
+    if config.moves and (draws[:, 9] < config.moved).any():  # torch makes no grid for no picture
+        chosen = torch.nonzero(draws[:, 9] < config.moved).flatten()
+        there = chosen.to(images.device)
+        images[there] = _move(images[there], config, draws[chosen])
     if config.colour > 0:
         gain = 1.0 + config.colour * (2.0 * draws[:, 5] - 1.0)
         # Darker and brighter about white, so that a white background stays white.
         images = 1.0 - (1.0 - images) * gain.to(images.device)[:, None, None, None]
     return images.clamp_(0.0, 1.0)
+
+
+def erase(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
+    """Hide a square of some pictures (DeVries and Taylor, "Cutout", 2017), so that no single feature is relied on.
+
+    Args:
+        images: (B, C, H, W) in [0, 1]; stay as they are.
+        config: how often.
+        draws: (B, 10), from `draw_changes`: the same ones as for `augment`.
+
+    Returns:
+        (B, C, H, W): the pictures, with squares of mid grey that may reach over an edge.
+    """
+    if config.erase <= 0:
+        return images
+    chosen = draws[:, 6] < config.erase
+    down = _near(draws[:, 7], images.shape[2])
+    across = _near(draws[:, 8], images.shape[3])
+    hidden = (chosen[:, None, None] & down[:, :, None] & across[:, None, :]).to(images.device)
+    return images.masked_fill(hidden[:, None], 0.5)
+
+
+def _near(centres: torch.Tensor, length: int) -> torch.Tensor:
+    """(B,) shares of a length -> (B, length), whether each place is within half a square's side."""
+    places = (torch.arange(length) + 0.5) / length
+    return (places - centres[:, None]).abs() < ERASED_SIDE / 2
 
 
 def _move(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
@@ -73,4 +108,6 @@ def _move(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> t
         dim=1,
     )  # (B, 2, 3)
     grid = functional.affine_grid(matrices.to(images.device), list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # Bicubic keeps edges about as sharp as those of the pictures that are embedded later. Bilinear blurs them, and a
+    # network that has learnt on blurred pictures orders sharp ones worse.
+    return functional.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from model.errors import SolemateError
+from model.command import run_command
+from training.options import CatalogOption, DeviceOption
+from training.reproduce.cli import app as reproduce
 
 __all__ = ["app", "main"]
 
@@ -23,16 +25,6 @@ _network = partial(typer.Option, rich_help_panel="Network")
 _objective = partial(typer.Option, rich_help_panel="Objective")
 _optimisation = partial(typer.Option, rich_help_panel="Optimisation")
 _run = partial(typer.Option, rich_help_panel="Run")
-
-CatalogOption = Annotated[
-    str,
-    _data(
-        "--catalog",
-        help="A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=..",
-        show_default=False,
-    ),
-]
-DeviceOption = Annotated[str, _run(help="auto, cpu or cuda. auto takes the GPU where there is one.")]
 
 
 @app.command("demo-catalog")
@@ -87,6 +79,21 @@ def csn_triplets(
     typer.echo(f"evaluate on them with: --ids {out / f'{split}-ids.txt'} {named}")
 
 
+@app.command("draw-csn-lists")
+def draw_csn_lists(
+    catalog: CatalogOption,
+    out: Annotated[Path, _data(help="The folder for filenames.json and the lists.")] = Path("artifacts/csn-lists"),
+    seed: Annotated[int, _run(help="Of the split into train, val and test, and of the triplets.")] = 0,
+) -> None:
+    """Draw lists of the form of those, to try things on: from the labels of a catalogue in UT-Zap50K's layout."""
+    from model.catalog import read_catalog
+    from training.csn_draw import draw_csn_lists as run_drawing
+
+    drawn = run_drawing(read_catalog(catalog), out, seed=seed)
+    shoes = ", ".join(f"{count:,} shoes in {split}" for split, count in drawn.items())
+    typer.echo(f"drew triplet lists in {out}: {shoes}; no product is in two of them")
+
+
 @app.command()
 def train(
     catalog: CatalogOption,
@@ -106,6 +113,9 @@ def train(
     balance: Annotated[float, _data(min=0, max=1, help="1 shows rare values as often as common ones.")] = 0.0,
     reframe: Annotated[
         float, _data(min=0, max=4, help="Shift, scale and turn pictures: 1 for a little, 0 for catalogue shots.")
+    ] = 0.0,
+    erase: Annotated[
+        float, _data(min=0, max=1, help="The chance to hide a square of a picture from the encoder; 0.5 on few shoes.")
     ] = 0.0,
     max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = 64,
@@ -191,7 +201,7 @@ def train(
         config = replace(
             base,
             network=shape,
-            augment=AugmentConfig(shift=0.04 * reframe, scale=0.08 * reframe, turn=0.05 * reframe),
+            augment=AugmentConfig(shift=0.04 * reframe, scale=0.08 * reframe, turn=0.05 * reframe, erase=erase),
             conditions=conditions,
             objective=ObjectiveConfig(
                 likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
@@ -279,51 +289,10 @@ def evaluate(
     typer.echo(f"\nreport and pictures: {out / 'report.md'}")
 
 
-reproduce = typer.Typer(
-    no_args_is_help=True, help="Repeat the paper's experiments, as its authors ran them and as we would."
-)
 app.add_typer(reproduce, name="reproduce")
 
 
-@reproduce.command("mnist")
-def reproduce_mnist(
-    data: Annotated[Path, typer.Option(help="The folder with MNIST's four files.")] = Path("artifacts/mnist"),
-    out: Annotated[Path, typer.Option(help="The folder for networks, figures and pictures.")] = Path(
-        "artifacts/reproduce-mnist"
-    ),
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch MNIST into that folder first, through torchvision.")
-    ] = False,
-    triplets: Annotated[
-        Path | None,
-        typer.Option(help="A fixed list: .npy, (M, 3) indices into the test pictures. Else drawn.", show_default=False),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many, from 0 on; each trains all four networks.")] = 1,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of our recipe; theirs takes 10.", show_default=False)
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Few pictures, two epochs: to see that it works.")] = False,
-    pictures: Annotated[bool, typer.Option(help="Draw them, or only measure.")] = True,
-    device: DeviceOption = "auto",
-) -> None:
-    """Train the paper's VAE and TVAE on MNIST, and ours; measure all four on the held-out pictures."""
-    from training.reproduce.mnist import QUICK, Plan
-    from training.reproduce.mnist import reproduce_mnist as run_reproduction
-
-    base = QUICK if quick else Plan()
-    plan = replace(base, seeds=tuple(range(seeds)), epochs=epochs or base.epochs, pictures=pictures)
-    report = run_reproduction(data, out, plan, triplets=triplets, download=download, device=device)
-    typer.echo(report.to_text())
-    typer.echo(f"\nreport and pictures: {out / 'report.md'}")
-
-
 def main() -> None:
-    """Run the command line; an error that a person can mend is one line, and exit status 1."""
+    """Run the command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        app()
-    except SolemateError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_command(app)

@@ -22,7 +22,18 @@ from model.errors import CatalogError
 from model.files import write_atomic
 from training.triplet_lists import write_triplets
 
-__all__ = ["SPLITS", "CsnTriplets", "Split", "read_csn", "write_csn"]
+__all__ = [
+    "ATTRIBUTES",
+    "CONDITIONS",
+    "IMAGE_LIST",
+    "SPLITS",
+    "CsnTriplets",
+    "Split",
+    "list_name",
+    "read_csn",
+    "read_listed",
+    "write_csn",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +45,19 @@ SPLITS: Mapping[Split, int | None] = {"train": None, "val": 20_000, "test": 40_0
 CONDITIONS = {"category": "class", "closure": "closure", "gender": "gender", "heel": "heel"}
 """Our name of a condition -> how its lists call it."""
 
+ATTRIBUTES = {"category": "Category", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
+"""Condition -> the attribute of UT-Zap50K's table that its lists go by.
+
+Their class is the type of shoe (shoes, boots, sandals, slippers), and not the 21 subcategories.
+"""
+
 IMAGE_LIST = "filenames.json"
+
+WHERE_FROM = (
+    "expected the triplet lists of Conditional Similarity Networks: get_data.py of "
+    "github.com/andreasveit/conditional-similarity-networks fetches them; or, to try things on, "
+    "`python -m training draw-csn-lists` draws lists of that form from a catalogue's labels"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,11 @@ class CsnTriplets:
     repeated: int
 
 
+def list_name(condition: str, split: Split) -> str:
+    """The file's name of a condition's list."""
+    return f"{CONDITIONS[condition]}_tripletlist_{split}.txt"
+
+
 def read_csn(folder: Path, ids: Sequence[str], split: Split, *, limit: int | None = None) -> tuple[CsnTriplets, ...]:
     """Read a split's four lists and find their shoes in the catalogue.
 
@@ -70,14 +98,31 @@ def read_csn(folder: Path, ids: Sequence[str], split: Split, *, limit: int | Non
         CatalogError: a file is missing or can't be read, a line is not three numbers of images, or no triplet of a
             condition is left.
     """
-    index = {shoe: position for position, shoe in enumerate(ids)}
-    images = _find(folder, IMAGE_LIST)
-    shoes = np.array([_find_shoe(path, index) for path in _read_image_list(images)], dtype=np.intp)
+    shoes = _find_shoes(folder, ids)
     limit = SPLITS[split] if limit is None else limit
     return tuple(
-        _match(condition, _find(folder, f"{name}_tripletlist_{split}.txt"), shoes, limit)
-        for condition, name in CONDITIONS.items()
+        _match(condition, _find(folder, list_name(condition, split)), shoes, limit) for condition in CONDITIONS
     )
+
+
+def read_listed(folder: Path, ids: Sequence[str], split: Split) -> NDArray[np.intp]:
+    """Which of the catalogue's shoes a split's four lists name, in any triplet of any line.
+
+    Args:
+        folder: as `read_csn` takes it.
+        ids: as `read_csn` takes them.
+        split: which lists.
+
+    Returns:
+        (S,) indices of shoes, each once, in ascending order.
+
+    Raises:
+        CatalogError: as `read_csn` does; but lists that name no shoe of the catalogue are no error.
+    """
+    shoes = _find_shoes(folder, ids)
+    paths = [_find(folder, list_name(condition, split)) for condition in CONDITIONS]
+    named = np.unique(np.concatenate([shoes[_read_triplet_list(path, len(shoes), None)].reshape(-1) for path in paths]))
+    return named[named >= 0]
 
 
 def write_csn(
@@ -120,7 +165,7 @@ def _find(folder: Path, name: str) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    raise CatalogError(f"no {name} in {folder}, nor in its folder tripletlists; expected the lists of the CSN protocol")
+    raise CatalogError(f"no {name} in {folder}, nor in its folder tripletlists; {WHERE_FROM}")
 
 
 def _read(path: Path) -> str:
@@ -146,6 +191,12 @@ def _read_image_list(path: Path) -> list[str]:
     if not any(name.strip() for name in names):
         raise CatalogError(f"{path} is empty; expected one image path a line")
     return list(names)
+
+
+def _find_shoes(folder: Path, ids: Sequence[str]) -> NDArray[np.intp]:
+    """For each image of the image list its shoe, or -1."""
+    index = {shoe: position for position, shoe in enumerate(ids)}
+    return np.array([_find_shoe(path, index) for path in _read_image_list(_find(folder, IMAGE_LIST))], dtype=np.intp)
 
 
 def _find_shoe(path: str, index: Mapping[str, int]) -> int:

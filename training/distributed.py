@@ -140,7 +140,9 @@ def join_team(device: torch.device) -> Iterator[Team]:
     else:
         dist.init_process_group("gloo")
     yield Team(dist.get_rank(), dist.get_world_size(), device)
-    # After an error there is nobody to say goodbye to: the others end when this process does.
+    # After an error there is nobody to say goodbye to: the others end when this process does. Else all leave together,
+    # so that none tears down connections that another still uses.
+    dist.barrier()
     dist.destroy_process_group()
 
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Condition
 from model.embedder import Embedder
 from model.errors import TrainingError
 from model.progress import progress
+from training.bounds import NegativeElbo, measure_elbo, read_observation
 from training.data.images import ImageSet
 from training.evaluate import Reconstruction, Vectors, measure_reconstruction
 
@@ -17,6 +19,9 @@ __all__ = ["OVERALL", "Embedding", "embed_pixels", "embed_shoes"]
 
 OVERALL = "overall"
 """The whole vector, beside the names of its slices."""
+
+SAMPLE_SEED = 0
+"""Of the posteriors' samples: the same in every evaluation, so that the figures of two can be compared."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Embedding:
         slices: name -> (start, stop).
         conditions: what the slices were trained for.
         reconstruction: None for pixels.
+        elbo: None for pixels, and for a checkpoint whose facts do not say what likelihood it was trained with.
         decode: vectors -> pictures in [0, 1]; None for pixels.
     """
 
@@ -39,6 +45,7 @@ class Embedding:
     slices: Mapping[str, tuple[int, int]]
     conditions: tuple[Condition, ...] = ()
     reconstruction: Reconstruction | None = None
+    elbo: NegativeElbo | None = None
     decode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     def parts(self) -> dict[str, Vectors]:
@@ -55,7 +62,7 @@ class Embedding:
 
 
 def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
-    """Mean vectors of the shoes, and how well they decode.
+    """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures.
 
     Raises:
         TrainingError: the network gives vectors that are not finite.
@@ -75,8 +82,18 @@ def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
         slices=embedder.slices,
         conditions=embedder.checkpoint.conditions,
         reconstruction=measure_reconstruction(images.pixels, vectors, embedder.decode),
+        elbo=_measure_elbo(embedder, images),
         decode=embedder.decode,
     )
+
+
+def _measure_elbo(embedder: Embedder, images: ImageSet) -> NegativeElbo | None:
+    observation = read_observation(embedder.checkpoint)
+    if observation is None:
+        return None
+    generator = torch.Generator().manual_seed(SAMPLE_SEED)
+    tvae = embedder.checkpoint.tvae
+    return measure_elbo(tvae, images.pixels, observation, generator=generator, device=embedder.device)
 
 
 def embed_pixels(images: ImageSet) -> Embedding:

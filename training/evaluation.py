@@ -74,9 +74,9 @@ def evaluate(
         attributes=tuple(
             AttributeFacts(q.name, 0 if q.triplets is None else len(q.triplets), q.source) for q in questions
         ),
-        models=tuple(ModelFacts(e.name, e.digest, e.vectors.shape[1], e.reconstruction) for e in embeddings),
+        models=tuple(ModelFacts(e.name, e.digest, e.vectors.shape[1], e.reconstruction, e.elbo) for e in embeddings),
         rows=_measure(embeddings, questions),
-        warnings=(*warnings, *more),
+        warnings=(*warnings, *more, *_warn_of_missing_bounds(embeddings)),
     )
     out.mkdir(parents=True, exist_ok=True)
     keep_drawn(out, questions, images)
@@ -136,6 +136,14 @@ def _warn_of_trained(checkpoints: Sequence[Checkpoint], ids: frozenset[str]) -> 
     if all(each.training.get("excluded_sha256") == digest for each in checkpoints):
         return []
     return ["a checkpoint's training did not leave out these very shoes (--exclude-ids): it may have seen some of them"]
+
+
+def _warn_of_missing_bounds(embeddings: Sequence[Embedding]) -> list[str]:
+    return [
+        f"{each.name} does not say which likelihood it was trained with: its -ELBO is left out"
+        for each in embeddings
+        if each.reconstruction is not None and each.elbo is None
+    ]
 
 
 def _embed(

@@ -30,11 +30,12 @@ def reconstruction_loss(
     Returns:
         (B,) nats.
     """
+    # Summed as it lies in memory, and scaled once it is small: flattening would copy a picture of channels last.
     if likelihood == "bernoulli":
-        each = functional.binary_cross_entropy_with_logits(logits, images, reduction="none")
-    else:
-        each = 0.5 * ((torch.sigmoid(logits) - images) / std).square() + math.log(std) + 0.5 * math.log(2 * math.pi)
-    return each.flatten(1).sum(dim=1)
+        return functional.binary_cross_entropy_with_logits(logits, images, reduction="none").sum(dim=(1, 2, 3))
+    squares = (torch.sigmoid(logits) - images).square().sum(dim=(1, 2, 3))
+    pixels = images[0].numel()
+    return squares * (0.5 / std**2) + pixels * (math.log(std) + 0.5 * math.log(2 * math.pi))
 
 
 def kl_divergence(posterior: Posterior) -> torch.Tensor:

@@ -25,6 +25,7 @@ class ObjectiveConfig:
     Attributes:
         likelihood: of the pixels.
         observation_std: of the Gaussian likelihood, in units of the pixels' range.
+        elbo_weight: of the picture's ELBO; 0 leaves the decoder alone: a triplet network.
         kl_weight: of the KL term after its warm-up; 1 is the ELBO.
         kl_warmup: the share of the training over which the KL term's weight grows from 0.
         triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
@@ -37,6 +38,7 @@ class ObjectiveConfig:
 
     likelihood: Likelihood = "gaussian"
     observation_std: float = 0.1
+    elbo_weight: float = 1.0
     kl_weight: float = 1.0
     kl_warmup: float = 0.1
     triplet_weight: float = 3000.0
@@ -131,7 +133,7 @@ class Objective:
         """The terms of one batch of B shoes, of which this process has b: all of them, where it is alone.
 
         Args:
-            images: (b, C, H, W) in [0, 1]: what was encoded.
+            images: (b, C, H, W) in [0, 1]: what is to be drawn; of what was encoded a part may have been hidden.
             logits: (b, C, H, W): its reconstruction.
             posterior: (b, D) each.
             rows: (B,) indices of the shoes in the training set, for their labels.
@@ -147,7 +149,7 @@ class Objective:
         reconstruction = part * reconstruction_loss(logits, images, config.likelihood, config.observation_std).mean()
         kl = part * kl_divergence(posterior).mean()
         warm = min(1.0, progress / config.kl_warmup) if config.kl_warmup > 0 else 1.0
-        total = reconstruction + warm * config.kl_weight * kl
+        total = config.elbo_weight * (reconstruction + warm * config.kl_weight * kl)
         features = None if perceptual is None else part * perceptual.mean()
         if features is not None:
             total = total + config.perceptual_weight * features

@@ -21,6 +21,7 @@ from training.labels import encode_labels
 from training.objective import ConditionLabels, Objective, condition_labels
 from training.perceptual import PerceptualLoss, find_vgg_weights
 from training.state import RunState
+from training.validation import Validation
 
 __all__ = ["Run", "prepare_run"]
 
@@ -35,7 +36,7 @@ class Run:
         vgg_sha256: of its weights.
         pixels: (N, C, H, W) uint8 of the shoes to train on.
         weights: (N,) how often to draw each; None is alike.
-        validation: the shoes held out.
+        validation: on the shoes held out.
         precise: within it, convolutions run in the run's precision.
     """
 
@@ -49,7 +50,7 @@ class Run:
     vgg_sha256: str | None
     pixels: torch.Tensor
     weights: torch.Tensor | None
-    validation: ImageSet
+    validation: Validation
     precise: AbstractContextManager[None] = field(repr=False)
 
 
@@ -99,7 +100,7 @@ def prepare_run(
         vgg_sha256=vgg_sha256,
         pixels=torch.from_numpy(training.pixels),
         weights=sampling_weights([each.table for each in conditions], config.balance),
-        validation=images.take(held_out),
+        validation=Validation(images.take(held_out), config),
         precise=torch.autocast(device.type, torch.bfloat16, enabled=_use_bf16(config, device)),
     )
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.bounds import NegativeElbo
 from training.evaluate import RECALL_AT, Reconstruction, Retrieval
 
 __all__ = ["AttributeFacts", "ModelFacts", "Row", "Summary"]
 
 HEADINGS = ("triplets", *(f"recall@{k}" for k in RECALL_AT), "MAP@R")
+DECODER_HEADINGS = ("likelihood", "MSE", "-ELBO", "KL", "nats/dim")
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class ModelFacts:
         digest: the checkpoint's; "" for pixels.
         dimensions: of the whole vector.
         reconstruction: None for pixels.
+        elbo: None for pixels, and where the checkpoint does not say what likelihood it was trained with.
     """
 
     name: str
     digest: str
     dimensions: int
     reconstruction: Reconstruction | None
+    elbo: NegativeElbo | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ class Summary:
             rows = [row for row in self.rows if row.attribute == attribute.name]
             lines += ["", _describe(attribute, rows), heading]
             lines += [line for line, row in zip(aligned, self.rows, strict=True) if row.attribute == attribute.name]
-        errors = _align([[_cut(name, 24), error] for name, error in self._errors()])
-        return "\n".join([*lines, "", "reconstruction: mean squared error per pixel, of pictures in [0, 1]", *errors])
+        decoders = _align([["", *DECODER_HEADINGS], *([_cut(name, 24), *cells] for name, *cells in self._decoders())])
+        return "\n".join([*lines, "", DECODER_TITLE, *decoders])
 
     def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
         """A report, best figures in bold; `pictures` are headings and file names beside it."""
@@ -122,8 +126,7 @@ class Summary:
                 cells = [_percent(figure, top) for figure, top in zip(row.figures, best, strict=True)]
                 table.append([row.model, row.slice, str(row.dimensions), *cells])
             parts += [f"## {attribute.name}", _describe(attribute, rows).partition(": ")[2] + ".", _pipe(table)]
-        errors = [["", "mean squared error per pixel, of pictures in [0, 1]"], *map(list, self._errors())]
-        parts += ["## Reconstruction error", _pipe(errors), NOTES]
+        parts += ["## Reconstruction", _pipe([["network", *DECODER_HEADINGS], *self._decoders()]), DECODER_NOTES, NOTES]
         parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
         return "\n\n".join(parts) + "\n"
 
@@ -133,7 +136,9 @@ class Summary:
             {"format_version": 1, "catalog": str, "shoes": int, "choice": str,
              "warnings": [str],
              "attributes": [{"name", "triplets": int, "source": str}],
-             "models": [{"name", "digest", "dimensions", "mse": float | null, "mean_image_mse": float | null}],
+             "models": [{"name", "digest", "dimensions", "mse": float | null, "mean_image_mse": float | null,
+                         "elbo": null | {"likelihood", "observation_std": float | null, "negative_elbo": nats,
+                                         "reconstruction": nats, "kl": nats, "nats_per_dimension": nats}}],
              "rows": [{"model", "slice", "attribute", "dimensions", "triplet_accuracy": share | null,
                        "queries": int, "left_out": int, "recall": {"1": share, "5": ..., "10": ...},
                        "map_at_r": share}]}
@@ -151,18 +156,25 @@ class Summary:
             "rows": [_row_json(row) for row in self.rows],
         }
 
-    def _errors(self) -> list[tuple[str, str]]:
-        """Name and error of each decoder, and of the mean picture."""
-        measured = [(model.name, model.reconstruction) for model in self.models if model.reconstruction is not None]
-        errors = [(name, f"{reconstruction.mse:.5f}") for name, reconstruction in measured]
+    def _decoders(self) -> list[list[str]]:
+        """Name and, in the order of `DECODER_HEADINGS`, figures of each decoder, and of the mean picture."""
+        measured = [(model, model.reconstruction) for model in self.models if model.reconstruction is not None]
+        rows = [_decoder_row(model.name, reconstruction.mse, model.elbo) for model, reconstruction in measured]
         if measured:
-            errors.append(("the mean picture", f"{measured[0][1].mean_image_mse:.5f}"))
-        return errors
+            rows.append(_decoder_row("the mean picture", measured[0][1].mean_image_mse))
+        return rows
 
 
 NOTES = (
     "Triplets: the share whose positive is nearer than their negative. recall@k: the share of shoes with an alike one "
     "among the k nearest others. MAP@R: mean average precision at R (Musgrave et al., 2020). All in percent."
+)
+DECODER_TITLE = "reconstruction: squared error of pictures in [0, 1]; -ELBO and KL in nats a picture"
+DECODER_NOTES = (
+    "MSE: mean squared error per pixel and channel, of pictures in [0, 1] drawn from their mean vectors. -ELBO: nats "
+    "per picture by the likelihood of the training, with one sample of each posterior and KL weight 1; KL is a part of "
+    "it, and nats/dim the same per pixel and channel. A Gaussian's is a density's: it may be negative, and it compares "
+    "only networks of one size of picture and one std."
 )
 
 
@@ -172,6 +184,13 @@ def _describe(attribute: AttributeFacts, rows: Sequence[Row]) -> str:
     if retrieval is None:
         return f"{attribute.name}: {triplets}; no labels"
     return f"{attribute.name}: {triplets}; {retrieval.queries:,} queries, {retrieval.left_out:,} left out"
+
+
+def _decoder_row(name: str, mse: float, elbo: NegativeElbo | None = None) -> list[str]:
+    if elbo is None:
+        return [name, "-", f"{mse:.5f}", "-", "-", "-"]
+    nats = (f"{elbo.total:.1f}", f"{elbo.kl:.1f}", f"{elbo.per_dimension:.4f}")
+    return [name, elbo.observation.describe(), f"{mse:.5f}", *nats]
 
 
 def _percent(figure: float | None, top: float | None = None) -> str:
@@ -209,6 +228,18 @@ def _model_json(model: ModelFacts) -> dict[str, Any]:
         "dimensions": model.dimensions,
         "mse": measured.mse if measured else None,
         "mean_image_mse": measured.mean_image_mse if measured else None,
+        "elbo": _elbo_json(model.elbo) if model.elbo else None,
+    }
+
+
+def _elbo_json(elbo: NegativeElbo) -> dict[str, Any]:
+    return {
+        "likelihood": elbo.observation.likelihood,
+        "observation_std": elbo.observation.std,
+        "negative_elbo": elbo.total,
+        "reconstruction": elbo.reconstruction,
+        "kl": elbo.kl,
+        "nats_per_dimension": elbo.per_dimension,
     }
 
 

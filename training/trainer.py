@@ -14,7 +14,7 @@ import torch
 from model.errors import TrainingError
 from model.preprocess import to_float
 from model.progress import Progress, progress
-from training.augment import augment, draw_changes
+from training.augment import augment, draw_changes, erase
 from training.batches import batch_indices
 from training.board import Board
 from training.config import TrainConfig
@@ -24,9 +24,8 @@ from training.run import Run, prepare_run
 from training.saver import Saver, is_finished
 from training.state import STATE_FILE, load_state
 from training.stopping import best_epoch, is_over
-from training.validation import validate
 
-__all__ = ["learning_rate", "train"]
+__all__ = ["learning_rate", "train", "train_step"]
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +137,7 @@ def _epoch(run: Run, shown: Progress) -> dict[str, Any]:
     state.network.train()
     for step, rows in enumerate(batches):
         done = (state.epoch + step / len(batches)) / config.epochs
-        figures = run.team.average(_step(run, rows, done, generator))
+        figures = run.team.average(train_step(run, rows, done, generator))
         if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):
             raise TrainingError(
                 f"the loss or its gradient is not finite in epoch {state.epoch + 1}, step {step + 1} ({figures}); the "
@@ -167,10 +166,10 @@ def _measure(run: Run) -> dict[str, float]:
     due = epoch % run.config.validate_every == 0 or epoch == run.config.epochs
     if not due or not run.team.leads or len(run.validation) < 2:
         return {}
-    return validate(run.state.current, run.validation, run.config, run.device)
+    return run.validation.measure(run.state.current, run.device)
 
 
-def _step(run: Run, rows: torch.Tensor, done: float, generator: torch.Generator) -> dict[str, float]:
+def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Generator) -> dict[str, float]:
     """One step of gradient descent on the shoes `rows`, when the share `done` of the training is done: its figures."""
     team, config, optimizer = run.team, run.config, run.state.optimizer
     # Drawn for the whole batch, so that each shoe's draw does not depend on how many processes share it.
@@ -180,7 +179,7 @@ def _step(run: Run, rows: torch.Tensor, done: float, generator: torch.Generator)
     images = augment(images, config.augment, draws).contiguous(memory_format=torch.channels_last)
     features = None
     with run.precise:
-        posterior, logits = run.reconstruct(images, noise)
+        posterior, logits = run.reconstruct(erase(images, config.augment, draws), noise)
         if run.perceptual is not None:
             features = run.perceptual(torch.sigmoid(logits), images).total
     terms = run.objective(images, logits, posterior, rows, progress=done, generator=generator, perceptual=features)

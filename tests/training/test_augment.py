@@ -1,6 +1,6 @@
 import torch
 
-from training.augment import AugmentConfig, augment, draw_changes
+from training.augment import AugmentConfig, augment, draw_changes, erase
 
 NOTHING = AugmentConfig(flip=0, shift=0, scale=0, turn=0)
 
@@ -43,3 +43,36 @@ def test_each_picture_has_its_own_draw() -> None:
 def test_deterministic_by_draws() -> None:
     """The same draws give the same pictures."""
     assert torch.equal(augment(_images(), AugmentConfig(), _draws()), augment(_images(), AugmentConfig(), _draws()))
+
+
+def test_erased_squares_are_grey_and_the_rest_is_untouched() -> None:
+    """A sure erasure greys at most a sixteenth of each picture, elsewhere each time, and leaves its input alone."""
+    images = _images()
+    erased = erase(images, AugmentConfig(erase=1), _draws())
+    changed = (erased != images).any(dim=1)  # (B, H, W)
+    assert torch.equal(images, _images())
+    assert (erased.movedim(1, 3)[changed] == 0.5).all()
+    assert (changed.flatten(1).sum(dim=1) <= 16).all()
+    assert changed.flatten(1).any(dim=1).all()
+    assert not torch.equal(changed[0], changed[1])
+
+
+def test_no_erasure_by_default() -> None:
+    """What is encoded is the picture itself, unless an erasure is asked for."""
+    assert torch.equal(erase(_images(), AugmentConfig(), _draws()), _images())
+
+
+def test_a_share_of_the_pictures_is_moved() -> None:
+    """With a chance below 1 some pictures stay as they are, to the bit, and the others do not."""
+    images = _images()
+    moved = augment(images.clone(), AugmentConfig(flip=0, shift=0.2, moved=0.5), _draws())
+    same = (moved == images).flatten(1).all(dim=1)
+    assert same.any()
+    assert not same.all()
+
+
+def test_a_batch_of_which_none_is_moved() -> None:
+    """Where chance moves no picture of a batch, all stay as they are."""
+    draws = _draws()
+    draws[:, 9] = 0.9
+    assert torch.equal(augment(_images(), AugmentConfig(flip=0, shift=0.2, moved=0.5), draws), _images())

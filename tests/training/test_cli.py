@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from model.catalog import Catalog, read_catalog
 from model.tvae import Slice
 from tests.training.test_csn import make_lists
-from training import trainer
+from training import csn_draw, trainer
 from training.cli import app
 from training.config import TrainConfig
 from training.data import download as downloading
@@ -130,3 +130,17 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "0 shoes are in" in _run("download", "--out", tmp_path).output
     _run("download", "--out", tmp_path, "--base-url", "http://here/", "--square")
     assert asked == [(tmp_path, downloading.BASE_URL, False), (tmp_path, "http://here/", True)]
+
+
+def test_draw_csn_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue, the folder and the seed reach the drawing, and the answer counts each split's shoes."""
+    asked = []
+
+    def fake(catalog: Catalog, out: Path, *, seed: int) -> dict[str, int]:
+        asked.append(([shoe.id for shoe in catalog.shoes], out, seed))
+        return {"train": 1400, "val": 200, "test": 400}
+
+    monkeypatch.setattr(csn_draw, "draw_csn_lists", fake)
+    result = _run("draw-csn-lists", "--catalog", _make_catalog(tmp_path), "--out", tmp_path / "lists", "--seed", 3)
+    assert asked == [(["9.3", "8.2", "7.1", "100627.72"], tmp_path / "lists", 3)]
+    assert "1,400 shoes in train, 200 shoes in val, 400 shoes in test" in result.output

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import CatalogError
-from training.csn import SPLITS, read_csn, write_csn
+from training.csn import SPLITS, read_csn, read_listed, write_csn
 from training.triplet_lists import read_triplets
 
 IMAGES = [
@@ -123,7 +123,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     """A folder without the image list or without a split's lists is an error that names the file."""
     with pytest.raises(CatalogError, match=r"no filenames\.json"):
         read_csn(tmp_path, IDS, "test")
-    with pytest.raises(CatalogError, match=r"no class_tripletlist_train\.txt"):
+    with pytest.raises(CatalogError, match=r"no class_tripletlist_train\.txt .* get_data\.py of .* draw-csn-lists"):
         read_csn(make_lists(tmp_path), IDS, "train")
 
 
@@ -159,3 +159,13 @@ def test_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CatalogError, match="can't write triplets"):
         write_csn(make_lists(tmp_path), IDS, "test", tmp_path / "file" / "out")
+
+
+def test_shoes_that_a_list_names(tmp_path: Path) -> None:
+    """Every shoe of every line and list counts, also one beside a missing shoe and one beyond the usual lines."""
+    make_lists(tmp_path, "0 1 1\n")
+    (tmp_path / "tripletlists/class_tripletlist_test.txt").write_text("0 1 1\n" * 40_000 + "4 3 3\n")
+    assert read_listed(tmp_path, IDS, "test").tolist() == [0, 2, 3]
+    (tmp_path / "tripletlists/heel_tripletlist_test.txt").write_text("2 2 2\n")
+    assert read_listed(tmp_path, IDS, "test").tolist() == [0, 1, 2, 3]
+    assert read_listed(tmp_path, ["another"], "test").tolist() == []

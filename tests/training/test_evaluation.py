@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ from typer.testing import CliRunner
 from model.catalog import read_catalog
 from model.checkpoint import Checkpoint, Condition, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, CatalogError, QueryError, TrainingError
-from model.preprocess import PreprocessConfig
+from model.preprocess import PreprocessConfig, Preprocessor
 from model.tvae import TVAE, Slice, TVAEConfig
 from training import gallery
+from training.bounds import Observation, measure_elbo
 from training.cli import app
-from training.data.images import digest_ids, split_by_group
+from training.data.images import digest_ids, load_images, split_by_group
 from training.evaluation import evaluate
 from training.gallery import spread_over_values
 from training.labels import encode_labels
@@ -42,14 +45,23 @@ def catalog(tmp_path: Path) -> str:
     return f"csv:{tmp_path / 'shoes.csv'}?id=id&image=image&attributes=colour,size"
 
 
+GAUSSIAN = {"objective": {"likelihood": "gaussian", "observation_std": 0.2}}
+
+
 def save(
-    folder: Path, *conditions: Condition, size: int = 16, share: float = 0.0, seed: int = 0, excluded: str | None = None
+    folder: Path,
+    *conditions: Condition,
+    size: int = 16,
+    share: float = 0.0,
+    seed: int = 0,
+    excluded: str | None = None,
+    config: Mapping[str, Any] = GAUSSIAN,
 ) -> Path:
     """An untrained network with one slice of 3 for each condition and 4 free numbers."""
     torch.manual_seed(seed)
     slices = (*(Slice(condition.name, 3) for condition in conditions), Slice("free", 4))
     tvae = TVAE(TVAEConfig(image_size=size, widths=(4, 8), slices=slices)).eval()
-    facts = {"seed": seed, "validation_share": share, "excluded_sha256": excluded}
+    facts = {"seed": seed, "validation_share": share, "excluded_sha256": excluded, "config": config}
     save_checkpoint(folder, Checkpoint(tvae, PreprocessConfig(size=size), tuple(conditions), facts))
     return folder
 
@@ -174,6 +186,27 @@ def test_lists_without_labels_are_measured(tmp_path: Path, catalog: str) -> None
     assert summary.rows[0].retrieval is None
     assert any("no shoe has the attribute 'taste'" in warning for warning in summary.warnings)
     assert (tmp_path / "out" / "reconstructions.png").is_file()
+
+
+def test_the_bound_is_that_of_the_training(tmp_path: Path, catalog: str) -> None:
+    """Each network's -ELBO is by its own likelihood and the same in every evaluation; where none is named, none."""
+    mine, foreign = save(tmp_path / "mine", COLOUR), save(tmp_path / "foreign", config={})
+    sharp = save(tmp_path / "sharp", config={"objective": {"likelihood": "bernoulli", "observation_std": 0.1}})
+    options: dict[str, Any] = {"out": tmp_path / "out", "pictures": False, "device": "cpu"}
+    summary = evaluate([mine, foreign, sharp], catalog, **options)
+    bound, missing, other, pixels = (model.elbo for model in summary.models)
+    assert missing is pixels is None
+    assert summary.warnings[-1] == "foreign does not say which likelihood it was trained with: its -ELBO is left out"
+    assert bound is not None
+    assert other is not None
+    assert (bound.observation, other.observation) == (Observation("gaussian", 0.2), Observation("bernoulli"))
+    images = load_images(read_catalog(catalog), Preprocessor(PreprocessConfig(size=16)))
+    generator = torch.Generator().manual_seed(0)
+    tvae = load_checkpoint(mine).tvae
+    assert measure_elbo(tvae, images.pixels, bound.observation, generator=generator) == bound
+    stored = json.loads((mine / "metrics.json").read_text())["evaluation"]
+    assert stored["elbo"]["negative_elbo"] == bound.total
+    assert evaluate([mine], catalog, **options, seed=1).models[0].elbo == bound
 
 
 def test_nothing_to_measure_is_an_error(tmp_path: Path, catalog: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.bounds import NegativeElbo, Observation
 from training.evaluate import RECALL_AT, Reconstruction, Retrieval
 from training.labels import Labels, encode_labels
 from training.maps import Panel, draw_map, draw_picture_map
@@ -110,6 +111,9 @@ def test_names_are_cut_and_never_read_as_formulas() -> None:
     assert open_png(sheet.to_png()).shape == (150, 600, 3)
 
 
+ELBO = NegativeElbo(Observation("gaussian", 0.1), reconstruction=-60.0, kl=12.0, dimensions=48)
+
+
 def make_summary() -> Summary:
     """Two embeddings, two attributes, one of them without labels."""
     found = Retrieval(queries=9, left_out=1, recall=dict(zip(RECALL_AT, (0.5, 0.75, 1.0), strict=True)), map_at_r=0.4)
@@ -120,7 +124,8 @@ def make_summary() -> Summary:
         choice="all",
         attributes=(AttributeFacts("Gender", 100, "gender.npy"), AttributeFacts("taste", 7, "taste.csv")),
         models=(
-            ModelFacts("checkpoint", "ab" * 32, 8, Reconstruction(0.01, 0.05)),
+            ModelFacts("checkpoint", "ab" * 32, 8, Reconstruction(0.01, 0.05), ELBO),
+            ModelFacts("foreign", "cd" * 32, 8, Reconstruction(0.02, 0.05)),
             ModelFacts("pixel distance", "", 48, None),
         ),
         rows=(
@@ -145,7 +150,8 @@ def test_the_table_is_aligned_and_narrow() -> None:
     rows = [line.split() for line in text.splitlines() if line.startswith("  checkpoint")]
     assert rows[0] == ["checkpoint", "Gender", "4", "90.0", "50.0", "75.0", "100.0", "60.0"]
     assert rows[2] == ["checkpoint", "overall", "8", "70.0", "-", "-", "-", "-"]
-    assert rows[3] == ["checkpoint", "0.01000"]
+    assert rows[3] == ["checkpoint", "gaussian,", "std", "0.1", "0.01000", "-48.0", "12.0", "-1.0000"]
+    assert text.splitlines()[-1].split() == ["the", "mean", "picture", "-", "0.05000", "-", "-", "-"]
 
 
 def test_markdown_marks_the_best() -> None:
@@ -156,11 +162,24 @@ def test_markdown_marks_the_best() -> None:
     assert "![A map](map.png)" in text
 
 
+def test_a_network_without_a_bound_has_a_dash() -> None:
+    """Where the likelihood is not known, the error stands alone; a density's bound below zero is explained."""
+    text = make_summary().to_markdown()
+    assert "| checkpoint | gaussian, std 0.1 | 0.01000 | -48.0 | 12.0 | -1.0000 |" in text
+    assert "| foreign | - | 0.02000 | - | - | - |" in text
+    assert "may be negative" in text
+
+
 def test_json_holds_everything() -> None:
     """Shares, not percent; null where there is no figure; plain JSON throughout."""
     found = json.loads(json.dumps(make_summary().to_json(), allow_nan=False))
     assert found["rows"][0]["recall"] == {"1": 0.5, "5": 0.75, "10": 1.0}
     assert found["rows"][3]["recall"] is None
     assert found["models"][0]["mse"] == 0.01
-    assert found["models"][1]["mse"] is None
+    assert found["models"][0]["elbo"] == {
+        "likelihood": "gaussian", "observation_std": 0.1, "negative_elbo": -48.0, "reconstruction": -60.0, "kl": 12.0,
+        "nats_per_dimension": -1.0,
+    }  # fmt: skip
+    assert (found["models"][1]["mse"], found["models"][1]["elbo"]) == (0.02, None)
+    assert (found["models"][2]["mse"], found["models"][2]["elbo"]) == (None, None)
     assert found["warnings"] == ["take care"]

@@ -24,6 +24,7 @@ from training.objective import ObjectiveConfig
 from training.saver import CURVES_FILE
 from training.state import STATE_FILE
 from training.trainer import learning_rate, train
+from training.validation import Validation
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -107,11 +108,11 @@ def _measure_as(accuracies: list[float], monkeypatch: pytest.MonkeyPatch) -> lis
     """Let the validations find these accuracies; returns the weights that each of them saw."""
     seen: list[dict[str, torch.Tensor]] = []
 
-    def measure(tvae: TVAE, *others: object) -> dict[str, float]:
+    def measure(validation: Validation, tvae: TVAE, *others: object) -> dict[str, float]:
         seen.append({name: value.clone() for name, value in tvae.state_dict().items()})
         return {"mse": 1.0, "triplet_accuracy/colour": accuracies[len(seen) - 1]}
 
-    monkeypatch.setattr(trainer, "validate", measure)
+    monkeypatch.setattr(Validation, "measure", measure)
     return seen
 
 

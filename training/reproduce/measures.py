@@ -1,10 +1,7 @@
-"""What a network is worth on MNIST's held-out pictures: order, neighbours and likelihood.
-
-Distances are Euclidean, between mean vectors; likelihoods are in nats per picture, lower is better.
-"""
+"""How well a network orders MNIST's held-out pictures. Distances are Euclidean, between mean vectors."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,31 +11,17 @@ from numpy.typing import NDArray
 from model.checkpoint import Checkpoint
 from model.embedder import Embedder
 from model.preprocess import to_float
-from model.tvae import TVAE, Posterior, reparameterize
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
 from training.evaluate import measure_retrieval, measure_triplets, squared_distances
 from training.labels import Labels, encode_labels
-from training.losses import kl_divergence, reconstruction_loss
 
-__all__ = [
-    "OVERALL",
-    "Bounds",
-    "Order",
-    "hard_triplets",
-    "measure_bounds",
-    "measure_order",
-    "parts_of",
-    "tighter_bound",
-]
+__all__ = ["OVERALL", "Order", "hard_triplets", "measure_order", "parts_of"]
 
 OVERALL = "overall"
 NEIGHBOURS = 5
 CHUNK = 250
 """Pictures or queries at a time."""
-
-IMPORTANCE_SAMPLES = 64
-IMPORTANCE_IMAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -61,29 +44,6 @@ class Order:
     recall_at_1: float
     map_at_r: float
     knn: float
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Upper bounds of -log p(picture), in nats, averaged over the held-out pictures.
-
-    Grey levels are the Bernoulli's expectation, as they are in training.
-
-    Attributes:
-        negative_elbo: from one sample of the posterior for each picture: reconstruction + kl.
-        reconstruction: -log p(picture | sample).
-        kl: of the posterior from the prior, in closed form.
-        importance: the importance-weighted bound (Burda et al., "Importance Weighted Autoencoders", 2016).
-        importance_samples: for each picture.
-        importance_images: the first so many of the pictures are what it is averaged over.
-    """
-
-    negative_elbo: float
-    reconstruction: float
-    kl: float
-    importance: float
-    importance_samples: int
-    importance_images: int
 
 
 def parts_of(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
@@ -193,77 +153,3 @@ def _nearest_neighbours(
         tally = torch.zeros(len(queries), 10).scatter_add_(1, votes[nearest], weight.expand(len(queries), count))
         right += int((tally.argmax(dim=1) == torch.from_numpy(digits[start : start + CHUNK])).sum())
     return right / len(vectors)
-
-
-@torch.inference_mode()
-def measure_bounds(
-    tvae: TVAE,
-    test: ImageSet,
-    *,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-    samples: int = IMPORTANCE_SAMPLES,
-    images: int = IMPORTANCE_IMAGES,
-) -> Bounds:
-    """Bounds of the likelihood of the held-out pictures, with a Bernoulli for each pixel.
-
-    Args:
-        tvae: in eval mode.
-        test: the pictures, clean.
-        seed: of the samples.
-        device: where the network is.
-        samples: of the importance-weighted bound, for each picture.
-        images: the importance-weighted bound takes the first so many.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    losses, kls = [], []
-    for batch in _chunks(test.pixels, device):
-        posterior = tvae.encode(batch)
-        noise = torch.randn(posterior.mean.shape, generator=generator).to(device)
-        losses.append(reconstruction_loss(tvae.decode_logits(reparameterize(posterior, noise)), batch, "bernoulli"))
-        kls.append(kl_divergence(posterior))
-    reconstruction, kl = float(torch.cat(losses).double().mean()), float(torch.cat(kls).double().mean())
-    chosen = test.pixels[:images]
-    each = [tighter_bound(tvae, batch, samples, generator) for batch in _chunks(chosen, device)]
-    return Bounds(
-        negative_elbo=reconstruction + kl,
-        reconstruction=reconstruction,
-        kl=kl,
-        importance=float(torch.cat(each).double().mean()),
-        importance_samples=samples,
-        importance_images=len(chosen),
-    )
-
-
-def tighter_bound(tvae: TVAE, images: torch.Tensor, samples: int, generator: torch.Generator) -> torch.Tensor:
-    """-log of the mean of p(image, z) / q(z | image) over samples of z from q.
-
-    Args:
-        tvae: in eval mode.
-        images: (B, C, H, W) in [0, 1].
-        samples: K.
-        generator: on the CPU.
-
-    Returns:
-        (B,) nats.
-    """
-    posterior = tvae.encode(images)
-    weights = []
-    for _ in range(samples):
-        noise = torch.randn(posterior.mean.shape, generator=generator).to(images.device)
-        latent = reparameterize(posterior, noise)
-        log_likelihood = -reconstruction_loss(tvae.decode_logits(latent), images, "bernoulli")
-        weights.append(log_likelihood + _log_prior_over_posterior(posterior, latent, noise))
-    log_mean = torch.stack(weights).double().logsumexp(dim=0) - math.log(samples)
-    return -log_mean
-
-
-def _log_prior_over_posterior(posterior: Posterior, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """By how much p(z) exceeds q(z | image), as logarithms: (B,). The normal density's constants cancel."""
-    return 0.5 * (noise.square() + posterior.log_variance - latent.square()).sum(dim=1)
-
-
-def _chunks(pixels: NDArray[np.uint8], device: str | torch.device) -> Iterator[torch.Tensor]:
-    for start in range(0, len(pixels), CHUNK):
-        batch = to_float(torch.from_numpy(pixels[start : start + CHUNK]).to(device))
-        yield batch.contiguous(memory_format=torch.channels_last)

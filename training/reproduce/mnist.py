@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from model.embedder import Embedder, pick_device
 from model.files import write_atomic, write_json
+from training.bounds import Observation, measure_bounds
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT, download_mnist, read_mnist
 from training.labels import encode_labels
 from training.reproduce.authors import AuthorsConfig
-from training.reproduce.measures import hard_triplets, measure_bounds, measure_order
+from training.reproduce.measures import hard_triplets, measure_order
 from training.reproduce.pictures import draw_pictures
-from training.reproduce.recipes import OUR_EPOCHS, RECIPES, Trained, train_recipe
+from training.reproduce.recipes import OUR_EPOCHS, RECIPES, Recipe, train_recipe
 from training.reproduce.results import Measured, Report
+from training.reproduce.runs import Trained
 from training.triplet_lists import draw_triplets, read_triplets
 
 __all__ = ["QUICK", "Plan", "reproduce_mnist"]
@@ -84,6 +86,7 @@ def reproduce_mnist(
     if plan.training_images is not None:
         training = training.take(range(min(plan.training_images, len(training))))
     chosen, triplet_source = _choose_triplets(test, triplets)
+    pairs = [(recipe, seed) for seed in plan.seeds for recipe in RECIPES]
     networks = [
         train_recipe(
             recipe,
@@ -95,8 +98,7 @@ def reproduce_mnist(
             device=used,
             source="MNIST",
         )
-        for seed in plan.seeds
-        for recipe in RECIPES
+        for recipe, seed in pairs
     ]
     hard = hard_triplets(test)
     report = Report(
@@ -105,7 +107,10 @@ def reproduce_mnist(
         test_images=len(test),
         triplets=len(chosen),
         triplet_source=triplet_source,
-        runs=tuple(_measure(each, training, test, (chosen, hard), used) for each in networks),
+        runs=tuple(
+            _measure(recipe, network, training, test, (chosen, hard), device=used)
+            for (recipe, _), network in zip(pairs, networks, strict=True)
+        ),
     )
     pictures = []
     if plan.pictures:
@@ -124,21 +129,23 @@ def _choose_triplets(test: ImageSet, path: Path | None) -> tuple[NDArray[np.intp
 
 
 def _measure(
+    recipe: Recipe,
     network: Trained,
     training: ImageSet,
     test: ImageSet,
     lists: tuple[NDArray[np.intp], NDArray[np.intp]],
+    *,
     device: torch.device,
 ) -> Measured:
     checkpoint = network.checkpoint
     embedder = Embedder(checkpoint, device=device)
     return Measured(
-        recipe=network.recipe,
+        recipe=recipe,
         seed=network.seed,
         epochs=len(network.history),
         seconds=network.seconds,
-        images_per_second=float(np.mean([epoch["images_per_second"] for epoch in network.history])),
+        images_per_second=network.images_per_second,
         digest=checkpoint.digest,
-        bounds=measure_bounds(checkpoint.tvae, test, device=device),
+        bounds=measure_bounds(checkpoint.tvae, test.pixels, Observation("bernoulli"), device=device),
         order=measure_order(embedder, training, test, *lists),
     )

@@ -1,14 +1,10 @@
-"""The pictures of the reproduction's report: what the networks draw, how they order, and how they learnt."""
+"""The pictures of MNIST's report: what the networks draw, how they order, and how they learnt."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from model.embedder import Embedder
@@ -16,20 +12,18 @@ from model.preprocess import to_pixels
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
 from training.labels import Labels, encode_labels
-from training.maps import PALETTE, Panel, draw_map
+from training.maps import Panel, draw_map
 from training.report import Reconstructed, draw_reconstructions
+from training.reproduce.learning import draw_learning
 from training.reproduce.measures import parts_of
-from training.reproduce.recipes import Trained
-from training.sheet import INK, MARGIN, MUTED, Sheet
+from training.reproduce.runs import Trained
+from training.sheet import MARGIN, Sheet
 from training.tsne import tsne
 
 __all__ = ["draw_pictures"]
 
 MAPPED_OF_EACH = 120
 """Pictures of each digit on the maps, whose layout takes time in the square of their number."""
-
-BOUNDS_SHOWN = 40.0
-"""Nats above the best, on the curves."""
 
 SAMPLES = 8
 STEPS = 11
@@ -46,7 +40,7 @@ class _Drawer:
 
     @property
     def title(self) -> str:
-        return self.trained.recipe.title
+        return self.trained.title
 
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
         """(B, D) -> (B, C, H, W) uint8."""
@@ -78,7 +72,8 @@ def draw_pictures(
     if sliced:
         yield "The digit's slice exchanged", "swaps.png", _draw_swaps(sliced[-1], test, labels, one_each)
     yield "Maps", "maps.png", _draw_maps(drawers, test, labels, chosen, device)
-    yield "Loss curves", "curves.png", _draw_curves(networks)
+    curves = draw_learning(networks, triplet_title="triplet term, each recipe's own")
+    yield "Loss curves", "curves.png", curves
 
 
 def _some_of_each(labels: Labels, count: int, seed: int) -> NDArray[np.intp]:
@@ -175,32 +170,3 @@ def _draw_maps(
             panels.append(Panel(points, Labels(f"{each.title}: {part}", labels.values, labels.table[chosen])))
     note = f"t-SNE of {len(chosen):,} held-out pictures, coloured by digit"
     return draw_map("Maps of the mean vectors", note, panels)
-
-
-def _draw_curves(networks: Sequence[Trained]) -> bytes:
-    """Negative ELBO and triplet term of the training batches, epoch by epoch."""
-    figure = Figure(figsize=(10.0, 3.8), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    bounds, triplets = figure.subplots(1, 2)
-    for network, colour in zip(networks, PALETTE, strict=False):
-        epochs = [epoch["epoch"] for epoch in network.history]
-        figures = [epoch["training"] for epoch in network.history]
-        bound = [each["reconstruction"] + each["kl"] for each in figures]
-        bounds.plot(epochs, bound, color=colour, label=network.recipe.title, linewidth=1.4, marker=".")
-        name = f"triplet/{DIGIT}"
-        if name in figures[0]:
-            triplets.plot(epochs, [each[name] for each in figures], color=colour, linewidth=1.4, marker=".")
-    # The first epochs' bounds would press all others to the floor.
-    bottom, top = bounds.get_ylim()
-    bounds.set_ylim(top=min(bottom + BOUNDS_SHOWN, top))
-    triplets.set_yscale("log")
-    for axes, title in ((bounds, "-ELBO, nats per picture"), (triplets, "triplet term, each recipe's own")):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title(title, fontsize=10, color=INK, loc="left", fontweight="bold")
-        axes.set_xlabel("epoch, on training batches", fontsize=8, color=MUTED)
-        axes.tick_params(which="both", labelsize=8, colors=MUTED)
-        axes.spines[["top", "right"]].set_visible(False)
-    bounds.legend(fontsize=8, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -1,14 +1,15 @@
-"""The report of a reproduction: figures beside the paper's, as Markdown and as JSON."""
+"""The report of MNIST's reproduction: figures beside the paper's, as Markdown and as JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import mean, stdev
 from typing import Any
 
-from training.reproduce.measures import OVERALL, Bounds, Order
+from training.bounds import Bounds
+from training.reproduce.measures import OVERALL, Order
 from training.reproduce.recipes import RECIPES, Recipe
+from training.reproduce.tables import Spread, to_columns, to_pipe
 
-__all__ = ["Measured", "Report", "Spread"]
+__all__ = ["Measured", "Report"]
 
 PAPER = (("paper, VAE", 0.7508), ("paper, TVAE", 0.9560))
 """Triplet accuracies as printed: means over the passes of training and test batches, mixed."""
@@ -50,24 +51,6 @@ READING = """\
 triplets, 10 epochs. The baseline is the same code with the VAE's loss alone. What the paper leaves open is read so:
 the VAE's loss is the mean per picture over all three roles' pictures, summed over pixels and latents; 50,000 triplets
 are drawn once; the norm is the Frobenius norm of each role's means in the batch, the three added."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over the seeds. `deviation` is the sample's standard deviation; None of one seed."""
-
-    mean: float
-    deviation: float | None
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Of at least one value."""
-        return cls(mean(values), stdev(values) if len(values) > 1 else None)
-
-    def to_text(self, scale: float, digits: int) -> str:
-        """Such as "99.71 ± 0.03"."""
-        text = f"{scale * self.mean:.{digits}f}"
-        return text if self.deviation is None else f"{text} ± {scale * self.deviation:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -114,9 +97,9 @@ class Report:
                 f"{self.training_images:,} pictures to train on, {self.test_images:,} held out; {self.triplets:,} test "
                 f"triplets ({self.triplet_source}); seeds: {', '.join(map(str, seeds))}."
             ),
-            _pipe(self._table(), 2),
+            to_pipe(self._table(), 2),
             "What the order costs: the TVAE's bound less that of the VAE of the same recipe and seed, in nats.",
-            _pipe(self._costs(), 1),
+            to_pipe(self._costs(), 1),
             NOTES.format(samples=bounds.importance_samples, images=bounds.importance_images),
             READING,
         ]
@@ -125,10 +108,7 @@ class Report:
 
     def to_text(self) -> str:
         """The table of figures for a terminal."""
-        table = self._table()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        return "\n".join(line.rstrip() for line in lines)
+        return to_columns(self._table())
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for programs: shares in [0, 1], nats and seconds.
@@ -209,9 +189,3 @@ def _run_json(run: Measured) -> dict[str, Any]:
         "bounds": asdict(run.bounds),
         "order": {part: asdict(order) for part, order in run.order.items()},
     }
-
-
-def _pipe(table: Sequence[Sequence[str]], names: int) -> str:
-    """A Markdown table whose first `names` columns are words."""
-    rule = ["---" if column < names else "--:" for column in range(len(table[0]))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])

@@ -1,9 +1,7 @@
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from model.checkpoint import Checkpoint, Condition
 from model.embedder import Embedder
@@ -12,7 +10,7 @@ from model.tvae import TVAE, Slice, TVAEConfig
 from tests.model.networks import fixed_weights
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
-from training.reproduce.measures import hard_triplets, measure_bounds, measure_order, parts_of, tighter_bound
+from training.reproduce.measures import hard_triplets, measure_order, parts_of
 
 NETWORK = TVAEConfig(image_size=4, channels=1, widths=(), hidden=6, slices=(Slice(DIGIT, 2), Slice("free", 1)))
 CHECKPOINT = Checkpoint(fixed_weights(TVAE(NETWORK)), PreprocessConfig(4, 1, 0), (Condition(DIGIT, (DIGIT,)),))
@@ -79,25 +77,3 @@ def test_a_perfect_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedder, "embed_pixels", lambda pixels: places)
     order = measure_order(embedder, images, images, np.array([[0, 3, 1]]), hard_triplets(images))["overall"]
     assert set(vars(order).values()) == {1.0}
-
-
-def test_bounds_are_in_order() -> None:
-    """More samples tighten the bound; with one it is the negative ELBO's, but for the KL term's closed form."""
-    images = _images(40, 3)
-    loose = measure_bounds(CHECKPOINT.tvae, images, samples=1, images=40)
-    tight = measure_bounds(CHECKPOINT.tvae, images, samples=200, images=40)
-    assert loose.negative_elbo == pytest.approx(loose.reconstruction + loose.kl)
-    assert loose.importance == pytest.approx(loose.negative_elbo, abs=1.0)
-    assert tight.importance < loose.importance
-    assert measure_bounds(CHECKPOINT.tvae, images, samples=1, images=40) == loose
-
-
-def test_the_tighter_bound_is_exact_where_the_picture_does_not_matter() -> None:
-    """With a decoder that ignores its latent and the prior as posterior, every sample gives log p(picture) itself."""
-    tvae = TVAE(NETWORK).eval()
-    with torch.no_grad():
-        for parameter in tvae.parameters():
-            parameter.zero_()
-    images = torch.rand(5, 1, 4, 4)
-    bound = tighter_bound(tvae, images, 3, torch.Generator().manual_seed(0))
-    assert torch.allclose(bound, torch.full((5,), 16 * math.log(2), dtype=bound.dtype))

@@ -15,10 +15,11 @@ from model.errors import CatalogError
 from tests.training.reproduce.digits import write_mnist
 from training import trainer
 from training.data.mnist import read_mnist
-from training.reproduce import recipes
+from training.reproduce import runs
 from training.reproduce.authors import AuthorsConfig
 from training.reproduce.mnist import Plan, reproduce_mnist
-from training.reproduce.recipes import RECIPES, Trained, our_config, train_recipe
+from training.reproduce.recipes import RECIPES, our_config, train_recipe
+from training.reproduce.runs import Trained
 from training.state import STATE_FILE
 
 PLAN = Plan(epochs=1, authors=AuthorsConfig(epochs=1, triplets=240), training_images=80)
@@ -87,7 +88,7 @@ def _stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(run, *rest)
 
     monkeypatch.setattr(trainer, "_epoch", epoch)
-    monkeypatch.setattr(recipes, "train", partial(trainer.train, save_every=0.0))
+    monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
 
 
 def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

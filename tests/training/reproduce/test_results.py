@@ -1,6 +1,7 @@
-from training.reproduce.measures import Bounds, Order
+from training.bounds import Bounds
+from training.reproduce.measures import Order
 from training.reproduce.recipes import RECIPES
-from training.reproduce.results import Measured, Report, Spread
+from training.reproduce.results import Measured, Report
 
 
 def _measured(place: int, seed: int, bound: float, share: float) -> Measured:
@@ -20,13 +21,6 @@ REPORT = Report(
         _measured(place, seed, 100 + place * (1 + seed), 0.9 + seed / 100) for seed in (0, 1) for place in range(4)
     ),
 )
-
-
-def test_spread() -> None:
-    """A figure over several seeds is its mean and the sample's standard deviation; of one seed it has none."""
-    assert Spread.of([1.0, 3.0]) == Spread(2.0, 2.0**0.5)
-    assert Spread.of([0.5]).to_text(100, 1) == "50.0"
-    assert Spread.of([0.5, 0.52]).to_text(100, 2) == "51.00 ± 1.41"
 
 
 def test_the_cost_is_paired_by_seed() -> None:

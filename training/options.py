@@ -1,0 +1,20 @@
+"""Options that several commands of `python -m training` share."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["CatalogOption", "DeviceOption"]
+
+CatalogOption = Annotated[
+    str,
+    typer.Option(
+        "--catalog",
+        help="A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=..",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.", rich_help_panel="Run")
+]
