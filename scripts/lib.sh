@@ -32,6 +32,33 @@ needs_value() { [ -n "${2:-}" ] || die "$1 needs a value"; }
 # The comment at the head of the script, as its help.
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
+# --- One run at a time ----------------------------------------------------------------------------------------------
+
+# Waits until no other run holds FILE, and holds it until `release` or the end of this script:
+# hold PYTHON FILE MESSAGE, which is said where there is another run to wait for.
+#
+# By Python, since macOS has no flock(1). The lock belongs to the open file 9, not to the process that asks for it, and
+# a stage that outlives this script has the file open as well: what was killed is waited for, and nothing is ever stale.
+hold() {
+  { exec 9>>"$2"; } 2>/dev/null || return 0 # can't be written: then nothing can be made here either
+  "$1" -I - "$3" <<'PYTHON'
+import fcntl
+import signal
+import sys
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print(f"==> {sys.argv[1]}", file=sys.stderr, flush=True)
+    fcntl.flock(9, fcntl.LOCK_EX)
+except OSError as error:
+    print(f"==> Files can't be locked here ({error.strerror}): start no second run beside this one", file=sys.stderr)
+PYTHON
+}
+
+release() { exec 9>&-; }
+
 # --- Python ---------------------------------------------------------------------------------------------------------
 
 # Prints the command of a Python that can make .venv.
@@ -70,14 +97,36 @@ ensure_installed() {
     return
   fi
   python=$venv/bin/python
-  local extras=$1 stamp=$venv/.solemate-installed began=$SECONDS key installed base
-  key=$({ printf '%s\n' "$root" && cat "$root/pyproject.toml" "$root/constraints.txt"; } | cksum)
-  installed=$(cat "$stamp" 2>/dev/null || true)
-  case $installed in
-    "$key $extras"*) if "$python" -c '' 2>/dev/null; then return; fi ;;
+  if is_installed "$1"; then return; fi
+  local base=$python
+  "$base" -c '' 2>/dev/null || base=$(find_python)
+  # A file that is there anyway; it is not written to.
+  hold "$base" "$root/constraints.txt" "Another run is installing the Python packages: waiting for it"
+  if ! is_installed "$1"; then install_packages "$1"; fi
+  release
+}
+
+stamp=$venv/.solemate-installed
+
+# True when .venv works, and was made from what is here now with at least these extras.
+is_installed() {
+  local key
+  key="$(installation_key) $1"
+  case $(cat "$stamp" 2>/dev/null) in
+    "$key"*) "$python" -c '' 2>/dev/null ;;
+    *) false ;;
+  esac
+}
+
+installation_key() {
+  { printf '%s\n' "$root" && cat "$root/pyproject.toml" "$root/constraints.txt"; } | cksum
+}
+
+install_packages() {
+  local extras=$1 began=$SECONDS base
+  case $(cat "$stamp" 2>/dev/null) in
     *,dev) extras=service,training,dev ;;
   esac
-
   rm -f "$stamp"
   if ! "$python" -c '' 2>/dev/null; then
     base=$(find_python)
@@ -88,7 +137,7 @@ ensure_installed() {
   say "Installing the Python packages into .venv"
   install_torch
   pip_install --editable ".[$extras]" || die "the packages could not be installed; pip's reason is above"
-  printf '%s\n' "$key $extras" >"$stamp"
+  printf '%s\n' "$(installation_key) $extras" >"$stamp"
   say "Installed in $((SECONDS - began)) s"
 }
 
@@ -168,10 +217,17 @@ interrupt() {
   exit "$1"
 }
 
-# Draws (demo only), trains and indexes what $artifacts lacks, from $source. THE place for those commands' options.
+# Makes what $artifacts lacks, from $source, unless it was made by hand.
 prepare_artifacts() {
+  mkdir -p "$artifacts" || die "$artifacts can't be written"
+  hold "$python" "$artifacts/.lock" "Another run is preparing $artifacts: waiting for it"
+  if claim_artifacts; then make_artifacts; fi
+  release
+}
+
+# Draws (demo only), trains and indexes what is still to do. THE place for those commands' options.
+make_artifacts() {
   local demo=$artifacts/demo checkpoint=$artifacts/checkpoint catalog=$artifacts/catalog spec=$source rebuild=''
-  claim_artifacts || return 0
   trap 'interrupt 130' INT
   trap 'interrupt 143' TERM
   if [ "$source" = demo ]; then
@@ -213,6 +269,5 @@ claim_artifacts() {
     die "$artifacts holds a checkpoint or a catalogue, but not both, and they were not made by this script." \
       "Make the other one with 'python -m training train' or 'python -m service index', or remove what is there."
   fi
-  mkdir -p "$artifacts" || die "$artifacts can't be written"
-  printf '%s\n' "$source" >"$owner.new" && mv "$owner.new" "$owner"
+  { printf '%s\n' "$source" >"$owner.new" && mv "$owner.new" "$owner"; } || die "$artifacts can't be written"
 }

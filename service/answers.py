@@ -1,53 +1,63 @@
 """From what the engine returns to what the schemas say."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
+from starlette.responses import Response
 
 from service import schemas
 from service.engine import Engine, Facets
 from service.parameters import SearchOptions
+from service.pipeline import Embedded, Found
+from service.reloading import Outcome
 from service.settings import Settings
-from service.store.base import Hit, Item, Page
+from service.store.base import Item, Page
 
 __all__ = [
     "answer_embeddings",
     "answer_facets",
-    "answer_hits",
+    "answer_found",
     "answer_info",
     "answer_item",
     "answer_page",
+    "answer_reload",
     "find_version",
 ]
 
 
-def answer_hits(engine: Engine, hits: Sequence[Hit], options: SearchOptions) -> schemas.SearchAnswer:
-    """A search's answer."""
-    found = [schemas.Hit(**_item(hit.item).model_dump(), distance=hit.distance) for hit in hits]
-    return schemas.SearchAnswer(
-        hits=found,
-        condition=options.condition,
-        k=options.k,
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
+def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
+    """A search's answer, as `schemas.SearchAnswer` describes it.
+
+    Searches are what the service does most: their answers are written as JSON once, and not validated before.
+    """
+    return _answer_json(
+        {
+            "hits": [{**_spell_item(hit.item), "distance": hit.distance} for hit in found.hits],
+            "condition": options.condition,
+            "k": options.k,
+            "checkpoint": engine.checkpoint,
+            "catalog": found.fingerprint,
+        }
     )
 
 
-def answer_embeddings(engine: Engine, names: Sequence[str], vectors: NDArray[np.float32]) -> schemas.EmbeddingsAnswer:
-    """The vectors of pictures."""
-    embeddings = [
-        schemas.Embedding(filename=name, vector=vector.tolist()) for name, vector in zip(names, vectors, strict=True)
-    ]
-    return schemas.EmbeddingsAnswer(
-        embeddings=embeddings,
-        dimension=engine.embedder.dimension,
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
+def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
+    """The vectors of pictures, as `schemas.EmbeddingsAnswer` describes them."""
+    vectors = embedded.vectors.tolist()
+    return _answer_json(
+        {
+            "embeddings": [{"filename": name, "vector": vector} for name, vector in zip(names, vectors, strict=True)],
+            "dimension": engine.embedder.dimension,
+            "checkpoint": engine.checkpoint,
+            "catalog": embedded.fingerprint,
+        }
     )
 
 
@@ -113,6 +123,24 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
     )
 
 
+def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
+    """How a reload went that was not refused."""
+    return schemas.ReloadAnswer(
+        workers=[
+            schemas.WorkerReload(
+                worker=outcome.worker,
+                pid=outcome.pid,
+                checkpoint=outcome.facts.checkpoint,
+                catalog=outcome.facts.catalog,
+                shoes=outcome.facts.shoes,
+                seconds=round(outcome.seconds, 3),
+            )
+            for outcome in outcomes
+            if outcome.facts is not None
+        ]
+    )
+
+
 def find_version() -> str:
     """The version of solemate that is installed; in a tree that was not installed, the tree's."""
     try:
@@ -127,11 +155,20 @@ def find_version() -> str:
 
 
 def _item(item: Item) -> schemas.Item:
+    return schemas.Item.model_validate(_spell_item(item))
+
+
+def _spell_item(item: Item) -> dict[str, Any]:
+    """As `schemas.Item` describes it."""
     path = f"/v1/items/{quote(item.id, safe='')}"
-    return schemas.Item(
-        id=item.id,
-        attributes={attribute: list(values) for attribute, values in item.attributes.items()},
-        image=f"{path}/image",
-        reconstruction=f"{path}/reconstruction",
-        similar=f"{path}/similar",
-    )
+    return {
+        "id": item.id,
+        "attributes": dict(item.attributes),
+        "image": f"{path}/image",
+        "reconstruction": f"{path}/reconstruction",
+        "similar": f"{path}/similar",
+    }
+
+
+def _answer_json(content: Mapping[str, Any]) -> Response:
+    return Response(to_json(content), media_type="application/json")

@@ -2,23 +2,31 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service import docs, errors, openapi
+from service.access import RequireKey, ShareWithOrigins, TrustHosts
 from service.answers import find_version
 from service.engine import Engine
+from service.head import AnswerHead
 from service.headers import SecurityHeaders
-from service.limits import LimitBody, body_limits
+from service.keys import read_keys
+from service.limits import LimitRequest
+from service.live import LeaseGeneration, Live, OneProcess
+from service.observe import Observe
 from service.parameters import State
-from service.routes import items, operations, pictures, search
+from service.pipeline import Pipeline
+from service.reloading import Reloader
+from service.routes import admin, items, metrics, operations, pictures, search
 from service.settings import Settings
-from service.startup import open_engine
+from service.startup import open_pipeline
 
 __all__ = ["create_app"]
 
@@ -27,49 +35,76 @@ WEB = Path(__file__).with_name("web")
 REVALIDATE = {"cache-control": "no-cache"}
 """The page's files change with a release, under the same names."""
 
+OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
+"""What is answered beside the routers' paths."""
 
-def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+
+def create_app(
+    settings: Settings, engine: Engine | None = None, *, live: Live | None = None, reloader: Reloader | None = None
+) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         settings: what the environment says.
         engine: what answers; whoever made it closes it. Left out: opened at the start and closed at the end.
+        live: instead of an engine, what answers now; whoever made it starts and closes it.
+        reloader: where a reload is asked for; left out: this application is the only one that reloads.
 
     Raises:
-        ArtifactError: at the start, where there is no engine: the artifacts that the settings name can't be used.
+        KeysUnusable: the API keys that the settings name can't be used.
+        ArtifactError: at the start, where neither is given: the artifacts that the settings name can't be used.
     """
+    served = live or Live(partial(_open, settings, engine), close_engines=engine is None)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        if engine is not None:
-            yield State(engine=engine, settings=settings)
+        state = State(settings=settings, live=served, reloader=reloader or OneProcess(served))
+        if live is not None:
+            yield state
             return
-        opened = await run_in_threadpool(open_engine, settings)
+        await served.start()
         try:
-            yield State(engine=opened, settings=settings)
+            yield state
         finally:
-            await run_in_threadpool(opened.close)
+            await served.close()
 
     app = FastAPI(
         title="solemate",
         version=find_version(),
         description=openapi.DESCRIPTION,
         lifespan=lifespan,
+        routes=[*search.direct],
         docs_url=None,
         redoc_url=None,
     )
-    for module in (search, items, pictures, operations):
-        app.include_router(module.router)
-    app.add_api_route("/", get_page, methods=["GET", "HEAD"], include_in_schema=False)
+    routers = [module.router for module in (search, items, pictures, operations, admin)]
+    if settings.metrics_access != "off":
+        routers.append(metrics.router)
+    for router in routers:
+        app.include_router(router)
+    app.add_api_route("/", get_page, include_in_schema=False)
     app.mount("/web", _PageFiles(directory=WEB), name="web")
     docs.install(app)
     openapi.install(app)
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(LimitBody, limits=body_limits(settings))
+    app.add_middleware(LeaseGeneration, live=served)
+    app.add_middleware(LimitRequest, settings=settings)
+    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(ShareWithOrigins, origins=settings.cors_origins)
+    if settings.trusted_hosts and "*" not in settings.trusted_hosts:
+        app.add_middleware(TrustHosts, hosts=settings.trusted_hosts)
     app.add_middleware(errors.CatchUnexpected)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, settings=settings)
+    app.add_middleware(AnswerHead)
+    paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
+    app.add_middleware(Observe, paths=(*paths, *OTHER_PATHS))
     return app
+
+
+def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Pipeline:
+    return open_pipeline(settings, newer=newer) if engine is None else Pipeline(engine, settings)
 
 
 async def get_page() -> FileResponse:

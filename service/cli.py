@@ -2,19 +2,23 @@
 
 import logging
 import os
+import socket
 import sys
+import tempfile
+from collections.abc import MutableSequence, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated
 
 import pydantic
 import typer
 
-from model.errors import SolemateError
-from service.settings import Settings
+from model.command import run_command
+from service import logs
+from service.keys import read_keys
+from service.settings import Settings, settings_table
 
-__all__ = ["app", "main"]
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+__all__ = ["app", "main", "work"]
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Index a catalogue, and serve it."
@@ -85,31 +89,61 @@ def serve(
     catalog: Annotated[
         Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve.", show_default="one for each processor, at most 8")
+    ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, catalog=catalog)
-    logging.getLogger().setLevel(settings.log_level)
+    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, catalog=catalog, workers=workers)
+    logs.set_up(settings.log_level, settings.log_format)
     logging.getLogger("service").info("settings: %s", settings.describe())
+    read_keys(settings)  # a mistake in them is told before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
-    from service.server import bind, run
+    from service.sockets import bind
 
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
-        run(settings, listener)
+        if settings.workers > 1:
+            _serve_with_workers(settings, listener)
+        else:
+            from service.server import run
+
+            run(settings, listener, _announce)
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Print every setting of `serve` as a Markdown table, with its default."""
+    typer.echo(settings_table())
+
+
+def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
+    with tempfile.TemporaryDirectory(prefix="solemate-metrics-") as folder:
+        # The workers' metrics are gathered through files. The library looks here when it is imported.
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        from service.workers import Supervisor
+
+        Supervisor(settings, listener, work, _announce).run()
+
+
+def work(
+    settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
+) -> None:
+    """What a worker process runs. See `service.server.work`, which loads what the supervisor does without."""
+    logs.set_up(settings.log_level, settings.log_format)
+    from service.server import work as serve_as_worker
+
+    serve_as_worker(settings, listener, pipe, counts, index)
+
+
+def _announce(lines: Sequence[str]) -> None:
+    typer.echo("\n".join(lines))
 
 
 def main() -> None:
-    """Run the command line; an error that a person can mend is one line, and exit status 1."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells at length which variant of itself it loads
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each form that a client got wrong
-    try:
-        app()
-    except SolemateError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run the command line."""
+    logs.set_up()
+    run_command(app)
 
 
 def _read_settings(**options: str | int | Path | None) -> Settings:

@@ -96,8 +96,12 @@ def _inputs(document: Schema, operation: Schema) -> Iterator[tuple[str, str, str
     for parameter in operation.get("parameters", ()):
         yield parameter["name"], parameter["in"], _kind(parameter["schema"]), parameter.get("description", "")
     for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
-        schema = document["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
-        for name, part in schema["properties"].items():
+        schema = body["schema"]
+        if "$ref" not in schema:
+            yield "(the whole body)", media_type, _kind(schema), schema.get("description", "")
+            continue
+        named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        for name, part in named["properties"].items():
             yield name, media_type, _kind(part), part.get("description", "")
 
 

@@ -1,12 +1,14 @@
 """Pictures as answers, with what a browser needs to ask for each only once."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.disconnect import unless_gone
 from service.engine import Engine
 from service.pictures import Picture
 
@@ -31,13 +33,14 @@ def answer_picture(request: Request, picture: Picture) -> Response:
     return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
-def answer_drawing(request: Request, engine: Engine, draw: Callable[[], bytes]) -> Response:
+async def answer_drawing(request: Request, engine: Engine, draw: Callable[[], Awaitable[bytes]]) -> Response:
     """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it."""
-    facts = f"{engine.network.digest}:{engine.fingerprint}:{request.url.path}?{request.url.query}"
+    fingerprint = await run_in_threadpool(lambda: engine.fingerprint)  # which may have to catch up with a change
+    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}"
     headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return Response(draw(), media_type=PNG, headers=headers)
+    return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
 
 
 def answer_png(content: bytes) -> Response:

@@ -1,7 +1,8 @@
-"""What the service can do, in plain Python: embed, search, draw. It knows no HTTP."""
+"""What the service can do, in plain Python: embed, search, draw. It knows no HTTP, and nothing of other requests.
 
-import os
-import threading
+`service.pipeline` runs these steps for many requests at once.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,12 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ImageError, NotReady, QueryError
+from model.errors import NotReady, QueryError, SolemateError
 from model.preprocess import Preprocessor, to_png
 from service.pictures import Picture, read_picture
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
 
-__all__ = ["Catalogue", "Engine", "EngineLimits", "Facets", "Network", "PictureEmbedder"]
+__all__ = ["Catalogue", "Engine", "EngineLimits", "Facets", "Network", "PictureEmbedder", "Pixels", "Query", "Vector"]
 
 SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
@@ -26,6 +27,7 @@ CANARY_TOLERANCE = 1e-4
 """How far a number of the canary's vector may move between two runs before something is wrong."""
 
 Vector = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 
 class PictureEmbedder(Protocol):
@@ -93,6 +95,25 @@ class Facets:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search. See `VectorStore.search`.
+
+    Attributes:
+        vector: (D,) float32, finite.
+        k: as `Engine.check_k` lets pass.
+        condition: `overall`, or a slice's name.
+        filter: only shoes that pass it.
+        exclude: the id of a shoe to leave out.
+    """
+
+    vector: Vector
+    k: int
+    condition: str = OVERALL
+    filter: Filter | None = None
+    exclude: str | None = None
+
+
 class Engine:
     """The network and the store, together. Safe in many threads at once."""
 
@@ -103,11 +124,9 @@ class Engine:
         self.store = store
         self.network = network
         self.limits = limits or EngineLimits()
-        # A photo may take 150 MB while it is decoded: as many at once as there are processors, and the rest wait.
-        self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._catalogue: Catalogue | None = None
-        self._canary = _draw_canary(embedder.preprocessor.config.size)
-        self._canary_vector = self.embed([self._canary])[0]
+        self.canary = _draw_canary(embedder.preprocessor.config.size)
+        self._canary_vector = self.embed([self.canary])[0]
 
     @property
     def checkpoint(self) -> str:
@@ -132,58 +151,44 @@ class Engine:
             known = self._catalogue = Catalogue(info, tuple(self.store.facets()))
         return known
 
-    def embed(self, images: Sequence[bytes], names: Sequence[str] = ()) -> Vector:
-        """Decode and embed the bytes of B pictures -> (B, D) float32.
+    def decode(self, image: bytes) -> Pixels:
+        """The bytes of a picture -> (C, H, W) uint8. Raises ImageError."""
+        return self.embedder.preprocessor.decode(image)
 
-        Args:
-            images: at least one.
-            names: what to call each of several pictures in an error.
+    def decode_small(self, image: bytes, at_most: int) -> Pixels | None:
+        """The same; but None, at little cost, if it has more than `at_most` pixels."""
+        opened = self.embedder.preprocessor.open(image)
+        return None if opened.width * opened.height > at_most else self.embedder.preprocessor.finish(opened)
 
-        Raises:
-            QueryError: none, or too many.
-            ImageError: one of them can't be used; the message tells which, where there are several.
+    def embed(self, images: Sequence[bytes]) -> Vector:
+        """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises ImageError."""
+        return self.embedder.embed_pixels(np.stack([self.decode(image) for image in images]))
+
+    def search(self, queries: Sequence[Query]) -> list[list[Hit] | SolemateError]:
+        """The nearest shoes of each query, nearest first, or what is wrong with it: the others don't suffer from it.
+
+        Queries that compare by the same, among the same shoes, are one search of the store.
         """
-        self.check_count(len(images))
-        pixels = []
-        for index, image in enumerate(images):
-            try:
-                with self._decoding:
-                    pixels.append(self.embedder.preprocessor.decode(image))
-            except ImageError as error:
-                if len(images) == 1:
-                    raise
-                name = names[index] if index < len(names) else ""
-                raise type(error)(f"image {index + 1} of {len(images)} ({name!r}): {error}") from error
-        return self.embedder.embed_pixels(np.stack(pixels))
+        groups: dict[object, list[int]] = {}
+        for index, query in enumerate(queries):
+            key = (_fetched(query), query.condition, frozenset((query.filter or {}).items()))
+            groups.setdefault(key, []).append(index)
+        answers: list[list[Hit] | SolemateError] = [[]] * len(queries)
+        for indexes in groups.values():
+            asked = [queries[index] for index in indexes]
+            for index, answer in zip(indexes, self._search_alike(asked), strict=True):
+                answers[index] = answer
+        return answers
 
-    def search(
-        self, vector: Sequence[float] | Vector, k: int, *, condition: str = OVERALL, filter: Filter | None = None
-    ) -> list[Hit]:
-        """The k shoes nearest to a vector, nearest first.
-
-        Args:
-            vector: (D,), whole also where `condition` compares only a slice.
-            k: 1 to the limit.
-            condition: `overall` or a slice's name.
-            filter: only shoes that pass it.
-
-        Raises:
-            QueryError: any of them out of range.
-        """
-        query = self._check_vector(vector)
-        return self.store.search(query[None], self._check_k(k), condition=condition, filter=filter)[0]
-
-    def search_image(
-        self, image: bytes, k: int, *, condition: str = OVERALL, filter: Filter | None = None
-    ) -> list[Hit]:
-        """The k shoes nearest to a picture. Raises ImageError, and QueryError as `search` does."""
-        self._check_k(k)  # before any work
-        return self.search(self.embed([image])[0], k, condition=condition, filter=filter)
-
-    def similar(self, item_id: str, k: int, *, condition: str = OVERALL, filter: Filter | None = None) -> list[Hit]:
-        """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem and QueryError."""
-        query = self.store.vector(item_id)[None]
-        return self.store.search(query, self._check_k(k), condition=condition, filter=filter, exclude=item_id)[0]
+    def _search_alike(self, queries: Sequence[Query]) -> Sequence[list[Hit] | SolemateError]:
+        first, vectors = queries[0], np.stack([query.vector for query in queries])
+        try:
+            found = self.store.search(vectors, _fetched(first), condition=first.condition, filter=first.filter)
+        except SolemateError as error:
+            if len(queries) == 1:
+                return [error]
+            return [answer for query in queries for answer in self._search_alike([query])]
+        return [_leave_out(hits, query) for hits, query in zip(found, queries, strict=True)]
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
@@ -205,29 +210,23 @@ class Engine:
         """A shoe's own picture. Raises UnknownItem and PictureMissing."""
         return read_picture(self.store.info().root, self.store.get(item_id))
 
-    def reconstruct(self, item_id: str) -> bytes:
-        """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
-        return self.draw(self.store.vector(item_id)[None])
+    def vectors_of(self, item_id: str) -> Vector:
+        """One shoe's vector, (1, D). Raises UnknownItem."""
+        return self.store.vector(item_id)[None]
 
-    def reconstruct_image(self, image: bytes) -> bytes:
-        """A picture after a pass through the network, as a PNG. Raises ImageError."""
-        return self.draw(self.embed([image]))
-
-    def interpolate(self, start_id: str, end_id: str, steps: int) -> bytes:
-        """The way from one shoe to another through the space of vectors, as a PNG strip, both ends included.
+    def interpolate(self, start_id: str, end_id: str, steps: int) -> Vector:
+        """The way from one shoe to another through the space of vectors, both ends included: (steps, D).
 
         Raises:
             UnknownItem: either of them.
-            QueryError: steps out of range.
         """
-        if not 2 <= steps <= MAX_STEPS:
-            raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
         start, end = self.store.vector(start_id), self.store.vector(end_id)
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-        return self.draw((1 - share) * start + share * end)
+        way: Vector = (1 - share) * start + share * end
+        return way
 
-    def swap(self, item_id: str, condition: str, other_id: str) -> bytes:
-        """One shoe with the condition's slice of another, as a PNG.
+    def swap(self, item_id: str, condition: str, other_id: str) -> Vector:
+        """The vector of one shoe with the condition's slice of another, (1, D).
 
         Raises:
             UnknownItem: either of them.
@@ -239,41 +238,29 @@ class Engine:
         vector, other = self.store.vector(item_id).copy(), self.store.vector(other_id)
         start, stop = slices[condition]
         vector[start:stop] = other[start:stop]
-        return self.draw(vector[None])
+        return vector[None]
 
-    def draw(self, vectors: Vector) -> bytes:
-        """Decode vectors, (B, D) float32, into one PNG, side by side."""
-        images = self.embedder.decode(np.ascontiguousarray(vectors, dtype=np.float32))  # (B, C, H, W)
-        return to_png(np.concatenate(list(images), axis=2))
+    def draw(self, vectors: Vector) -> NDArray[np.float32]:
+        """Decode vectors, (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
+        return self.embedder.decode(np.ascontiguousarray(vectors, dtype=np.float32))
 
     def check_count(self, count: int) -> None:
-        """Raise QueryError unless `embed` takes so many pictures."""
+        """Raise QueryError unless one request may embed so many pictures."""
         if not 1 <= count <= self.limits.max_images:
             raise QueryError("image", f"{count} images; expected 1 to {self.limits.max_images}")
 
-    def check_ready(self) -> None:
-        """Send a picture that never changes through the encoder and the store.
-
-        Raises:
-            NotReady: its vector is not what it was at the start, or the store does not answer as it should.
-        """
-        vector = self.embed([self._canary])[0]
-        if not np.isfinite(vector).all() or np.abs(vector - self._canary_vector).max() > CANARY_TOLERANCE:
-            raise NotReady("the canary's vector is not what it was at the start")
-        hits = self.search(vector, 1)
-        if self.store.info().count and not (hits and np.isfinite(hits[0].distance)):
-            raise NotReady("the canary's search found no shoe in a catalogue that has some")
-
-    def close(self) -> None:
-        """Release the store's files."""
-        self.store.close()
-
-    def _check_k(self, k: int) -> int:
+    def check_k(self, k: int) -> None:
+        """Raise QueryError unless a search may ask for so many shoes."""
         if not 1 <= k <= self.limits.max_k:
             raise QueryError("k", f"k is {k}; expected 1 to {self.limits.max_k}")
-        return k
 
-    def _check_vector(self, vector: Sequence[float] | Vector) -> Vector:
+    def check_steps(self, steps: int) -> None:
+        """Raise QueryError unless an interpolation may have so many pictures."""
+        if not 2 <= steps <= MAX_STEPS:
+            raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
+
+    def check_vector(self, vector: Sequence[float] | Vector) -> Vector:
+        """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
         expected = self.embedder.dimension
         if len(vector) != expected:
             raise QueryError("vector", f"the vector has {len(vector)} numbers; expected {expected}")
@@ -282,6 +269,33 @@ class Engine:
         if not np.isfinite(query).all():
             raise QueryError("vector", "the vector holds a number that is not finite in float32")
         return query
+
+    def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
+        """Look at what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
+
+        Raises:
+            NotReady: the vector is not what it was at the start, or the store did not answer as it should.
+        """
+        if not np.isfinite(vector).all() or np.abs(vector - self._canary_vector).max() > CANARY_TOLERANCE:
+            raise NotReady("the canary's vector is not what it was at the start")
+        if self.store.info().count and not (hits and np.isfinite(hits[0].distance)):
+            raise NotReady("the canary's search found no shoe in a catalogue that has some")
+
+    def close(self) -> None:
+        """Release the store's files."""
+        self.store.close()
+
+
+def _fetched(query: Query) -> int:
+    """How many shoes to ask the store for: one more where one is left out afterwards, as it then may be among them.
+
+    So searches with something to leave out, which is always something else, can still be one.
+    """
+    return query.k if query.exclude is None else query.k + 1
+
+
+def _leave_out(hits: list[Hit], query: Query) -> list[Hit]:
+    return [hit for hit in hits if hit.item.id != query.exclude][: query.k]
 
 
 def _draw_canary(size: int) -> bytes:

@@ -10,22 +10,48 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import (
     CorruptImage,
+    DeadlineExceeded,
     ImageTooLarge,
+    Interrupted,
     NotReady,
+    Overloaded,
     PictureMissing,
     QueryError,
     UnknownItem,
     UnsupportedImage,
 )
-from service.parameters import EXPECTED_IMAGE, MAX_ECHO
+from service import metrics
+from service.refusals import (
+    MAX_ECHO,
+    BodyTooLarge,
+    Forbidden,
+    FormTooLarge,
+    HeadTooLarge,
+    MalformedRequest,
+    NoRoom,
+    SlowSender,
+    TooManyConnections,
+    Unauthorized,
+    WrongHost,
+)
+from service.reloading import ReloadRefused
 from service.schemas import Problem
 
-__all__ = ["PROBLEMS", "PROBLEM_TYPE", "BodyTooLarge", "CatchUnexpected", "Kind", "install", "render_problem"]
+__all__ = [
+    "PROBLEMS",
+    "PROBLEM_TYPE",
+    "CatchUnexpected",
+    "Kind",
+    "install",
+    "render_error",
+    "render_problem",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +60,8 @@ PROBLEM_TYPE = "application/problem+json"
 MAX_DETAILS = 3
 
 
-class BodyTooLarge(HTTPException):
-    """The body of a request has more bytes than its path takes. FastAPI lets an HTTPException through its parsing."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(413, f"the request's body is larger than the {limit:,} bytes that this path takes")
+CLIENT_GONE = 499
+"""The status that logs show for a client that went away before its answer: nginx's, as HTTP has none."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +86,23 @@ PROBLEMS: dict[type[Exception], Kind] = {
     CorruptImage: Kind(422, "corrupt-image", "The image is empty, truncated or broken"),
     ImageTooLarge: Kind(413, "image-too-large", "The image is too large"),
     BodyTooLarge: Kind(413, "body-too-large", "The request is too large"),
+    FormTooLarge: Kind(413, "form-too-large", "The form has too many or too large parts"),
+    HeadTooLarge: Kind(431, "head-too-large", "The request's headers are too large"),
+    SlowSender: Kind(408, "slow-sender", "The request took too long to arrive"),
+    NoRoom: Kind(503, "overloaded", "The service is busy"),
+    TooManyConnections: Kind(503, "overloaded", "The service is busy"),
+    MalformedRequest: Kind(400, "malformed-request", "The request can't be read"),
+    Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
+    Forbidden: Kind(403, "forbidden", "The API key does not allow this"),
+    WrongHost: Kind(421, "wrong-host", "The request is meant for another host"),
+    Overloaded: Kind(503, "overloaded", "The service is busy"),
+    DeadlineExceeded: Kind(503, "deadline-exceeded", "The request waited too long"),
+    Interrupted: Kind(503, "interrupted", "The request was interrupted"),
     QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
+    ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),
     NotReady: Kind(
         503, "not-ready", "The service is not ready", "the service does not answer as it should; see its log"
     ),
@@ -84,26 +120,45 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(exception, _answer_known)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(BodyTooLarge, _answer_known)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
 
 
 def render_problem(
     kind: Kind, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A problem as an answer."""
+    """A problem as an answer, and counted."""
+    metrics.count_problem(kind.slug)
     about = "about:blank" if not kind.slug else f"urn:solemate:{kind.slug}"
     problem = Problem(type=about, title=kind.title, status=kind.status, detail=_tidy(detail), field=field)
     content = problem.model_dump_json(exclude_none=True)
     return Response(content, status_code=kind.status, media_type=PROBLEM_TYPE, headers=headers)
 
 
-async def _answer_known(_request: Request, error: Exception) -> Response:
+def render_error(error: Exception) -> Response:
+    """The answer to an error that is in the table, for those who are no handlers of the application."""
     kind = next(PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS)
-    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if kind.detail is not None:  # the message is not the client's: only the log has it
         logger.error("%s: %s", type(error).__name__, error)
     field = error.field if isinstance(error, QueryError) else None
     message = error.detail if isinstance(error, HTTPException) else str(error)
-    return render_problem(kind, kind.detail or message, field=field)
+    return render_problem(kind, kind.detail or message, field=field, headers=_headers_of(error))
+
+
+def _headers_of(error: Exception) -> Mapping[str, str] | None:
+    if isinstance(error, Overloaded):
+        return {"retry-after": str(error.retry_after)}
+    if isinstance(error, NotReady):
+        return {"retry-after": "1"}
+    return error.headers if isinstance(error, HTTPException) else None
+
+
+async def _answer_known(_request: Request, error: Exception) -> Response:
+    return render_error(error)
+
+
+async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+    """The client is gone: nobody reads it, and there is nothing to be alarmed about."""
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
@@ -114,7 +169,10 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"nothing is at {path}; /docs lists the paths"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = {name.lower(): value for name, value in (headers or {}).items()}.get("allow")
+        allowed = {name.lower(): value for name, value in (headers or {}).items()}.get("allow", "")
+        if "GET" in allowed and "HEAD" not in allowed:  # see `service.head`
+            allowed = f"{allowed}, HEAD"
+            headers = {"allow": allowed}
         detail = f"{request.method} is not a method of {path}" + (f"; expected {allowed}" if allowed else "")
     elif error.status_code == HTTPStatus.BAD_REQUEST:
         return render_problem(MALFORMED, f"the body is not what its content type says: {detail}", headers=headers)
@@ -144,8 +202,6 @@ def _describe(problem: dict[str, Any]) -> str:
     location = problem["loc"]
     if len(location) < 2:
         return EXPECTED_JSON
-    if location[1] == "image":
-        return f"image: {EXPECTED_IMAGE}"
     name = ".".join(str(part) for part in location[1:])
     given = problem.get("input")
     shown = isinstance(given, str | int | float) and problem["type"] != "missing"

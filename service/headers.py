@@ -1,9 +1,12 @@
 """Headers that every answer carries: what a browser may and may not do with it."""
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Sequence
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["PAGE_POLICY", "SecurityHeaders"]
+from service.settings import Settings
+
+__all__ = ["PAGE_POLICY", "SecurityHeaders", "security_headers"]
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -11,12 +14,32 @@ PAGE_POLICY = (
 )
 """The page loads its own files, and nothing else from anywhere."""
 
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def security_headers(settings: Settings) -> Headers:
+    """What every answer carries, as the settings have it."""
+    policy = PAGE_POLICY
+    if settings.frame_ancestors:
+        policy = policy.replace("frame-ancestors 'none'", f"frame-ancestors {' '.join(settings.frame_ancestors)}")
+    headers = {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        # Pages of other origins that may ask by script may show the pictures too.
+        "cross-origin-resource-policy": "cross-origin" if settings.cors_origins else "same-origin",
+    }
+    if settings.hsts_seconds:
+        headers["strict-transport-security"] = f"max-age={settings.hsts_seconds}"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
 
 class SecurityHeaders:
     """Adds the headers; an answer that brings its own policy keeps it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
+        self._headers = security_headers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -26,11 +49,9 @@ class SecurityHeaders:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("content-security-policy", PAGE_POLICY)
-                headers.setdefault("x-content-type-options", "nosniff")
-                headers.setdefault("referrer-policy", "no-referrer")
-                headers.setdefault("cross-origin-resource-policy", "same-origin")
+                given = list(message.get("headers", ()))
+                names = {name for name, _ in given}
+                message["headers"] = given + [header for header in self._headers if header[0] not in names]
             await send(message)
 
         await self.app(scope, receive, send_secured)

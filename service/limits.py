@@ -1,20 +1,26 @@
-"""How large a request may be: bytes are counted as they arrive, whatever the headers promise."""
+"""How large and how slow a request may be: bytes are counted as they arrive, whatever the headers promise."""
 
-from collections.abc import Mapping
+import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import PROBLEMS, BodyTooLarge, render_problem
+from service import metrics
+from service.errors import render_error
+from service.refusals import BodyTooLarge, HeadTooLarge, NoRoom, SlowSender
 from service.settings import Settings
 
-__all__ = ["LimitBody", "body_limits"]
+__all__ = ["MAX_HEADERS", "LimitRequest", "body_limits"]
 
 ENVELOPE = 64 * 1024
 """Bytes of a form beside its pictures: boundaries, headers, filters."""
 
 OTHER_BODY = 2**20
 """Bytes of any other body, such as a vector in JSON."""
+
+MAX_HEADERS = 100
+
+SEPARATORS = 4
+"""Bytes between a header's name and its value, and after them."""
 
 
 def body_limits(settings: Settings) -> dict[str, int]:
@@ -24,36 +30,110 @@ def body_limits(settings: Settings) -> dict[str, int]:
     return {"/v1/search": one, "/v1/reconstructions": one, "/v1/embeddings": many}
 
 
-class LimitBody:
-    """Refuses a body that is too large: by its Content-Length at once, else when the bytes have come.
+class LimitRequest:
+    """Refuses a request whose head or body is too large, or whose body comes too slowly or when there is no room.
 
-    Nothing beyond the limit is kept, in memory or on disk.
+    A body is refused by its Content-Length at once, else when the bytes have come; nothing beyond the limit is kept, in
+    memory or on disk. What bodies hold together, until their requests are answered, is bounded for the process.
     """
 
-    def __init__(self, app: ASGIApp, limits: Mapping[str, int], default: int = OTHER_BODY) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.limits = dict(limits)
-        self.default = default
+        self._settings = settings
+        self._bodies = body_limits(settings)
+        self._memory = _Memory(settings.max_body_memory)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.limits.get(scope["path"], self.default)
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > limit:
-            response = render_problem(PROBLEMS[BodyTooLarge], BodyTooLarge(limit).detail)
+        size, length = _measure_head(scope)
+        if size > self._settings.max_head_bytes or len(scope["headers"]) > MAX_HEADERS:
+            metrics.count_rejection("head-too-large")
+            response = render_error(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
             await response(scope, receive, send)
             return
-        received = 0
+        limit = self._bodies.get(scope["path"], OTHER_BODY)
+        if length.isdigit() and int(length[:20]) > limit:
+            metrics.count_rejection("body-too-large")
+            await render_error(BodyTooLarge(limit))(scope, receive, send)
+            return
+        body = _Body(receive, limit, self._settings, self._memory)
+        try:
+            await self.app(scope, body.receive, send)
+        finally:
+            self._memory.give(body.received)
 
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise BodyTooLarge(limit)
-            return message
 
-        await self.app(scope, receive_counted, send)
+def _measure_head(scope: Scope) -> tuple[int, bytes]:
+    """The bytes of a request's line and headers, and its Content-Length, empty where there is none."""
+    size = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+    length = b""
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + SEPARATORS
+        if name == b"content-length":
+            length = value
+    return size, length
+
+
+class _Memory:
+    """The bytes of all bodies under way. Used on the event loop only."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Hold so many more bytes. Raises NoRoom if that is more than the process may."""
+        if self._held + size > self._limit:
+            metrics.count_rejection("memory")
+            raise NoRoom
+        self._held += size
+
+    def give(self, size: int) -> None:
+        """Hold them no longer."""
+        self._held -= size
+
+
+class _Body:
+    """A request's body, on its way in."""
+
+    __slots__ = ("_began", "_complete", "_limit", "_loop", "_memory", "_receive", "_settings", "received")
+
+    def __init__(self, receive: Receive, limit: int, settings: Settings, memory: _Memory) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._settings = settings
+        self._memory = memory
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._complete = False
+        self.received = 0
+
+    async def receive(self) -> Message:
+        """The next piece. Raises BodyTooLarge, SlowSender or NoRoom."""
+        if self._complete:  # whoever asks now waits for the client to go away, and may do so for long
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._find_deadline()):
+                message = await self._receive()
+        except TimeoutError:
+            metrics.count_rejection("slow-sender")
+            raise SlowSender("body", self.received, self._loop.time() - self._began) from None
+        self._complete = not message.get("more_body", False)
+        self._count(len(message.get("body", b"")))
+        return message
+
+    def _find_deadline(self) -> float:
+        """When more must have come, on the loop's clock."""
+        settings = self._settings
+        patience = settings.grace_seconds + self.received / settings.min_rate
+        return self._began + min(patience, settings.body_seconds)
+
+    def _count(self, size: int) -> None:
+        if self.received + size > self._limit:
+            metrics.count_rejection("body-too-large")
+            raise BodyTooLarge(self._limit)
+        self._memory.take(size)
+        self.received += size

@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from service.errors import PROBLEM_TYPE
-from service.schemas import Problem
+from service.schemas import PictureForm, PicturesForm, Problem, SearchForm
 
-__all__ = ["EXAMPLES", "answers", "install", "pictures", "request_examples"]
+__all__ = ["EXAMPLES", "answers", "form_body", "install", "pictures", "request_examples"]
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `tests/service/capture_examples.py`."""
@@ -23,7 +24,10 @@ Responses = dict[int | str, dict[str, Any]]
 DESCRIPTIONS = {
     200: "OK",
     400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
+    409: "Conflict",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
@@ -37,7 +41,21 @@ catalogue are the most similar shoes, and every vector decodes back into a pictu
 Distances are Euclidean. Errors are problems after RFC 9457 (`application/problem+json`): `detail` says what was wrong
 and what is expected, `field` names the parameter at fault. Answers carry the fingerprints of the checkpoint and of the
 catalogue that they were made from.
+
+Where the service has API keys, requests carry one: `Authorization: Bearer KEY` or `X-API-Key: KEY`. Any request may be
+refused for what it is rather than for what it asks: its key (401, 403), its size (413, 431), its slowness (408), its
+host (421), or as there are too many others (503, with `Retry-After`).
 """
+
+KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, in a header of its own."},
+}
+
+REFUSAL = {
+    "description": "The request was refused, whatever it asks for",
+    "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 
 
 @cache
@@ -56,6 +74,32 @@ def request_examples(operation: str) -> list[Any]:
     """Bodies that the operation takes."""
     example = load_examples().get(operation, {}).get("request")
     return [] if example is None else [example]
+
+
+def form_body(form: type[BaseModel]) -> dict[str, Any]:
+    """What an operation takes that reads its body by itself: a form, or a picture alone. Goes into `openapi_extra`.
+
+    A form's other fields may also be in the query string.
+    """
+    picture = {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+        "description": "A picture alone, as the whole body.",
+    }
+    content = {
+        "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
+        "image/*": {"schema": picture},
+    }
+    described: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    fields = {name: schema for name, schema in form.model_json_schema()["properties"].items() if name != "image"}
+    if fields:
+        described["parameters"] = [_describe_parameter(name, schema) for name, schema in fields.items()]
+    return described
+
+
+def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in schema.items() if key != "default"}
+    return {"name": name, "in": "query", "required": False, "schema": shown, "description": schema["description"]}
 
 
 def pictures(description: str, media_type: str) -> Responses:
@@ -87,7 +131,14 @@ def install(app: FastAPI) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+            # Models that are in no signature.
+            for model in (Problem, PictureForm, PicturesForm, SearchForm):
+                schema["components"]["schemas"][model.__name__] = model.model_json_schema()
+            schema["components"]["securitySchemes"] = KEYS
+            schema["security"] = [{}, *({name: []} for name in KEYS)]  # one of them, or none: as the service is set up
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    operation["responses"]["default"] = REFUSAL
             app.openapi_schema = schema
         return app.openapi_schema
 

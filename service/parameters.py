@@ -1,64 +1,62 @@
 """What routes are called with: the engine, and parameters that are checked beyond what a schema can say."""
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypedDict, TypeVar
 
-from fastapi import Depends, File, Form, Query, Request, UploadFile
-from starlette.datastructures import UploadFile as ReceivedFile
+import pydantic
+from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
 
-from model.errors import ImageTooLarge, QueryError
+from model.errors import QueryError
 from service.engine import Engine
+from service.forms import read_form
+from service.live import Live
+from service.multipart import Form, FormLimits, Upload
+from service.pipeline import Pipeline
+from service.refusals import refuse_unknown
+from service.reloading import Reloader
+from service.schemas import CONDITION_TEXT, FILTER_TEXT, K_TEXT
 from service.settings import Settings
 from service.store.base import OVERALL, Filter
 
 __all__ = [
-    "EXPECTED_IMAGE",
-    "MAX_ECHO",
     "EngineOf",
     "FilterQuery",
+    "LiveOf",
+    "ManyImages",
     "OneImage",
-    "SearchForm",
+    "PictureSearch",
+    "PipelineOf",
+    "ReloaderOf",
     "SearchOptions",
     "SearchQuery",
     "SettingsOf",
     "State",
-    "known_fields",
     "known_query",
     "parse_filter",
-    "read_upload",
+    "read_picture_search",
 ]
 
 T = TypeVar("T")
 
 DEFAULT_K = 10
 
-MAX_NAMES = 5
-MAX_ECHO = 80
-"""How much of what a client got wrong it is told back: names, and characters of each."""
+SEARCH_FIELDS = ("k", "condition", "filter")
 
-EXPECTED_IMAGE = (
-    "expected a file part named `image` in a multipart/form-data body, as `curl -F image=@shoe.jpg` sends it"
-)
-
-FILTER_TEXT = (
-    "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required. "
-    "`/v1/facets` lists both."
-)
-K_TEXT = "How many shoes, at least 1; `/v1/info` has the maximum. Default: 10."
-CONDITION_TEXT = "What to compare by; `/v1/info` lists the conditions. Default: overall."
+WHOLE_NUMBER = pydantic.TypeAdapter(int)
 
 
 class State(TypedDict):
-    """What the lifespan gives to each request."""
+    """What the lifespan gives to each request; `LeaseGeneration` adds `engine` and `pipeline`."""
 
-    engine: Engine
     settings: Settings
+    live: Live
+    reloader: Reloader
 
 
 async def get_engine(request: Request) -> Engine:
-    """The engine that the lifespan opened."""
+    """The engine of the generation that is served, or was when the request began."""
     engine: Engine = request.state.engine
     return engine
 
@@ -69,7 +67,28 @@ async def get_settings(request: Request) -> Settings:
     return settings
 
 
+async def get_pipeline(request: Request) -> Pipeline:
+    """What embeds and searches in batches, with that engine."""
+    pipeline: Pipeline = request.state.pipeline
+    return pipeline
+
+
+async def get_live(request: Request) -> Live:
+    """What is being served, across reloads."""
+    live: Live = request.state.live
+    return live
+
+
+async def get_reloader(request: Request) -> Reloader:
+    """Where a reload is asked for."""
+    reloader: Reloader = request.state.reloader
+    return reloader
+
+
 EngineOf = Annotated[Engine, Depends(get_engine)]
+LiveOf = Annotated[Live, Depends(get_live)]
+PipelineOf = Annotated[Pipeline, Depends(get_pipeline)]
+ReloaderOf = Annotated[Reloader, Depends(get_reloader)]
 SettingsOf = Annotated[Settings, Depends(get_settings)]
 
 
@@ -82,40 +101,21 @@ class SearchOptions:
     filter: Filter
 
 
+@dataclass(frozen=True)
+class PictureSearch:
+    """A search by a picture: its bytes, and how to search."""
+
+    image: bytes
+    options: SearchOptions
+
+
 def known_query(*names: str) -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses query parameters of other names: a misspelt filter must not pass for none."""
 
     async def check(request: Request) -> None:
-        _refuse_unknown("query parameter", request.query_params.keys(), names)
+        refuse_unknown("query parameter", request.query_params.keys(), names)
 
     return check
-
-
-def known_fields(*names: str, images: int | None = 1) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that refuses form fields of other names, more `image` parts than `images`, and other files."""
-
-    async def check(request: Request) -> None:
-        # curl's --data-binary says urlencoded: a picture would be taken for a field with a very strange name.
-        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            raise QueryError("image", EXPECTED_IMAGE)
-        form = await request.form()  # what FastAPI has parsed, not again
-        _refuse_unknown("form field", form.keys(), ("image", *names))
-        counts = Counter(name for name, _ in form.multi_items())
-        if images is not None and counts["image"] > images:
-            raise QueryError("image", f"{counts['image']} images; expected {images}")
-        for name, value in form.multi_items():
-            if name != "image" and isinstance(value, ReceivedFile):
-                raise QueryError(name, f"{name} is a file; expected text")
-
-    return check
-
-
-def _refuse_unknown(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        expected = f"known are: {', '.join(known)}" if known else "none is known here"
-        shown = [name[:MAX_ECHO] for name in unknown[:MAX_NAMES]]
-        raise QueryError(shown[0], f"unknown {kind} {', '.join(map(repr, shown))}; {expected}")
 
 
 def parse_filter(texts: Sequence[str]) -> Filter:
@@ -149,26 +149,41 @@ async def get_search_query(
 SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
 
 
-async def get_search_form(
-    *,
-    k: Annotated[int | None, Query(description=K_TEXT)] = None,
-    condition: Annotated[str | None, Query(description=CONDITION_TEXT)] = None,
-    filter: Annotated[list[str] | None, Query(description=FILTER_TEXT)] = None,
-    form_k: Annotated[int | None, Form(alias="k", description=K_TEXT)] = None,
-    form_condition: Annotated[str | None, Form(alias="condition", description=CONDITION_TEXT)] = None,
-    form_filter: Annotated[list[str] | None, Form(alias="filter", description=FILTER_TEXT)] = None,
-) -> SearchOptions:
-    """How to search, from a query string or a form, or from both where they agree."""
-    one = _agree("k", k, form_k)
-    other = _agree("condition", condition, form_condition)
-    filters = _agree(
+async def read_picture_search(request: Request) -> PictureSearch:
+    """A picture, and how to search by it: from a query string or a form, or from both where they agree.
+
+    Raises:
+        RequestValidationError: k is no number.
+        QueryError: a name is unknown, or the two places disagree; and all that `read_form` raises.
+    """
+    query = request.query_params
+    refuse_unknown("query parameter", query.keys(), SEARCH_FIELDS)
+    k, filters = _parse_k(query.get("k"), "query"), query.getlist("filter")
+    form = await _read_form(request, SEARCH_FIELDS)
+    one = _agree("k", k, _parse_k(_last(form, "k"), "body"))
+    other = _agree("condition", query.get("condition"), _last(form, "condition"))
+    passing = _agree(
         "filter",
-        None if filter is None else parse_filter(filter),
-        None if form_filter is None else parse_filter(form_filter),
+        parse_filter(filters) if filters else None,
+        parse_filter(form.fields["filter"]) if "filter" in form.fields else None,
     )
-    return SearchOptions(
-        DEFAULT_K if one is None else one, OVERALL if other is None else other, {} if filters is None else filters
+    options = SearchOptions(
+        DEFAULT_K if one is None else one, OVERALL if other is None else other, {} if passing is None else passing
     )
+    return PictureSearch(form.images[0].content, options)
+
+
+def _last(form: Form, name: str) -> str | None:
+    """A field's text, as in a query string the last of several; None where there is none, or it was left empty."""
+    return form.fields.get(name, [""])[-1] or None
+
+
+def _parse_k(text: str | None, place: str) -> int | None:
+    """Raises RequestValidationError, as FastAPI does for a number that it reads itself."""
+    try:
+        return None if text is None else WHOLE_NUMBER.validate_python(text)
+    except pydantic.ValidationError as error:
+        raise RequestValidationError([{**problem, "loc": (place, "k")} for problem in error.errors()]) from None
 
 
 def _agree(field: str, query: T | None, form: T | None) -> T | None:
@@ -179,21 +194,22 @@ def _agree(field: str, query: T | None, form: T | None) -> T | None:
     return form if query is None else query
 
 
-def read_upload(upload: UploadFile, settings: Settings) -> bytes:
-    """A picture's bytes. Blocks: not for the event loop. Raises ImageTooLarge, before it reads."""
-    size = upload.size or 0
-    if size > settings.max_upload_bytes:
-        raise ImageTooLarge(f"the image has {size:,} bytes; at most {settings.max_upload_bytes:,} are allowed")
-    return upload.file.read()
+async def _read_form(request: Request, names: Sequence[str] = (), *, images: int = 1) -> Form:
+    settings: Settings = request.state.settings
+    return await read_form(request, names, FormLimits(images=images, image_bytes=settings.max_upload_bytes))
 
 
-def get_image(
-    image: Annotated[UploadFile, File(description="A picture of a shoe: JPEG, PNG, WebP, GIF, BMP or TIFF.")],
-    settings: SettingsOf,
-) -> bytes:
-    """The bytes of the one picture of a form. A plain function: FastAPI calls it off the event loop."""
-    return read_upload(image, settings)
+async def get_image(request: Request) -> bytes:
+    """The one picture of a body."""
+    form = await _read_form(request)
+    return form.images[0].content
+
+
+async def get_images(request: Request, settings: SettingsOf) -> list[Upload]:
+    """The pictures of a body, in their order: at least one, and not more than are allowed."""
+    form = await _read_form(request, images=settings.max_images)
+    return form.images
 
 
 OneImage = Annotated[bytes, Depends(get_image)]
-SearchForm = Annotated[SearchOptions, Depends(get_search_form)]
+ManyImages = Annotated[list[Upload], Depends(get_images)]

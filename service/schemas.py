@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 __all__ = [
     "CatalogFacts",
@@ -17,11 +17,23 @@ __all__ = [
     "ItemAnswer",
     "ItemsAnswer",
     "Limits",
+    "PictureForm",
+    "PicturesForm",
     "Problem",
+    "ReloadAnswer",
     "SearchAnswer",
+    "SearchForm",
     "Status",
     "VectorSearch",
+    "WorkerReload",
 ]
+
+FILTER_TEXT = (
+    "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required. "
+    "`/v1/facets` lists both."
+)
+K_TEXT = "How many shoes, at least 1; `/v1/info` has the maximum. Default: 10."
+CONDITION_TEXT = "What to compare by; `/v1/info` lists the conditions. Default: overall."
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -65,6 +77,31 @@ class SearchAnswer(BaseModel):
     k: int
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
+
+
+# The forms are only described by these: service/forms.py reads them.
+
+File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
+
+
+class PictureForm(BaseModel):
+    """A form with a picture."""
+
+    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, GIF, BMP or TIFF.")
+
+
+class PicturesForm(BaseModel):
+    """A form with pictures."""
+
+    image: list[File] = Field(description="One picture, or several parts of this name.")
+
+
+class SearchForm(PictureForm):
+    """A form with a picture, and how to search by it."""
+
+    k: int | None = Field(default=None, description=K_TEXT)
+    condition: str | None = Field(default=None, description=CONDITION_TEXT)
+    filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
 
 
 class VectorSearch(BaseModel):
@@ -166,6 +203,23 @@ class Info(BaseModel):
     slices: dict[str, tuple[int, int]] = Field(description="Slice -> where it starts and stops in a vector.")
     attributes: list[str] = Field(description="What can be filtered by.")
     limits: Limits
+
+
+class WorkerReload(BaseModel):
+    """How a reload went in one of the service's processes."""
+
+    worker: int = Field(description="Its number, from 0.")
+    pid: int = Field(description="Of its process.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+    shoes: int = Field(description="In the catalogue.")
+    seconds: float = Field(description="How long opening and checking took.")
+
+
+class ReloadAnswer(BaseModel):
+    """What is served from now on, by each of the service's processes."""
+
+    workers: list[WorkerReload]
 
 
 class Status(BaseModel):

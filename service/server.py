@@ -1,98 +1,178 @@
-"""The process that serves: its socket, its server, and what it says once it is up."""
+"""A process that serves: its server, how it stops, and what it says once it is up."""
 
+import asyncio
+import logging
+import os
 import shlex
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, MutableSequence, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import uvicorn
 
-from model.errors import AddressTaken, PictureMissing
+from model.errors import PictureMissing, SolemateError
 from service.app import create_app
+from service.connections import ConnectionConfig
+from service.draining import drain
 from service.engine import Engine
+from service.link import Link
+from service.live import Live, OneProcess
+from service.messages import Failed
 from service.pictures import locate_picture
+from service.reloading import Reloader, ReloadRefused
 from service.settings import Settings
-from service.startup import open_engine
+from service.sockets import BACKLOG, Acceptor, Share, describe_address
+from service.startup import open_pipeline
 
-__all__ = ["bind", "describe_start", "run"]
+__all__ = ["Server", "describe_start", "run", "work"]
 
-STOP_SECONDS = 10
-"""How long a stop waits for answers that are under way."""
+logger = logging.getLogger(__name__)
 
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
-"""Where to reach a server that listens on every interface."""
+CANCEL_SECONDS = 1
+"""How long requests may take to be cancelled, when the time to finish them is over."""
 
 LOOK_AT = 20
 """Shoes among which a picture for the example is looked for."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not yet listening.
+def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequence[str]], None]) -> None:
+    """Open the artifacts and serve, in this process alone, until a signal stops it.
 
-    Raises:
-        AddressTaken: another program has it, or it is not one of this machine's.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            # Without it a restart has to wait until the old connections' minutes in TIME_WAIT are over.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise AddressTaken(f"can't listen on {host} port {port}: {reason}; choose others with --host, --port") from None
-    return listener
-
-
-def run(settings: Settings, listener: socket.socket) -> None:
-    """Open the artifacts and serve until a signal stops it.
+    Args:
+        settings: what the environment says.
+        listener: bound; closed in the end.
+        announce: is given the lines that tell what is served, once it is.
 
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
     """
-    engine = open_engine(settings)
-    # uvicorn raises the signal that stopped it once more: then a graceful stop ends with the status 0, and runs every
-    # `finally` on its way.
-    signal.signal(signal.SIGTERM, _exit)
-    signal.signal(signal.SIGINT, _exit)
+    live = Live(partial(open_pipeline, settings))
+    reloader = OneProcess(live)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.get_running_loop().create_task(_reload(reloader))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    async def begin() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+        listener.listen(BACKLOG)
+        announce(describe_start(live.current.engine, _address(settings, listener)))
+
+    _end_well_on_signals()
+    config = _configure(settings, live, reloader)
+    Server(config, live, begin, drain_seconds=settings.drain_seconds).run([listener])
+
+
+def work(
+    settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
+) -> None:
+    """Open the artifacts and serve, as one worker of several, until a signal or the supervisor's end stops it.
+
+    Args:
+        settings: what the environment says.
+        listener: bound; the supervisor makes it listen.
+        pipe: to the supervisor.
+        counts: how many connections each worker has, in memory that they share.
+        index: this worker's number.
+    """
+    # The end of a terminal reaches all its processes; what follows from it is the supervisor's to say.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _end_well_on_signals(at_once=True)
+    live = Live(partial(open_pipeline, settings))
+    link = Link(pipe, index, live)
+
+    async def begin() -> None:
+        await link.wait_to_accept(describe_start(live.current.engine, _address(settings, listener)), server)
+
     try:
-        config = uvicorn.Config(
-            create_app(settings, engine),
-            log_config=None,  # through the root logger, as all else
-            server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
-        _Server(config, engine, settings.host).run(sockets=[listener])
-    finally:
-        engine.close()
+        config = _configure(settings, live, link)
+        server = Server(config, live, begin, drain_seconds=settings.drain_seconds, share=Share(counts, index))
+        server.run([listener])
+    except SolemateError as error:
+        pipe.send(Failed(str(error)))
+        sys.exit(1)
 
 
-class _Server(uvicorn.Server):
-    """Says where it is, after all that uvicorn logs of its start."""
+class Server(uvicorn.Server):
+    """uvicorn's server with another beginning and another end: it shares its socket well, and loses no request."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine, host: str) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        live: Live,
+        begin: Callable[[], Awaitable[None]],
+        *,
+        drain_seconds: float,
+        share: Share | None = None,
+    ) -> None:
+        """Open nothing yet; see `run`, which is given the one listening socket.
+
+        Args:
+            config: with the application, which serves what is `live`.
+            live: is opened first, and closed last.
+            begin: is awaited once everything is loaded; when it returns, the socket is listening.
+            drain_seconds: how long a stop may take.
+            share: with the other processes that take connections from the socket.
+        """
         super().__init__(config)
-        self._engine, self._host = engine, host
+        self._live, self._begin, self._drain_seconds, self._share = live, begin, drain_seconds, share
+        self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and sockets:
-            address = describe_address(self._host, sockets[0].getsockname()[1])
-            print(*describe_start(self._engine, address), sep="\n", flush=True)  # noqa: T201 - the command's output
+        """Open the artifacts, then the application, then the door."""
+        assert sockets is not None, "no socket to listen on"
+        await self._live.start()
+        await super().startup(sockets=[])
+        await self._begin()
+        if self.should_exit:
+            return
+        self._acceptor = Acceptor(
+            sockets[0], self._make_protocol, count=lambda: len(self.server_state.connections), share=self._share
+        )
+        if self._share is not None:
+            # The protocols add themselves to it, and remove themselves.
+            self.server_state.connections = _Watched(self._acceptor.tell)
+        self._acceptor.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, answer those who are in, then close the application and the artifacts."""
+        logger.info("stopping: no more connections are taken")
+        self._live.draining = True
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        if not await drain(self.server_state, self._drain_seconds, forced=lambda: self.force_exit):
+            logger.warning("%d connections are cut off: their time is over", len(self.server_state.connections))
+        await super().shutdown(sockets)
+        await self._live.close()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        """What serves one connection; as `uvicorn.Server.startup` makes it."""
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
-def describe_address(host: str, port: int) -> str:
-    """The page's address, as a browser on this machine takes it."""
-    name = ANY_ADDRESS.get(host, host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+class _Watched(set[Any]):
+    """A set that says when it has changed."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def add(self, element: object) -> None:
+        super().add(element)
+        self._changed()
+
+    def discard(self, element: object) -> None:
+        super().discard(element)
+        self._changed()
 
 
 def describe_start(engine: Engine, address: str) -> Sequence[str]:
@@ -127,5 +207,38 @@ def _spell(path: Path) -> str:
     return text
 
 
-def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(0)
+def _configure(settings: Settings, live: Live, reloader: Reloader) -> uvicorn.Config:
+    return ConnectionConfig(
+        create_app(settings, live=live, reloader=reloader),
+        settings,
+        log_config=None,  # through the root logger, as all else
+        access_log=False,  # `service.observe` writes a better one
+        timeout_graceful_shutdown=CANCEL_SECONDS,
+    )
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    return describe_address(settings.host, listener.getsockname()[1])
+
+
+async def _reload(reloader: Reloader) -> None:
+    try:
+        await reloader.reload()
+    except ReloadRefused as error:
+        logger.error("the reload was refused: %s", error)  # noqa: TRY400 - the message says it all
+
+
+def _end_well_on_signals(*, at_once: bool = False) -> None:
+    """End with the status 0 when a signal asks for it: uvicorn raises the one that stopped it once more.
+
+    Args:
+        at_once: leave the interpreter as it is. With torch in it, taking it apart is a second's work for nothing.
+    """
+
+    def end(_signal: int, _frame: FrameType | None) -> NoReturn:
+        if at_once:
+            os._exit(0)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)

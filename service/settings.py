@@ -1,14 +1,34 @@
 """What may differ between two machines that serve the same vectors: everything here is the environment's."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["Settings"]
+from service.cpus import count_cpus
+from service.logs import LogFormat
+
+__all__ = ["Settings", "settings_table"]
 
 MIB = 2**20
+
+MOST_WORKERS = 8
+"""Unless told otherwise."""
+
+
+def split(value: object) -> object:
+    """A text's words, between commas or white space; anything else as it is."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
+"""Several words; in the environment, between commas or white space."""
+
+
+def default_workers() -> int:
+    """A worker for each processor, while that is not more memory than anybody would expect."""
+    return min(count_cpus(), MOST_WORKERS)
 
 
 class Settings(BaseSettings):
@@ -23,15 +43,107 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
     checkpoint: Path = Field(default=Path("artifacts/checkpoint"), description="The checkpoint's folder.")
     catalog: Path = Field(default=Path("artifacts/catalog"), description="The indexed catalogue's folder.")
+    workers: int = Field(
+        default_factory=default_workers,
+        ge=1,
+        le=64,
+        description="Processes that serve, each with the network and the index in memory; 1 needs no supervisor. "
+        "Default: the processors that may be used, at most 8.",
+    )
+    drain_seconds: float = Field(
+        default=20, ge=0, le=3600, description="How long a stop waits for the requests that are under way."
+    )
     device: str = Field(default="cpu", description="Where the network runs: auto, cpu or cuda.")
     threads: int = Field(default=1, ge=1, le=256, description="Threads that one embedding or one search may use.")
+    batch_size: int = Field(
+        default=32, ge=1, le=1024, description="Pictures of different requests that go through the network at once."
+    )
+    batch_wait_ms: float = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="How long a batch waits to be filled. 0: what has come while the one before ran is the next.",
+    )
+    queue_size: int = Field(
+        default=256, ge=1, le=100_000, description="Pictures and searches under way in each process; beyond them: 503."
+    )
+    wait_seconds: float = Field(
+        default=10, gt=0, le=600, description="How long a request may wait for its turn and its answer; beyond: 503."
+    )
+    decode_threads: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 150 MB.",
+    )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Bytes of one picture.")
     max_body_bytes: int = Field(default=64 * MIB, ge=1, description="Bytes of one request, with all its pictures.")
     max_pixels: int = Field(default=50_000_000, ge=1, description="Width times height of one picture.")
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
+
+    max_body_memory: int = Field(
+        default=128 * MIB, ge=1, description="Bytes of all requests under way, in each process; beyond them: 503."
+    )
+    max_head_bytes: int = Field(default=32 * 1024, ge=1024, description="Bytes of one request's line and headers.")
+    max_connections: int = Field(default=512, ge=1, description="Open connections of each process; beyond them: 503.")
+    head_seconds: float = Field(default=10, gt=0, description="How long a request's line and headers may take.")
+    body_seconds: float = Field(default=120, gt=0, description="How long a request's body may take, however large.")
+    grace_seconds: float = Field(default=10, gt=0, description="How long a client may be slower than min_rate.")
+    min_rate: int = Field(
+        default=4096, ge=1, description="Bytes a second with which a body must come and an answer be taken, at least."
+    )
+    keep_alive_seconds: int = Field(
+        default=20, ge=1, description="How long an idle connection is kept; behind a proxy, longer than its own time."
+    )
+
+    api_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="API keys, `name:scope:key` or `name:scope:sha256=hex`, scope `read` or `admin`, between white "
+        "space. With none, reading is open and changing off.",
+    )
+    api_keys_file: Path | None = Field(default=None, description="A file with more of them, one a line; # comments.")
+    metrics_access: Literal["open", "read", "admin", "off"] = Field(
+        default="open",
+        description="Who may see /metrics where API keys are set: everybody, or a scope's keys; off: nobody, ever.",
+    )
+    cors_origins: Words = Field(
+        default=(), description="Origins whose pages may use the service, such as https://shop.example; * is any."
+    )
+    trusted_hosts: Words = Field(
+        default=(), description="Host headers that are answered, such as shoes.example or *.example; none: every one."
+    )
+    frame_ancestors: Words = Field(default=(), description="Origins whose pages may show this one in a frame.")
+    hsts_seconds: int = Field(
+        default=0, ge=0, description="For how long browsers are to insist on HTTPS; 0 does not tell them to."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="What is logged.")
+    log_format: LogFormat = Field(default="text", description="Log lines for people, text, or for programs, json.")
+    recall_share: float = Field(
+        default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
+    )
+
+    @field_validator("max_body_memory")
+    @classmethod
+    def _require_room(cls, value: int, info: ValidationInfo) -> int:
+        """One request of the largest size must fit into the memory for all of them."""
+        largest = info.data.get("max_body_bytes", 0)
+        if value < largest:
+            raise ValueError(f"expected at least max_body_bytes, {largest:,}")
+        return value
 
     def describe(self) -> str:
         """All settings in one line, for the log; the values of secrets are masked."""
         return " ".join(f"{name}={value}" for name, value in self.model_dump(mode="json").items())
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table, for the documentation."""
+    defaults = Settings.model_construct().model_dump(mode="json")
+    rows = ["| variable | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        # What depends on the machine says so in its description.
+        none = field.default_factory is not None or defaults[name] in (None, "", [])
+        default = "" if none else f"`{defaults[name]}`"
+        rows.append(f"| `SOLEMATE_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)

@@ -6,25 +6,33 @@ import torch
 
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, pick_device
-from model.errors import ArtifactMismatch
+from model.errors import ArtifactError, ArtifactMismatch
 from model.preprocess import ImageLimits
 from service.engine import Engine, EngineLimits, Network
 from service.ingest import is_complete
+from service.pipeline import Pipeline
+from service.recall import RecallSampler
 from service.settings import Settings
+from service.store.base import StoreInfo
 from service.store.embedded import EmbeddedStore
 
-__all__ = ["open_engine"]
+__all__ = ["open_engine", "open_pipeline"]
 
 logger = logging.getLogger(__name__)
 
 
-def open_engine(settings: Settings) -> Engine:
+def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     """Open what the settings name.
+
+    Args:
+        settings: the artifacts' folders, and what a request may ask for.
+        newer: this is to replace what is served well: a catalogue whose indexing has not finished is refused.
 
     Raises:
         ArtifactMissing: there is no checkpoint or no catalogue; the message names the command that makes one.
         ArtifactCorrupt: one of them fails its check.
         ArtifactMismatch: the catalogue was indexed by another checkpoint.
+        ArtifactError: the catalogue is `newer`, and not all there.
         QueryError: the device can't be used.
     """
     # Threads beyond a few cost more than they give for one small picture, and requests run side by side as it is.
@@ -32,12 +40,12 @@ def open_engine(settings: Settings) -> Engine:
     checkpoint = load_checkpoint(settings.checkpoint)
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
-    store = EmbeddedStore.open(settings.catalog, threads=settings.threads)
+    watch = RecallSampler(settings.recall_share)
+    store = EmbeddedStore.open(settings.catalog, threads=settings.threads, watch=watch)
     try:
         info = store.info()
-        _require_match(settings, checkpoint.digest, info.checkpoint)
-        if not is_complete(settings.catalog):
-            logger.warning("the indexing of %s did not finish; run the same command again", settings.catalog)
+        _require_match(settings, embedder, info)
+        _check_complete(settings, required=newer)
         conditions = tuple(condition.name for condition in checkpoint.conditions if condition.name in info.slices)
         return Engine(
             embedder,
@@ -50,10 +58,36 @@ def open_engine(settings: Settings) -> Engine:
         raise
 
 
-def _require_match(settings: Settings, digest: str, indexed_by: str) -> None:
-    if indexed_by != digest:
+def open_pipeline(settings: Settings, *, newer: bool = False) -> Pipeline:
+    """Open what the settings name, ready to be started. Arguments and errors are those of `open_engine`."""
+    return Pipeline(open_engine(settings, newer=newer), settings)
+
+
+def _check_complete(settings: Settings, *, required: bool) -> None:
+    """Raise ArtifactError if the catalogue is not all there; or only say so in the log."""
+    if is_complete(settings.catalog):
+        return
+    if required:
+        raise ArtifactError(f"the indexing of {settings.catalog} has not finished; reload again when it has")
+    logger.warning("the indexing of %s did not finish; run the same command again", settings.catalog)
+
+
+def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> None:
+    """Raise ArtifactMismatch unless the store's vectors are the embedder's."""
+    remedy = (
+        f"index it anew with `python -m service index --catalog PATH --checkpoint {settings.checkpoint} "
+        f"--out {settings.catalog} --rebuild`"
+    )
+    digest = embedder.checkpoint.digest
+    if info.checkpoint != digest:
         raise ArtifactMismatch(
-            f"the catalogue in {settings.catalog} was indexed by the checkpoint {indexed_by[:16]}, and "
-            f"{settings.checkpoint} holds {digest[:16]}; index it anew with `python -m service index --catalog PATH "
-            f"--checkpoint {settings.checkpoint} --out {settings.catalog} --rebuild`"
+            f"the catalogue in {settings.catalog} was indexed by the checkpoint {info.checkpoint[:16]}, and "
+            f"{settings.checkpoint} holds {digest[:16]}; {remedy}"
+        )
+    # With the digests equal, these can only differ where somebody has changed the catalogue's own facts.
+    if (info.dimension, dict(info.slices)) != (embedder.dimension, embedder.slices):
+        raise ArtifactMismatch(
+            f"the catalogue in {settings.catalog} has vectors of {info.dimension} numbers in the slices "
+            f"{', '.join(info.slices)}, and {settings.checkpoint} makes {embedder.dimension} in "
+            f"{', '.join(embedder.slices)}; {remedy}"
         )

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from service.answers import answer_facets, answer_hits, answer_item, answer_page
+from service.answers import answer_facets, answer_found, answer_item, answer_page
+from service.disconnect import unless_gone
 from service.openapi import answers
-from service.parameters import EngineOf, FilterQuery, SearchQuery, known_query
+from service.parameters import EngineOf, FilterQuery, PipelineOf, SearchQuery, known_query
 from service.schemas import FacetsAnswer, ItemAnswer, ItemsAnswer, SearchAnswer
 
 __all__ = ["ItemId", "router"]
@@ -37,13 +38,14 @@ def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
 
 @router.get(
     "/items/{id}/similar",
+    response_model=SearchAnswer,
     dependencies=[Depends(known_query("k", "condition", "filter"))],
     responses=answers("similar", 200, 404, 422),
 )
-def find_similar(engine: EngineOf, id: ItemId, options: SearchQuery) -> SearchAnswer:
+async def find_similar(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
     """The shoes most like one of the catalogue, without itself."""
-    hits = engine.similar(id, options.k, condition=options.condition, filter=options.filter)
-    return answer_hits(engine, hits, options)
+    work = pipeline.similar(id, options.k, condition=options.condition, filter=options.filter)
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
 @router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends
 
 from service.answers import answer_info
 from service.openapi import answers
-from service.parameters import EngineOf, SettingsOf, known_query
+from service.parameters import EngineOf, LiveOf, PipelineOf, SettingsOf, known_query
 from service.schemas import Info, Status
 
 __all__ = ["router"]
@@ -19,9 +19,10 @@ async def get_health() -> Status:
 
 
 @router.get("/readyz", responses=answers("readyz", 200, 503))
-def get_readiness(engine: EngineOf) -> Status:
-    """Whether it answers rightly: a known picture goes through the network and the store."""
-    engine.check_ready()
+async def get_readiness(live: LiveOf, pipeline: PipelineOf) -> Status:
+    """Whether it answers rightly: a known picture goes through the network and the store, as any other would."""
+    live.require_open()
+    await pipeline.check_ready()
     return Status(status="ready")
 
 

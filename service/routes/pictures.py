@@ -4,10 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from service.disconnect import unless_gone
 from service.downloads import PNG, answer_drawing, answer_picture, answer_png
-from service.openapi import answers, pictures
-from service.parameters import EngineOf, OneImage, known_fields, known_query
+from service.openapi import answers, form_body, pictures
+from service.parameters import EngineOf, OneImage, PipelineOf, known_query
 from service.routes.items import ItemId
+from service.schemas import PictureForm
 
 __all__ = ["router"]
 
@@ -32,22 +34,23 @@ def get_image(request: Request, engine: EngineOf, id: ItemId) -> Response:
     dependencies=[Depends(known_query())],
     responses={**pictures("What the shoe's vector decodes to.", PNG), **answers("reconstruction", 404, 422)},
 )
-def get_reconstruction(request: Request, engine: EngineOf, id: ItemId) -> Response:
+async def get_reconstruction(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
     """What the network knows of a shoe: the picture that its vector decodes to."""
-    return answer_drawing(request, engine, lambda: engine.reconstruct(id))
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.reconstruct(id))
 
 
 @router.post(
     "/reconstructions",
-    dependencies=[Depends(known_query()), Depends(known_fields())],
+    dependencies=[Depends(known_query())],
+    openapi_extra=form_body(PictureForm),
     responses={
         **pictures("The picture as the network sees it.", PNG),
         **answers("reconstructions", 400, 413, 415, 422),
     },
 )
-def reconstruct_picture(engine: EngineOf, image: OneImage) -> Response:
+async def reconstruct_picture(request: Request, pipeline: PipelineOf, image: OneImage) -> Response:
     """A picture after a pass through the network."""
-    return answer_png(engine.reconstruct_image(image))
+    return answer_png(await unless_gone(request, pipeline.reconstruct_image(image)))
 
 
 @router.get(
@@ -55,15 +58,15 @@ def reconstruct_picture(engine: EngineOf, image: OneImage) -> Response:
     dependencies=[Depends(known_query("from", "to", "steps"))],
     responses={**pictures("The pictures side by side.", PNG), **answers("interpolations", 404, 422)},
 )
-def interpolate_items(
+async def interpolate_items(
     request: Request,
-    engine: EngineOf,
+    pipeline: PipelineOf,
     start: From,
     to: To,
     steps: Annotated[int, Query(description="Pictures, both ends included: 2 to 16.")] = 8,
 ) -> Response:
     """The way from one shoe to another through the space of vectors."""
-    return answer_drawing(request, engine, lambda: engine.interpolate(start, to, steps))
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps))
 
 
 @router.get(
@@ -71,12 +74,12 @@ def interpolate_items(
     dependencies=[Depends(known_query("item", "condition", "of"))],
     responses={**pictures("The shoe with the other's slice.", PNG), **answers("swaps", 404, 422)},
 )
-def swap_slice(
+async def swap_slice(
     request: Request,
-    engine: EngineOf,
+    pipeline: PipelineOf,
     item: Annotated[str, Query(description="The shoe to draw.")],
     condition: Annotated[str, Query(description="The slice to exchange; `/v1/info` lists them.")],
     of: Annotated[str, Query(description="The shoe to take that slice from.")],
 ) -> Response:
     """One shoe with another's slice, such as its closure, in place of its own."""
-    return answer_drawing(request, engine, lambda: engine.swap(item, condition, of))
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of))

@@ -1,13 +1,13 @@
 """What the service asks of a vector store, whatever keeps the vectors."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OVERALL", "Filter", "Hit", "Item", "Page", "Record", "StoreInfo", "VectorStore"]
+__all__ = ["OVERALL", "Filter", "Hit", "Item", "Page", "Recall", "Record", "SearchWatch", "StoreInfo", "VectorStore"]
 
 OVERALL = "overall"
 """The condition that compares whole vectors."""
@@ -67,6 +67,7 @@ class StoreInfo:
         checkpoint: digest of the checkpoint that made every vector in it.
         fingerprint: changes with every change of the catalogue.
         root: the folder under which the pictures lie.
+        uuid: of the store: stays the same through all changes of the catalogue, and is another's in no other store.
     """
 
     count: int
@@ -75,6 +76,25 @@ class StoreInfo:
     checkpoint: str
     fingerprint: str
     root: str
+    uuid: str
+
+
+class Recall(NamedTuple):
+    """How an answer compares with the exact one: of its `expected` shoes, `found` are in the answer."""
+
+    found: int
+    expected: int
+
+
+class SearchWatch(Protocol):
+    """Looks over a store's shoulder while it searches."""
+
+    def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:
+        """Be told of `count` searches, answered together; must return at once.
+
+        `compare(index)` works out one of them exactly, in its own time and in any thread.
+        """
+        ...
 
 
 class VectorStore(Protocol):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import QueryError
 from service.store import rows
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record, SearchWatch, StoreInfo
 from service.store.cache import CacheKey, load_index, save_index
 from service.store.flat import FlatIndex
 from service.store.snapshot import Snapshot
@@ -37,10 +37,11 @@ class EmbeddedStore:
     the conditions are cut from it in memory, which takes less time than reading a file would.
     """
 
-    def __init__(self, truth: Truth, *, threads: int = 1) -> None:
+    def __init__(self, truth: Truth, *, threads: int = 1, watch: SearchWatch | None = None) -> None:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
         self._threads = threads
+        self._watch = watch
         self._cache = truth.path.with_name(CACHE)
         self._cached_seq = -1
         self._wrote = False
@@ -84,19 +85,24 @@ class EmbeddedStore:
         return cls._started(Truth.create(Path(folder) / DATABASE, facts), threads)
 
     @classmethod
-    def open(cls, folder: Path, *, threads: int = 1) -> "EmbeddedStore":
+    def open(cls, folder: Path, *, threads: int = 1, watch: SearchWatch | None = None) -> "EmbeddedStore":
         """Open the store in `folder`, which may be read-only.
+
+        Args:
+            folder: of an earlier `create`.
+            threads: how many one search may use.
+            watch: is told of every search.
 
         Raises:
             ArtifactMissing: there is none; the message names the command that makes one.
             ArtifactCorrupt: it fails its check.
         """
-        return cls._started(Truth(Path(folder) / DATABASE), threads)
+        return cls._started(Truth(Path(folder) / DATABASE), threads, watch)
 
     @classmethod
-    def _started(cls, truth: Truth, threads: int) -> "EmbeddedStore":
+    def _started(cls, truth: Truth, threads: int, watch: SearchWatch | None = None) -> "EmbeddedStore":
         try:
-            return cls(truth, threads=threads)
+            return cls(truth, threads=threads, watch=watch)
         except BaseException:
             truth.close()
             raise
@@ -118,6 +124,7 @@ class EmbeddedStore:
             checkpoint=facts.checkpoint,
             fingerprint=hashlib.sha256(f"{self._truth.uuid}:{snapshot.seq}".encode()).hexdigest()[:16],
             root=facts.root,
+            uuid=self._truth.uuid,
         )
 
     def search(
@@ -132,7 +139,16 @@ class EmbeddedStore:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
         checked = check_queries(queries, self._truth.facts.dimension)
-        return self._current().search(checked, k, condition=condition, filter=filter, exclude=exclude)
+        snapshot = self._current()
+        found = snapshot.search(checked, k, condition=condition, filter=filter, exclude=exclude)
+        if self._watch is not None and len(checked):
+
+            def compare(index: int) -> Recall:
+                query, hits = checked[index], found[index]
+                return snapshot.compare(query, hits, k, condition=condition, filter=filter, exclude=exclude)
+
+            self._watch.offer(len(checked), compare)
+        return found
 
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""

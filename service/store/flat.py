@@ -8,19 +8,28 @@ import faiss as untyped_faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from service.store.product import ROUNDING, Candidates, Product
+
 __all__ = ["FlatIndex", "Neighbours"]
 
 # What stubs FAISS has describe the C++ functions, not the Python layer over them.
 faiss: Any = untyped_faiss
 
-# FAISS turns to matrix products, |x|^2 + |y|^2 - 2xy, for 20 queries at once (`distance_compute_blas_threshold`; more
-# in later versions), which loses all digits of small distances. Fewer at a time are summed difference by difference.
-QUERIES_AT_ONCE = 16
+# Up to so many queries FAISS goes through the vectors one by one, with small rounding errors. For more (20; in later
+# versions it also counts the dimension) it would use a matrix product of its own, without leave to look at some rows
+# only, and without cached norms.
+FAISS_QUERIES = 16
+
+# From so many queries on a matrix product takes less time, and at 32 a third of it.
+PRODUCT_FROM = 6
+
+# Queries of one product: bounds its memory, N numbers for each.
+PRODUCT_QUERIES = 32
 
 # Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues.
 SPARE = 16
 
-# Rows of which the exact distances are worked out at once; bounds the memory of `squared_distances`.
+# Rows of which the exact distances are worked out at once; bounds the memory of `exact`.
 ROWS_AT_ONCE = 8192
 
 
@@ -51,8 +60,9 @@ class FaissFlat(Protocol):
 class FlatIndex:
     """An immutable matrix of vectors, (N, D) float32, and the exact search in it.
 
-    FAISS finds the candidates in float32; their distances are then worked out in float64, so that equal vectors have
-    distance 0, and equal distances come in the order of rows. Searching is safe from many threads at once.
+    Candidates are found in float32, by FAISS for a few queries and by a matrix product for many; their distances are
+    then worked out in float64, so that equal vectors have distance 0, and equal distances come in the order of rows.
+    Searching is safe from many threads at once.
     """
 
     def __init__(self, index: FaissFlat, *, threads: int = 1) -> None:
@@ -62,8 +72,7 @@ class FlatIndex:
         self.size = int(index.ntotal)
         self.dimension = int(index.d)
         self._vectors = vectors_of(index)
-        # Of a squared distance that FAISS summed up in float32: one subtraction, one square, D additions.
-        self._relative_error = (self.dimension + 3) * 2.0**-24
+        self._product = Product(self._vectors)
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], *, threads: int = 1) -> "FlatIndex":
@@ -110,31 +119,65 @@ class FlatIndex:
         k = min(k, available)
         if k == 0:
             return [Neighbours(np.empty(0, np.int64), np.empty(0)) for _ in queries]
-        fetch = min(k + SPARE, available)
-        parameters = None if mask is None else selecting(mask)
-        answers = []
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            some = np.ascontiguousarray(queries[start : start + QUERIES_AT_ONCE])
-            with omp_threads(self._threads):
-                squared, candidates = self._index.search(some, fetch, params=parameters)
-            for query, rows, far in zip(some, candidates, squared[:, -1], strict=True):
-                answer = self._rank(query, rows, k) if rows[-1] >= 0 else None
-                # Rows that FAISS left out are at least as far as its last one; unless that is beyond the k-th for sure,
-                # one of them may tie with it. FAISS gives row -1 where a square overflowed.
-                if answer is None or (fetch < available and not self._surely_beyond(float(far), answer.distances[-1])):
-                    answer = self._rank(query, np.arange(self.size) if mask is None else np.flatnonzero(mask), k)
-                answers.append(answer)
+        by_product = len(queries) >= PRODUCT_FROM and self._product.fits(queries)
+        step = PRODUCT_QUERIES if by_product else FAISS_QUERIES
+        answers: list[Neighbours] = []
+        for start in range(0, len(queries), step):
+            some = np.ascontiguousarray(queries[start : start + step])
+            fetch = min(k + SPARE, available)
+            found = self._product.search(some, fetch, mask) if by_product else self._ask_faiss(some, fetch, mask)
+            floor = found.floor
+            if fetch == available:  # then nothing is beyond them, unless FAISS found fewer
+                floor = np.where(found.rows.min(axis=1) < 0, -np.inf, np.inf)
+            answers += self._settle(some, rank(self._vectors, some, found.rows, k), floor, mask)
         return answers
 
-    def _rank(self, query: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Neighbours:
-        """The k nearest of `rows`, exactly."""
-        distances = np.sqrt(squared_distances(self._vectors, rows, query))
+    def _settle(
+        self,
+        queries: NDArray[np.float32],
+        ranked: list[Neighbours],
+        floors: NDArray[np.float64],
+        mask: NDArray[np.bool_] | None,
+    ) -> list[Neighbours]:
+        """`ranked`, with those put right for which a row that is no candidate may belong among the neighbours."""
+        settled = []
+        for query, answer, floor in zip(queries, ranked, floors.tolist(), strict=True):
+            last = float(answer.distances[-1])
+            if floor > last * last:
+                settled.append(answer)
+            elif len(queries) > 1:  # alone it goes to FAISS, whose errors are far smaller
+                settled += self.search(query[None], len(answer.rows), mask)
+            else:
+                settled.append(self.exact(query, len(answer.rows), mask))
+        return settled
+
+    def _ask_faiss(self, queries: NDArray[np.float32], count: int, mask: NDArray[np.bool_] | None) -> Candidates:
+        with omp_threads(self._threads):
+            squared, rows = self._index.search(queries, count, params=None if mask is None else selecting(mask))
+        # One subtraction, one square, D additions. Where a square overflowed FAISS gives row -1, and no floor.
+        error = (self.dimension + 3) * ROUNDING
+        floor = np.where(rows[:, -1] < 0, -np.inf, squared[:, -1] * (1.0 - error))
+        return Candidates(rows, floor)
+
+    def exact(self, query: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None = None) -> Neighbours:
+        """As `search` for one query, (D,), by the definition: every distance is worked out, in float64."""
+        rows = np.arange(self.size) if mask is None else np.flatnonzero(mask)
+        distances = np.empty(len(rows))
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            distances[part] = distances_of(self._vectors, query[None], rows[None, part])[0]
         order = np.lexsort((rows, distances))[:k]
         return Neighbours(rows[order], distances[order])
 
-    def _surely_beyond(self, squared: float, distance: float) -> bool:
-        """Whether FAISS's squared distance is greater than `distance`, whatever the rounding."""
-        return squared * (1.0 - self._relative_error) > distance * distance
+
+def rank(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
+) -> list[Neighbours]:
+    """The k nearest among each query's own rows, exactly. `queries: (B, D)`, `rows: (B, F)`, -1 where there is none."""
+    distances = np.where(rows < 0, np.inf, distances_of(vectors, queries, rows))
+    order = np.lexsort((rows, distances), axis=1)[:, :k]
+    nearest, near = np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+    return [Neighbours(*pair) for pair in zip(nearest, near, strict=True)]
 
 
 def vectors_of(index: FaissFlat) -> NDArray[np.float32]:
@@ -146,16 +189,13 @@ def vectors_of(index: FaissFlat) -> NDArray[np.float32]:
     return vectors
 
 
-def squared_distances(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], query: NDArray[np.float32]
+def distances_of(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Squared Euclidean distance in float64 of `query`, (D,), from each of `rows` of `vectors`, (N, D)."""
-    exact = query.astype(np.float64)
-    result = np.empty(len(rows))
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
-        result[part] = np.square(vectors[rows[part]] - exact).sum(axis=1)
-    return result
+    """Euclidean distance in float64 of each query, (B, D), from its own rows, (B, F), of `vectors`, (N, D): (B, F)."""
+    differences = vectors[rows] - queries.astype(np.float64)[:, None, :]
+    squared: NDArray[np.float64] = np.square(differences, out=differences).sum(axis=2)
+    return np.sqrt(squared, out=squared)
 
 
 def selecting(mask: NDArray[np.bool_]) -> object:

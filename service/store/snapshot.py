@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import QueryError, UnknownItem
-from service.store.base import OVERALL, Filter, Hit, Item, Page
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall
 from service.store.filters import AttributeTable
 from service.store.flat import FlatIndex
 from service.store.truth import Changes
@@ -103,18 +103,30 @@ class Snapshot:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`; `queries` and `k` are checked already."""
         index = self._index_of(condition)
-        start, stop = self._slices.get(condition, (0, self.index.dimension))
-        mask = self._attributes.mask(filter)
-        if exclude in self._row_of:
-            mask = np.ones(len(self), dtype=np.bool_) if mask is None else mask
-            mask[self._row_of[exclude]] = False
+        mask = self._mask(filter, exclude)
         return [
             [
                 Hit(self._items[row], distance)
                 for row, distance in zip(found.rows.tolist(), found.distances.tolist(), strict=True)
             ]
-            for found in index.search(queries[:, start:stop], k, mask)
+            for found in index.search(queries[:, self._columns(condition)], k, mask)
         ]
+
+    def compare(
+        self,
+        query: NDArray[np.float32],
+        hits: Sequence[Hit],
+        k: int,
+        *,
+        condition: str,
+        filter: Filter | None,
+        exclude: str | None,
+    ) -> Recall:
+        """How `hits`, the answer of `search` to one query, (D,), compare with the exact one. Takes its time."""
+        mask = self._mask(filter, exclude)
+        exact = self._index_of(condition).exact(query[self._columns(condition)], k, mask)
+        expected = {self._items[row].id for row in exact.rows.tolist()}
+        return Recall(len(expected.intersection(hit.item.id for hit in hits)), len(expected))
 
     def page(self, *, limit: int, cursor: str | None, filter: Filter | None) -> Page:
         """See `VectorStore.page`. A cursor is the number of the last shoe before it, so removals don't shift it."""
@@ -132,6 +144,18 @@ class Snapshot:
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""
         return self._attributes.facets(self._attributes.mask(filter))
+
+    def _mask(self, filter: Filter | None, exclude: str | None) -> NDArray[np.bool_] | None:
+        """(N,), True for the rows to look at; None for all. Raises QueryError."""
+        mask = self._attributes.mask(filter)
+        if exclude in self._row_of:
+            mask = np.ones(len(self), dtype=np.bool_) if mask is None else mask
+            mask[self._row_of[exclude]] = False
+        return mask
+
+    def _columns(self, condition: str) -> slice:
+        """The part of a vector that a condition compares."""
+        return slice(*self._slices.get(condition, (0, self.index.dimension)))
 
     def _row(self, item_id: str) -> int:
         try:

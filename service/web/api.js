@@ -1,5 +1,7 @@
 // The service's HTTP interface, version 1.
 
+import { currentKey, headersOf, renewKey } from "./key.js";
+
 /** A request that failed, in words fit for the person at the screen. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
   constructor({ status = 0, title = "Something went wrong", detail, field = null }) {
@@ -12,7 +14,7 @@ export class ApiError extends Error {
 
   /** Whether the same request may succeed a little later. */
   get passing() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    return [0, 401, 408, 429].includes(this.status) || this.status >= 500;
   }
 }
 
@@ -39,16 +41,24 @@ async function problemOf(response) {
   }
 }
 
-async function request(path, options) {
-  let response;
+async function attempt(path, options) {
   try {
-    response = await fetch(path, options);
+    return await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError({
       title: "No connection",
       detail: "The service could not be reached. Check the connection and try again.",
     });
+  }
+}
+
+async function request(path, options) {
+  let key = currentKey();
+  let response = await attempt(path, { ...options, headers: headersOf(key) });
+  while (response.status === 401 && (await renewKey(key))) {
+    key = currentKey();
+    response = await attempt(path, { ...options, headers: headersOf(key) });
   }
   if (!response.ok) throw await problemOf(response);
   return response;
@@ -102,6 +112,11 @@ export function findSimilar(id, { filters, condition, k, signal }) {
 export function searchPhoto(photo, { filters, condition, k, signal }) {
   const path = withParameters("/v1/search", { filters, condition, k });
   return getJson(path, { method: "POST", body: upload(photo), signal });
+}
+
+/** A picture at an address that the service gave, as a blob. */
+export async function getPicture(address) {
+  return (await request(address)).blob();
 }
 
 /** The photo after a pass through the network, as a PNG blob. */

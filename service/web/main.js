@@ -221,7 +221,9 @@ async function begin() {
     info.attributes = words.kindFirst(info.attributes);
   } catch (cause) {
     results.clear();
-    say("solemate is not ready.", toApiError(cause).message, [button("Try again", begin)]);
+    const error = toApiError(cause);
+    const title = error.status === 401 ? error.title : "solemate is not ready.";
+    say(title, error.message, [button("Try again", begin)]);
     return;
   }
   showInfo();

@@ -2,6 +2,7 @@
 
 import { reconstructPhoto } from "./api.js";
 import { byId, make } from "./dom.js";
+import { load } from "./pictures.js";
 import { attributesOf, describe, label } from "./words.js";
 
 const photos = new Map();
@@ -41,7 +42,7 @@ function fill(tile, src, alt, otherwise) {
   tile.classList.remove("loading");
   const image = make("img", { alt, width: 160, height: 160 });
   image.addEventListener("error", () => showMissing(tile, otherwise));
-  image.src = src;
+  load(image, src);
   tile.replaceChildren(image);
 }
 

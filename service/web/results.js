@@ -1,6 +1,7 @@
 // The grid of shoes: while waiting, filled, empty.
 
 import { byId, isPlainClick, make } from "./dom.js";
+import { load } from "./pictures.js";
 import { describe, distance } from "./words.js";
 
 const grid = byId("grid");
@@ -14,7 +15,7 @@ function picture(shoe, words, loading) {
   const frame = make("span", { class: "frame" });
   const image = make("img", { alt: words.all, loading, decoding: "async", width: 136, height: 102 });
   image.addEventListener("error", () => frame.replaceChildren(make("span", { class: "no-picture" }, "No picture")));
-  image.src = shoe.image;
+  load(image, shoe.image);
   frame.append(image);
   return frame;
 }

@@ -111,6 +111,20 @@ def test_whole_surface_answers(client: httpx2.Client) -> None:
     assert drawn.content == client.get("/v1/items/1000.1/reconstruction").content
 
 
+def test_head_over_a_socket(live_server: str) -> None:
+    """HEAD has the headers of GET and no body, and the connection goes on with the next request."""
+    host, port = live_server.removeprefix("http://").split(":")
+    with closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
+        for path in ("/", "/healthz", "/v1/items?limit=2", "/v1/items/1000.1/image", "/v1/items/1000.1/reconstruction"):
+            answers = []
+            for method in ("HEAD", "GET"):
+                connection.request(method, path)
+                response = connection.getresponse()
+                answers.append((response.status, response.headers["content-length"], len(response.read())))
+            (asked, asked_length, nothing), (got, length, size) = answers
+            assert (asked, asked_length, nothing) == (got, length, 0) == (200, str(size), 0), path
+
+
 def test_refused_body_over_a_socket(live_server: str) -> None:
     """A body that announces more than is allowed is refused though none of it was sent."""
     host, port = live_server.removeprefix("http://").split(":")

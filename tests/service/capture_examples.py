@@ -10,24 +10,32 @@ from typing import Any
 from unittest import mock
 
 import httpx2
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from model.errors import NotReady
+from model.errors import ArtifactMissing, NotReady
 from model.files import write_json
 from service.app import create_app
 from service.openapi import EXAMPLES
 from service.settings import Settings
 from service.startup import open_engine
 
-__all__ = ["ask", "main"]
+__all__ = ["KEYS", "ask", "main"]
 
 Answers = Iterator[tuple[str, httpx2.Response]]
 
 UNKNOWN = "/v1/items/no-such-shoe"
 
+KEYS = "shop:read:an-example-of-a-key-0000 operators:admin:an-example-of-a-key-0001"
 
-def ask(client: TestClient) -> Answers:
-    """Ask what the examples answer: operation and response, for each of its statuses."""
+
+def ask(client: TestClient, guarded: TestClient) -> Answers:
+    """Ask what the examples answer: operation and response, for each of its statuses.
+
+    Args:
+        client: of a service without API keys.
+        guarded: of one with `KEYS`.
+    """
     first = client.get("/v1/items", params={"limit": 1}).json()["items"][0]
     picture = client.get(first["image"]).content
     vector = client.get(f"/v1/items/{first['id']}").json()["vector"]
@@ -47,8 +55,24 @@ def ask(client: TestClient) -> Answers:
     yield "info", client.get("/v1/info", params={"verbose": "1"})
     yield "healthz", client.get("/healthz")
     yield "readyz", client.get("/readyz")
-    with mock.patch("service.engine.Engine.check_ready", side_effect=NotReady("an example")):
+    with mock.patch("service.pipeline.Pipeline.check_ready", side_effect=NotReady("an example")):
         yield "readyz", client.get("/readyz")
+    yield from _ask_admin(guarded)
+
+
+def _ask_admin(guarded: TestClient) -> Answers:
+    path = "/v1/admin/reload"
+    reader, admin = ({"x-api-key": entry.rpartition(":")[2]} for entry in KEYS.split())
+    yield "reload", guarded.post(path)
+    yield "reload", guarded.post(path, headers=reader)
+    yield "reload", guarded.post(path, headers=admin)
+    yield "reload", guarded.post(path, headers=admin, params={"force": "1"})
+    missing = ArtifactMissing(
+        "no checkpoint in artifacts/checkpoint; make it anew with "
+        "`python -m training train --catalog PATH --out artifacts/checkpoint`"
+    )
+    with mock.patch("service.live.Live.prepare", side_effect=missing):
+        yield "reload", guarded.post(path, headers=admin)
 
 
 def _ask_with_pictures(client: TestClient, picture: bytes) -> Answers:
@@ -98,8 +122,12 @@ def main() -> None:
     item = engine.page(1).items[0]
     body = {"vector": engine.store.vector(item.id).tolist(), "k": 2, "condition": "overall", "filter": ["Gender:Women"]}
     examples["search_vector"] = {"request": body}
-    with TestClient(create_app(settings, engine)) as client:
-        for operation, response in ask(client):
+    guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
+    with (
+        TestClient(create_app(settings, engine)) as client,
+        TestClient(create_app(guarded_settings, engine)) as guarded,
+    ):
+        for operation, response in ask(client, guarded):
             examples.setdefault(operation, {})[str(response.status_code)] = response.json()
     engine.close()
     write_json(EXAMPLES, examples)

@@ -44,11 +44,14 @@ class MemoryStore:
     def __init__(self, root: Path, checkpoint: str = DIGEST) -> None:
         self.records: dict[str, Record] = {}
         self.root, self.checkpoint, self.version = root, checkpoint, 0
+        self.uuid = "store"
         self.closed = False
 
     def info(self) -> StoreInfo:
         """See VectorStore."""
-        return StoreInfo(len(self.records), 8, SLICES, self.checkpoint, f"catalog-{self.version}", str(self.root))
+        return StoreInfo(
+            len(self.records), 8, SLICES, self.checkpoint, f"catalog-{self.version}", str(self.root), self.uuid
+        )
 
     def search(
         self,

@@ -1,5 +1,6 @@
 """The commands, and how they fail."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -36,7 +37,18 @@ class Folder:
     def serve(self, *options: str) -> Done:
         """Run a `serve` that is expected to fail."""
         return run_main(
-            *("serve", "--port", "0", "--checkpoint", str(self.checkpoint), "--catalog", str(self.catalog), *options)
+            *(
+                "serve",
+                "--port",
+                "0",
+                "--workers",
+                "1",
+                "--checkpoint",
+                str(self.checkpoint),
+                "--catalog",
+                str(self.catalog),
+                *options,
+            )
         )
 
     def vectors(self) -> dict[str, np.ndarray]:
@@ -135,6 +147,14 @@ def test_wrong_settings_are_named() -> None:
     assert run_main("serve", "--port", "70000").status == 2
 
 
+def test_log_can_be_json(tmp_path: Path) -> None:
+    """With that setting every line of the log is a JSON object, from the first one on."""
+    done = run_main("serve", "--port", "0", "--checkpoint", str(tmp_path), "--workers", "1", SOLEMATE_LOG_FORMAT="json")
+    log = [line for line in done.error.splitlines() if not line.startswith("error: ")]
+    assert json.loads(log[0])["message"].startswith("settings: ")
+    assert all("level" in json.loads(line) for line in log)
+
+
 def test_device_that_is_not_there(folder: Folder) -> None:
     """A device that can't be used is an error that names those that can be asked for."""
     assert "expected auto, cpu or cuda" in error_of(folder.index("--device", "abacus"))
@@ -149,11 +169,20 @@ def test_unfinished_index_is_told(folder: Folder, caplog: pytest.LogCaptureFixtu
 
 
 def test_commands_load_only_what_they_need() -> None:
-    """--help is answered without torch; serving loads nothing that only training and plots need."""
+    """--help and the supervision of workers do without torch, and serving without what only training needs."""
     code = """
 import sys, service.cli
+import service.workers
 assert "torch" not in sys.modules
 import service.server
 assert not {"matplotlib", "torchvision", "scipy", "training"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_unusable_keys_stop_the_start() -> None:
+    """API keys that can't be used are told at once, by number and never by what they are."""
+    done = run_main("serve", "--port", "0", SOLEMATE_API_KEYS="me:read:hunter2")
+    assert done.status == 1
+    assert "error: API key 1, in SOLEMATE_API_KEYS" in done.error
+    assert "hunter2" not in done.error

@@ -97,6 +97,7 @@ def test_table_covers_clients_errors() -> None:
         model_errors.QueryError,
         model_errors.UnknownItem,
         model_errors.PictureMissing,
+        model_errors.Overloaded,
     )
     tells = {error for error in leaves if error in PROBLEMS and PROBLEMS[error].detail is None}
     assert tells == {error for error in leaves if issubclass(error, told)}

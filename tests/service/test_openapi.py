@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from starlette.testclient import TestClient
 
 from service import schemas
+from service.app import create_app
 from service.docs import render
+from service.engine import Engine
 from service.openapi import EXAMPLES
 from service.schemas import Problem
-from tests.service.capture_examples import ask
+from service.settings import Settings
+from tests.service.capture_examples import KEYS, ask
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 
@@ -33,6 +36,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "info": schemas.Info,
     "healthz": schemas.Status,
     "readyz": schemas.Status,
+    "reload": schemas.ReloadAnswer,
 }
 
 
@@ -60,10 +64,20 @@ def test_snapshot(document: dict[str, Any]) -> None:
     assert document == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
+def test_every_request_may_be_refused(document: dict[str, Any]) -> None:
+    """Each operation tells that it may be refused with a problem of any status, and how to show a key."""
+    for name, operation in operations(document):
+        assert "application/problem+json" in operation["responses"]["default"]["content"], name
+    assert document["components"]["securitySchemes"].keys() == {"bearer", "key"}
+    assert {} in document["security"]
+
+
 def test_every_answer_has_an_example(document: dict[str, Any]) -> None:
     """Each JSON answer of each operation comes with an example, and no error but a problem is described."""
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
+            if status == "default":
+                continue
             for media_type, content in response["content"].items():
                 if not media_type.startswith("image/"):
                     assert "example" in content, (name, status)
@@ -85,19 +99,21 @@ def test_examples_fit_their_schemas() -> None:
             assert model.model_validate(example).model_dump(mode="json", exclude_none=exclude) == example
 
 
-def test_examples_are_what_the_service_answers(client: TestClient) -> None:
+def test_examples_are_what_the_service_answers(client: TestClient, memory_engine: Engine, settings: Settings) -> None:
     """Asked what the examples were asked, the service answers with the same statuses, keys and kinds of problems."""
     examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     seen: dict[str, set[str]] = {}
-    for operation, response in ask(client):
-        status = str(response.status_code)
-        seen.setdefault(operation, set()).add(status)
-        example, answer = examples[operation][status], response.json()
-        assert example.keys() == answer.keys()
-        if status != "200":
-            assert {key: example.get(key) for key in ("type", "title", "field")} == {
-                key: answer.get(key) for key in ("type", "title", "field")
-            }
+    keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
+    with TestClient(create_app(keyed, memory_engine)) as guarded:
+        for operation, response in ask(client, guarded):
+            status = str(response.status_code)
+            seen.setdefault(operation, set()).add(status)
+            example, answer = examples[operation][status], response.json()
+            assert example.keys() == answer.keys()
+            if status != "200":
+                assert {key: example.get(key) for key in ("type", "title", "field")} == {
+                    key: answer.get(key) for key in ("type", "title", "field")
+                }
     assert seen == {operation: set(statuses) - {"request"} for operation, statuses in examples.items()}
 
 

@@ -1,45 +1,14 @@
 """What the server says of itself."""
 
-import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.errors import AddressTaken
 from service.engine import Engine
-from service.server import bind, describe_address, describe_start
+from service.server import describe_start
 from service.store.base import Item, Record
 from tests.service.fakes import MemoryStore
-
-
-@pytest.mark.parametrize(
-    ("host", "address"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:80"),
-        ("0.0.0.0", "http://127.0.0.1:80"),
-        ("::", "http://[::1]:80"),
-        ("shoes.example", "http://shoes.example:80"),
-    ],
-)
-def test_address_can_be_opened(host: str, address: str) -> None:
-    """An address that means every interface is shown as one that a browser takes."""
-    assert describe_address(host, 80) == address
-
-
-def test_free_port() -> None:
-    """Port 0 is any that is free."""
-    with bind("127.0.0.1", 0) as listener:
-        assert listener.getsockname()[1] > 0
-
-
-def test_taken_port() -> None:
-    """A port that is taken is an error with the way out."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(AddressTaken, match="--port"):
-            bind("127.0.0.1", other.getsockname()[1])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from service.settings import Settings
+from service.settings import Settings, settings_table
 
 
 def test_environment_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +37,24 @@ def test_description_is_one_line() -> None:
     line = Settings().describe()
     assert "\n" not in line
     assert all(f"{name}=" in line for name in Settings.model_fields)
+
+
+def test_several_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting of several words takes them between commas or white space."""
+    monkeypatch.setenv("SOLEMATE_TRUSTED_HOSTS", "shoes.example, *.shoes.example\n10.0.0.1")
+    assert Settings().trusted_hosts == ("shoes.example", "*.shoes.example", "10.0.0.1")
+    assert Settings().cors_origins == ()
+
+
+def test_one_request_fits_into_memory() -> None:
+    """The memory for all requests has room for the largest one."""
+    with pytest.raises(pydantic.ValidationError, match="at least max_body_bytes, 2,000"):
+        Settings(max_body_bytes=2000, max_body_memory=1999)
+    assert Settings(max_body_bytes=2000, max_body_memory=2000).max_body_memory == 2000
+
+
+def test_documentation_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table in docs/operations.md is what `python -m service settings` prints, whatever the environment says."""
+    monkeypatch.setenv("SOLEMATE_MAX_K", "7")
+    text = Path(__file__).parents[2].joinpath("docs/operations.md").read_text(encoding="utf-8")
+    assert settings_table() in text

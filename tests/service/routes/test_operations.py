@@ -38,6 +38,14 @@ def test_not_ready_with_a_broken_store(
     check_problem(client.get("/readyz"), 503)
 
 
+def test_not_ready_while_ending(client: TestClient) -> None:
+    """A service that is about to end is not ready any more, and still alive."""
+    client.app_state["live"].draining = True
+    check_problem(client.get("/readyz"), 503)
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/v1/info").status_code == 200
+
+
 def test_ready_with_an_empty_catalogue(client: TestClient, memory_engine: Engine) -> None:
     """A catalogue without a shoe is served as it is."""
     memory_engine.store.delete([item.id for item in memory_engine.page(100).items])

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from model.preprocess import to_png
 from service.engine import Engine
 from service.store.base import Item, Record
 from tests.service.fakes import MemoryStore
@@ -130,7 +131,7 @@ def test_swap_takes_one_slice(client: TestClient, memory_engine: Engine) -> None
     response = client.get("/v1/swaps", params={"item": "1000.1", "condition": "closure", "of": "1000.2"})
     vector = before.copy()
     vector[3:5] = memory_engine.store.vector("1000.2")[3:5]
-    assert response.content == memory_engine.draw(vector[None])
+    assert response.content == to_png(memory_engine.draw(vector[None])[0])
     np.testing.assert_array_equal(memory_engine.store.vector("1000.1"), before)
 
 

@@ -143,13 +143,23 @@ def test_no_picture(client: TestClient, path: str) -> None:
         {"data": {"image": "text"}},
         {"json": {"image": "x"}},
         {"content": SHOE, "headers": {"content-type": "application/x-www-form-urlencoded"}},
-        {"content": SHOE, "headers": {"content-type": "image/jpeg"}},
+        {"files": {"image": (None, "shoe.jpg")}},
         {},
     ):
         problem = check_problem(client.post(path, **request), 422, "image")
         assert "curl -F image=@" in problem["detail"]
     wrong = client.post(path, files={"picture": ("a.jpg", SHOE)})
     assert "image" in check_problem(wrong, 422, "picture")["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/reconstructions", "/v1/embeddings"])
+def test_picture_alone(client: TestClient, path: str) -> None:
+    """A picture may be the whole body: the answer is that to a form with the picture, and so are the errors."""
+    for image in (SHOE, b"", b"hello", SHOE + bytes(120_000)):
+        form = client.post(path, files={"image": ("shoe.jpg", image, "image/jpeg")})
+        alone = client.post(path, content=image, headers={"content-type": "image/jpeg"})
+        assert alone.status_code == form.status_code
+        assert alone.content == form.content.replace(b"shoe.jpg", b"")  # a body has no name
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/reconstructions"])

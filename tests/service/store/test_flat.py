@@ -35,8 +35,9 @@ def test_agrees_with_a_loop_however_many_ties_there_are(data: st.DataObject, cou
         answers = index.search(asked, k, chosen)
         for query, answer in zip(asked, answers, strict=True):
             rows, distances = by_hand(vectors, query, k, np.ones(count, np.bool_) if chosen is None else chosen)
-            assert answer.rows.tolist() == rows
-            assert answer.distances.tolist() == pytest.approx(distances)
+            for found in (answer, index.exact(query, k, chosen)):
+                assert found.rows.tolist() == rows
+                assert found.distances.tolist() == pytest.approx(distances)
 
 
 def test_ties_beyond_the_spare_candidates_are_found() -> None:

@@ -1,0 +1,257 @@
+"""Multipart forms, read piece by piece while they arrive: into memory, within limits."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from starlette.exceptions import HTTPException
+
+from model.errors import ImageTooLarge, QueryError
+from service import metrics
+from service.refusals import FormTooLarge, refuse_unknown
+
+__all__ = ["EXPECTED_IMAGE", "IMAGE", "MAX_PART_HEAD", "Form", "FormLimits", "FormReader", "Upload", "image_too_large"]
+
+IMAGE = "image"
+"""The name of the parts that hold pictures."""
+
+EXPECTED_IMAGE = (
+    "expected a file part named `image` in a multipart/form-data body, as `curl -F image=@shoe.jpg` sends it, "
+    "or a picture alone as an image/* body"
+)
+
+MAX_PART_HEAD = 8 * 1024
+"""Bytes of a part's headers, in all."""
+
+HEAD = re.compile(rb"(?:\r\n[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n]*)*")
+DISPOSITION = re.compile(rb"\r\ncontent-disposition:[ \t]*form-data[ \t]*(;[^\r\n]*)", re.IGNORECASE)
+PARAMETER = re.compile(rb';[ \t]*([^\s;="]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))')
+ESCAPED = re.compile(rb'\\(["\\])')
+
+NO_FORM = "it is no form whose parts the content type's boundary divides"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture as it was sent.
+
+    Attributes:
+        filename: as the client calls it; empty where it doesn't say.
+        content: the bytes.
+    """
+
+    filename: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a body held.
+
+    Attributes:
+        images: in their order; at least one.
+        fields: name -> its values, in their order.
+    """
+
+    images: list[Upload]
+    fields: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """How much a body may hold.
+
+    Attributes:
+        images: pictures.
+        image_bytes: bytes of each of them.
+        fields: other parts.
+        field_bytes: bytes of each of them.
+    """
+
+    images: int
+    image_bytes: int
+    fields: int = 100
+    field_bytes: int = 8 * 1024
+
+
+class _State(Enum):
+    """What the next bytes of a form are."""
+
+    CONTENT = 0
+    """A part's content, up to the next boundary."""
+    BOUNDARY = 1
+    """What follows a boundary: the end of its line, or two hyphens that end the form."""
+    HEAD = 2
+    """A part's headers, up to an empty line."""
+    END = 3
+    """Nothing that matters."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """The part that is being read; `filename` is None for a field."""
+
+    name: str
+    filename: str | None
+    limit: int
+    content: bytearray = field(default_factory=bytearray)
+
+
+class FormReader:
+    """A multipart body (RFC 7578), fed piece by piece; how it is cut into pieces makes no difference.
+
+    What has come is searched for the next boundary or empty line as a whole, not byte by byte: of a picture's content
+    only as many bytes as a boundary has are looked at twice. Only what is needed of RFC 2046 is understood: no text
+    before the first boundary, no nested forms, no transfer encodings.
+
+    `feed` and `finish` raise as `read_form` does; after that the reader is of no more use.
+    """
+
+    def __init__(self, boundary: bytes, names: Iterable[str], limits: FormLimits) -> None:
+        self._delimiter = b"\r\n--" + boundary
+        self._names = (IMAGE, *names)
+        self._limits = limits
+        self._form = Form([], {})
+        self._fields = 0
+        self._part: _Part | None = None
+        self._state = _State.CONTENT
+        self._rest = b"\r\n"  # which the first boundary may lack
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Read the next piece of the body."""
+        self._begun = self._begun or bool(chunk)
+        self._rest += chunk
+        more = True
+        while more:
+            match self._state:
+                case _State.CONTENT:
+                    more = self._read_content()
+                case _State.BOUNDARY:
+                    more = self._read_boundary()
+                case _State.HEAD:
+                    more = self._read_head()
+                case _State.END:
+                    self._rest = b""
+                    more = False
+
+    def finish(self) -> Form:
+        """What the body held, once all of it was fed."""
+        if self._begun and self._state is not _State.END:
+            raise HTTPException(400, "it ends before the form does")
+        if not self._form.images:
+            raise QueryError(IMAGE, EXPECTED_IMAGE)
+        return self._form
+
+    # Each of these returns whether there may be more to read, in the state that it has led to.
+
+    def _read_content(self) -> bool:
+        stop = self._rest.find(self._delimiter)
+        if stop < 0:
+            # The last bytes may be the beginning of a boundary.
+            stop = max(0, len(self._rest) - len(self._delimiter) + 1)
+            self._take(self._rest[:stop])
+            self._rest = self._rest[stop:]
+            return False
+        self._take(self._rest[:stop])
+        self._end_part()
+        self._rest = self._rest[stop + len(self._delimiter) :]
+        self._state = _State.BOUNDARY
+        return True
+
+    def _read_boundary(self) -> bool:
+        following = self._rest[:2]
+        if len(following) < 2:
+            return False
+        if following == b"--":
+            self._state = _State.END
+        elif following == b"\r\n":  # left where it is: a head is then a line's end before each header
+            self._state = _State.HEAD
+        else:
+            raise HTTPException(400, NO_FORM)
+        return True
+
+    def _read_head(self) -> bool:
+        stop = self._rest.find(b"\r\n\r\n")
+        if (stop if stop >= 0 else len(self._rest) - 3) > MAX_PART_HEAD:
+            raise _count(FormTooLarge(f"the headers of one of the form's parts have more than {MAX_PART_HEAD:,} bytes"))
+        if stop < 0:
+            return False
+        self._part = self._begin_part(self._rest[:stop])
+        self._rest = self._rest[stop + 4 :]
+        self._state = _State.CONTENT
+        return True
+
+    def _begin_part(self, head: bytes) -> _Part:
+        """Decide by a part's headers what it is, before any of its content is taken."""
+        if not HEAD.fullmatch(head):
+            raise HTTPException(400, NO_FORM)
+        found = DISPOSITION.search(head)
+        parameters = {
+            name.lower(): ESCAPED.sub(rb"\1", quoted) or plain
+            for name, quoted, plain in (PARAMETER.findall(found[1]) if found else ())
+        }
+        if b"name" not in parameters:
+            raise HTTPException(400, "one of the form's parts has no name")
+        name, filename = _decode(parameters[b"name"]), parameters.get(b"filename")
+        if name == IMAGE:
+            return self._begin_image(filename)
+        return self._begin_field(name, filename)
+
+    def _begin_image(self, filename: bytes | None) -> _Part:
+        if filename is None:
+            raise QueryError(IMAGE, EXPECTED_IMAGE)
+        most = self._limits.images
+        if len(self._form.images) == most:
+            raise QueryError(IMAGE, f"more than {most} image{'s' * (most > 1)}; expected {'1 to ' * (most > 1)}{most}")
+        return _Part(IMAGE, _decode(filename), self._limits.image_bytes)
+
+    def _begin_field(self, name: str, filename: bytes | None) -> _Part:
+        refuse_unknown("form field", [name], self._names)
+        if filename is not None:
+            raise QueryError(name, f"{name} is a file; expected text")
+        if self._fields == self._limits.fields:
+            raise _count(FormTooLarge(f"the form has more than {self._fields:,} fields beside its images"))
+        self._fields += 1
+        return _Part(name, None, self._limits.field_bytes)
+
+    def _take(self, content: bytes) -> None:
+        part = self._part
+        if part is None:
+            if content.strip(b"\r\n"):
+                raise HTTPException(400, NO_FORM)
+            return
+        if len(part.content) + len(content) > part.limit:
+            if part.name == IMAGE:
+                raise image_too_large(part.limit)
+            raise _count(FormTooLarge(f"the form's field {part.name} has more than {part.limit:,} bytes"))
+        part.content += content
+
+    def _end_part(self) -> None:
+        part = self._part
+        if part is None:
+            return
+        if part.filename is None:
+            self._form.fields.setdefault(part.name, []).append(_decode(bytes(part.content)))
+        else:
+            self._form.images.append(Upload(part.filename, bytes(part.content)))
+        self._part = None
+
+
+def image_too_large(limit: int) -> ImageTooLarge:
+    """What is wrong with a picture of more bytes than `limit`."""
+    return ImageTooLarge(f"the image has more than {limit:,} bytes, which is all that is allowed")
+
+
+def _count(error: FormTooLarge) -> FormTooLarge:
+    metrics.count_rejection("too-many-parts")
+    return error
+
+
+def _decode(data: bytes) -> str:
+    """UTF-8, as forms have it; what is no UTF-8 is taken for Latin-1, in which every byte is a letter."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

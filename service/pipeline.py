@@ -1,0 +1,189 @@
+"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+
+    search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
+                           |
+    the batcher's thread   decode  ->  encode  ->  search  ->  draw      each step for all works of the batch
+                           |
+    helper threads         large pictures, which would keep the others of the batch waiting
+
+A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
+that decoding does. So there is one thread that computes, and the event loop that talks.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from model.errors import NotReady, Overloaded
+from model.preprocess import to_png
+from service.batching import Batcher
+from service.engine import Engine, Vector
+from service.jobs import BatchLimits
+from service.settings import Settings
+from service.steps import Label, Search, Steps, Task, Work
+from service.store.base import OVERALL, Filter, Hit
+
+__all__ = ["Embedded", "Found", "Pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The shoes that a search found, nearest first, and the fingerprint of the catalogue that they were found in."""
+
+    hits: Sequence[Hit]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint."""
+
+    vectors: Vector
+    fingerprint: str
+
+
+class Pipeline:
+    """Does for many requests at once what its engine can do. For one event loop."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        """Start nothing yet. Whoever made the engine closes it, after this."""
+        self.engine = engine
+        limits = BatchLimits(
+            batch=settings.batch_size,
+            inside=settings.queue_size,
+            wait=settings.batch_wait_ms / 1000,
+            seconds=settings.wait_seconds,
+        )
+        self._batch = limits.batch
+        self._steps = Steps(engine, self._set_aside)
+        self._batcher = Batcher[Work, Work](self._steps.run, limits)
+        self._helpers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+
+    async def start(self) -> None:
+        """Make it able to answer."""
+        await self._batcher.start()
+
+    async def close(self) -> None:
+        """Let what is under way finish; nothing new is taken on."""
+        await self._batcher.close()
+        self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    async def check_ready(self) -> None:
+        """Send a picture that never changes through the batches and the store, before all that waits.
+
+        Raises:
+            NotReady: its vector is not what it was at the start, or the store does not answer as it should, or there is
+                no answer in time.
+        """
+        if not self._batcher.alive:
+            raise NotReady("no thread runs batches")
+        work = Work(images=[self.engine.canary], search=Search(1, OVERALL, None))
+        try:
+            work = await self._batcher.submit(work, urgent=True)
+        except Overloaded as error:
+            raise NotReady(f"the canary did not come back: {error}") from error
+        assert work.vectors is not None
+        self.engine.check_canary(work.vectors[0], work.hits)
+
+    # Each of these raises, beside its own errors, Overloaded and its kinds where there is too much to do.
+
+    async def embed(self, images: Sequence[bytes], names: Sequence[str] = ()) -> Embedded:
+        """The vectors of pictures, in their order.
+
+        Args:
+            images: their bytes, as many as the engine's limits allow.
+            names: what to call each of several pictures in an error.
+
+        Raises:
+            QueryError: none, or too many.
+            ImageError: one of them can't be used; the message tells which, where there are several.
+        """
+        self.engine.check_count(len(images))
+        parts: list[Vector] = []
+        # A batch at a time, so that one request's many pictures don't keep all others waiting.
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            label = None if len(images) == 1 else Label(start, len(images), names)
+            work = await self._batcher.submit(Work(images=some, label=label), size=len(some))
+            assert work.vectors is not None
+            parts.append(work.vectors)
+        return Embedded(np.concatenate(parts), work.fingerprint)
+
+    async def search_image(
+        self, image: bytes, k: int, *, condition: str = OVERALL, filter: Filter | None = None
+    ) -> Found:
+        """The k shoes nearest to a picture. Raises ImageError, and QueryError as `search` does."""
+        self.engine.check_k(k)
+        return await self._find(Work(images=[image], search=Search(k, condition, filter)))
+
+    async def search(
+        self, vector: Sequence[float] | Vector, k: int, *, condition: str = OVERALL, filter: Filter | None = None
+    ) -> Found:
+        """The k shoes nearest to a vector.
+
+        Args:
+            vector: (D,), whole also where `condition` compares only a slice.
+            k: 1 to the limit.
+            condition: `overall` or a slice's name.
+            filter: only shoes that pass it.
+
+        Raises:
+            QueryError: any of them out of range.
+        """
+        self.engine.check_k(k)
+        checked = self.engine.check_vector(vector)[None]
+        return await self._find(Work(vectors=checked, search=Search(k, condition, filter)))
+
+    async def similar(self, item_id: str, k: int, *, condition: str = OVERALL, filter: Filter | None = None) -> Found:
+        """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem and QueryError."""
+        self.engine.check_k(k)
+        search = Search(k, condition, filter, exclude=item_id)
+        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search))
+
+    async def reconstruct(self, item_id: str) -> bytes:
+        """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
+        return await self._draw(Work(plan=lambda: self.engine.vectors_of(item_id), draws=True))
+
+    async def reconstruct_image(self, image: bytes) -> bytes:
+        """A picture after a pass through the network, as a PNG. Raises ImageError."""
+        return await self._draw(Work(images=[image], draws=True))
+
+    async def interpolate(self, start_id: str, end_id: str, steps: int) -> bytes:
+        """The way from one shoe to another, as a PNG with `steps` pictures side by side.
+
+        Raises:
+            UnknownItem: either of them.
+            QueryError: steps out of range.
+        """
+        self.engine.check_steps(steps)
+        work = Work(plan=lambda: self.engine.interpolate(start_id, end_id, steps), draws=True)
+        return await self._draw(work, size=steps)
+
+    async def swap(self, item_id: str, condition: str, other_id: str) -> bytes:
+        """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
+        return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
+
+    async def _find(self, work: Work) -> Found:
+        work = await self._batcher.submit(work)
+        return Found(work.hits, work.fingerprint)
+
+    async def _draw(self, work: Work, size: int = 1) -> bytes:
+        work = await self._batcher.submit(work, size=size)
+        assert work.drawn is not None
+        return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
+
+    # In the batcher's thread, and in the helpers'.
+
+    def _set_aside(self, task: Task) -> None:
+        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
+
+    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
+        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
+        if isinstance(error, Exception):
+            self._batcher.settle(task, error)
+        else:
+            self._batcher.resume(task)

@@ -1,0 +1,202 @@
+"""The steps that a batch goes through: decode, encode, search, draw, each for all its requests that need it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import ImageError, SolemateError
+from service.engine import Engine, Pixels, Query, Vector
+from service.jobs import Job, Later
+from service.store.base import Filter, Hit
+
+__all__ = ["Label", "Search", "Steps", "Task", "Work"]
+
+SMALL_BYTES = 64 * 1024
+SMALL_PIXELS = 256 * 1024
+"""What is decoded within a batch: at most a few milliseconds, whatever a picture of so many bytes and pixels holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search for by a vector; see `service.engine.Query`."""
+
+    k: int
+    condition: str
+    filter: Filter | None
+    exclude: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What to call a picture of several that can't be used: by its place among all of them, and its name.
+
+    Attributes:
+        first: place of the work's first picture among all of the request's, from 0.
+        total: pictures of the request.
+        names: of all of them, as far as they are known.
+    """
+
+    first: int
+    total: int
+    names: Sequence[str]
+
+    def of(self, index: int) -> str:
+        """Of the work's picture at `index`."""
+        place = self.first + index
+        name = self.names[place] if place < len(self.names) else ""
+        return f"image {place + 1} of {self.total} ({name!r})"
+
+
+@dataclass(slots=True)
+class Work:
+    """What one request needs of the network and the store; the steps fill in the rest.
+
+    Attributes:
+        images: pictures to embed.
+        label: names one of several pictures.
+        plan: gives the vectors where they are not a picture's; runs in the batcher's thread, so it may ask the store.
+        search: what to search for by the first vector.
+        draws: whether to draw the vectors.
+        aside: a helper decodes the pictures.
+        pixels: of the pictures, once all are decoded.
+        vectors: (n, D).
+        hits: what was found.
+        drawn: (n, C, H, W) float32 in [0, 1].
+        fingerprint: the catalogue's.
+    """
+
+    images: Sequence[bytes] = ()
+    label: Label | None = None
+    plan: Callable[[], Vector] | None = None
+    search: Search | None = None
+    draws: bool = False
+    aside: bool = False
+    pixels: Sequence[Pixels] = ()
+    vectors: Vector | None = None
+    hits: Sequence[Hit] = ()
+    drawn: NDArray[np.float32] | None = None
+    fingerprint: str = ""
+
+
+Task = Job[Work, Work]
+
+
+class Steps:
+    """Runs batches with an engine. For one thread, but for `decode_all`."""
+
+    def __init__(self, engine: Engine, set_aside: Callable[[Task], None]) -> None:
+        """Take an engine.
+
+        Args:
+            engine: what does the work.
+            set_aside: has a helper call `decode_all`, and the task run again afterwards.
+        """
+        self._engine = engine
+        self._set_aside = set_aside
+
+    def run(self, tasks: Sequence[Task]) -> Sequence[Work | Exception | Later]:
+        """Run one batch. What is wrong with one work ends that one; what is wrong with a step, the batch."""
+        ended: dict[Task, Exception | Later] = {}
+        for task in tasks:
+            try:
+                if not self._prepare(task):
+                    ended[task] = Later.LATER
+            except SolemateError as error:
+                ended[task] = error
+        self._encode([task for task in tasks if task not in ended and task.item.pixels])
+        ended.update(self._search([task for task in tasks if task not in ended and task.item.search is not None]))
+        self._draw([task for task in tasks if task not in ended and task.item.draws])
+        fingerprint = self._engine.fingerprint
+        for task in tasks:
+            task.item.fingerprint = fingerprint
+        return [ended.get(task, task.item) for task in tasks]
+
+    def decode_all(self, task: Task) -> None:
+        """Decode a work's pictures, as long as somebody waits for it. For any thread. Raises ImageError."""
+        began = perf_counter()
+        work, pixels = task.item, []
+        for index, image in enumerate(work.images):
+            if task.future.done():
+                return
+            try:
+                pixels.append(self._engine.decode(image))
+            except ImageError as error:
+                if work.label is None:
+                    raise
+                raise type(error)(f"{work.label.of(index)}: {error}") from error
+        task.note("decode", perf_counter() - began)
+        work.pixels = pixels
+
+    def _prepare(self, task: Task) -> bool:
+        """Make a work's pixels or vectors; False if that takes so long that a helper does it."""
+        work = task.item
+        if work.plan is not None:
+            work.vectors = work.plan()
+        if len(work.pixels) == len(work.images):
+            return True
+        if work.aside:  # already; the batch is run again
+            return False
+        if len(work.images) == 1 and len(work.images[0]) <= SMALL_BYTES:
+            began = perf_counter()
+            pixels = self._engine.decode_small(work.images[0], SMALL_PIXELS)
+            task.note("decode", perf_counter() - began)
+            if pixels is not None:
+                work.pixels = [pixels]
+                return True
+        work.aside = True
+        self._set_aside(task)
+        return False
+
+    def _encode(self, tasks: Sequence[Task]) -> None:
+        if not tasks:
+            return
+        began = perf_counter()
+        vectors = self._engine.embedder.embed_pixels(np.stack([each for task in tasks for each in task.item.pixels]))
+        spent, start = perf_counter() - began, 0
+        for task in tasks:
+            stop = start + len(task.item.pixels)
+            task.item.vectors = vectors[start:stop]
+            task.note("encode", spent)
+            start = stop
+
+    def _search(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
+        """Gives the tasks whose search was wrong."""
+        if not tasks:
+            return {}
+        began = perf_counter()
+        answers = self._engine.search([_to_query(task.item) for task in tasks])
+        spent = perf_counter() - began
+        wrong: dict[Task, Exception] = {}
+        for task, answer in zip(tasks, answers, strict=True):
+            task.note("search", spent)
+            if isinstance(answer, Exception):
+                wrong[task] = answer
+            else:
+                task.item.hits = answer
+        return wrong
+
+    def _draw(self, tasks: Sequence[Task]) -> None:
+        if not tasks:
+            return
+        began = perf_counter()
+        vectors = [_require_vectors(task.item) for task in tasks]
+        pictures = self._engine.draw(np.concatenate(vectors))
+        spent, start = perf_counter() - began, 0
+        for task, some in zip(tasks, vectors, strict=True):
+            task.item.drawn = pictures[start : start + len(some)]
+            task.note("respond", spent)
+            start += len(some)
+
+
+def _to_query(work: Work) -> Query:
+    search = work.search
+    assert search is not None
+    return Query(_require_vectors(work)[0], search.k, search.condition, search.filter, search.exclude)
+
+
+def _require_vectors(work: Work) -> Vector:
+    assert work.vectors is not None
+    return work.vectors
