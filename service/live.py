@@ -7,7 +7,7 @@ opened and checked beside it, and then takes its place in one step; the old one 
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol
 
@@ -70,13 +70,17 @@ class Live:
         draining: the process is about to end, and not ready any more.
     """
 
-    def __init__(self, open_pipeline: Opener, *, close_engines: bool = True) -> None:
+    def __init__(
+        self, open_pipeline: Opener, *, close_engines: bool = True, settle: Callable[[], None] = lambda: None
+    ) -> None:
         """Open nothing yet; see `start`.
 
         Args:
             open_pipeline: is called in a thread of its own.
             close_engines: whether a generation's engine is closed with it.
+            settle: is called in a thread when the first generation has come, and whenever an old one has gone.
         """
+        self._settle = settle
         self._open_pipeline, self._close_engines = open_pipeline, close_engines
         self._current: Generation | None = None
         self._prepared: Generation | None = None
@@ -106,6 +110,7 @@ class Live:
             NotReady: they can, but do not answer as they should.
         """
         self._current = await self._open(newer=False)
+        await asyncio.to_thread(self._settle)
 
     async def prepare(self) -> Facts:
         """Open and check a new generation beside the current one; `commit` or `discard` follows. Raises as `start`."""
@@ -153,9 +158,14 @@ class Live:
             self._close_soon(generation)
 
     def _close_soon(self, generation: Generation) -> None:
-        task = asyncio.get_running_loop().create_task(self._close(generation))
+        task = asyncio.get_running_loop().create_task(self._close_old(generation))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def _close_old(self, generation: Generation) -> None:
+        await self._close(generation)
+        del generation
+        await asyncio.to_thread(self._settle)
 
     async def _open(self, *, newer: bool) -> Generation:
         generation = Generation(await asyncio.to_thread(self._open_pipeline, newer=newer))

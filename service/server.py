@@ -23,6 +23,7 @@ from service.draining import drain
 from service.engine import Engine
 from service.link import Link
 from service.live import Live, OneProcess
+from service.memory import settle_memory
 from service.messages import Failed
 from service.pictures import locate_picture
 from service.reloading import Reloader, ReloadRefused
@@ -52,7 +53,7 @@ def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequenc
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
     """
-    live = Live(partial(open_pipeline, settings))
+    live = Live(partial(open_pipeline, settings), settle=settle_memory)
     reloader = OneProcess(live)
     reloads: set[asyncio.Task[None]] = set()
 
@@ -86,7 +87,7 @@ def work(
     # The end of a terminal reaches all its processes; what follows from it is the supervisor's to say.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _end_well_on_signals(at_once=True)
-    live = Live(partial(open_pipeline, settings))
+    live = Live(partial(open_pipeline, settings), settle=settle_memory)
     link = Link(pipe, index, live)
 
     async def begin() -> None:

@@ -237,3 +237,21 @@ def test_each_request_has_one_generation(disk: Disk) -> None:
         assert disk.closed() == [True, False]
 
     with_live(disk, story)
+
+
+def test_memory_is_settled_when_something_large_has_come_or_gone(disk: Disk) -> None:
+    """After the first generation has come, and after each old one has been closed; not while both are there."""
+
+    async def story() -> None:
+        settled: list[list[bool]] = []
+        live = Live(disk, settle=lambda: settled.append([each.closed for each in disk.opened]))
+        await live.start()
+        assert settled == [[False]]
+        await live.prepare()
+        assert len(settled) == 1
+        live.commit()
+        await live.close()
+        assert len(settled) == 2
+        assert settled[1][0]
+
+    asyncio.run(story())
