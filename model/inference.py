@@ -37,7 +37,7 @@ def prepare_network(tvae: TVAE) -> TVAE:
     folded.encoder = _fold_all(folded.encoder)
     folded.decoder = _fold_all(folded.decoder)
     folded = folded.to(memory_format=torch.channels_last)
-    return _packed_if_equal(folded) if folded.to_mean.weight.device.type == "cpu" else folded
+    return _packed_if_equal(folded) if next(folded.parameters()).device.type == "cpu" else folded
 
 
 def _fold_all(part: nn.Module) -> Any:  # noqa: ANN401 - the kind of module that came in

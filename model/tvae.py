@@ -4,12 +4,15 @@ A triplet loss on the mean vectors (Ishfaq, Liu, "TVAE: Deep Metric Learning App
 2017) is training's business; here is only what encodes and decodes.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from model.layers import downward, inward, outward, upward
 
 __all__ = ["FREE", "PRESETS", "TVAE", "Posterior", "Slice", "TVAEConfig", "reparameterize"]
 
@@ -44,6 +47,11 @@ class TVAEConfig:
         widths: feature maps after each halving of the picture, from the picture inwards.
         blocks: residual blocks after each halving (and before each doubling).
         encoder_blocks: residual blocks of the encoder alone, for each halving, on top of `blocks`; empty for none.
+        separate: where there are both conditions' slices and a free remainder, each of the two has an encoder of its
+            own, so that what orders shoes costs the pictures nothing. The conditions' one has the `encoder_blocks` and
+            ends in the mean of its last feature maps; the remainder's has none.
+        sphere: the mean of each condition's slice lies on a sphere, of the square root of its size as radius, which is
+            where the prior has most of its samples: then its direction alone tells shoes apart.
         slices: the parts of the mean vector, in order. Their sizes add up to the latent size.
         hidden: 0 for the convolutions that `widths` and `blocks` describe; else the units of the one hidden layer of a
             network without convolutions, for which `widths` is empty and `blocks` is 0.
@@ -59,6 +67,8 @@ class TVAEConfig:
     slices: tuple[Slice, ...] = (Slice(FREE, 64),)
     hidden: int = 0
     encoder_blocks: tuple[int, ...] = ()
+    separate: bool = False
+    sphere: bool = False
 
     def __post_init__(self) -> None:
         if self.channels not in {1, 3}:
@@ -72,6 +82,10 @@ class TVAEConfig:
         names = [part.name for part in self.slices]
         if not names or len(set(names)) != len(names) or min(part.size for part in self.slices) < 1:
             raise ValueError(f"slices are {self.slices}; expected distinct names with positive sizes")
+        if self.has_two_encoders and (self.hidden or names[-1] != FREE):
+            raise ValueError(
+                f"two encoders need convolutions and the slice {FREE!r} at the end; the slices are {names}"
+            )
 
     def _check_plain_layers(self) -> None:
         if self.widths or self.blocks:
@@ -96,6 +110,16 @@ class TVAEConfig:
         return sum(part.size for part in self.slices)
 
     @property
+    def free_size(self) -> int:
+        """Of the slice that no condition orders; 0 without one."""
+        return sum(part.size for part in self.slices if part.name == FREE)
+
+    @property
+    def has_two_encoders(self) -> bool:
+        """One for the conditions' slices, and one for the free remainder."""
+        return self.separate and 0 < self.free_size < self.latent_size
+
+    @property
     def slice_bounds(self) -> dict[str, tuple[int, int]]:
         """Slice name -> (start, stop) in the mean vector."""
         bounds, start = {}, 0
@@ -108,7 +132,7 @@ class TVAEConfig:
 PRESETS = {
     "mnist": TVAEConfig(image_size=28, channels=1, widths=(32, 64), blocks=1, slices=(Slice(FREE, 20),)),
     "shoes": TVAEConfig(),
-    "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1)),
+    "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1), separate=True, sphere=True),
 }
 
 
@@ -118,45 +142,63 @@ class TVAE(nn.Module):
     def __init__(self, config: TVAEConfig) -> None:
         super().__init__()
         self.config = config
+        self.encoder: nn.Module
         if config.hidden:
-            core = config.hidden
-            self.encoder = nn.Sequential(*_inward(config))
-            self.decoder = nn.Sequential(*_outward(config))
+            core, shape = config.hidden, (config.channels, config.image_size, config.image_size)
+            self.encoder = nn.Sequential(*inward(shape, core))
+            self.decoder = nn.Sequential(*outward(shape, core))
         else:
             self.core_size = config.image_size // 2 ** len(config.widths)
             core = config.widths[-1] * self.core_size**2
-            self.encoder = nn.Sequential(*_downward(config), nn.Flatten())
-            self.decoder = nn.Sequential(*_upward(config))
-        self.to_mean = nn.Linear(core, config.latent_size)
-        self.to_log_variance = nn.Linear(core, config.latent_size)
+            self.encoder = _Pair(config) if config.has_two_encoders else _halve(config, config.encoder_blocks)
+            self.decoder = nn.Sequential(*upward(config.channels, config.widths, config.blocks))
+        self.to_mean = _head(config, core)
+        self.to_log_variance = _head(config, core)
         self.from_latent = nn.Linear(config.latent_size, core)
 
-    def encode(self, images: torch.Tensor) -> Posterior:
+    def encode(self, images: torch.Tensor, altered: torch.Tensor | None = None) -> Posterior:
         """The posterior of each picture.
 
         Args:
             images: (B, C, H, W) float in [0, 1].
+            altered: (B, C, H, W), in training: what the encoder sees in place of `images`, with a part hidden. Where
+                there are two encoders, only the conditions' one sees it.
 
         Returns:
             mean and log-variance, (B, D) float32 each.
         """
         # Out of any autocast: the mean vector is the product, and eight bits of mantissa would show in distances.
-        features = self._features(images)
+        features = self._features(images, altered)
         with torch.autocast(images.device.type, enabled=False):
             log_variance = self.to_log_variance(features).clamp(*_LOG_VARIANCE_RANGE)
-            return Posterior(self.to_mean(features), log_variance)
+            return Posterior(self._place(self.to_mean(features)), log_variance)
 
     def mean(self, images: torch.Tensor) -> torch.Tensor:
         """The posterior's mean alone: (B, C, H, W) in [0, 1] -> (B, D) float32."""
         features = self._features(images)
         with torch.autocast(images.device.type, enabled=False):
-            mean: torch.Tensor = self.to_mean(features)
-            return mean
+            return self._place(self.to_mean(features))
 
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
+    def _place(self, mean: torch.Tensor) -> torch.Tensor:
+        """(B, D) -> (B, D), with the conditions' slices on their spheres where the configuration wants that."""
+        if not self.config.sphere:
+            return mean
+        parts = torch.split(mean, [part.size for part in self.config.slices], dim=1)
+        placed = [
+            values if part.name == FREE else functional.normalize(values, dim=1) * part.size**0.5
+            for part, values in zip(self.config.slices, parts, strict=True)
+        ]
+        return torch.cat(placed, dim=1)
+
+    def _features(self, images: torch.Tensor, altered: torch.Tensor | None = None) -> torch.Tensor:
         """(B, C, H, W) -> (B, core) float32."""
+        shown = images if altered is None else altered
+        features: torch.Tensor
+        if isinstance(self.encoder, _Pair):
+            features = self.encoder(images - 0.5, shown - 0.5)
+            return features.float()
         # Plain layers take ink as it is: unlike convolutions, they gain nothing from a paper of -0.5.
-        features: torch.Tensor = self.encoder(images if self.config.hidden else images - 0.5)
+        features = self.encoder(shown if self.config.hidden else shown - 0.5)
         return features.float()
 
     def decode_logits(self, latent: torch.Tensor) -> torch.Tensor:
@@ -188,78 +230,40 @@ def reparameterize(posterior: Posterior, noise: torch.Tensor | None = None) -> t
     return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
 
 
-class _Residual(nn.Module):
-    """Two 3x3 convolutions beside an identity; the last starts at zero, so the block starts as the identity."""
+def _halve(config: TVAEConfig, extra: Sequence[int], *last: nn.Module) -> nn.Sequential:
+    """(B, C, H, W) -> (B, core), with residual blocks on top of the configuration's, and with `last` before the end."""
+    blocks = [config.blocks + more for more in extra or (0,) * len(config.widths)]
+    return nn.Sequential(*downward(config.channels, config.widths, blocks), *last, nn.Flatten())
 
-    def __init__(self, width: int) -> None:
+
+class _Pair(nn.Module):
+    """Two encoders side by side: the conditions' and the free remainder's."""
+
+    def __init__(self, config: TVAEConfig) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-        )
-        last = self.body[-1]
-        assert isinstance(last, nn.BatchNorm2d)
-        nn.init.zeros_(last.weight)
+        self.conditions = _halve(config, config.encoder_blocks, nn.AdaptiveAvgPool2d(1))
+        self.free = _halve(config, ())
+
+    def forward(self, images: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) twice, for the remainder and for the conditions -> (B, width + core)."""
+        return torch.cat([self.conditions(shown), self.free(images)], dim=1)
+
+
+class _PairHead(nn.Module):
+    """From each of two encoders' features to its part of the vector."""
+
+    def __init__(self, config: TVAEConfig, core: int) -> None:
+        super().__init__()
+        self.width = config.widths[-1]
+        self.conditions = nn.Linear(self.width, config.latent_size - config.free_size)
+        self.free = nn.Linear(core, config.free_size)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, width, H, W) -> the same shape."""
-        return nn.functional.leaky_relu(features + self.body(features), 0.2)
+        """(B, width + core) -> (B, D)."""
+        parts = self.conditions(features[:, : self.width]), self.free(features[:, self.width :])
+        return torch.cat(parts, dim=1)
 
 
-def _inward(config: TVAEConfig) -> list[nn.Module]:
-    """(B, C, H, W) -> (B, hidden)."""
-    pixels = config.channels * config.image_size**2
-    return [nn.Flatten(), nn.Linear(pixels, config.hidden), nn.ReLU()]
-
-
-def _outward(config: TVAEConfig) -> list[nn.Module]:
-    """(B, hidden) before its activation -> (B, C, H, W) logits."""
-    shape = (config.channels, config.image_size, config.image_size)
-    return [nn.ReLU(), nn.Linear(config.hidden, math.prod(shape)), nn.Unflatten(1, shape)]
-
-
-def _downward(config: TVAEConfig) -> list[nn.Module]:
-    """(B, C, H, W) -> (B, widths[-1], core, core): 4x4 convolutions of stride 2, as in the paper."""
-    layers: list[nn.Module] = []
-    before = config.channels
-    for width, extra in zip(config.widths, config.encoder_blocks or (0,) * len(config.widths), strict=True):
-        layers += [nn.Conv2d(before, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)]
-        layers += [nn.LeakyReLU(0.2), *(_Residual(width) for _ in range(config.blocks + extra))]
-        before = width
-    return layers
-
-
-def _upward(config: TVAEConfig) -> list[nn.Module]:
-    """(B, widths[-1], core, core) -> (B, C, H, W) logits.
-
-    A transposed 4x4 convolution of stride 2 covers each output pixel evenly (4 is a multiple of 2: no checkerboard) at
-    less than half the work of the paper's nearest-neighbour doubling and 3x3 convolution.
-    """
-    layers: list[nn.Module] = []
-    inwards = list(reversed(config.widths))
-    for index, width in enumerate(inwards):
-        layers += [_Residual(width) for _ in range(config.blocks if index else 0)]
-        if index + 1 < len(inwards):
-            after = inwards[index + 1]
-            layers += [_doubling(width, after, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
-        else:
-            layers += [_doubling(width, config.channels, bias=True)]
-    return layers
-
-
-def _doubling(before: int, after: int, *, bias: bool) -> nn.ConvTranspose2d:
-    """(B, before, H, W) -> (B, after, 2H, 2W).
-
-    It starts as bilinear interpolation of a random mixture of the feature maps. Drawn freely, the four weights that
-    meet in neighbouring output pixels have nothing to do with each other, and what training leaves of that shows as a
-    fine grid in every picture.
-    """
-    layer = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)
-    ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
-    with torch.no_grad():
-        mixture = torch.empty(before, after, 1, 1).normal_(std=(2.0 / before) ** 0.5)
-        layer.weight.copy_(mixture * ramp[:, None] * ramp[None, :])
-    return layer
+def _head(config: TVAEConfig, core: int) -> nn.Module:
+    """From the encoder's features to a number for each of the D of the vector."""
+    return _PairHead(config, core) if config.has_two_encoders else nn.Linear(core, config.latent_size)

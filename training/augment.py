@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-__all__ = ["AugmentConfig", "augment", "draw_changes", "erase"]
+__all__ = ["AugmentConfig", "draw_changes", "erase", "mirror", "reframe"]
 
 ERASED_SIDE = 0.25
 """Of an erased square, as a share of the picture's side."""
@@ -47,28 +47,36 @@ def draw_changes(count: int, generator: torch.Generator) -> torch.Tensor:
     return torch.rand(count, 10, generator=generator)
 
 
-def augment(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
-    """Change each picture by its own draw: (B, C, H, W) in [0, 1] -> the same shape and range.
+def mirror(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
+    """Some pictures mirrored: (B, C, H, W) -> (B, C, H, W). `draws: (B, 10)`, from `draw_changes`."""
+    if config.flip <= 0:
+        return images
+    mirrored = (draws[:, 0] < config.flip).to(images.device)
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
-    Edges repeat outwards, so a catalogue's background stays what it is.
+
+def reframe(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
+    """Shift, scale, turn and lighten each picture of a batch by its own amount.
+
+    Nothing of a picture may be lost by it: what moves over an edge is as little as `AugmentConfig` says.
 
     Args:
-        images: may be changed in place.
+        images: (B, C, H, W) in [0, 1]; stay as they are.
         config: how much to change.
-        draws: (B, 10), from `draw_changes`.
+        draws: (B, 10), from `draw_changes`: the same ones as for `mirror`.
+
+    Returns:
+        (B, C, H, W) in [0, 1].
     """
-    if config.flip > 0:
-        mirrored = (draws[:, 0] < config.flip).to(images.device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if config.moves and (draws[:, 9] < config.moved).any():  # torch makes no grid for no picture
         chosen = torch.nonzero(draws[:, 9] < config.moved).flatten()
         there = chosen.to(images.device)
-        images[there] = _move(images[there], config, draws[chosen])
+        images = images.index_copy(0, there, _move(images[there], config, draws[chosen]))
     if config.colour > 0:
         gain = 1.0 + config.colour * (2.0 * draws[:, 5] - 1.0)
         # Darker and brighter about white, so that a white background stays white.
         images = 1.0 - (1.0 - images) * gain.to(images.device)[:, None, None, None]
-    return images.clamp_(0.0, 1.0)
+    return images.clamp(0.0, 1.0)
 
 
 def erase(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:
@@ -77,7 +85,7 @@ def erase(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> t
     Args:
         images: (B, C, H, W) in [0, 1]; stay as they are.
         config: how often.
-        draws: (B, 10), from `draw_changes`: the same ones as for `augment`.
+        draws: (B, 10), from `draw_changes`: the same ones as for `mirror`.
 
     Returns:
         (B, C, H, W): the pictures, with squares of mid grey that may reach over an edge.

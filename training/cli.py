@@ -114,6 +114,9 @@ def train(
     reframe: Annotated[
         float, _data(min=0, max=4, help="Shift, scale and turn pictures: 1 for a little, 0 for catalogue shots.")
     ] = 0.0,
+    brighten: Annotated[
+        float, _data(min=0, max=0.9, help="Make pictures darker and lighter by up to this share.")
+    ] = 0.0,
     erase: Annotated[
         float, _data(min=0, max=1, help="The chance to hide a square of a picture from the encoder; 0.5 on few shoes.")
     ] = 0.0,
@@ -127,6 +130,9 @@ def train(
         float, _objective(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")
     ] = 0.1,
     triplet_weight: Annotated[float, _objective(min=0, help="In nats; 0 trains the plain VAE.")] = 3000.0,
+    label_weight: Annotated[
+        float, _objective(min=0, help="Of classifiers that tell each condition's values from its slice, in nats.")
+    ] = 0.0,
     margin: Annotated[float, _objective(min=0, help="In units of the mean vector.")] = 0.0,
     miner: Annotated[str, _objective(help="Which triplets of a batch count.")] = "batch-all",
     smooth: Annotated[bool, _objective(help="A softplus in the triplet term, or a hinge.")] = True,
@@ -201,12 +207,20 @@ def train(
         config = replace(
             base,
             network=shape,
-            augment=AugmentConfig(shift=0.04 * reframe, scale=0.08 * reframe, turn=0.05 * reframe, erase=erase),
+            augment=AugmentConfig(
+                shift=0.04 * reframe,
+                scale=0.08 * reframe,
+                turn=0.05 * reframe,
+                colour=brighten,
+                moved=0.75,
+                erase=erase,
+            ),
             conditions=conditions,
             objective=ObjectiveConfig(
                 likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
                 observation_std=observation_std,
                 triplet_weight=triplet_weight,
+                label_weight=label_weight,
                 margin=margin,
                 smooth=smooth,
                 miner=one_of("miner", miner, tuple(MINERS)),

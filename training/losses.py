@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from model.tvae import Posterior
 
-__all__ = ["Likelihood", "kl_divergence", "pairwise_distances", "reconstruction_loss", "triplet_loss"]
+__all__ = ["Likelihood", "kl_divergence", "label_loss", "pairwise_distances", "reconstruction_loss", "triplet_loss"]
 
 Likelihood = Literal["bernoulli", "gaussian"]
 
@@ -75,3 +75,20 @@ def triplet_loss(
     anchor, positive, negative = triplets.unbind(dim=1)
     excess = distances[anchor, positive] - distances[anchor, negative] + margin
     return (functional.softplus(excess) if smooth else excess.clamp_min(0.0)).mean()
+
+
+def label_loss(logits: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """-log of the probability that a classifier gives to a shoe's values, all of them together.
+
+    Args:
+        logits: (B, V), of each value of an attribute.
+        table: (B, V), not 0 for the values that a shoe has.
+
+    Returns:
+        (B,) nats; 0, with a gradient of 0, for a shoe without a value.
+    """
+    log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    known = table.any(dim=1)
+    # A shoe without a value gets all of them, whose probability is 1 whatever the logits are.
+    allowed = (table > 0) | ~known[:, None]
+    return -torch.logsumexp(log_probabilities.masked_fill(~allowed, -torch.inf), dim=1)

@@ -11,7 +11,7 @@ from model.checkpoint import Condition
 from model.tvae import Posterior
 from training.distributed import Team
 from training.labels import Labels
-from training.losses import Likelihood, kl_divergence, pairwise_distances, reconstruction_loss, triplet_loss
+from training.losses import Likelihood, kl_divergence, label_loss, pairwise_distances, reconstruction_loss, triplet_loss
 from training.perceptual import LAYERS
 from training.triplets import MINERS, MinerName
 
@@ -29,6 +29,7 @@ class ObjectiveConfig:
         kl_weight: of the KL term after its warm-up; 1 is the ELBO.
         kl_warmup: the share of the training over which the KL term's weight grows from 0.
         triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
+        label_weight: of each condition's label term, in nats; 0 does without classifiers.
         margin: of the triplet term, in units of the mean vector.
         miner: which triplets of a batch count.
         smooth: the triplet term's softplus in place of its hinge.
@@ -42,6 +43,7 @@ class ObjectiveConfig:
     kl_weight: float = 1.0
     kl_warmup: float = 0.1
     triplet_weight: float = 3000.0
+    label_weight: float = 0.0
     margin: float = 0.0
     miner: MinerName = "batch-all"
     smooth: bool = True
@@ -91,6 +93,7 @@ class Terms:
         reconstruction: () nats per picture.
         kl: () nats per picture.
         triplet: condition -> () loss.
+        label: condition -> () loss, in nats per picture.
         perceptual: () mean squared difference of features, summed over layers; None without VGG19.
     """
 
@@ -98,6 +101,7 @@ class Terms:
     reconstruction: torch.Tensor
     kl: torch.Tensor
     triplet: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    label: Mapping[str, torch.Tensor] = field(default_factory=dict)
     perceptual: torch.Tensor | None = None
 
     def named(self) -> dict[str, float]:
@@ -106,6 +110,7 @@ class Terms:
         if self.perceptual is not None:
             figures["perceptual"] = self.perceptual.item()
         figures |= {f"triplet/{name}": value.item() for name, value in self.triplet.items()}
+        figures |= {f"label/{name}": value.item() for name, value in self.label.items()}
         return figures
 
 
@@ -129,6 +134,7 @@ class Objective:
         progress: float,
         generator: torch.Generator,
         perceptual: torch.Tensor | None = None,
+        guesses: Sequence[torch.Tensor] = (),
     ) -> Terms:
         """The terms of one batch of B shoes, of which this process has b: all of them, where it is alone.
 
@@ -140,6 +146,7 @@ class Objective:
             progress: share of the training that is done, in [0, 1], for the KL term's warm-up.
             generator: for the miner; lives on the CPU.
             perceptual: (b,) how far the features are apart, where VGG19 is used.
+            guesses: (b, V) each condition's classifier's logits, where there are classifiers.
 
         Returns:
             terms whose average over the processes is that of the whole batch.
@@ -160,7 +167,13 @@ class Objective:
                 term = self._triplet_term(means[:, each.start : each.stop], each, rows, generator)
                 triplet[each.name] = term
                 total = total + config.triplet_weight * term
-        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet, features)
+        label = {}
+        own = self.team.share(rows)
+        for each, logits_of_values in zip(self.conditions, guesses, strict=bool(guesses)):
+            table = each.table[own].to(images.device)
+            label[each.name] = part * label_loss(logits_of_values, table).mean()
+            total = total + config.label_weight * label[each.name]
+        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet, label, features)
 
     def _triplet_term(
         self, vectors: torch.Tensor, labels: ConditionLabels, rows: torch.Tensor, generator: torch.Generator

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ class Run:
     """What stays the same through a run, beside the state that does not.
 
     Attributes:
-        reconstruct: (images, noise) -> (posterior, logits), with the state's network; its gradients are the team's.
+        forward: (images, altered, noise) -> `Passed`, with the state's network; its gradients are the team's.
         perceptual: None where the objective has no such term.
         vgg_sha256: of its weights.
         pixels: (N, C, H, W) uint8 of the shoes to train on.
@@ -44,7 +44,7 @@ class Run:
     device: torch.device
     team: Team
     state: RunState
-    reconstruct: nn.Module
+    forward: nn.Module
     objective: Objective
     perceptual: PerceptualLoss | None
     vgg_sha256: str | None
@@ -54,17 +54,36 @@ class Run:
     precise: AbstractContextManager[None] = field(repr=False)
 
 
-class _Reconstruct(nn.Module):
-    """Encode, draw and decode in one forward call, which is what several processes can share the gradients of."""
+class Passed(NamedTuple):
+    """What a batch of b shoes became on its way through the network.
 
-    def __init__(self, tvae: TVAE) -> None:
+    Attributes:
+        posterior: (b, D) each.
+        logits: (b, C, H, W), before the decoder's sigmoid.
+        guesses: (b, V) each condition's classifier's logits; none where there are no classifiers.
+    """
+
+    posterior: Posterior
+    logits: torch.Tensor
+    guesses: list[torch.Tensor]
+
+
+class _Pass(nn.Module):
+    """Encode, guess, draw and decode in one forward call: that is what several processes can share the gradients of."""
+
+    def __init__(self, tvae: TVAE, conditions: Sequence[ConditionLabels], classifiers: nn.ModuleList) -> None:
         super().__init__()
-        self.tvae = tvae
+        self.tvae, self.classifiers = tvae, classifiers
+        self.bounds = [(each.start, each.stop) for each in conditions]
 
-    def forward(self, images: torch.Tensor, noise: torch.Tensor) -> tuple[Posterior, torch.Tensor]:
-        """(B, C, H, W), (B, D) -> the posterior, and (B, C, H, W) logits."""
-        posterior = self.tvae.encode(images)
-        return posterior, self.tvae.decode_logits(reparameterize(posterior, noise))
+    def forward(self, images: torch.Tensor, altered: torch.Tensor, noise: torch.Tensor) -> Passed:
+        """(B, C, H, W) twice, as `TVAE.encode` takes them, and (B, D)."""
+        posterior = self.tvae.encode(images, altered)
+        guesses = [
+            classifier(posterior.mean[:, start:stop])
+            for classifier, (start, stop) in zip(self.classifiers, self.bounds, strict=bool(self.classifiers))
+        ]
+        return Passed(posterior, self.tvae.decode_logits(reparameterize(posterior, noise)), guesses)
 
 
 def prepare_run(
@@ -82,10 +101,15 @@ def prepare_run(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         tvae = TVAE(config.network)
+        classifiers = _classifiers(conditions, config).to(device=device)
     tvae = team.adapt(tvae).to(device=device)
     tvae.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
-        tvae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
+        [*tvae.parameters(), *classifiers.parameters()],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        betas=(0.9, 0.99),
+        fused=True,
     )
     average = WeightAverage(tvae, config.ema_decay) if config.ema_decay > 0 else None
     perceptual, vgg_sha256 = _perceptual(config, device, vgg_weights)
@@ -93,8 +117,10 @@ def prepare_run(
         config=config,
         device=device,
         team=team,
-        state=RunState(network=tvae, optimizer=optimizer, epoch=0, history=[], average=average),
-        reconstruct=team.parallel(_Reconstruct(tvae)),
+        state=RunState(
+            network=tvae, classifiers=classifiers, optimizer=optimizer, epoch=0, history=[], average=average
+        ),
+        forward=team.parallel(_Pass(tvae, conditions, classifiers)),
         objective=Objective(config.objective, conditions, team),
         perceptual=perceptual,
         vgg_sha256=vgg_sha256,
@@ -122,6 +148,12 @@ def _conditions(training: ImageSet, config: TrainConfig) -> Sequence[ConditionLa
     attributes = {name for each in config.conditions for name in each.attributes}
     labels = {name: encode_labels(training.attributes, name) for name in attributes}
     return condition_labels(config.conditions, config.network.slice_bounds, labels)
+
+
+def _classifiers(conditions: Sequence[ConditionLabels], config: TrainConfig) -> nn.ModuleList:
+    """One for each condition, from its slice to its attribute's values; none where the label term has no weight."""
+    chosen = conditions if config.objective.label_weight > 0 else ()
+    return nn.ModuleList(nn.Linear(each.stop - each.start, each.table.shape[1]) for each in chosen)
 
 
 def _perceptual(

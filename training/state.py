@@ -10,6 +10,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from torch import nn
 
 from model.errors import ArtifactCorrupt, TrainingError
 from model.files import write_atomic
@@ -26,6 +27,7 @@ class RunState:
     """Everything that the next epoch depends on. All randomness is drawn from (seed, epoch), so no generator is in it.
 
     Attributes:
+        classifiers: of the label term, which are needed in training only.
         epoch: epochs that are done.
         history: figures of each epoch.
         average: of the weights, where the run keeps one.
@@ -33,6 +35,7 @@ class RunState:
     """
 
     network: TVAE
+    classifiers: nn.ModuleList
     optimizer: torch.optim.Optimizer
     epoch: int
     history: list[dict[str, Any]]
@@ -47,7 +50,11 @@ class RunState:
 
 def save_state(folder: Path, state: RunState, fingerprint: str) -> None:
     """Write the state atomically. Raises OSError; the state before is then still there."""
-    networks = {"network": state.network, "best": state.best}
+    networks: dict[str, nn.Module | None] = {
+        "network": state.network,
+        "classifiers": state.classifiers,
+        "best": state.best,
+    }
     if state.average is not None:
         networks["average"] = state.average.network
     tensors = {
@@ -85,6 +92,7 @@ def load_state(folder: Path, state: RunState, fingerprint: str) -> None:
             )
         progress = json.loads(metadata["progress"])
         state.network.load_state_dict(_part(tensors, "network"))
+        state.classifiers.load_state_dict(_part(tensors, "classifiers"))
         if state.average is not None:
             state.average.network.load_state_dict(_part(tensors, "average"))
         if best := _part(tensors, "best"):

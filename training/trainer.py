@@ -14,13 +14,13 @@ import torch
 from model.errors import TrainingError
 from model.preprocess import to_float
 from model.progress import Progress, progress
-from training.augment import augment, draw_changes, erase
+from training.augment import draw_changes, erase, mirror, reframe
 from training.batches import batch_indices
 from training.board import Board
 from training.config import TrainConfig
 from training.data.images import ImageSet, digest_ids
 from training.distributed import Team
-from training.run import Run, prepare_run
+from training.run import Passed, Run, prepare_run
 from training.saver import Saver, is_finished
 from training.state import STATE_FILE, load_state
 from training.stopping import best_epoch, is_over
@@ -175,21 +175,41 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
     # Drawn for the whole batch, so that each shoe's draw does not depend on how many processes share it.
     draws = team.share(draw_changes(len(rows), generator))
     noise = team.share(torch.randn(len(rows), config.network.latent_size, generator=generator)).to(run.device)
-    images = to_float(run.pixels[team.share(rows)].to(run.device))
-    images = augment(images, config.augment, draws).contiguous(memory_format=torch.channels_last)
+    images, altered = _augment(config, to_float(run.pixels[team.share(rows)].to(run.device)), draws)
     features = None
     with run.precise:
-        posterior, logits = run.reconstruct(erase(images, config.augment, draws), noise)
+        passed: Passed = run.forward(images, altered, noise)
         if run.perceptual is not None:
-            features = run.perceptual(torch.sigmoid(logits), images).total
-    terms = run.objective(images, logits, posterior, rows, progress=done, generator=generator, perceptual=features)
+            features = run.perceptual(torch.sigmoid(passed.logits), images).total
+    terms = run.objective(
+        images,
+        passed.logits,
+        passed.posterior,
+        rows,
+        progress=done,
+        generator=generator,
+        perceptual=features,
+        guesses=passed.guesses,
+    )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, done)
     optimizer.zero_grad(set_to_none=True)
     terms.total.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(run.state.network.parameters(), config.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(run.forward.parameters(), config.clip_norm)
     optimizer.step()
     return terms.named() | {"gradient_norm": norm.item()}
+
+
+def _augment(config: TrainConfig, images: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pictures to draw, and what the encoder, or the conditions' one of two, sees of them: (B, C, H, W) twice."""
+    images = mirror(images, config.augment, draws)
+    reframed = reframe(images, config.augment, draws)
+    if not config.network.has_two_encoders:
+        # The decoder can't know of changes that the one encoder does not tell it of.
+        images = reframed
+    shown = erase(reframed, config.augment, draws)
+    last = torch.channels_last
+    return images.contiguous(memory_format=last), shown.contiguous(memory_format=last)
 
 
 def _summary(run: Run, figures: dict[str, float]) -> str:

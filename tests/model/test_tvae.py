@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,17 @@ from tests.model.networks import TINY, fixed_weights
 
 PLAIN = TVAEConfig(image_size=16, widths=(), hidden=32, slices=TINY.slices)
 
+PAIR = TVAEConfig(
+    image_size=16,
+    widths=(4, 8),
+    slices=(Slice("type", 3), Slice("free", 2)),
+    encoder_blocks=(0, 1),
+    separate=True,
+    sphere=True,
+)
 
-@pytest.mark.parametrize("config", [TINY, PLAIN, *PRESETS.values()], ids=["tiny", "plain", *PRESETS])
+
+@pytest.mark.parametrize("config", [TINY, PLAIN, PAIR, *PRESETS.values()], ids=["tiny", "plain", "pair", *PRESETS])
 def test_shapes_and_ranges(config: TVAEConfig) -> None:
     """Pictures become mean and log-variance, and latents become pictures in [0, 1], for every preset."""
     tvae = TVAE(config).eval()
@@ -58,7 +68,7 @@ def test_reparameterize_follows_the_posterior() -> None:
     assert torch.allclose(samples.std(0), torch.tensor([2.0, 0.5]), rtol=0.05)
 
 
-@pytest.mark.parametrize("config", [TINY, PLAIN], ids=["tiny", "plain"])
+@pytest.mark.parametrize("config", [TINY, PLAIN, PAIR], ids=["tiny", "plain", "pair"])
 def test_gradients_reach_every_parameter(config: TVAEConfig) -> None:
     """No part of the network is left out of training."""
     torch.manual_seed(0)
@@ -69,14 +79,61 @@ def test_gradients_reach_every_parameter(config: TVAEConfig) -> None:
     assert all(parameter.grad is not None for parameter in tvae.parameters())
 
 
-def test_plain_layers_survive_a_checkpoint(tmp_path: Path) -> None:
-    """A network of plain layers is saved and loaded like any other."""
-    tvae = fixed_weights(TVAE(PLAIN))
+@pytest.mark.parametrize("config", [PLAIN, PAIR], ids=["plain", "pair"])
+def test_other_networks_survive_a_checkpoint(tmp_path: Path, config: TVAEConfig) -> None:
+    """A network of plain layers, and one of two encoders, is saved and loaded like any other."""
+    tvae = fixed_weights(TVAE(config))
     save_checkpoint(tmp_path, Checkpoint(tvae, PreprocessConfig(size=16)))
     loaded = load_checkpoint(tmp_path).tvae
-    assert loaded.config == PLAIN
+    assert loaded.config == config
     images = torch.rand(2, 3, 16, 16)
     assert torch.equal(loaded.encode(images).mean, tvae.encode(images).mean)
+
+
+def test_two_encoders_do_not_meet() -> None:
+    """No gradient of the conditions' slices reaches the free remainder's encoder, nor the other way round."""
+    tvae = TVAE(PAIR)
+    for part, untouched in (("type", "free"), ("free", "conditions")):
+        start, stop = PAIR.slice_bounds[part]
+        tvae.zero_grad()
+        posterior = tvae.encode(torch.rand(4, 3, 16, 16))
+        (posterior.mean + posterior.log_variance)[:, start:stop].sum().backward()  # type: ignore[no-untyped-call]
+        reached = {name for name, weight in tvae.named_parameters() if weight.grad is not None and weight.grad.any()}
+        assert reached
+        assert not any(untouched in name.split(".") for name in reached)
+
+
+def test_only_the_conditions_see_what_was_altered() -> None:
+    """With two encoders the free remainder is of the pictures as they are; with one, all is of what is shown to it."""
+    images, altered = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16)
+    tvae = fixed_weights(TVAE(PAIR))
+    mean = tvae.encode(images, altered).mean
+    assert torch.equal(mean[:, 3:], tvae.encode(images).mean[:, 3:])
+    assert torch.equal(mean[:, :3], tvae.encode(altered).mean[:, :3])
+    alone = fixed_weights(TVAE(TINY))
+    assert torch.equal(alone.encode(images, altered).mean, alone.encode(altered).mean)
+
+
+def test_conditions_lie_on_spheres() -> None:
+    """Each condition's slice of the mean has the length of the root of its size; the free remainder any."""
+    tvae = fixed_weights(TVAE(PAIR))
+    images = torch.rand(4, 3, 16, 16)
+    mean = tvae.encode(images).mean
+    assert torch.allclose(mean[:, :3].norm(dim=1), torch.full((4,), 3**0.5))
+    assert torch.equal(mean, tvae.mean(images))
+    flat = TVAE(replace(PAIR, sphere=False)).eval()
+    flat.load_state_dict(tvae.state_dict())
+    other = flat.encode(images).mean
+    assert torch.equal(other[:, 3:], mean[:, 3:])
+    assert torch.allclose(torch.cosine_similarity(other[:, :3], mean[:, :3]), torch.ones(4))
+
+
+def test_one_encoder_without_conditions_or_without_a_remainder() -> None:
+    """Where one of the two would have nothing to do, there is one encoder, with all of the blocks."""
+    for slices in ((Slice("free", 5),), (Slice("type", 5),)):
+        config = replace(PAIR, slices=slices)
+        assert not config.has_two_encoders
+        assert list(TVAE(config).state_dict()) == list(TVAE(replace(config, separate=False)).state_dict())
 
 
 def test_plain_layers_are_the_network_of_the_paper() -> None:
@@ -101,6 +158,7 @@ def test_plain_layers_are_the_network_of_the_paper() -> None:
         ({"slices": ()}, "slices"),
         ({"slices": (Slice("a", 1), Slice("a", 2))}, "slices"),
         ({"slices": (Slice("a", 0),)}, "slices"),
+        ({"slices": (Slice("free", 1), Slice("a", 1)), "separate": True}, "at the end"),
     ],
 )
 def test_impossible_networks_are_refused(options: dict[str, object], named: str) -> None:

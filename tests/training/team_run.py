@@ -26,7 +26,7 @@ CONFIG = TrainConfig(
     network=TVAEConfig(image_size=16, widths=(8, 16), blocks=1, slices=(Slice("colour", 4), Slice("free", 4))),
     preprocess=PreprocessConfig(size=16),
     conditions=(Condition("colour", ("Colour",)),),
-    objective=ObjectiveConfig(triplet_weight=1000.0),
+    objective=ObjectiveConfig(triplet_weight=1000.0, label_weight=100.0),
     epochs=4,
     batch_size=31,
     learning_rate=2e-3,

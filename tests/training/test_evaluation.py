@@ -223,7 +223,7 @@ def test_a_network_gone_astray_is_an_error(tmp_path: Path, catalog: str) -> None
     """Vectors that are not finite have no order."""
     torch.manual_seed(0)
     tvae = TVAE(TVAEConfig(image_size=16, widths=(4, 8), slices=(Slice("colour", 3),))).eval()
-    torch.nn.init.constant_(tvae.to_mean.bias, float("nan"))
+    torch.nn.init.constant_(tvae.get_parameter("to_mean.bias"), float("nan"))
     save_checkpoint(tmp_path / "mine", Checkpoint(tvae, PreprocessConfig(size=16), (COLOUR,)))
     with pytest.raises(TrainingError, match="mine gives vectors that are not finite"):
         evaluate([tmp_path / "mine"], catalog, out=tmp_path / "out", pictures=False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from model.tvae import Posterior
-from training.losses import kl_divergence, pairwise_distances, reconstruction_loss, triplet_loss
+from training.losses import kl_divergence, label_loss, pairwise_distances, reconstruction_loss, triplet_loss
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -107,3 +107,25 @@ def test_triplet_gradient_pulls_and_pushes() -> None:
     moved = pairwise_distances(vectors.detach() - 0.1 * vectors.grad)
     assert moved[0, 1] < 1.0
     assert moved[0, 2] > 1.0
+
+
+def test_label_loss_against_a_loop() -> None:
+    """-log of the sum of the probabilities of a shoe's values, whether it has one or several."""
+    logits = torch.randn(4, 3, generator=GENERATOR)
+    table = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    expected = []
+    for scores, values in zip(logits.tolist(), table.tolist(), strict=True):
+        total = sum(math.exp(score) for score in scores)
+        expected.append(-math.log(sum(math.exp(s) / total for s, has in zip(scores, values, strict=True) if has)))
+    assert label_loss(logits, table).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_label_loss_passes_over_shoes_without_a_value() -> None:
+    """A shoe without a value costs nothing and moves nothing."""
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = label_loss(logits, torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    loss.sum().backward()  # type: ignore[no-untyped-call]
+    assert loss[0].item() == pytest.approx(0.0, abs=1e-6)
+    assert logits.grad is not None
+    assert logits.grad[0].abs().max() < 1e-6
+    assert logits.grad[1].abs().min() > 1e-3

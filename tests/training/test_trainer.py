@@ -19,6 +19,7 @@ from model.tvae import TVAE, Slice, TVAEConfig
 from tests.training.images import coloured_squares
 from tests.training.test_perceptual import save
 from training import objective, trainer
+from training.augment import AugmentConfig
 from training.config import TrainConfig
 from training.objective import ObjectiveConfig
 from training.saver import CURVES_FILE
@@ -87,8 +88,18 @@ def _stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"ema_decay": 0.9}, {"patience": 5, "epochs": 6, "validate_every": 2}, {"patience": 2, "ema_decay": 0.9}],
-    ids=["plain", "average", "patience", "both"],
+    [
+        {},
+        {"ema_decay": 0.9},
+        {"patience": 5, "epochs": 6, "validate_every": 2},
+        {"patience": 2, "ema_decay": 0.9},
+        {
+            "network": replace(CONFIG.network, separate=True, sphere=True, encoder_blocks=(0, 1)),
+            "objective": replace(CONFIG.objective, label_weight=100.0),
+            "augment": AugmentConfig(shift=0.1, colour=0.1, erase=0.5),
+        },
+    ],
+    ids=["plain", "average", "patience", "both", "two encoders and labels"],
 )
 def test_resume_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     """A run that dies and is resumed has the losses and the weights, to the bit, of one that does not."""
