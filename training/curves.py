@@ -22,6 +22,7 @@ TITLES = {
     "kl": "KL divergence, nats per picture",
     "perceptual": "difference of VGG19's features",
     "triplet": "triplet loss",
+    "label": "label loss, nats per picture",
     "mse": "held out: squared error per pixel",
     "triplet_accuracy": "held out: triplet accuracy",
 }

@@ -19,6 +19,7 @@ def _history(epochs: int, *, every: int = 1) -> list[dict[str, Any]]:
                 "triplet/category": 0.7 / epoch,
                 "triplet/look/Closure": 0.6 / epoch,
                 "triplet/look/Toe": 0.5 / epoch,
+                "label/category": 1.5 / epoch,
             },
             "validation": {"mse": 0.1 / epoch, "triplet_accuracy/category/$a$b": 0.9} if epoch % every == 0 else {},
         }
@@ -29,7 +30,7 @@ def _history(epochs: int, *, every: int = 1) -> list[dict[str, Any]]:
 def test_a_panel_for_each_kind() -> None:
     """Each kind of figure has its panel; a curve is named by its condition, and its attribute where there are more."""
     panels = _arrange(_history(6, every=3))
-    assert list(panels) == ["loss", "reconstruction", "kl", "triplet", "mse", "triplet_accuracy"]
+    assert list(panels) == ["loss", "reconstruction", "kl", "triplet", "label", "mse", "triplet_accuracy"]
     assert list(panels["triplet"]) == ["category", "look/Closure", "look/Toe"]
     assert list(panels["triplet_accuracy"]) == ["category"]
     assert [epoch for epoch, _ in panels["mse"][""]] == [3, 6]
