@@ -43,7 +43,7 @@ def share_tallies() -> Iterator[None]:
 
 
 def reserve() -> None:
-    """Reserve room for this process's files; without it, share none. To be called before `service.metrics` is loaded."""
+    """Reserve room for this process's files; without it, share none. To be called before `service.metrics` loads."""
     folder = os.environ.get(VARIABLE)
     if folder is None:
         return

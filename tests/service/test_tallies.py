@@ -1,4 +1,4 @@
-"""Room for the metrics' files: taken before it is needed, given back afterwards, and done without where there is none."""
+"""Room for the metrics' files: taken before it is needed, given back afterwards, done without where there is none."""
 
 import os
 import resource
