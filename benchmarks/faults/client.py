@@ -117,7 +117,9 @@ class Client:
         return self._streams is not None
 
     async def connect(self) -> None:
-        """Open a connection, unless there is one. Raises OSError."""
+        """Open a connection, unless there is one that the service has not closed meanwhile. Raises OSError."""
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=2**20)
 

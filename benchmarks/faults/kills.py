@@ -89,7 +89,7 @@ async def _kill_workers(ground: Ground, service: Service, scale: Scale) -> Trial
     mended: list[float] = []
 
     async def story(book: Book) -> None:
-        for _ in range(scale.kills):
+        for _ in range(scale.worker_kills):
             workers = await asyncio.to_thread(service.workers)
             began = time.monotonic()
             os.kill(workers[0], signal.SIGKILL)
@@ -111,10 +111,10 @@ async def _kill_workers(ground: Ground, service: Service, scale: Scale) -> Trial
     book = await under_load(ground, service, scale.clients, story)
     return Trial(
         "killed worker",
-        f"kill -9 of one of two workers, {scale.kills} times, {scale.clients} clients searching",
+        f"kill -9 of one of two workers, {scale.worker_kills} times, {scale.clients} clients searching",
         f"{book}, whose connections broke with the worker that had them; two workers again after "
-        f"{max(mended):.1f} s at most",
-        not book.wrong and set(book.statuses) == {200} and len(book.failed) <= scale.kills * scale.clients,
+        f"{', '.join(f'{each:.1f}' for each in mended)} s, the later the more have died",
+        not book.wrong and set(book.statuses) == {200} and len(book.failed) <= scale.worker_kills * scale.clients,
         {**book.figures(), "mended_seconds": mended},
     )
 

@@ -30,7 +30,7 @@ MOST_MIB = 2 * (128 + 2 * 400 + 60)
 RECOVERY_SECONDS = 15.0
 """What was in the queue has its answer after `wait_seconds`, 10, at most."""
 CALM = 8
-"""So many searches in a row that are answered are a recovery."""
+"""So many searches that are answered, one after the other, are a recovery."""
 
 TICK_SECONDS = 0.005
 HEALTH_SECONDS = 0.5
@@ -76,7 +76,7 @@ def try_overload(ground: Ground, scale: Scale) -> Iterator[Trial]:
         f"{siege.offered:.0f} searches a second for {scale.overload_seconds:.0f} s, where {capacity:.0f} can be "
         "answered",
         f"{book}; /healthz {siege.health.spell_statuses()}, /readyz {siege.ready.spell_statuses()}; {memory}, "
-        f"{after:,.0f} after; as before {siege.recovery:.1f} s after the last request",
+        f"{after:,.0f} after; {CALM} searches in a row were answered {siege.recovery:.1f} s after it",
         held and memory.most - memory.before < MOST_MIB and siege.recovery < RECOVERY_SECONDS,
         {
             **book.figures(),
@@ -129,16 +129,17 @@ async def _pour(
     Returns:
         The rate that was reached, and what to await for the answers that are still to come.
     """
-    idle: list[Client] = []
+    idle: list[tuple[Client, float]] = []
     under_way: set[asyncio.Task[None]] = set()
 
     async def send(ask: Ask) -> None:
-        client = idle.pop() if idle else Client(port)
+        client, since = idle.pop() if idle else (Client(port), time.monotonic())
+        waited = time.monotonic() - since
         try:
             book.enter(ask, await client.ask(ask.request))
         except (OSError, EOFError, TimeoutError) as error:
-            book.failed.append(repr(error))
-        idle.append(client)
+            book.failed.append(f"{error!r}, over a connection that was idle for {waited:.2f} s")
+        idle.append((client, time.monotonic()))
 
     began, sent = time.monotonic(), 0
     while (now := time.monotonic()) < began + seconds:
@@ -152,7 +153,7 @@ async def _pour(
 
     async def finish() -> None:
         await asyncio.gather(*under_way)
-        for client in idle:
+        for client, _ in idle:
             client.close()
 
     return sent / (time.monotonic() - began), asyncio.create_task(finish())
@@ -172,13 +173,10 @@ async def _watch(port: int, path: str, book: Book, over: asyncio.Event) -> None:
 
 
 async def _await_calm(port: int, asks: list[Ask]) -> float:
-    """Seconds until single searches are answered as before."""
+    """Seconds until so many searches in a row, one after the other, have been answered rightly."""
     began, row, client = time.monotonic(), 0, Client(port)
-    first = began
     while row < CALM and time.monotonic() < began + 10 * RECOVERY_SECONDS:
-        if row == 0:
-            first = time.monotonic()
         answer = await client.ask(asks[row].request)
         row = row + 1 if answer.status == 200 and not asks[row].judge(answer) else 0
     client.close()
-    return first - began if row == CALM else float("inf")
+    return time.monotonic() - began if row == CALM else float("inf")

@@ -16,7 +16,8 @@ class Scale:
         loris: slow clients of each kind.
         overload_seconds: how long requests come faster than they can be answered.
         wait_seconds: what a request may wait meanwhile, by the service's setting.
-        kills: of each kind.
+        kills: of the batcher's thread.
+        worker_kills: of workers, each of which is replaced later than the one before.
         damages: of each artifact at a reload; a few kinds of them at a start.
         reloads: under load.
         stops: under load.
@@ -30,6 +31,7 @@ class Scale:
     overload_seconds: float = 60.0
     wait_seconds: float = 10.0
     kills: int = 10
+    worker_kills: int = 5
     damages: int = 60
     reloads: int = 20
     stops: int = 5
@@ -44,6 +46,7 @@ SHORT = Scale(
     overload_seconds=2.0,
     wait_seconds=2.0,
     kills=1,
+    worker_kills=1,
     damages=3,
     reloads=2,
     stops=1,

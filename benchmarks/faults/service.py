@@ -20,11 +20,19 @@ from benchmarks.faults.ground import Ground
 from benchmarks.serving import processes
 from benchmarks.serving.load import BenchmarkError
 
-__all__ = ["Memory", "Service", "run_service", "start_service"]
+__all__ = ["Memory", "NotStarted", "Service", "run_service", "start_service"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
+
+
+class NotStarted(BenchmarkError):
+    """The service ended before it served, with a status, or did not come to serve at all: None."""
+
+    def __init__(self, log: Path, status: int | None) -> None:
+        super().__init__(f"the service did not start; the end of {log}:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+        self.status = status
 
 
 @dataclass
@@ -139,7 +147,7 @@ def run_service(
     """A service from its first answer on, until the block ends; arguments as for `start_service`.
 
     Raises:
-        BenchmarkError: it does not start.
+        NotStarted: it ends, or takes too long.
     """
     process = start_service(ground, name, workers=workers, module=module, settings=settings)
     log = ground.folder / "logs" / f"{name}.log"
@@ -157,7 +165,7 @@ def _wait_for_port(process: "subprocess.Popen[bytes]", output: Path, log: Path) 
         if newline:
             return int(first.rpartition(":")[2])
         time.sleep(0.02)
-    raise BenchmarkError(f"the service did not start; the end of {log}:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+    raise NotStarted(log, process.poll())
 
 
 class Memory:

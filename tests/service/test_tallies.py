@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_no_room(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_no_folder(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Without a folder for temporary files the service starts all the same."""
     monkeypatch.delenv(tallies.VARIABLE, raising=False)
-    monkeypatch.setattr(tallies.tempfile, "TemporaryDirectory", lambda **_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", lambda **_: (_ for _ in ()).throw(OSError("full")))
     with tallies.share_tallies():
         assert tallies.VARIABLE not in os.environ
     assert "no room for temporary files" in caplog.text
