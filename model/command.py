@@ -1,5 +1,6 @@
 """How the command lines end."""
 
+import errno
 import sys
 
 import typer
@@ -7,6 +8,9 @@ import typer
 from model.errors import SolemateError
 
 __all__ = ["run_command"]
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""What an operating system says of a disk that takes no more, whoever writes to it."""
 
 
 def run_command(app: typer.Typer) -> None:
@@ -20,6 +24,11 @@ def run_command(app: typer.Typer) -> None:
         app()
     except SolemateError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        typer.echo(f"error: {error.filename or 'a file'} can't be written: {error.strerror}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,6 +7,7 @@ the trainer and the service can't drift apart.
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ _TRANSPOSITIONS: dict[object, Image.Transpose] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+STRIP_PIXELS = 2**20
+"""Of a large picture, what is converted to RGB at once."""
 
 
 @dataclass(frozen=True)
@@ -163,9 +167,29 @@ def _turn_upright(image: Image.Image) -> Image.Image:
 
 
 def _flatten(image: Image.Image, background: int) -> Image.Image:
-    """Any mode to RGB, with transparency on the background."""
-    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
-        image = _to_eight_bits(image)
+    """Any mode to RGB, with transparency on the background.
+
+    A large picture is taken strip by strip: the steps in between would need several times its memory.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    white = _find_white(image)
+    flat = Image.new("RGB", image.size)
+    for strip, top in _strips(image):
+        flat.paste(_flatten_strip(strip, background, white), (0, top))
+    return flat
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, int]]:
+    """The picture in pieces of its whole width, from its top on, with the row that each begins at."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height))), top
+
+
+def _flatten_strip(image: Image.Image, background: int, white: float) -> Image.Image:
+    if _is_deep(image):
+        image = _to_eight_bits(image, white)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
         canvas = Image.new("RGBA", image.size, (background, background, background, 255))
@@ -173,13 +197,22 @@ def _flatten(image: Image.Image, background: int) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits. Pillow's own conversion clips everything above 255 to white."""
-    values = np.asarray(image).astype(np.float64)
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode in {"I", "F"}
+
+
+def _find_white(image: Image.Image) -> float:
+    """The value that means white in a grey picture of more than 8 bits."""
+    if image.mode != "F":
+        return 65535.0
     # Floating-point pictures have no agreed range: those that stay within [0, 1] are taken for that.
-    is_unit = image.mode == "F" and np.nanmax(values, initial=0.0) <= 1.0
-    top = 1.0 if is_unit else 255.0 if image.mode == "F" else 65535.0
-    scaled = np.nan_to_num(values / top * 255.0, nan=0.0, posinf=255.0, neginf=0.0)
+    return 1.0 if all(np.nanmax(np.asarray(strip), initial=0.0) <= 1.0 for strip, _ in _strips(image)) else 255.0
+
+
+def _to_eight_bits(image: Image.Image, white: float) -> Image.Image:
+    """Grey of more than 8 bits to 8. Pillow's own conversion clips everything above 255 to white."""
+    values = np.asarray(image).astype(np.float64)
+    scaled = np.nan_to_num(values / white * 255.0, nan=0.0, posinf=255.0, neginf=0.0)
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import MutableSequence, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +16,7 @@ from model.command import run_command
 from service import logs
 from service.keys import read_keys
 from service.settings import Settings, settings_table
+from service.tallies import reserve, share_tallies
 
 __all__ = ["app", "main", "work"]
 
@@ -118,9 +118,7 @@ def show_settings() -> None:
 
 
 def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
-    with tempfile.TemporaryDirectory(prefix="solemate-metrics-") as folder:
-        # The workers' metrics are gathered through files. The library looks here when it is imported.
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    with share_tallies():  # before the metrics' library is loaded, which looks for them then
         from service.workers import Supervisor
 
         Supervisor(settings, listener, work, _announce).run()
@@ -131,6 +129,7 @@ def work(
 ) -> None:
     """What a worker process runs. See `service.server.work`, which loads what the supervisor does without."""
     logs.set_up(settings.log_level, settings.log_format)
+    reserve()
     from service.server import work as serve_as_worker
 
     serve_as_worker(settings, listener, pipe, counts, index)

@@ -15,6 +15,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, multiprocess
 
 from service.stages import STAGES
+from service.tallies import release
 
 __all__ = [
     "METHODS",
@@ -220,6 +221,7 @@ def forget_worker(pid: int) -> None:
     """Leave a worker that has ended out of what is live; what it counted stays. For the supervisor."""
     if shared_folder() is not None:
         mark_process_dead(pid)
+        release(pid)
 
 
 # Looking labels up takes the library a good part of what noting a number does.

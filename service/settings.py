@@ -74,7 +74,8 @@ class Settings(BaseSettings):
         default=2,
         ge=1,
         le=64,
-        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 150 MB.",
+        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 8 bytes "
+        "a pixel of max_pixels, 400 MB.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Bytes of one picture.")
     max_body_bytes: int = Field(default=64 * MIB, ge=1, description="Bytes of one request, with all its pictures.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "family", "peak_mib", "reset_peaks", "stop"]
+__all__ = ["cpu_seconds", "family", "peak_mib", "reset_peaks", "resident_mib", "stop"]
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -40,11 +40,20 @@ def reset_peaks(members: Collection[int]) -> None:
 
 def peak_mib(members: Collection[int]) -> float:
     """The sum of each one's largest resident memory, in MiB; pages that they share count for each."""
+    return _sum_mib(members, "VmHWM:")
+
+
+def resident_mib(members: Collection[int]) -> float:
+    """The sum of each one's resident memory now, in MiB; pages that they share count for each."""
+    return _sum_mib(members, "VmRSS:")
+
+
+def _sum_mib(members: Collection[int], name: str) -> float:
     total = 0
     for pid in members:
         with suppress(OSError):
             for line in (PROC / str(pid) / "status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
+                if line.startswith(name):
                     total += int(line.split()[1])
     return total / 1024
 

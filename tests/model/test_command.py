@@ -1,4 +1,8 @@
+import errno
+import os
+import resource
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -38,6 +42,24 @@ def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert capsys.readouterr().err == "error: no catalogue at nowhere\n"
 
 
+def test_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that takes no more is what a person can mend, whichever file it is that meets it."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(lambda: (tmp_path / "ledger").write_bytes(bytes(2000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        assert _run(app, monkeypatch) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err == "error: a file can't be written: File too large\n"
+    read_only = OSError(errno.EROFS, os.strerror(errno.EROFS), "/there/file")
+    assert _run(_app_that_raises(read_only), monkeypatch) == 1
+    assert capsys.readouterr().err == "error: /there/file can't be written: Read-only file system\n"
+
+
 def test_a_wrong_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """An option that there is not is named, and is the status 2."""
     assert _run(_app_that_raises(None), monkeypatch, "--colour") == 2
@@ -57,3 +79,5 @@ def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["program"])
     with pytest.raises(ZeroDivisionError):
         run_command(_app_that_raises(ZeroDivisionError()))
+    with pytest.raises(FileNotFoundError):
+        run_command(_app_that_raises(FileNotFoundError(errno.ENOENT, "no such file")))

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from model import preprocess
 from model.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from tests.model.pictures import NOISE, decode, encode
@@ -237,3 +238,43 @@ def test_mutated_pictures(name: str, changes: list[tuple[int, int]], cut: int | 
         # Half of the changes go to the header, where most of what can be misread is.
         data[position // 2 % (200 if position % 2 else len(data))] = value
     decode_or_refuse(bytes(data if cut is None else data[: cut % len(data)]))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I;16B", "I", "F"])
+def test_strips_make_no_difference(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that is converted strip by strip has the pixels that it has when it is converted as a whole."""
+    if mode in {"I;16", "I;16B", "I", "F"}:
+        values = NOISE[:, :, 0].astype(np.float64) * 200
+        picture = Image.fromarray(values.astype(np.float32) if mode == "F" else values.astype(np.int32))
+        picture = picture if picture.mode == mode else Image.frombytes(
+            mode, picture.size, values.astype(">u2" if mode.endswith("B") else "<u2").tobytes()
+        )  # fmt: skip
+    else:
+        picture = Image.fromarray(NOISE).convert({"PA": "LA"}.get(mode, mode)).convert(mode)
+    if mode == "P":
+        picture.info["transparency"] = 3
+    whole = preprocess._flatten(picture, 255)
+    monkeypatch.setattr(preprocess, "STRIP_PIXELS", 4 * picture.width)
+    strips = preprocess._flatten(picture, 255)
+    assert whole.mode == strips.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(strips), np.asarray(whole))
+    assert np.asarray(whole).std() > 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a while")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "I;16"])
+def test_memory_of_large_pictures(mode: str) -> None:
+    """Decoding takes at most 8 bytes a pixel, whatever the picture's mode: that is what the settings promise."""
+    side = 4000
+    data = encode(Image.new(mode, (side, side)))
+    decode(encode(Image.new(mode, (10, 10))))
+    Path("/proc/self/clear_refs").write_text("5")
+    before = status_mib("VmRSS:")
+    decode(data)
+    assert status_mib("VmHWM:") - before < 8 * side * side / 2**20 + 32
+
+
+def status_mib(name: str) -> float:
+    """A line of what Linux tells of this process, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
