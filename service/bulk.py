@@ -44,6 +44,10 @@ WORTH_PROCESSES = 8000
 OMP_THREADS = "OMP_NUM_THREADS"
 
 
+Embedded = tuple[Shoe, Vector | BadRow]
+"""A shoe with its vector, (D,) float32, or with the reason why it has none."""
+
+
 class TeamLost(SolemateError):
     """A process that embeds pictures has ended before its work was done."""
 
@@ -212,7 +216,7 @@ def embed_chunk(embedder: PictureEmbedder, halt: Halt, paths: Sequence[str]) -> 
     return Chunk(vectors, reasons)
 
 
-def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[tuple[Shoe, Vector | BadRow]]:
+def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[Embedded]:
     vectors = iter(chunk.vectors)
     return [
         (shoe, BadRow(shoe.id, chunk.reasons[place]) if place in chunk.reasons else next(vectors))
