@@ -1,13 +1,18 @@
 """Files that are whole or not there: atomic writes and digests."""
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["sha256_bytes", "sha256_file", "sync_folder", "write_atomic", "write_json"]
+from model.errors import ArtifactError
+
+__all__ = ["explain", "explained", "sha256_bytes", "sha256_file", "sync_folder", "write_atomic", "write_json"]
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -58,3 +63,27 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's content, in hex. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space and try again",
+    errno.EDQUOT: "the disk quota is used up; free some space and try again",
+    errno.EFBIG: "a file would be larger than this process may make it; raise the limit (ulimit -f) and try again",
+    errno.EROFS: "the disk is read-only; make it writable, or choose another folder",
+    errno.EACCES: "no permission; make the folder readable and writable for this user",
+    errno.EPERM: "no permission; make the folder readable and writable for this user",
+}
+
+
+def explain(error: OSError) -> str:
+    """What is wrong with the disk, and what to do about it."""
+    return _REMEDIES.get(error.errno or 0) or str(error.strerror or error)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the file system's errors into ArtifactError, with the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"{path}: {explain(error)}") from error

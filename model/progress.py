@@ -41,9 +41,9 @@ class _Bar:
 class _Lines:
     """The same facts as whole lines, for logs and pipes, where a redrawn bar is unreadable."""
 
-    def __init__(self, desc: str, total: int | None, unit: str, file: TextIO) -> None:
+    def __init__(self, desc: str, total: int | None, unit: str, file: TextIO, initial: int) -> None:
         self._desc, self._total, self._unit, self._file = desc, total, unit, file
-        self._done, self._text = 0, ""
+        self._initial, self._done, self._text = initial, initial, ""
         self._start = self._last = time.monotonic()
 
     def update(self, n: int = 1) -> None:
@@ -58,9 +58,19 @@ class _Lines:
         self._last = time.monotonic()
         seconds = self._last - self._start
         share = f"/{self._total} ({100 * self._done / max(1, self._total):.0f}%)" if self._total is not None else ""
-        rate = f"{self._done / seconds:.1f} {self._unit}/s" if seconds > 0 else ""
+        # What an earlier run did says nothing of how fast this one is.
+        rate = (self._done - self._initial) / seconds if seconds > 0 else 0.0
+        left = f", {_spell((self._total - self._done) / rate)} left" if self._total is not None and rate > 0 else ""
         text = f", {self._text}" if self._text else ""
-        print(f"{self._desc}: {self._done}{share} {seconds:.0f}s, {rate}{text}", file=self._file, flush=True)
+        line = f"{self._desc}: {self._done}{share} {seconds:.0f}s, {rate:.1f} {self._unit}/s{left}{text}"
+        print(line, file=self._file, flush=True)
+
+
+def _spell(seconds: float) -> str:
+    """A time that is not known to the second: 45s, 12min, 3.5h."""
+    if seconds < 90:
+        return f"{max(0.0, seconds):.0f}s"
+    return f"{seconds / 60:.0f}min" if seconds < 5400 else f"{seconds / 3600:.1f}h"
 
 
 @contextmanager
@@ -77,9 +87,7 @@ def progress(*, desc: str, unit: str, total: int | None = None, initial: int = 0
         with tqdm(desc=desc, total=total, unit=f" {unit}", initial=initial, dynamic_ncols=True, leave=True) as bar:
             yield _Bar(bar)
         return
-    lines = _Lines(desc, total, unit, sys.stderr)
-    if initial:
-        lines.update(initial)
+    lines = _Lines(desc, total, unit, sys.stderr, initial)
     try:
         yield lines
     finally:

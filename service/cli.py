@@ -5,6 +5,8 @@ import os
 import socket
 import sys
 from collections.abc import MutableSequence, Sequence
+from contextlib import closing
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,7 @@ import pydantic
 import typer
 
 from model.command import run_command
+from model.errors import QueryError
 from service import logs
 from service.keys import read_keys
 from service.settings import Settings, settings_table
@@ -22,6 +25,11 @@ __all__ = ["app", "main", "work"]
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Index a catalogue, and serve it."
+)
+
+REBUILD_OF_A_PART = (
+    "--rebuild would take from the other parts' processes what they have stored, so it does not go with --shard; "
+    "remove the folder first, or choose another --out"
 )
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
@@ -42,7 +50,13 @@ def index(
         "artifacts/catalog"
     ),
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start afresh instead of bringing it up to date.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Shoes embedded and stored at once.")] = 256,
+    shard: Annotated[
+        str, typer.Option(help="i/n: only the i-th of n parts, so that n processes can index at once.")
+    ] = "1/1",
+    batch_size: Annotated[int, typer.Option(min=1, help="Shoes stored at once.")] = 256,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
+    ] = None,
     max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
 ) -> None:
@@ -55,9 +69,17 @@ def index(
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
-    from service.ingest import Ledger, index_catalog
+    from service.bulk import Recipe, hire
+    from service.cpus import count_cpus
+    from service.ingest import IndexingStopped, index_catalog
+    from service.ledger import Ledger
+    from service.shards import WHOLE, Shard
+    from service.stopping import stop_on_signals
     from service.store.embedded import EmbeddedStore
 
+    part = Shard.parse(shard)
+    if rebuild and part != WHOLE:
+        raise QueryError("rebuild", REBUILD_OF_A_PART)
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
@@ -67,13 +89,28 @@ def index(
     store = EmbeddedStore.create(
         out, dimension=embedder.dimension, slices=embedder.slices, checkpoint=loaded.digest, root=shoes.root
     )
-    try:
-        report = index_catalog(shoes, embedder, store, out, batch_size=batch_size, max_bad_share=max_bad_share)
+    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
+    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
+    with closing(store), stop_on_signals() as stop:
+        try:
+            report = index_catalog(
+                shoes,
+                embedder,
+                store,
+                out,
+                batch_size=batch_size,
+                max_bad_share=max_bad_share,
+                shard=part,
+                hire=team,
+                stop=stop,
+            )
+        except IndexingStopped as stopped:
+            typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
+            sys.exit(128 + (stop.signal or 0))
         count = store.info().count
-    finally:
-        store.close()
+    of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
-        f"{count:,} shoes are in {out}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{count:,} shoes are in {out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
     )
 

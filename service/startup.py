@@ -9,7 +9,7 @@ from model.embedder import Embedder, pick_device
 from model.errors import ArtifactError, ArtifactMismatch
 from model.preprocess import ImageLimits
 from service.engine import Engine, EngineLimits, Network
-from service.ingest import is_complete
+from service.ledger import is_complete
 from service.pipeline import Pipeline
 from service.recall import RecallSampler
 from service.settings import Settings

@@ -29,7 +29,7 @@ from service.store.base import Item, Record
 from service.store.embedded import EmbeddedStore
 from training.data.demo import draw_shoe, plan_shoes
 
-__all__ = ["Workload", "make_workload"]
+__all__ = ["Workload", "make_network", "make_workload"]
 
 faiss: Any = untyped_faiss  # its stubs describe the C++ functions
 
@@ -114,7 +114,7 @@ def _build(folder: Path, items: int, pictures: int, source: Path | None, seed: i
         attributes.append({key: tuple(value.split(";")) for key, value in row.items() if value and key != "CID"})
         (folder / "pictures" / f"{number:04}.jpg").write_bytes(jpegs[-1])
 
-    checkpoint = load_checkpoint(source) if source else _make_network(jpegs, seed)
+    checkpoint = load_checkpoint(source) if source else make_network(jpegs, seed)
     save_checkpoint(folder / "checkpoint", checkpoint)
     embedder = Embedder(load_checkpoint(folder / "checkpoint"))
     asked = embedder.embed(jpegs)  # (P, D)
@@ -146,7 +146,7 @@ def _to_jpeg(drawn: Image.Image, width: int) -> bytes:
     return buffer.getvalue()
 
 
-def _make_network(jpegs: list[bytes], seed: int) -> Checkpoint:
+def make_network(jpegs: list[bytes], seed: int) -> Checkpoint:
     """Random weights, with the batch normalisation's statistics of these pictures: without, all vectors are alike."""
     config = PRESETS[PRESET]
     preprocess = PreprocessConfig(size=config.image_size, channels=config.channels)

@@ -3,7 +3,7 @@
 from model.catalog.base import BadRow, Catalog, Shoe
 from model.catalog.folder import read_folder
 from model.catalog.manifest import ManifestOptions, read_manifest
-from model.catalog.pictures import PictureDecoder, check_bad_rows, decode_shoes
+from model.catalog.pictures import PictureDecoder, check_bad_rows, decode_picture, decode_shoes
 from model.catalog.reader import read_catalog
 from model.catalog.zappos import product_id, read_zappos
 
@@ -14,6 +14,7 @@ __all__ = [
     "PictureDecoder",
     "Shoe",
     "check_bad_rows",
+    "decode_picture",
     "decode_shoes",
     "product_id",
     "read_catalog",

@@ -18,7 +18,7 @@ from model.catalog.base import BadRow, Shoe
 from model.errors import CatalogError, ImageError
 from model.files import write_atomic
 
-__all__ = ["PictureDecoder", "check_bad_rows", "decode_shoes"]
+__all__ = ["PictureDecoder", "check_bad_rows", "decode_picture", "decode_shoes"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,12 +90,18 @@ def _decode_chunk(shoes: Sequence[Shoe], preprocessor: PictureDecoder) -> list[t
 
 
 def _decode_shoe(shoe: Shoe, preprocessor: PictureDecoder) -> Pixels | BadRow:
+    picture = decode_picture(shoe.image, preprocessor)
+    return BadRow(shoe.id, picture) if isinstance(picture, str) else picture
+
+
+def decode_picture(path: Path, preprocessor: PictureDecoder) -> Pixels | str:
+    """One file's picture, (C, H, W) uint8, or the reason why there is none, in words for a report."""
     try:
-        return preprocessor.decode_file(shoe.image)
+        return preprocessor.decode_file(path)
     except ImageError as error:
-        return BadRow(shoe.id, str(error))
+        return str(error)
     except OSError as error:
-        return BadRow(shoe.id, f"can't read {shoe.image}: {error.strerror or error}")
+        return f"can't read {path}: {error.strerror or error}"
 
 
 def _count_processors() -> int:

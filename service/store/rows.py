@@ -15,6 +15,9 @@ __all__ = ["Row", "decode_items", "decode_vectors", "encode"]
 
 Attributes = dict[str, tuple[str, ...]]
 
+# Made once: json.dumps makes one for each shoe.
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Row(NamedTuple):
     """A shoe as SQLite keeps it.
@@ -50,11 +53,7 @@ def encode(record: Record, dimension: int) -> Row:
         raise QueryError("vector", message)
     if not np.isfinite(vector).all():
         raise QueryError("vector", f"the vector of shoe {item.id!r} has a value that is not finite")
-    attributes = json.dumps(
-        {name: list(values) for name, values in item.attributes.items() if values},
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    attributes = _to_json({name: list(values) for name, values in item.attributes.items() if values})
     try:
         checksum = text_checksum(item.id, item.image, attributes)
     except UnicodeEncodeError as error:

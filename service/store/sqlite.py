@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
+from model.files import explain
 
 __all__ = ["REBUILD", "connect", "connect_to_read", "translated"]
 
@@ -81,4 +82,4 @@ def translated(path: Path) -> Iterator[None]:
                 raise ArtifactCorrupt(f"{path} is no whole catalogue ({error}); {REBUILD}") from error
         raise ArtifactError(f"{path}: {message}") from error
     except OSError as error:
-        raise ArtifactError(f"{path}: {error}") from error
+        raise ArtifactError(f"{path}: {explain(error)}") from error

@@ -9,7 +9,8 @@ import pytest
 
 from model.catalog import Catalog, read_catalog
 from model.errors import CatalogError
-from service.ingest import IndexReport, Ledger, index_catalog, is_complete
+from service.ingest import IndexReport, index_catalog
+from service.ledger import Ledger, is_complete
 from tests.service.fakes import FakeEmbedder, MemoryStore
 from tests.service.stack import draw_catalog, draw_shoe
 
