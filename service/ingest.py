@@ -17,6 +17,7 @@ from model.files import write_atomic
 from model.progress import Progress, progress
 from service.engine import PictureEmbedder
 from service.store.base import Item, Record, VectorStore
+from service.uploads import is_upload
 
 __all__ = ["BAD_ROWS", "IndexReport", "Ledger", "Stamp", "index_catalog", "is_complete"]
 
@@ -102,6 +103,8 @@ def index_catalog(
 ) -> IndexReport:
     """Bring the store to what the catalogue is: new and changed shoes embedded, vanished ones removed.
 
+    Shoes that were uploaded stay, unless the catalogue has one of the same id.
+
     Each batch is acknowledged by the store before the next one starts, so an interrupted run goes on where it stopped.
 
     Args:
@@ -129,7 +132,8 @@ def index_catalog(
         store.upsert([Record(_to_item(shoe, catalog.root), store.vector(shoe.id)) for shoe in shoes])
     bad = {row.row for row in check.bad_rows[len(catalog.bad_rows) :]}  # these name shoes; the catalogue's own, rows
     current = {shoe.id for shoe in catalog.shoes if shoe.id not in bad}
-    gone = [item.id for item in _items(store) if item.id not in current]
+    # What was uploaded was never in the catalogue, and so can't have vanished from it.
+    gone = [item.id for item in _items(store) if item.id not in current and not is_upload(item.image)]
     removed = store.delete(gone)
     ledger.compact(current)
     check.report()
