@@ -7,10 +7,12 @@
     │   └── ImageTooLarge             too many bytes or pixels
     ├── QueryError                a caller's value is out of range; names the field
     ├── UnknownItem               no shoe of that id in the catalogue
+    ├── ItemExists                a shoe of that id is in the catalogue, and was not to be replaced
     ├── PictureMissing            the shoe is there, its picture's file is not
     ├── NotReady                  the service is up but can't answer as it should
     ├── Overloaded                more is asked of the service than it can do now; says when to try again
     │   ├── DeadlineExceeded          the request waited longer than it may
+    │   ├── StoreBusy                 somebody else is changing the catalogue, and does not come to an end
     │   └── Interrupted               what was at work on the request broke down; asking again may well succeed
     ├── AddressTaken              the service can't listen where it was told to
     ├── KeysUnusable              the service's API keys can't be read, or are none
@@ -18,12 +20,14 @@
     ├── ArtifactError             a checkpoint or an indexed catalogue can't be used
     │   ├── ArtifactMissing           it is not there
     │   ├── ArtifactCorrupt           it fails its check: truncated, tampered with, of an unknown version
-    │   └── ArtifactMismatch          two artifacts that do not belong together
+    │   ├── ArtifactMismatch          two artifacts that do not belong together
+    │   ├── StorageFull               there is no room on the disk for a change
+    │   └── StorageReadOnly           a change may not be written
     └── TrainingError             training can't start or go on
 
 Messages are written for the person who can mend the cause: what was wrong, with the value, and what is expected.
-Only the messages of `ImageError`, `QueryError`, `UnknownItem`, `PictureMissing` and `Overloaded` are meant for the
-service's clients; the others name paths of the machine and stay in its log.
+Only the messages of `ImageError`, `QueryError`, `UnknownItem`, `ItemExists`, `PictureMissing` and `Overloaded` are
+meant for the service's clients; the others name paths of the machine and stay in its log.
 """
 
 __all__ = [
@@ -37,12 +41,17 @@ __all__ = [
     "DeadlineExceeded",
     "ImageError",
     "ImageTooLarge",
+    "Interrupted",
+    "ItemExists",
     "KeysUnusable",
     "NotReady",
     "Overloaded",
     "PictureMissing",
     "QueryError",
     "SolemateError",
+    "StorageFull",
+    "StorageReadOnly",
+    "StoreBusy",
     "TrainingError",
     "UnknownItem",
     "UnsupportedImage",
@@ -89,6 +98,14 @@ class UnknownItem(SolemateError):
         self.item_id = item_id
 
 
+class ItemExists(SolemateError):
+    """A shoe of that id is in the catalogue, and the caller said not to replace it."""
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"a shoe with id {item_id!r} is in the catalogue already; it was not replaced")
+        self.item_id = item_id
+
+
 class PictureMissing(SolemateError):
     """A shoe is in the catalogue, but its picture's file is not where it was indexed."""
 
@@ -123,6 +140,10 @@ class Interrupted(Overloaded):
     """What was at work on a request broke down. Asking again may well succeed: it is mended by itself."""
 
 
+class StoreBusy(Overloaded):
+    """Somebody else is changing the catalogue and has not come to an end in time. Nothing of the change was stored."""
+
+
 class AddressTaken(SolemateError):
     """The address can't be listened on."""
 
@@ -149,6 +170,14 @@ class ArtifactCorrupt(ArtifactError):
 
 class ArtifactMismatch(ArtifactError):
     """Two artifacts do not belong together, such as a catalogue indexed by another checkpoint."""
+
+
+class StorageFull(ArtifactError):
+    """There is no room on the disk for a change; nothing of it was stored."""
+
+
+class StorageReadOnly(ArtifactError):
+    """The disk or the folder of a change is read-only, or another user's; nothing of it was stored."""
 
 
 class TrainingError(SolemateError):

@@ -5,14 +5,34 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, StorageFull, StorageReadOnly
 
-__all__ = ["explain", "explained", "sha256_bytes", "sha256_file", "sync_folder", "write_atomic", "write_json"]
+__all__ = [
+    "explain_failure",
+    "explained",
+    "sha256_bytes",
+    "sha256_file",
+    "sync_folder",
+    "write_atomic",
+    "write_files",
+    "write_json",
+]
+
+_FREE = "nothing of this change was stored. Free some space and try again"
+_ALLOW = "make the folder readable and writable for this user, or choose another one"
+_REMEDIES = {
+    errno.ENOSPC: (StorageFull, f"the disk is full; {_FREE}"),
+    errno.EDQUOT: (StorageFull, f"the disk quota is used up; {_FREE}"),
+    errno.EFBIG: (StorageFull, "a file would be larger than this process may make it; raise the limit (ulimit -f)"),
+    errno.EROFS: (StorageReadOnly, f"a read-only disk; {_ALLOW}"),
+    errno.EACCES: (StorageReadOnly, f"no permission; {_ALLOW}"),
+    errno.EPERM: (StorageReadOnly, f"no permission; {_ALLOW}"),
+}
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -24,6 +44,21 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: the folder is missing, read-only or full; `path` is then as it was.
     """
+    write_files(path.parent, {path.name: data})
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write several files of one folder, each as `write_atomic` does; together they cost less than one by one.
+
+    Raises:
+        OSError: as `write_atomic`; some of the files may be there, whole.
+    """
+    for name, data in contents.items():
+        _write_and_rename(folder / name, data)
+    sync_folder(folder)
+
+
+def _write_and_rename(path: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
@@ -37,12 +72,26 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - JSON is whatever json.dumps takes
     """Write `value` as indented JSON, atomically."""
     write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def explain_failure(path: Path, error: OSError) -> ArtifactError:
+    """What an error of the file system means to the person who can mend it."""
+    kind, remedy = _REMEDIES.get(error.errno or 0, (ArtifactError, str(error.strerror or error)))
+    return kind(f"{path}: {remedy}")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the file system's errors into ArtifactError, with the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise explain_failure(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -63,27 +112,3 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's content, in hex. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full; free some space and try again",
-    errno.EDQUOT: "the disk quota is used up; free some space and try again",
-    errno.EFBIG: "a file would be larger than this process may make it; raise the limit (ulimit -f) and try again",
-    errno.EROFS: "the disk is read-only; make it writable, or choose another folder",
-    errno.EACCES: "no permission; make the folder readable and writable for this user",
-    errno.EPERM: "no permission; make the folder readable and writable for this user",
-}
-
-
-def explain(error: OSError) -> str:
-    """What is wrong with the disk, and what to do about it."""
-    return _REMEDIES.get(error.errno or 0) or str(error.strerror or error)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the file system's errors into ArtifactError, with the file and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactError(f"{path}: {explain(error)}") from error

@@ -130,13 +130,37 @@ class Preprocessor:
         """Decode what `open` gave, once: the rest of `decode`, with its errors."""
         return self._fit(self._load(image))
 
-    def _load(self, image: Image.Image) -> Image.Image:
-        """Decode all of it, before anything else sees it."""
-        name = image.format or "image"
+    def render(self, data: bytes, longest: int) -> Image.Image:
+        """Decode one picture as people see it: all of it, upright, on the background, in RGB.
+
+        Nothing of the file but its pixels is left: no camera data, no place, no colour profile, no text.
+
+        Args:
+            data: the bytes of a picture file.
+            longest: pixels a side that the result has at most; a larger picture is shrunk.
+
+        Raises:
+            ImageError: as `decode` does.
+        """
+        image = self._load(self.open(data), least=longest)
         try:
-            # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: a phone's photo costs a tenth. Three times the
-            # network's size is left, for the resize to average over.
-            image.draft(None, (3 * self.config.size, 3 * self.config.size))
+            flat = _flatten(image, self.config.background)
+            if max(flat.size) > longest:
+                flat.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        except _DECODING_FAILURES as error:
+            raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
+        bare = Image.new("RGB", flat.size)
+        bare.paste(flat)
+        return bare
+
+    def _load(self, image: Image.Image, *, least: int | None = None) -> Image.Image:
+        """Decode all of it, before anything else sees it; a JPEG perhaps smaller, but with `least` pixels a side."""
+        name = image.format or "image"
+        # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: a phone's photo costs a tenth. Three times the
+        # network's size is left, for the resize to average over.
+        wanted = 3 * self.config.size if least is None else least
+        try:
+            image.draft(None, (wanted, wanted))
             image.load()
         except MemoryError as error:
             raise ImageTooLarge("the image does not fit in memory") from error

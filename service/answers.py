@@ -13,14 +13,16 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from service import schemas
-from service.engine import Engine, Facets
+from service.changes import Changed
+from service.engine import Embedded, Engine, Facets
 from service.parameters import SearchOptions
-from service.pipeline import Embedded, Found
+from service.pipeline import Found
 from service.reloading import Outcome
 from service.settings import Settings
 from service.store.base import Item, Page
 
 __all__ = [
+    "answer_changed",
     "answer_embeddings",
     "answer_facets",
     "answer_found",
@@ -29,6 +31,7 @@ __all__ = [
     "answer_page",
     "answer_reload",
     "find_version",
+    "spell_item",
 ]
 
 
@@ -39,7 +42,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
     """
     return _answer_json(
         {
-            "hits": [{**_spell_item(hit.item), "distance": hit.distance} for hit in found.hits],
+            "hits": [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits],
             "condition": options.condition,
             "k": options.k,
             "checkpoint": engine.checkpoint,
@@ -69,6 +72,21 @@ def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> sche
         checkpoint=engine.checkpoint,
         catalog=engine.fingerprint,
     )
+
+
+def answer_changed(engine: Engine, changed: Changed) -> Response:
+    """A shoe after a change, as `schemas.ItemAnswer` describes it: 201 where there was none, with its place."""
+    spelt = spell_item(changed.item)
+    content = {
+        **spelt,
+        "vector": changed.vector.tolist(),
+        "checkpoint": engine.checkpoint,
+        "catalog": changed.fingerprint,
+    }
+    if not changed.created:
+        return _answer_json(content)
+    place = spelt["image"].removesuffix("/image")
+    return Response(to_json(content), status_code=201, media_type="application/json", headers={"location": place})
 
 
 def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
@@ -155,10 +173,10 @@ def find_version() -> str:
 
 
 def _item(item: Item) -> schemas.Item:
-    return schemas.Item.model_validate(_spell_item(item))
+    return schemas.Item.model_validate(spell_item(item))
 
 
-def _spell_item(item: Item) -> dict[str, Any]:
+def spell_item(item: Item) -> dict[str, Any]:
     """As `schemas.Item` describes it."""
     path = f"/v1/items/{quote(item.id, safe='')}"
     return {

@@ -24,7 +24,7 @@ from service.observe import Observe
 from service.parameters import State
 from service.pipeline import Pipeline
 from service.reloading import Reloader
-from service.routes import admin, items, metrics, operations, pictures, search
+from service.routes import admin, changes, items, metrics, operations, pictures, search
 from service.settings import Settings
 from service.startup import open_pipeline
 
@@ -77,7 +77,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    routers = [module.router for module in (search, items, pictures, operations, admin)]
+    routers = [module.router for module in (search, items, pictures, changes, operations, admin)]
     if settings.metrics_access != "off":
         routers.append(metrics.router)
     for router in routers:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
-from typing import Generic, Literal
+from typing import Generic
 
 from model.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
 from service import metrics
@@ -47,7 +47,7 @@ class Batcher(Generic[Item, Result]):
         run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | Later]],
         limits: BatchLimits,
         *,
-        name: Literal["encode", "search"] = "encode",
+        name: metrics.QueueName = "encode",
     ) -> None:
         """Start nothing yet.
 

@@ -97,11 +97,12 @@ def _inputs(document: Schema, operation: Schema) -> Iterator[tuple[str, str, str
         yield parameter["name"], parameter["in"], _kind(parameter["schema"]), parameter.get("description", "")
     for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
         schema = body["schema"]
-        if "$ref" not in schema:
+        if "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        if "properties" not in schema:
             yield "(the whole body)", media_type, _kind(schema), schema.get("description", "")
             continue
-        named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        for name, part in named["properties"].items():
+        for name, part in schema["properties"].items():
             yield name, media_type, _kind(part), part.get("description", "")
 
 
@@ -127,7 +128,8 @@ def _render_reply(status: str, reply: Schema) -> str:
 
 
 def _json(value: Any) -> str:  # noqa: ANN401 - JSON
-    return escape(json.dumps(value, indent=2, ensure_ascii=False))
+    """As it is where it is text already, such as lines of JSON."""
+    return escape(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _text(text: str) -> str:

@@ -17,6 +17,8 @@ __all__ = ["PNG", "answer_drawing", "answer_picture", "answer_png"]
 PNG = "image/png"
 
 PICTURE_CACHING = "public, max-age=3600"
+UPLOAD_CACHING = "public, no-cache"
+"""An upload may be replaced at any time: it is asked for each time, and mostly answered by 304."""
 DRAWING_CACHING = "public, no-cache"
 """A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
 
@@ -26,7 +28,7 @@ def answer_picture(request: Request, picture: Picture) -> Response:
     headers = {
         "etag": f'"{picture.digest[:32]}"',
         "last-modified": formatdate(picture.modified, usegmt=True),
-        "cache-control": PICTURE_CACHING,
+        "cache-control": UPLOAD_CACHING if picture.uploaded else PICTURE_CACHING,
     }
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)

@@ -10,12 +10,24 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import NotReady, QueryError, SolemateError
+from model.errors import NotReady, PictureMissing, QueryError, SolemateError
 from model.preprocess import Preprocessor, to_png
 from service.pictures import Picture, read_picture
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+from service.uploads import CleanPicture, Uploads, clean_picture
 
-__all__ = ["Catalogue", "Engine", "EngineLimits", "Facets", "Network", "PictureEmbedder", "Pixels", "Query", "Vector"]
+__all__ = [
+    "Catalogue",
+    "Embedded",
+    "Engine",
+    "EngineLimits",
+    "Facets",
+    "Network",
+    "PictureEmbedder",
+    "Pixels",
+    "Query",
+    "Vector",
+]
 
 SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
@@ -25,6 +37,9 @@ MAX_STEPS = 16
 
 CANARY_TOLERANCE = 1e-4
 """How far a number of the canary's vector may move between two runs before something is wrong."""
+
+MOST_REPLACEMENTS = 5
+"""How often a picture is looked for again while somebody keeps replacing it."""
 
 Vector = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -82,6 +97,14 @@ class Catalogue:
     attributes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint."""
+
+    vectors: Vector
+    fingerprint: str
+
+
 @dataclass(frozen=True)
 class Facets:
     """How shoes divide.
@@ -118,9 +141,17 @@ class Engine:
     """The network and the store, together. Safe in many threads at once."""
 
     def __init__(
-        self, embedder: PictureEmbedder, store: VectorStore, network: Network, *, limits: EngineLimits | None = None
+        self,
+        embedder: PictureEmbedder,
+        store: VectorStore,
+        network: Network,
+        *,
+        limits: EngineLimits | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
+        """Put them together. `uploads`: where pictures of new shoes are kept; without it nothing can be changed."""
         self.embedder = embedder
+        self.uploads = uploads
         self.store = store
         self.network = network
         self.limits = limits or EngineLimits()
@@ -208,7 +239,20 @@ class Engine:
 
     def picture(self, item_id: str) -> Picture:
         """A shoe's own picture. Raises UnknownItem and PictureMissing."""
-        return read_picture(self.store.info().root, self.store.get(item_id))
+        item = self.store.get(item_id)
+        for _ in range(MOST_REPLACEMENTS):
+            try:
+                return read_picture(self.store.info().root, item, self.uploads)
+            except PictureMissing:
+                # Another request may have put a new picture in its place just now, and taken the file away.
+                item, before = self.store.get(item_id), item
+                if item.image == before.image:
+                    raise
+        raise PictureMissing(item_id)
+
+    def clean(self, image: bytes) -> CleanPicture:
+        """A picture as it may be kept: see `service.uploads.clean_picture`. Raises ImageError."""
+        return clean_picture(self.embedder.preprocessor, image)
 
     def vectors_of(self, item_id: str) -> Vector:
         """One shoe's vector, (1, D). Raises UnknownItem."""

@@ -19,10 +19,14 @@ from model.errors import (
     DeadlineExceeded,
     ImageTooLarge,
     Interrupted,
+    ItemExists,
     NotReady,
     Overloaded,
     PictureMissing,
     QueryError,
+    StorageFull,
+    StorageReadOnly,
+    StoreBusy,
     UnknownItem,
     UnsupportedImage,
 )
@@ -48,6 +52,7 @@ __all__ = [
     "PROBLEM_TYPE",
     "CatchUnexpected",
     "Kind",
+    "describe_error",
     "install",
     "render_error",
     "render_problem",
@@ -98,9 +103,23 @@ PROBLEMS: dict[type[Exception], Kind] = {
     Overloaded: Kind(503, "overloaded", "The service is busy"),
     DeadlineExceeded: Kind(503, "deadline-exceeded", "The request waited too long"),
     Interrupted: Kind(503, "interrupted", "The request was interrupted"),
+    StoreBusy: Kind(503, "store-busy", "The catalogue is being changed"),
+    StorageFull: Kind(
+        507,
+        "storage-full",
+        "There is no room for the change",
+        "the disk of the service is full; nothing of this change was stored",
+    ),
+    StorageReadOnly: Kind(
+        503,
+        "storage-read-only",
+        "The catalogue can't be changed",
+        "the service may not write its catalogue; nothing of this change was stored",
+    ),
     QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
+    ItemExists: Kind(412, "item-exists", "There is a shoe of this id"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
     ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),
     NotReady: Kind(
@@ -108,6 +127,8 @@ PROBLEMS: dict[type[Exception], Kind] = {
     ),
 }
 """Exception -> what a client is told. What is not listed is a 500 that says nothing but a number in the log."""
+
+UNEXPECTED_TITLE = "Internal Server Error"
 
 MALFORMED = Kind(400, "malformed-body", "The body can't be read")
 
@@ -127,21 +148,47 @@ def render_problem(
     kind: Kind, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A problem as an answer, and counted."""
+    content = _describe_problem(kind, detail, field).model_dump_json(exclude_none=True)
+    return Response(content, status_code=kind.status, media_type=PROBLEM_TYPE, headers=headers)
+
+
+def _describe_problem(kind: Kind, detail: str, field: str | None) -> Problem:
     metrics.count_problem(kind.slug)
     about = "about:blank" if not kind.slug else f"urn:solemate:{kind.slug}"
-    problem = Problem(type=about, title=kind.title, status=kind.status, detail=_tidy(detail), field=field)
-    content = problem.model_dump_json(exclude_none=True)
-    return Response(content, status_code=kind.status, media_type=PROBLEM_TYPE, headers=headers)
+    return Problem(type=about, title=kind.title, status=kind.status, detail=_tidy(detail), field=field)
 
 
 def render_error(error: Exception) -> Response:
     """The answer to an error that is in the table, for those who are no handlers of the application."""
     kind = next(PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS)
+    return render_problem(kind, _tell(kind, error), field=_field_of(error), headers=_headers_of(error))
+
+
+def describe_error(error: Exception) -> Problem:
+    """Any error as a problem within an answer, counted; one that nobody foresaw is only a number in the log."""
+    kind = next((PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS), None)
+    if kind is None:
+        kind = Kind(500, "", UNEXPECTED_TITLE)
+        return _describe_problem(kind, _log_unexpected("a part of a request", error), None)
+    return _describe_problem(kind, _tell(kind, error), _field_of(error))
+
+
+def _tell(kind: Kind, error: Exception) -> str:
     if kind.detail is not None:  # the message is not the client's: only the log has it
         logger.error("%s: %s", type(error).__name__, error)
-    field = error.field if isinstance(error, QueryError) else None
-    message = error.detail if isinstance(error, HTTPException) else str(error)
-    return render_problem(kind, kind.detail or message, field=field, headers=_headers_of(error))
+        return kind.detail
+    return str(error.detail if isinstance(error, HTTPException) else error)
+
+
+def _field_of(error: Exception) -> str | None:
+    return error.field if isinstance(error, QueryError) else None
+
+
+def _log_unexpected(where: str, error: Exception) -> str:
+    """Log an error that nobody foresaw; what a client is told of it."""
+    number = secrets.token_hex(4)
+    logger.error("error %s in %s", number, where, exc_info=error)
+    return f"the service failed; its log has the cause under the number {number}"
 
 
 def _headers_of(error: Exception) -> Mapping[str, str] | None:
@@ -233,11 +280,9 @@ class CatchUnexpected:
 
         try:
             await self.app(scope, receive, send_on)
-        except Exception:
-            number = secrets.token_hex(4)
-            logger.exception("error %s in %s %s", number, scope["method"], scope["path"])
+        except Exception as error:
+            detail = _log_unexpected(f"{scope['method']} {scope['path']}", error)
             if started:
                 raise  # the answer can't be taken back: the server cuts the connection
-            kind = Kind(500, "", "Internal Server Error")
-            response = render_problem(kind, f"the service failed; its log has the cause under the number {number}")
+            response = render_problem(Kind(500, "", UNEXPECTED_TITLE), detail)
             await response(scope, receive, send)

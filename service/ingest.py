@@ -17,6 +17,7 @@ from service.engine import PictureEmbedder, Vector
 from service.ledger import Ledger, Stamp, begin, finish
 from service.shards import WHOLE, Shard
 from service.store.base import Item, Record, VectorStore
+from service.uploads import is_upload
 
 __all__ = ["BAD_ROWS", "IndexReport", "IndexingStopped", "index_catalog"]
 
@@ -58,7 +59,7 @@ class _Plan:
     to_embed: list[Shoe] = field(default_factory=list)
     to_update: list[Shoe] = field(default_factory=list)  # the attributes changed, the picture did not
     kept: int = 0
-    stored: list[str] = field(default_factory=list)  # ids, of every part
+    stored: list[str] = field(default_factory=list)  # ids, of every part, without uploads
     items: dict[str, Item] = field(default_factory=dict)
     stamps: dict[str, Stamp] = field(default_factory=dict)
     bad_rows: list[BadRow] = field(default_factory=list)
@@ -80,6 +81,7 @@ def index_catalog(
 
     A team embeds ahead while a batch is stored. Each batch is acknowledged by the store, and then noted in the ledger,
     before the next one is given to it, so an interrupted run goes on where it stopped.
+    Shoes that were uploaded stay, unless the catalogue has one of the same id.
 
     Args:
         catalog: what to index.
@@ -155,7 +157,8 @@ class _BadRowCheck:
 
 def _make_plan(catalog: Catalog, store: VectorStore, ledger: Ledger) -> _Plan:
     stored = {item.id: item for item in _items(store)}
-    plan = _Plan(stored=list(stored))
+    # What was uploaded was never in the catalogue, and so can't have vanished from it.
+    plan = _Plan(stored=[item.id for item in stored.values() if not is_upload(item.image)])
     for shoe in catalog.shoes:
         try:
             status = shoe.image.stat()

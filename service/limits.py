@@ -12,7 +12,7 @@ from service.settings import Settings
 __all__ = ["MAX_HEADERS", "LimitRequest", "body_limits"]
 
 ENVELOPE = 64 * 1024
-"""Bytes of a form beside its pictures: boundaries, headers, filters."""
+"""Bytes of a form beside its pictures: boundaries, headers, filters, attributes."""
 
 OTHER_BODY = 2**20
 """Bytes of any other body, such as a vector in JSON."""
@@ -27,7 +27,13 @@ def body_limits(settings: Settings) -> dict[str, int]:
     """Path -> the largest body it takes, in bytes."""
     one = min(settings.max_upload_bytes, settings.max_body_bytes) + ENVELOPE
     many = min(settings.max_images * settings.max_upload_bytes, settings.max_body_bytes) + ENVELOPE
-    return {"/v1/search": one, "/v1/reconstructions": one, "/v1/embeddings": many}
+    return {
+        "/v1/search": one,
+        "/v1/reconstructions": one,
+        "/v1/embeddings": many,
+        "/v1/items": one,
+        "/v1/items:batch": settings.max_body_bytes + ENVELOPE,
+    }
 
 
 class LimitRequest:

@@ -22,6 +22,7 @@ __all__ = [
     "OTHER",
     "REASONS",
     "REGISTRY",
+    "QueueName",
     "count_batch_retry",
     "count_batcher_death",
     "count_problem",
@@ -69,7 +70,7 @@ OTHER = "other"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-QueueName = Literal["encode", "search"]
+QueueName = Literal["encode", "search", "write"]
 
 ReloadOutcome = Literal["switched", "kept"]
 
@@ -246,9 +247,10 @@ def _show_zeros() -> None:
         _of_stage(stage)
     for reason in (*REASONS, OTHER):
         rejections.labels(reason)
-    _of_queue("encode")
-    batch_retries.labels("encode")
-    batcher_deaths.labels("encode")
+    for queue in ("encode", "write"):
+        _of_queue(queue)
+        batch_retries.labels(queue)
+        batcher_deaths.labels(queue)
     for outcome in ("switched", "kept"):
         reloads.labels(outcome)
 

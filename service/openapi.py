@@ -11,9 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.errors import PROBLEM_TYPE
-from service.schemas import PictureForm, PicturesForm, Problem, SearchForm
+from service.schemas import BatchForm, BatchLine, NewItemForm, PictureForm, PicturesForm, Problem, SearchForm
 
-__all__ = ["EXAMPLES", "answers", "form_body", "install", "pictures", "request_examples"]
+__all__ = ["EXAMPLES", "answers", "form_body", "form_only", "install", "lines", "pictures", "request_examples"]
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `tests/service/capture_examples.py`."""
@@ -23,15 +23,18 @@ Responses = dict[int | str, dict[str, Any]]
 # Not http.HTTPStatus: its phrases differ between Python's versions.
 DESCRIPTIONS = {
     200: "OK",
+    201: "Created",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     409: "Conflict",
+    412: "Precondition Failed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     503: "Service Unavailable",
+    507: "Insufficient Storage",
 }
 
 DESCRIPTION = """
@@ -50,6 +53,14 @@ host (421), or as there are too many others (503, with `Retry-After`).
 KEYS = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, in a header of its own."},
+}
+
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": ["*"]},
+    "description": "`*`: a shoe whose id is in the catalogue is not replaced; that is a 412.",
 }
 
 REFUSAL = {
@@ -97,6 +108,30 @@ def form_body(form: type[BaseModel]) -> dict[str, Any]:
     return described
 
 
+def form_only(form: type[BaseModel], *, conditional: bool = False) -> dict[str, Any]:
+    """What an operation takes that reads a form by itself, and nothing else. Goes into `openapi_extra`.
+
+    Args:
+        form: describes it.
+        conditional: it heeds `If-None-Match: *`.
+    """
+    schema = {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
+    described: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart/form-data": schema}}}
+    if conditional:
+        described["parameters"] = [IF_NONE_MATCH]
+    return described
+
+
+def lines(operation: str) -> Responses:
+    """The answer of an operation that tells of many things, line by line."""
+    example = load_examples().get(operation, {}).get("200", [])
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{BatchLine.__name__}"},
+        "example": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in example),
+    }
+    return {200: {"description": DESCRIPTIONS[200], "content": {"application/x-ndjson": content}}}
+
+
 def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     shown = {key: value for key, value in schema.items() if key != "default"}
     return {"name": name, "in": "query", "required": False, "schema": shown, "description": schema["description"]}
@@ -132,8 +167,10 @@ def install(app: FastAPI) -> None:
                 tags=app.openapi_tags,
             )
             # Models that are in no signature.
-            for model in (Problem, PictureForm, PicturesForm, SearchForm):
-                schema["components"]["schemas"][model.__name__] = model.model_json_schema()
+            for model in (Problem, PictureForm, PicturesForm, SearchForm, NewItemForm, BatchForm, BatchLine):
+                described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                described.pop("$defs", None)  # the routes' own answers have them
+                schema["components"]["schemas"][model.__name__] = described
             schema["components"]["securitySchemes"] = KEYS
             schema["security"] = [{}, *({name: []} for name in KEYS)]  # one of them, or none: as the service is set up
             for operations in schema["paths"].values():

@@ -7,6 +7,7 @@ from pathlib import Path
 from model.errors import PictureMissing
 from model.files import sha256_bytes
 from service.store.base import Item
+from service.uploads import Uploads, is_upload
 
 __all__ = ["Picture", "locate_picture", "read_picture"]
 
@@ -31,22 +32,31 @@ class Picture:
         media_type: told by its content, not by its name.
         digest: SHA-256 of the content, hex.
         modified: seconds since the epoch.
+        uploaded: it may be replaced at any time.
     """
 
     content: bytes
     media_type: str
     digest: str
     modified: float
+    uploaded: bool = False
 
 
-def locate_picture(root: str | Path, item: Item) -> Path:
-    """Where an item's picture lies.
+def locate_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -> Path:
+    """Where an item's picture lies: below the catalogue's root, or where it was uploaded to.
 
     Links below the root are the owner's own and may lead elsewhere; the path itself may not.
 
     Raises:
-        PictureMissing: the path leads out of the root.
+        PictureMissing: the path leads out of the root, or is no upload's.
     """
+    if is_upload(item.image):
+        try:
+            if uploads is not None:
+                return uploads.locate(item.image)
+        except ValueError as error:
+            raise PictureMissing(item.id) from error
+        raise PictureMissing(item.id)
     base = Path(os.path.normpath(Path(root).absolute()))
     path = Path(os.path.normpath(base / item.image))
     if path == base or not path.is_relative_to(base):
@@ -54,13 +64,13 @@ def locate_picture(root: str | Path, item: Item) -> Path:
     return path
 
 
-def read_picture(root: str | Path, item: Item) -> Picture:
+def read_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -> Picture:
     """Read an item's picture.
 
     Raises:
         PictureMissing: the file is gone, can't be read, or lies outside the root.
     """
-    path = locate_picture(root, item)
+    path = locate_picture(root, item, uploads)
     try:
         if not path.is_file():  # neither a folder nor a pipe, which would block
             raise PictureMissing(item.id)
@@ -68,7 +78,7 @@ def read_picture(root: str | Path, item: Item) -> Picture:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise PictureMissing(item.id) from error
-    return Picture(content, _sniff(content), sha256_bytes(content), modified)
+    return Picture(content, _sniff(content), sha256_bytes(content), modified, uploaded=is_upload(item.image))
 
 
 def _sniff(content: bytes) -> str:

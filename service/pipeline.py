@@ -21,7 +21,8 @@ import numpy as np
 from model.errors import NotReady, Overloaded
 from model.preprocess import to_png
 from service.batching import Batcher
-from service.engine import Engine, Vector
+from service.editing import Editor
+from service.engine import Embedded, Engine, Vector
 from service.jobs import BatchLimits
 from service.settings import Settings
 from service.steps import Label, Search, Steps, Task, Work
@@ -35,14 +36,6 @@ class Found:
     """The shoes that a search found, nearest first, and the fingerprint of the catalogue that they were found in."""
 
     hits: Sequence[Hit]
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint."""
-
-    vectors: Vector
     fingerprint: str
 
 
@@ -62,14 +55,17 @@ class Pipeline:
         self._steps = Steps(engine, self._set_aside)
         self._batcher = Batcher[Work, Work](self._steps.run, limits)
         self._helpers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self.editor = Editor(engine, self._embed, self._helpers, settings)
 
     async def start(self) -> None:
         """Make it able to answer."""
         await self._batcher.start()
+        await self.editor.start()
 
     async def close(self) -> None:
         """Let what is under way finish; nothing new is taken on."""
         await self._batcher.close()
+        await self.editor.close()
         self._helpers.shutdown(wait=False, cancel_futures=True)
 
     async def check_ready(self) -> None:
@@ -103,15 +99,7 @@ class Pipeline:
             ImageError: one of them can't be used; the message tells which, where there are several.
         """
         self.engine.check_count(len(images))
-        parts: list[Vector] = []
-        # A batch at a time, so that one request's many pictures don't keep all others waiting.
-        for start in range(0, len(images), self._batch):
-            some = images[start : start + self._batch]
-            label = None if len(images) == 1 else Label(start, len(images), names)
-            work = await self._batcher.submit(Work(images=some, label=label), size=len(some))
-            assert work.vectors is not None
-            parts.append(work.vectors)
-        return Embedded(np.concatenate(parts), work.fingerprint)
+        return await self._embed(images, names)
 
     async def search_image(
         self, image: bytes, k: int, *, condition: str = OVERALL, filter: Filter | None = None
@@ -166,6 +154,17 @@ class Pipeline:
     async def swap(self, item_id: str, condition: str, other_id: str) -> bytes:
         """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
+
+    async def _embed(self, images: Sequence[bytes], names: Sequence[str] = ()) -> Embedded:
+        parts: list[Vector] = []
+        # A batch at a time, so that one request's many pictures don't keep all others waiting.
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            label = None if len(images) == 1 else Label(start, len(images), names)
+            work = await self._batcher.submit(Work(images=some, label=label), size=len(some))
+            assert work.vectors is not None
+            parts.append(work.vectors)
+        return Embedded(np.concatenate(parts), work.fingerprint)
 
     async def _find(self, work: Work) -> Found:
         work = await self._batcher.submit(work)

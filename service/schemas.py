@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
 __all__ = [
+    "AttributesPatch",
+    "BatchForm",
+    "BatchLine",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
@@ -17,6 +20,8 @@ __all__ = [
     "ItemAnswer",
     "ItemsAnswer",
     "Limits",
+    "NewItem",
+    "NewItemForm",
     "PictureForm",
     "PicturesForm",
     "Problem",
@@ -115,6 +120,42 @@ class VectorSearch(BaseModel):
     filter: list[str] = Field(default=[], description="`Attribute:Value`, each.")
 
 
+ID_TEXT = "At most 200 characters, without slashes; unique in the catalogue."
+ATTRIBUTES_TEXT = (
+    "Name -> list of values; at most 50 names of 100 characters without colons, each with at most 50 values of 200."
+)
+
+Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
+
+
+class NewItemForm(PictureForm):
+    """A form with a new shoe."""
+
+    id: str = Field(description=ID_TEXT)
+    attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
+
+
+class BatchForm(PicturesForm):
+    """A form with new shoes: for each of them, in the same order, an `item` and an `image`."""
+
+    item: list[str] = Field(description='JSON, such as {"id": "boot-7", "attributes": {"Gender": ["Women"]}}.')
+
+
+class NewItem(BaseModel):
+    """A shoe of a batch: the JSON in one `item` field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str = Field(description=ID_TEXT)
+    attributes: Attributes = {}
+
+
+class AttributesPatch(RootModel[dict[str, list[str]]]):
+    """Attributes to replace: name -> its new values; an empty list removes the attribute, others stay as they are."""
+
+    model_config = ConfigDict(strict=True)
+
+
 class Embedding(BaseModel):
     """One picture's mean vector."""
 
@@ -163,6 +204,16 @@ class FacetsAnswer(BaseModel):
     total: int = Field(description="Shoes that pass the filter.")
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
+
+
+class BatchLine(BaseModel):
+    """What came of one shoe of a batch: a line of JSON in the answer."""
+
+    index: int = Field(description="Its place in the batch, from 0.")
+    id: str | None = Field(description="As it was sent; null where it could not be read.")
+    status: int = Field(description="What the request would have answered with this shoe alone.")
+    item: Item | None = Field(default=None, description="The shoe, where it was written: durably.")
+    problem: Problem | None = Field(default=None, description="What was wrong, where it was not.")
 
 
 class CheckpointFacts(BaseModel):

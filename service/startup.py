@@ -15,6 +15,7 @@ from service.recall import RecallSampler
 from service.settings import Settings
 from service.store.base import StoreInfo
 from service.store.embedded import EmbeddedStore
+from service.uploads import Uploads
 
 __all__ = ["open_engine", "open_pipeline"]
 
@@ -41,7 +42,10 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
     watch = RecallSampler(settings.recall_share)
-    store = EmbeddedStore.open(settings.catalog, threads=settings.threads, watch=watch)
+    # A change that has to wait for those of others is given up before its request is.
+    patience = settings.wait_seconds / 3
+    uploads = Uploads(settings.catalog)
+    store = EmbeddedStore.open(settings.catalog, threads=settings.threads, watch=watch, busy_seconds=patience)
     try:
         info = store.info()
         _require_match(settings, embedder, info)
@@ -52,6 +56,7 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
             store,
             Network(checkpoint.digest, conditions),
             limits=EngineLimits(max_k=settings.max_k, max_images=settings.max_images),
+            uploads=uploads,
         )
     except BaseException:
         store.close()

@@ -22,7 +22,8 @@ class Item:
 
     Attributes:
         id: unique in the catalogue.
-        image: the picture's path, relative to the catalogue's root (`StoreInfo.root`), with forward slashes.
+        image: the picture's path, relative to the catalogue's root (`StoreInfo.root`), with forward slashes; of a
+            picture that was uploaded, `/uploads/` and its name (see `service.uploads`).
         attributes: attribute -> its values (one or several; attributes without a value are absent).
     """
 
@@ -155,14 +156,37 @@ class VectorStore(Protocol):
         """
         ...
 
-    def upsert(self, records: Iterable[Record]) -> int:
+    def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """Insert or replace by id, all or nothing; durable once it returns.
+
+        Args:
+            records: shoes with their vectors.
+            overwrite: False refuses to replace a shoe that is there.
 
         Returns:
             How many records were given; of several with one id, the last one stays.
 
         Raises:
             QueryError: a vector of a wrong shape, or with a value that is not finite.
+            ItemExists: one of the ids is there, and was not to be replaced.
+            StoreBusy: somebody else's change takes too long.
+            ArtifactError: the store can't be written.
+        """
+        ...
+
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """Replace the named attributes of one shoe, and keep the others; durable once it returns.
+
+        Args:
+            item_id: the shoe's.
+            attributes: name -> its new values; none removes the attribute.
+
+        Returns:
+            The shoe as it is afterwards.
+
+        Raises:
+            UnknownItem: no shoe has that id.
+            StoreBusy: somebody else's change takes too long.
             ArtifactError: the store can't be written.
         """
         ...

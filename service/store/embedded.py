@@ -20,6 +20,7 @@ from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record,
 from service.store.cache import CacheKey, load_index, save_index
 from service.store.flat import FlatIndex
 from service.store.snapshot import Snapshot
+from service.store.sqlite import BUSY_SECONDS
 from service.store.truth import Facts, Truth
 
 __all__ = ["EmbeddedStore"]
@@ -85,19 +86,22 @@ class EmbeddedStore:
         return cls._started(Truth.create(Path(folder) / DATABASE, facts), threads)
 
     @classmethod
-    def open(cls, folder: Path, *, threads: int = 1, watch: SearchWatch | None = None) -> "EmbeddedStore":
+    def open(
+        cls, folder: Path, *, threads: int = 1, watch: SearchWatch | None = None, busy_seconds: float = BUSY_SECONDS
+    ) -> "EmbeddedStore":
         """Open the store in `folder`, which may be read-only.
 
         Args:
             folder: of an earlier `create`.
             threads: how many one search may use.
             watch: is told of every search.
+            busy_seconds: how long a change waits for those of other processes.
 
         Raises:
             ArtifactMissing: there is none; the message names the command that makes one.
             ArtifactCorrupt: it fails its check.
         """
-        return cls._started(Truth(Path(folder) / DATABASE), threads, watch)
+        return cls._started(Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds), threads, watch)
 
     @classmethod
     def _started(cls, truth: Truth, threads: int, watch: SearchWatch | None = None) -> "EmbeddedStore":
@@ -171,7 +175,7 @@ class EmbeddedStore:
         """Every shoe's id, so that an ingest that was cut short goes on where it stopped."""
         return self._current().ids()
 
-    def upsert(self, records: Iterable[Record]) -> int:
+    def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
 
         Returns:
@@ -179,14 +183,22 @@ class EmbeddedStore:
 
         Raises:
             QueryError: a record's vector has the wrong shape or a value that is not finite.
-            ArtifactError: the disk is full, or the folder can't be written.
+            ItemExists: one of the ids is there, and `overwrite` is False.
+            StoreBusy: another process holds the catalogue for too long.
+            StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
         """
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
         encoded = [rows.encode(record, self._truth.facts.dimension) for record in records]
         if encoded:
-            self._truth.upsert(encoded)
+            self._truth.upsert(encoded, overwrite=overwrite)
             self._wrote = True
         return len(encoded)
+
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """See `VectorStore.patch`: in one transaction, durable once it returns. Raises as `upsert`, and UnknownItem."""
+        item = self._truth.patch(item_id, attributes)
+        self._wrote = True
+        return item
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove by id, in one transaction: all or nothing, durable once it returns. Returns how many were there."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.errors import ArtifactCorrupt, QueryError
 from service.store.base import Item, Record
 
-__all__ = ["Row", "decode_items", "decode_vectors", "encode"]
+__all__ = ["Row", "decode_items", "decode_vectors", "encode", "encode_text"]
 
 Attributes = dict[str, tuple[str, ...]]
 
@@ -53,13 +53,18 @@ def encode(record: Record, dimension: int) -> Row:
         raise QueryError("vector", message)
     if not np.isfinite(vector).all():
         raise QueryError("vector", f"the vector of shoe {item.id!r} has a value that is not finite")
-    attributes = _to_json({name: list(values) for name, values in item.attributes.items() if values})
-    try:
-        checksum = text_checksum(item.id, item.image, attributes)
-    except UnicodeEncodeError as error:
-        raise QueryError("id", f"shoe {item.id!r} has text that is not Unicode: {error}") from error
+    attributes, checksum = encode_text(item)
     blob = vector.tobytes()
     return Row(item.id, item.image, attributes, checksum, blob, zlib.crc32(blob))
+
+
+def encode_text(item: Item) -> tuple[str, int]:
+    """A shoe's attributes as JSON, and the checksum of its texts. Raises QueryError for one that can't be stored."""
+    attributes = _to_json({name: list(values) for name, values in item.attributes.items() if values})
+    try:
+        return attributes, text_checksum(item.id, item.image, attributes)
+    except UnicodeEncodeError as error:
+        raise QueryError("id", f"shoe {item.id!r} has text that is not Unicode: {error}") from error
 
 
 def text_checksum(item_id: str, image: str, attributes: str) -> int:

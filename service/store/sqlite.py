@@ -6,22 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
-from model.files import explain
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, StorageFull, StorageReadOnly, StoreBusy
+from model.files import explain_failure
 
-__all__ = ["REBUILD", "connect", "connect_to_read", "translated"]
+__all__ = ["BUSY_SECONDS", "REBUILD", "connect", "connect_to_read", "translated"]
 
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30.0
+"""How long a change waits for those of others, unless it is told otherwise."""
+
+BUSY_RETRY = 2
+"""Seconds after which a change is worth another try."""
+
 REBUILD = "index it anew with `python -m service index --rebuild`"
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode; `mode` is one of SQLite's URI modes (ro, rw, rwc), or `immutable`."""
     flag = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
     uri = f"{path.absolute().as_uri()}?{flag}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         # FULL: in WAL mode, NORMAL would let a power cut take back acknowledged writes.
         connection.execute("PRAGMA synchronous = FULL")
@@ -33,8 +38,12 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path, *, named: Path | None = None) -> sqlite3.Connection:
     """A read-only connection, also where the folder is read-only and SQLite can't make its WAL files.
+
+    Args:
+        path: of the file.
+        named: what to call it in errors, where that differs.
 
     Raises:
         ArtifactMissing: there is no such file.
@@ -42,7 +51,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         command = "python -m service index --catalog PATH"
-        raise ArtifactMissing(f"{path.parent} holds no indexed catalogue ({path.name}); make one with `{command}`")
+        folder = (named or path).parent
+        raise ArtifactMissing(f"{folder} holds no indexed catalogue ({path.name}); make one with `{command}`")
     try:
         return connect(path, "ro")
     except sqlite3.OperationalError as error:
@@ -63,7 +73,10 @@ def primary_code(error: sqlite3.Error) -> int:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn the errors of SQLite and of the file system into ArtifactError, with the file and the way out."""
+    """Turn the errors of SQLite and of the file system into ArtifactError, with the file and the way out.
+
+    Where only somebody else's change is in the way, it is StoreBusy, which names no file: clients are told of it.
+    """
     try:
         yield
     except sqlite3.ProgrammingError as error:
@@ -72,14 +85,17 @@ def translated(path: Path) -> Iterator[None]:
         match primary_code(error):
             case sqlite3.SQLITE_FULL:
                 message = "the disk is full; nothing of this change was stored. Free some space and try again"
+                raise StorageFull(f"{path}: {message}") from error
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
                 message = f"no permission, or a read-only disk ({error}); make the folder readable and writable"
+                raise StorageReadOnly(f"{path}: {message}") from error
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                message = f"another process has held the catalogue for over {BUSY_SECONDS:.0f} s; try again"
+                message = "another process has been changing the catalogue for too long; nothing was stored, try again"
+                raise StoreBusy(message, retry_after=BUSY_RETRY) from error
             case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
                 message = f"the disk or the memory failed ({error})"
             case _:
                 raise ArtifactCorrupt(f"{path} is no whole catalogue ({error}); {REBUILD}") from error
         raise ArtifactError(f"{path}: {message}") from error
     except OSError as error:
-        raise ArtifactError(f"{path}: {explain(error)}") from error
+        raise explain_failure(path, error) from error

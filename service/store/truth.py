@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ItemExists, UnknownItem
 from model.files import sync_folder
 from service.store import rows
 from service.store.base import Item
-from service.store.sqlite import REBUILD, connect, connect_to_read, translated
+from service.store.sqlite import BUSY_SECONDS, REBUILD, connect, connect_to_read, translated
 
 __all__ = ["Changes", "Facts", "State", "Truth"]
 
@@ -50,6 +50,9 @@ ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, image = excluded.image, attri
     checksum = excluded.checksum, vector = excluded.vector, vector_checksum = excluded.vector_checksum
 """
 
+PATCH = "UPDATE shoes SET seq = ?, attributes = ?, checksum = ? WHERE id = ?"
+
+TEXT_OF = "SELECT id, image, attributes, checksum FROM shoes WHERE id = ?"
 TEXTS_SINCE = "SELECT number, id, image, attributes, checksum FROM shoes WHERE seq > ? ORDER BY number"
 VECTORS_SINCE = "SELECT vector, vector_checksum FROM shoes WHERE seq > ? ORDER BY number"
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
@@ -105,8 +108,12 @@ class Truth:
     thread at a time.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         """Open `path` to read.
+
+        Args:
+            path: of the file. Where a link leads to it, this stays with what the link led to now.
+            busy_seconds: how long a change waits for those of others.
 
         Raises:
             ArtifactMissing: there is no such file.
@@ -114,11 +121,14 @@ class Truth:
             ArtifactError: it can't be read.
         """
         self.path = path
+        # The folder may be a link that is turned to another catalogue: reading and writing must not part then.
+        self._file = path.resolve()
+        self._busy_seconds = busy_seconds
         self._writing = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._closed = False
         with translated(path):
-            self._reader = connect_to_read(path)
+            self._reader = connect_to_read(self._file, named=path)
             try:
                 check(self._reader, path)
                 self.uuid, self.facts = read_meta(self._reader, path)
@@ -189,15 +199,42 @@ class Truth:
         except ArtifactCorrupt as error:
             raise ArtifactCorrupt(f"{self.path}: {error}; {REBUILD}") from error
 
-    def upsert(self, new: Sequence[rows.Row]) -> None:
-        """Insert or replace by id, in one transaction; durable once it returns. Raises ArtifactError."""
+    def upsert(self, new: Sequence[rows.Row], *, overwrite: bool = True) -> None:
+        """Insert or replace by id, in one transaction; durable once it returns.
+
+        Raises:
+            ItemExists: one of the ids is there, and is not to be overwritten.
+            StoreBusy: another process holds the file for too long.
+            ArtifactError: it can't be written.
+        """
         with self._transaction() as (connection, seq):
+            if not overwrite:
+                refuse_known(connection, new)
             numbered = enumerate(new, start=seq + 1)
             connection.executemany(
                 UPSERT,
                 ((n, r.id, r.image, r.attributes, r.checksum, r.vector, r.vector_checksum) for n, r in numbered),
             )
             set_seq(connection, seq + len(new))
+
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one.
+
+        Raises:
+            UnknownItem: no shoe has that id.
+            ArtifactCorrupt: its row fails its checksum.
+            StoreBusy, ArtifactError: as `upsert`.
+        """
+        with self._transaction() as (connection, seq):
+            (item,) = rows.decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
+            if item is None:
+                raise UnknownItem(item_id)
+            kept = {name: values for name, values in {**item.attributes, **attributes}.items() if values}
+            patched = Item(item.id, item.image, kept)
+            text, checksum = rows.encode_text(patched)
+            connection.execute(PATCH, (seq + 1, text, checksum, item_id))
+            set_seq(connection, seq + 1)
+        return patched
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove by id, in one transaction; durable once it returns. Returns how many were there."""
@@ -228,7 +265,7 @@ class Truth:
             if self._closed:
                 raise ArtifactError(f"{self.path} is closed")
             if self._writer is None:
-                self._writer = connect(self.path, "rw")
+                self._writer = connect(self._file, "rw", busy_seconds=self._busy_seconds)
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -270,6 +307,13 @@ def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+def refuse_known(connection: sqlite3.Connection, new: Sequence[rows.Row]) -> None:
+    """Raise ItemExists if one of the shoes is there."""
+    for row in new:
+        if connection.execute("SELECT 1 FROM shoes WHERE id = ?", (row.id,)).fetchone() is not None:
+            raise ItemExists(row.id)
 
 
 def set_seq(connection: sqlite3.Connection, seq: int) -> None:

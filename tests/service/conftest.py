@@ -12,6 +12,7 @@ from service.app import create_app
 from service.engine import Engine, EngineLimits, Network
 from service.ingest import index_catalog
 from service.settings import Settings
+from service.uploads import Uploads
 from tests.service.fakes import DIGEST, FakeEmbedder, MemoryStore
 from tests.service.stack import draw_catalog
 
@@ -38,7 +39,8 @@ def memory_engine(drawn_catalog: Path, settings: Settings, tmp_path: Path) -> En
     store = MemoryStore(catalog.root)
     index_catalog(catalog, embedder, store, tmp_path)
     limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
-    return Engine(embedder, store, Network(DIGEST, ("category", "closure")), limits=limits)
+    network, uploads = Network(DIGEST, ("category", "closure")), Uploads(tmp_path)
+    return Engine(embedder, store, network, limits=limits, uploads=uploads)
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """Stand-ins that need neither weights nor files: a store in memory, and an embedder that averages pixels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import QueryError, UnknownItem
+from model.errors import ItemExists, QueryError, UnknownItem
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo
 
@@ -103,12 +104,24 @@ class MemoryStore:
                     of[value] = of.get(value, 0) + 1
         return counts
 
-    def upsert(self, records: Iterable[Record]) -> int:
+    def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """See VectorStore."""
         new = list(records)
+        known = [record.item.id for record in new if record.item.id in self.records]
+        if known and not overwrite:
+            raise ItemExists(known[0])
         self.records.update({record.item.id: record for record in new})
         self.version += 1
         return len(new)
+
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """See VectorStore."""
+        record = self._record(item_id)
+        merged = {name: values for name, values in {**record.item.attributes, **attributes}.items() if values}
+        item = replace(record.item, attributes=merged)
+        self.records[item_id] = replace(record, item=item)
+        self.version += 1
+        return item
 
     def delete(self, ids: Sequence[str]) -> int:
         """See VectorStore."""

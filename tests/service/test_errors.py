@@ -96,6 +96,7 @@ def test_table_covers_clients_errors() -> None:
         model_errors.ImageError,
         model_errors.QueryError,
         model_errors.UnknownItem,
+        model_errors.ItemExists,
         model_errors.PictureMissing,
         model_errors.Overloaded,
     )

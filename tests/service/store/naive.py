@@ -31,6 +31,14 @@ class NaiveStore:
         for record in records:
             self.records[record.item.id] = record
 
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """The shoe afterwards; it must be there."""
+        old = self.records[item_id]
+        merged = {name: values for name, values in {**old.item.attributes, **attributes}.items() if values}
+        item = Item(item_id, old.item.image, merged)
+        self.records[item_id] = Record(item, old.vector)
+        return item
+
     def delete(self, ids: Sequence[str]) -> int:
         """How many were there."""
         return sum(self.records.pop(item_id, None) is not None for item_id in ids)

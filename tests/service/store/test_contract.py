@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from model.errors import QueryError, UnknownItem
+from model.errors import ItemExists, QueryError, UnknownItem
 from service.store.base import Filter, Item, Record, VectorStore
 from tests.service.store.conftest import StoreFactory
 from tests.service.store.naive import (
@@ -114,6 +114,51 @@ class TestItems:
             with pytest.raises(QueryError, match=bad.item.id) as caught:
                 store.upsert([shoe("good", [1.0]), bad])
             assert caught.value.field == "vector"
+        assert store.info().count == 0
+
+    def test_overwriting_can_be_refused(self, store: VectorStore) -> None:
+        """Not to be overwritten, a shoe that is there refuses the whole batch, and only what is new is put in."""
+        assert store.upsert([shoe("a", [1.0])], overwrite=False) == 1
+        with pytest.raises(ItemExists, match="'a'") as caught:
+            store.upsert([shoe("b", [2.0]), shoe("a", [3.0])], overwrite=False)
+        assert caught.value.item_id == "a"
+        assert store.info().count == 1
+        assert store.vector("a")[0] == 1.0
+        assert store.upsert([shoe("b", [4.0]), shoe("b", [5.0])], overwrite=False) == 2
+        assert store.vector("b")[0] == 5.0
+
+    def test_a_removed_shoe_may_come_back(self, store: VectorStore) -> None:
+        """What was removed does not stand in the way of what is not to overwrite anything."""
+        store.upsert([shoe("a", [1.0])])
+        store.delete(["a"])
+        assert store.upsert([shoe("a", [2.0])], overwrite=False) == 1
+        assert store.vector("a")[0] == 2.0
+
+    def test_patch_replaces_the_named_attributes(self, store: VectorStore) -> None:
+        """What is named is replaced, added or, without values, removed; the rest stays, vector and place included."""
+        before = shoe("a", [1.5], {"Gender": ("Men",), "Closure": ("Zipper",), "Category": ("Boots",)})
+        store.upsert([before, shoe("b", [2.0])])
+        fingerprint = store.info().fingerprint
+        patched = store.patch("a", {"Gender": ("Women", "Girls"), "Closure": (), "Farbe": ("grün",)})
+        expected = {"Category": ("Boots",), "Farbe": ("grün",), "Gender": ("Women", "Girls")}
+        assert patched == store.get("a") == Item("a", before.item.image, expected)
+        assert store.info().fingerprint != fingerprint
+        assert store.facets()["Gender"] == {"Girls": 1, "Women": 1}
+        assert "Closure" not in store.facets()
+        np.testing.assert_array_equal(store.vector("a"), before.vector)
+        assert ids(store.search(query(1.5), 1, filter={"Farbe": frozenset({"grün"})})[0]) == ["a"]
+        assert [item.id for item in store.page(limit=5).items] == ["a", "b"]
+
+    def test_patch_with_nothing_to_do(self, store: VectorStore) -> None:
+        """No attributes, or one removed that is not there, leave the shoe as it is."""
+        store.upsert([shoe("a", [1.0], {"Gender": ("Men",)})])
+        assert store.patch("a", {}) == store.patch("a", {"Closure": ()}) == store.get("a")
+        assert store.get("a").attributes == {"Gender": ("Men",)}
+
+    def test_patch_of_an_unknown_shoe(self, store: VectorStore) -> None:
+        """There must be one, and none is made."""
+        with pytest.raises(UnknownItem, match="'a'"):
+            store.patch("a", {"Gender": ("Men",)})
         assert store.info().count == 0
 
     def test_an_error_while_records_come_stores_none(self, store: VectorStore) -> None:
@@ -383,6 +428,25 @@ class Machine(RuleBasedStateMachine):
         """Insert and replace."""
         self.naive.upsert(records)
         assert self.store.upsert(records) == len(records)
+
+    @rule(records=st.lists(RECORDS, max_size=3))
+    def insert(self, records: list[Record]) -> None:
+        """Insert only."""
+        if any(record.item.id in self.naive.records for record in records):
+            with pytest.raises(ItemExists):
+                self.store.upsert(records, overwrite=False)
+        else:
+            self.naive.upsert(records)
+            assert self.store.upsert(records, overwrite=False) == len(records)
+
+    @rule(name=NAMES, attributes=ATTRIBUTES)
+    def patch(self, name: str, attributes: dict[str, tuple[str, ...]]) -> None:
+        """Replace some attributes."""
+        if name in self.naive.records:
+            assert self.store.patch(name, attributes) == self.naive.patch(name, attributes)
+        else:
+            with pytest.raises(UnknownItem):
+                self.store.patch(name, attributes)
 
     @rule(names=st.lists(NAMES, max_size=4))
     def delete(self, names: list[str]) -> None:

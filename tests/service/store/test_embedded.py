@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing
+from model.errors import (
+    ArtifactCorrupt,
+    ArtifactError,
+    ArtifactMismatch,
+    ArtifactMissing,
+    StorageFull,
+    StorageReadOnly,
+    StoreBusy,
+)
 from service.store.base import Recall
 from service.store.embedded import DATABASE, EmbeddedStore
 from service.store.flat import FlatIndex, Neighbours
@@ -199,6 +207,22 @@ class TestDamage:
             assert store.info().count == 0
 
 
+class TestLinks:
+    def test_a_store_stays_with_what_a_link_led_to(self, tmp_path: Path) -> None:
+        """A link turned to another catalogue does not take the first write of an open store with it."""
+        link = tmp_path / "current"
+        for name in ("old", "new"):
+            embedded(tmp_path / name).close()
+        link.symlink_to(tmp_path / "old")
+        with closing(EmbeddedStore.open(link)) as store:
+            link.unlink()
+            link.symlink_to(tmp_path / "new")
+            store.upsert(shoes(3))
+            assert store.info().count == 3
+        with closing(EmbeddedStore.open(tmp_path / "new")) as store:
+            assert store.info().count == 0
+
+
 class TestDisk:
     def test_a_full_disk_is_said_and_changes_nothing(self, folder: Path) -> None:
         """The batch that did not fit is not there in part, and the store works on."""
@@ -208,7 +232,7 @@ class TestDisk:
             assert writer is not None
             pages = writer.execute("PRAGMA page_count").fetchone()[0]
             writer.execute(f"PRAGMA max_page_count = {pages + 2}")
-            with pytest.raises(ArtifactError, match="disk is full"):
+            with pytest.raises(StorageFull, match="disk is full"):
                 store.upsert(shoes(1000, prefix="more"))
             assert store.info().count == 10
             writer.execute("PRAGMA max_page_count = 1000000")
@@ -222,11 +246,26 @@ class TestDisk:
             assert store._truth._writer is not None
             store._truth._writer.execute("PRAGMA busy_timeout = 10")
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(ArtifactError, match="another process"):
+            with pytest.raises(StoreBusy, match="another process"):
                 store.upsert(shoes(2))
             assert store.info().count == 1
             other.rollback()
             assert store.upsert(shoes(2)) == 2
+
+    def test_a_read_only_catalogue_is_said(self, folder: Path) -> None:
+        """A change of a file that may not be written is an error of its own, and changes nothing."""
+        with closing(embedded(folder)) as store:
+            store.upsert(shoes(1))
+            assert store._truth._writer is not None
+            store._truth._writer.execute("PRAGMA query_only = ON")
+            for change in (
+                lambda: store.upsert(shoes(2)),
+                lambda: store.patch("shoe-0", {}),
+                lambda: store.delete(["shoe-0"]),
+            ):
+                with pytest.raises(StorageReadOnly, match="read-only disk"):
+                    change()
+            assert store.info().count == 1
 
     def test_a_folder_that_is_a_file_is_said(self, tmp_path: Path) -> None:
         """An error with the path, not a trace."""

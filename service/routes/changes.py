@@ -1,0 +1,89 @@
+"""Changing the catalogue. Every path here takes an API key of the scope admin."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi.responses import StreamingResponse
+
+from service.additions import read_addition, read_additions, wants_to_replace
+from service.answers import answer_changed
+from service.disconnect import unless_gone
+from service.lines import LINES, write_lines
+from service.openapi import answers, form_only, lines, request_examples
+from service.parameters import PipelineOf, known_query
+from service.routes.items import ItemId
+from service.schemas import AttributesPatch, BatchForm, ItemAnswer, NewItemForm
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["changes"])
+
+
+@router.post(
+    "/items",
+    response_model=ItemAnswer,
+    openapi_extra=form_only(NewItemForm, conditional=True),
+    responses=answers("add_item", 200, 201, 400, 401, 403, 412, 413, 415, 422, 507),
+)
+async def add_item(request: Request, pipeline: PipelineOf) -> Response:
+    """Put a shoe into the catalogue, or in the place of the one of its id.
+
+    Once it is answered, the shoe is on disk, and in the next answer of every process. Its picture is kept as it was
+    decoded: upright, at most 1600 pixels a side, without camera data. Sent again, the same request changes nothing but
+    the answer's status: 201 for a new shoe, 200 for one that took another's place. Indexing the catalogue again leaves
+    a shoe that was added here alone, unless the catalogue has one of the same id.
+    """
+    overwrite, shoe = wants_to_replace(request), await read_addition(request)
+    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.add(shoe, overwrite=overwrite)))
+
+
+@router.post(
+    "/items:batch",
+    response_class=StreamingResponse,
+    openapi_extra=form_only(BatchForm, conditional=True),
+    responses={**lines("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
+)
+async def add_items(request: Request, pipeline: PipelineOf) -> Response:
+    """Put many shoes into the catalogue, at most 1000 in one request, each as `POST /v1/items` does.
+
+    The answer has a line of JSON for each shoe, in their order, sent as soon as it is written or has failed: a bad
+    picture, or an id that is taken, fails alone. A shoe whose line says 200 or 201 is on disk, even if the answer is
+    cut off after it.
+    """
+    overwrite, additions = wants_to_replace(request), await read_additions(request)
+    return StreamingResponse(write_lines(pipeline.editor, additions, overwrite=overwrite), media_type=LINES)
+
+
+@router.patch(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("patch_item", 200, 400, 401, 403, 404, 413, 422),
+)
+async def patch_item(
+    request: Request,
+    pipeline: PipelineOf,
+    id: ItemId,
+    body: Annotated[AttributesPatch, Body(examples=request_examples("patch_item"))],
+) -> Response:
+    """Replace some attributes of a shoe: an empty list removes one, those not named stay as they are.
+
+    For a shoe that was indexed, this lasts until the catalogue that it came from is indexed again.
+    """
+    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.patch(id, body.root)))
+
+
+@router.delete(
+    "/items/{id}",
+    status_code=204,
+    response_class=Response,
+    dependencies=[Depends(known_query())],
+    responses=answers("delete_item", 401, 403, 404, 422),
+)
+async def delete_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+    """Take a shoe out of the catalogue, with its picture if that was uploaded.
+
+    A shoe that was indexed comes back when the catalogue that it came from is indexed again.
+    """
+    await unless_gone(request, pipeline.editor.remove(id))
+    return Response(status_code=204)
