@@ -76,7 +76,7 @@ def try_overload(ground: Ground, scale: Scale) -> Iterator[Trial]:
         f"{siege.offered:.0f} searches a second for {scale.overload_seconds:.0f} s, where {capacity:.0f} can be "
         "answered",
         f"{book}; /healthz {siege.health.spell_statuses()}, /readyz {siege.ready.spell_statuses()}; {memory}, "
-        f"{after:,.0f} after; {CALM} searches in a row were answered {siege.recovery:.1f} s after it",
+        f"{after:,.0f} after; the first {CALM} searches after it took {siege.recovery:.1f} s",
         held and memory.most - memory.before < MOST_MIB and siege.recovery < RECOVERY_SECONDS,
         {
             **book.figures(),
