@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import (
+    CatalogueChanged,
     CorruptImage,
     DeadlineExceeded,
     ImageTooLarge,
@@ -100,6 +101,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
     Interrupted: Kind(503, "interrupted", "The request was interrupted"),
     QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
+    CatalogueChanged: Kind(409, "catalog-changed", "The catalogue has changed between two pages"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
     ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),

@@ -27,7 +27,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
     """Path -> the largest body it takes, in bytes."""
     one = min(settings.max_upload_bytes, settings.max_body_bytes) + ENVELOPE
     many = min(settings.max_images * settings.max_upload_bytes, settings.max_body_bytes) + ENVELOPE
-    return {"/v1/search": one, "/v1/reconstructions": one, "/v1/embeddings": many}
+    return {"/v1/search": one, "/v1/reconstructions": one, "/v1/embeddings": many, "/v1/recommendations": many}
 
 
 class LimitRequest:

@@ -11,9 +11,17 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.errors import PROBLEM_TYPE
-from service.schemas import PictureForm, PicturesForm, Problem, SearchForm
+from service.schemas import (
+    PictureForm,
+    PicturesForm,
+    Problem,
+    Recommendation,
+    RecommendationForm,
+    SearchFields,
+    SearchForm,
+)
 
-__all__ = ["EXAMPLES", "answers", "form_body", "install", "pictures", "request_examples"]
+__all__ = ["EXAMPLES", "answers", "example_body", "form_body", "install", "pictures", "request_examples"]
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `tests/service/capture_examples.py`."""
@@ -97,6 +105,19 @@ def form_body(form: type[BaseModel]) -> dict[str, Any]:
     return described
 
 
+def example_body() -> dict[str, Any]:
+    """What an operation takes that reads examples by itself: a form, or JSON. Goes into `openapi_extra`."""
+    json_body = {"schema": {"$ref": f"#/components/schemas/{Recommendation.__name__}"}}
+    if examples := request_examples("recommendations"):
+        json_body["example"] = examples[0]
+    form = {"schema": {"$ref": f"#/components/schemas/{RecommendationForm.__name__}"}}
+    fields = SearchFields.model_json_schema()["properties"]
+    return {
+        "requestBody": {"required": True, "content": {"application/json": json_body, "multipart/form-data": form}},
+        "parameters": [_describe_parameter(name, schema) for name, schema in fields.items()],
+    }
+
+
 def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     shown = {key: value for key, value in schema.items() if key != "default"}
     return {"name": name, "in": "query", "required": False, "schema": shown, "description": schema["description"]}
@@ -132,7 +153,7 @@ def install(app: FastAPI) -> None:
                 tags=app.openapi_tags,
             )
             # Models that are in no signature.
-            for model in (Problem, PictureForm, PicturesForm, SearchForm):
+            for model in (Problem, PictureForm, PicturesForm, SearchForm, Recommendation, RecommendationForm):
                 schema["components"]["schemas"][model.__name__] = model.model_json_schema()
             schema["components"]["securitySchemes"] = KEYS
             schema["security"] = [{}, *({name: []} for name in KEYS)]  # one of them, or none: as the service is set up
