@@ -74,14 +74,15 @@ def index(
         measure = measure_duplicates(embedder, store)
     finally:
         store.close()
-    if measure is None:
-        (out / MEASURE).unlink(missing_ok=True)
-    else:
-        write_measure(out, measure)
     typer.echo(
         f"{count:,} shoes are in {out}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
     )
+    if measure is None:
+        (out / MEASURE).unlink(missing_ok=True)
+    else:
+        write_measure(out, measure)
+        typer.echo(measure.describe())
 
 
 @app.command()

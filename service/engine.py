@@ -262,15 +262,15 @@ class Engine:
         if not 2 <= steps <= MAX_STEPS:
             raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
 
-    def check_vector(self, vector: Sequence[float] | Vector) -> Vector:
+    def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
         expected = self.embedder.dimension
         if len(vector) != expected:
-            raise QueryError("vector", f"the vector has {len(vector)} numbers; expected {expected}")
+            raise QueryError(field, f"the vector has {len(vector)} numbers; expected {expected}")
         with np.errstate(over="ignore"):
             query = np.asarray(vector, dtype=np.float32)
         if not np.isfinite(query).all():
-            raise QueryError("vector", "the vector holds a number that is not finite in float32")
+            raise QueryError(field, "the vector holds a number that is not finite in float32")
         return query
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:

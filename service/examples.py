@@ -57,8 +57,10 @@ class Examples:
             raise QueryError("positive", f"{total} examples; expected at most {MAX_EXAMPLES}, of both kinds together")
         if self.images:
             engine.check_count(len(self.images))
-        for vector in (*self.liked_vectors, *self.disliked_vectors):
-            engine.check_vector(vector)
+        for vector in self.liked_vectors:
+            engine.check_vector(vector, "positive")
+        for vector in self.disliked_vectors:
+            engine.check_vector(vector, "negative")
 
     def target(self, engine: Engine, embedded: Vector | None = None) -> Vector:
         """The vector to search for, (1, D): mean(liked) + (mean(liked) - mean(disliked)).
@@ -82,7 +84,7 @@ class Examples:
         target = _mean(liked)
         if disliked:
             target = target + (target - _mean(disliked))
-        return engine.check_vector(target.tolist())[None]
+        return engine.check_vector(target.tolist(), "positive")[None]
 
 
 def _mean(vectors: Sequence[Vector]) -> NDArray[np.float64]:

