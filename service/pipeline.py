@@ -138,7 +138,7 @@ class Pipeline:
     ) -> Found:
         """The k shoes nearest to a picture. Raises ImageError, and what `search` does."""
         search = self._plan_search(k, condition, filter, refine)
-        return await self._find(Work(images=[image], search=search))
+        return await self._find(Work(images=[image], search=search), refine)
 
     async def search(
         self,
@@ -163,7 +163,7 @@ class Pipeline:
             CatalogueChanged: this is a later page, and the catalogue is another than at the first.
         """
         search = self._plan_search(k, condition, filter, refine)
-        return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=search))
+        return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=search), refine)
 
     async def similar(
         self,
@@ -176,7 +176,7 @@ class Pipeline:
     ) -> Found:
         """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem, and what `search` does."""
         search = self._plan_search(k, condition, filter, refine, leave_out=(item_id,))
-        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search))
+        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search), refine)
 
     async def recommend(
         self,
@@ -195,10 +195,10 @@ class Pipeline:
         search = self._plan_search(k, condition, filter, refine, leave_out=examples.ids)
         images = [image.content for image in examples.images]
         if not images:
-            return await self._find(Work(plan=lambda: examples.target(self.engine), search=search))
+            return await self._find(Work(plan=lambda: examples.target(self.engine), search=search), refine)
         label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
         work = Work(images, label, reduce=partial(examples.target, self.engine), search=search)
-        return await self._find(work, size=len(images))
+        return await self._find(work, refine, size=len(images))
 
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
@@ -245,23 +245,24 @@ class Pipeline:
             refine.max_distance,
             self.engine.find_duplicate_distance(refine.duplicate_distance) if refine.group else None,
             refine.diversity,
-            refine.facets,
         )
         if search.cursor is not None:
             search.cursor.check_options(search.print())
         self.engine.check_depth(search.offset, k)
         return search
 
-    async def _find(self, work: Work, size: int = 1) -> Found:
+    async def _find(self, work: Work, refine: Refinement, size: int = 1) -> Found:
         work = await self._batcher.submit(work, size=size)
         search, found = work.search, work.found
         assert search is not None
+        # Not in the batch, which would wait for it.
+        facets = await asyncio.to_thread(self.engine.facets, search.filter) if refine.facets else None
         return Found(
             found.hits,
             work.fingerprint,
             _name_next(work, search) if found.more else None,
             None if search.fold_within is None else found.folded,
-            work.facets,
+            facets,
         )
 
     async def _draw(self, work: Work, size: int = 1) -> bytes:

@@ -157,13 +157,15 @@ class Searcher:
         order = self._vary(query, leaders) if query.diversity and leaders else leaders
         page = order[query.offset : query.stop]
         folded = {} if query.fold_within is None else self._name_folded(query, page, leaders)
-        return Ranked(page, len(order) > query.stop or not whole, folded)
+        return Ranked(page, len(leaders) > query.stop or not whole, folded)
 
     def _vary(self, query: Query, ranked: list[Hit]) -> list[Hit]:
+        """The ranking in its varied order, up to the end of the page at least."""
         pool = ranked[:POOL]
         distances = np.array([hit.distance for hit in pool])
         scaled = vectors_of(pool) * self._scale(query.condition)
-        return [pool[place] for place in diversify(distances, scaled, query.diversity, len(pool))] + ranked[POOL:]
+        chosen = [pool[place] for place in diversify(distances, scaled, query.diversity, query.stop)]
+        return chosen + ranked[POOL:] if query.stop > POOL else chosen
 
     def _name_folded(self, query: Query, page: list[Hit], leaders: list[Hit]) -> dict[str, tuple[str, ...]]:
         """What is folded into each hit of a page, looked for around it: it may be far behind it in the ranking."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.errors import CatalogueChanged, ImageError, SolemateError
 from service.cursors import Cursor, print_of
-from service.engine import Engine, Facets, Pixels, Vector
+from service.engine import Engine, Pixels, Vector
 from service.jobs import Job, Later
 from service.searching import Query, Ranked, condition_key
 from service.store.base import OVERALL, Filter, Weights
@@ -27,7 +27,6 @@ class Search:
 
     Attributes:
         cursor: of the page to show; None for the first one.
-        facets: whether to count the shoes that pass the filter, too.
     """
 
     k: int
@@ -38,7 +37,6 @@ class Search:
     max_distance: float | None = None
     fold_within: float | None = None
     diversity: float = 0.0
-    facets: bool = False
 
     @property
     def offset(self) -> int:
@@ -113,7 +111,6 @@ class Work:
         pixels: of the pictures, once all are decoded.
         vectors: (n, D).
         found: what was found.
-        facets: what was counted.
         drawn: (n, C, H, W) float32 in [0, 1].
         fingerprint: the catalogue's.
     """
@@ -128,7 +125,6 @@ class Work:
     pixels: Sequence[Pixels] = ()
     vectors: Vector | None = None
     found: Ranked = NOTHING
-    facets: Facets | None = None
     drawn: NDArray[np.float32] | None = None
     fingerprint: str = ""
 
@@ -232,23 +228,11 @@ class Steps:
                 wrong[task] = answer
             else:
                 task.item.found = answer
-        found = [task for task in queries if task not in wrong]
-        self._count([task.item for task in found])
-        wrong.update(self._check_pages(found))
+        wrong.update(self._check_pages([task for task in queries if task not in wrong]))
         spent = perf_counter() - began
         for task in tasks:
             task.note("search", spent)
         return wrong
-
-    def _count(self, works: Sequence[Work]) -> None:
-        """Count facets for those that want them; once for all that have the same filter."""
-        counted: dict[object, Facets] = {}
-        for work in works:
-            if work.search is not None and work.search.facets:
-                key = frozenset((work.search.filter or {}).items())
-                if key not in counted:
-                    counted[key] = self._engine.facets(work.search.filter)
-                work.facets = counted[key]
 
     def _check_pages(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
         """Later pages are of the first one's catalogue, or none: it may have changed while they were searched for."""
