@@ -6,6 +6,7 @@
     │   ├── CorruptImage              an allowed format, but empty, truncated or broken
     │   └── ImageTooLarge             too many bytes or pixels
     ├── QueryError                a caller's value is out of range; names the field
+    ├── CatalogueChanged          a search's next page was asked for, and the catalogue is another than at the first
     ├── UnknownItem               no shoe of that id in the catalogue
     ├── ItemExists                a shoe of that id is in the catalogue, and was not to be replaced
     ├── PictureMissing            the shoe is there, its picture's file is not
@@ -26,8 +27,8 @@
     └── TrainingError             training can't start or go on
 
 Messages are written for the person who can mend the cause: what was wrong, with the value, and what is expected.
-Only the messages of `ImageError`, `QueryError`, `UnknownItem`, `ItemExists`, `PictureMissing` and `Overloaded` are
-meant for the service's clients; the others name paths of the machine and stay in its log.
+Only the messages of `ImageError`, `QueryError`, `CatalogueChanged`, `UnknownItem`, `ItemExists`, `PictureMissing` and
+`Overloaded` are meant for the service's clients; the others name paths of the machine and stay in its log.
 """
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "ArtifactMismatch",
     "ArtifactMissing",
     "CatalogError",
+    "CatalogueChanged",
     "CorruptImage",
     "DeadlineExceeded",
     "ImageError",
@@ -88,6 +90,15 @@ class QueryError(SolemateError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class CatalogueChanged(SolemateError):
+    """The catalogue is not the one any more that a search's pages before were taken from."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the catalogue has changed since the page that this cursor came with; leave the cursor out to search anew"
+        )
 
 
 class UnknownItem(SolemateError):

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from service import schemas
 from service.changes import Changed
 from service.engine import Embedded, Engine, Facets
-from service.parameters import SearchOptions
+from service.options import SearchOptions
 from service.pipeline import Found
 from service.reloading import Outcome
 from service.settings import Settings
@@ -40,15 +40,21 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    return _answer_json(
-        {
-            "hits": [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits],
-            "condition": options.condition,
-            "k": options.k,
-            "checkpoint": engine.checkpoint,
-            "catalog": found.fingerprint,
-        }
-    )
+    hits = [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    if found.folded is not None:
+        for hit in hits:
+            hit["duplicates"] = found.folded.get(hit["id"], ())
+    content: dict[str, Any] = {
+        "hits": hits,
+        "next": found.next,
+        "condition": options.condition,
+        "k": options.k,
+        "checkpoint": engine.checkpoint,
+        "catalog": found.fingerprint,
+    }
+    if found.facets is not None:
+        content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
+    return _answer_json(content)
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
@@ -104,8 +110,8 @@ def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
     """How the shoes divide."""
     return schemas.FacetsAnswer(
         facets={
-            attribute: [schemas.FacetValue(value=value, count=count) for value, count in values.items()]
-            for attribute, values in facets.counts.items()
+            attribute: [schemas.FacetValue.model_validate(value) for value in values]
+            for attribute, values in _spell_facets(facets).items()
         },
         total=facets.total,
         checkpoint=engine.checkpoint,
@@ -130,8 +136,10 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
         conditions=list(engine.conditions),
         slices=dict(catalogue.info.slices),
         attributes=list(catalogue.attributes),
+        duplicate_distance=engine.duplicate_distance,
         limits=schemas.Limits(
             max_k=engine.limits.max_k,
+            max_depth=engine.limits.max_depth,
             max_upload_bytes=settings.max_upload_bytes,
             max_body_bytes=settings.max_body_bytes,
             max_pixels=settings.max_pixels,
@@ -185,6 +193,14 @@ def spell_item(item: Item) -> dict[str, Any]:
         "image": f"{path}/image",
         "reconstruction": f"{path}/reconstruction",
         "similar": f"{path}/similar",
+    }
+
+
+def _spell_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
+    """As `schemas.FacetsAnswer` describes them."""
+    return {
+        attribute: [{"value": value, "count": count} for value, count in values.items()]
+        for attribute, values in facets.counts.items()
     }
 
 

@@ -71,6 +71,7 @@ def index(
     from model.embedder import Embedder, pick_device
     from service.bulk import Recipe, hire
     from service.cpus import count_cpus
+    from service.duplicates import MEASURE, measure_duplicates, write_measure
     from service.ingest import IndexingStopped, index_catalog
     from service.ledger import Ledger
     from service.shards import WHOLE, Shard
@@ -108,11 +109,17 @@ def index(
             typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
             sys.exit(128 + (stop.signal or 0))
         count = store.info().count
+        measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
         f"{count:,} shoes are in {out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
     )
+    if measure is None:
+        (out / MEASURE).unlink(missing_ok=True)
+    else:
+        write_measure(out, measure)
+        typer.echo(measure.describe())
 
 
 @app.command()
@@ -146,6 +153,37 @@ def serve(
             from service.server import run
 
             run(settings, listener, _announce)
+
+
+@app.command()
+def duplicates(
+    *,
+    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
+    catalog: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
+        "artifacts/catalog"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+) -> None:
+    """Measure how far apart near-duplicates are, which `index` does as well, and keep it with the catalogue."""
+    from model.checkpoint import load_checkpoint
+    from model.embedder import Embedder, pick_device
+    from model.errors import ArtifactMismatch
+    from service.duplicates import MIN_SHOES, measure_duplicates, write_measure
+    from service.store.embedded import EmbeddedStore
+
+    loaded = load_checkpoint(checkpoint)
+    store = EmbeddedStore.open(catalog)
+    try:
+        if store.info().checkpoint != loaded.digest:
+            raise ArtifactMismatch(f"the catalogue in {catalog} was not indexed by the checkpoint in {checkpoint}")
+        measure = measure_duplicates(Embedder(loaded, device=pick_device(device)), store)
+    finally:
+        store.close()
+    if measure is None:
+        typer.echo(f"the catalogue has fewer than {MIN_SHOES} shoes whose pictures can be read: nothing is measured")
+        raise typer.Exit(1)
+    write_measure(catalog, measure)
+    typer.echo(measure.describe())
 
 
 @app.command("settings")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.errors import NotReady, PictureMissing, QueryError, SolemateError
 from model.preprocess import Preprocessor, to_png
 from service.pictures import Picture, read_picture
+from service.searching import Query, Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
 from service.uploads import CleanPicture, Uploads, clean_picture
 
@@ -82,9 +83,17 @@ class Network:
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """What one call may ask for."""
+    """What one call may ask for.
+
+    Attributes:
+        max_k: shoes in one answer.
+        max_depth: shoes of one search, on all its pages.
+        max_images: pictures to embed.
+        max_page: shoes on a page of the catalogue.
+    """
 
     max_k: int = 100
+    max_depth: int = 1000
     max_images: int = 32
     max_page: int = 500
 
@@ -118,25 +127,6 @@ class Facets:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One search. See `VectorStore.search`.
-
-    Attributes:
-        vector: (D,) float32, finite.
-        k: as `Engine.check_k` lets pass.
-        condition: `overall`, or a slice's name.
-        filter: only shoes that pass it.
-        exclude: the id of a shoe to leave out.
-    """
-
-    vector: Vector
-    k: int
-    condition: str = OVERALL
-    filter: Filter | None = None
-    exclude: str | None = None
-
-
 class Engine:
     """The network and the store, together. Safe in many threads at once."""
 
@@ -148,13 +138,25 @@ class Engine:
         *,
         limits: EngineLimits | None = None,
         uploads: Uploads | None = None,
+        duplicate_distance: float | None = None,
     ) -> None:
-        """Put them together. `uploads`: where pictures of new shoes are kept; without it nothing can be changed."""
+        """Put them together.
+
+        Args:
+            embedder: of the checkpoint.
+            store: whose vectors it made.
+            network: facts of the checkpoint.
+            limits: what one call may ask for.
+            uploads: where pictures of new shoes are kept; without it nothing can be changed.
+            duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
+        """
         self.embedder = embedder
         self.uploads = uploads
         self.store = store
         self.network = network
         self.limits = limits or EngineLimits()
+        self.duplicate_distance = duplicate_distance
+        self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
         self._canary_vector = self.embed([self.canary])[0]
@@ -195,31 +197,9 @@ class Engine:
         """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises ImageError."""
         return self.embedder.embed_pixels(np.stack([self.decode(image) for image in images]))
 
-    def search(self, queries: Sequence[Query]) -> list[list[Hit] | SolemateError]:
-        """The nearest shoes of each query, nearest first, or what is wrong with it: the others don't suffer from it.
-
-        Queries that compare by the same, among the same shoes, are one search of the store.
-        """
-        groups: dict[object, list[int]] = {}
-        for index, query in enumerate(queries):
-            key = (_fetched(query), query.condition, frozenset((query.filter or {}).items()))
-            groups.setdefault(key, []).append(index)
-        answers: list[list[Hit] | SolemateError] = [[]] * len(queries)
-        for indexes in groups.values():
-            asked = [queries[index] for index in indexes]
-            for index, answer in zip(indexes, self._search_alike(asked), strict=True):
-                answers[index] = answer
-        return answers
-
-    def _search_alike(self, queries: Sequence[Query]) -> Sequence[list[Hit] | SolemateError]:
-        first, vectors = queries[0], np.stack([query.vector for query in queries])
-        try:
-            found = self.store.search(vectors, _fetched(first), condition=first.condition, filter=first.filter)
-        except SolemateError as error:
-            if len(queries) == 1:
-                return [error]
-            return [answer for query in queries for answer in self._search_alike([query])]
-        return [_leave_out(hits, query) for hits, query in zip(found, queries, strict=True)]
+    def search(self, queries: Sequence[Query]) -> list[Ranked | SolemateError]:
+        """The page of each query, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
+        return self._searcher.search(queries)
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
@@ -298,20 +278,38 @@ class Engine:
         if not 1 <= k <= self.limits.max_k:
             raise QueryError("k", f"k is {k}; expected 1 to {self.limits.max_k}")
 
+    def check_depth(self, offset: int, k: int) -> None:
+        """Raise QueryError unless the pages of a search may go down so far."""
+        if offset + k > self.limits.max_depth:
+            raise QueryError(
+                "cursor",
+                f"a search goes down to its {self.limits.max_depth:,} nearest shoes, and this page would end at "
+                f"{offset + k:,}; narrow the search with a filter instead",
+            )
+
+    def find_duplicate_distance(self, asked: float | None) -> float:
+        """The largest distance of near-duplicates: what a search asks for, or else what is known. Raises QueryError."""
+        known = self.duplicate_distance if asked is None else asked
+        if known is None:
+            raise QueryError(
+                "group", "no distance of near-duplicates was measured for this catalogue; give duplicate_distance"
+            )
+        return known
+
     def check_steps(self, steps: int) -> None:
         """Raise QueryError unless an interpolation may have so many pictures."""
         if not 2 <= steps <= MAX_STEPS:
             raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
 
-    def check_vector(self, vector: Sequence[float] | Vector) -> Vector:
+    def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
         expected = self.embedder.dimension
         if len(vector) != expected:
-            raise QueryError("vector", f"the vector has {len(vector)} numbers; expected {expected}")
+            raise QueryError(field, f"the vector has {len(vector)} numbers; expected {expected}")
         with np.errstate(over="ignore"):
             query = np.asarray(vector, dtype=np.float32)
         if not np.isfinite(query).all():
-            raise QueryError("vector", "the vector holds a number that is not finite in float32")
+            raise QueryError(field, "the vector holds a number that is not finite in float32")
         return query
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
@@ -328,18 +326,6 @@ class Engine:
     def close(self) -> None:
         """Release the store's files."""
         self.store.close()
-
-
-def _fetched(query: Query) -> int:
-    """How many shoes to ask the store for: one more where one is left out afterwards, as it then may be among them.
-
-    So searches with something to leave out, which is always something else, can still be one.
-    """
-    return query.k if query.exclude is None else query.k + 1
-
-
-def _leave_out(hits: list[Hit], query: Query) -> list[Hit]:
-    return [hit for hit in hits if hit.item.id != query.exclude][: query.k]
 
 
 def _draw_canary(size: int) -> bytes:

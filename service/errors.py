@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import (
+    CatalogueChanged,
     CorruptImage,
     DeadlineExceeded,
     ImageTooLarge,
@@ -118,6 +119,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
     ),
     QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
+    CatalogueChanged: Kind(409, "catalog-changed", "The catalogue has changed between two pages"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
     ItemExists: Kind(412, "item-exists", "There is a shoe of this id"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),

@@ -16,13 +16,22 @@ MAX_BOUNDARY = 200
 """Bytes; RFC 2046 has 70."""
 
 
-async def read_form(request: Request, names: Sequence[str], limits: FormLimits) -> Form:
+async def read_form(
+    request: Request,
+    names: Sequence[str],
+    limits: FormLimits,
+    *,
+    pictures: Sequence[str] = (IMAGE,),
+    optional: bool = False,
+) -> Form:
     """Read a request's body: a multipart form, or a picture alone.
 
     Args:
         request: its body has not been read yet.
-        names: the fields that are known, beside `image`.
+        names: the fields that are known, beside the pictures.
         limits: each is checked as the bytes arrive, and what is beyond is not read.
+        pictures: the names of the parts that hold pictures; a picture alone goes by the first.
+        optional: whether there may be none.
 
     Raises:
         QueryError: there is no picture, or more than are allowed; a field is unknown, or is a file.
@@ -34,9 +43,11 @@ async def read_form(request: Request, names: Sequence[str], limits: FormLimits) 
     content_type = request.headers.get("content-type", "")
     kind = content_type[:20].lower()
     if kind.startswith("multipart/form-data"):
-        return await _read_parts(request, FormReader(_find_boundary(content_type), names, limits))
+        return await _read_parts(
+            request, FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
+        )
     if kind.startswith("image/"):
-        return Form([Upload("", await _read_picture(request, limits.image_bytes))], {})
+        return Form([Upload("", await _read_picture(request, limits.image_bytes), pictures[0])], {})
     # curl's --data-binary says urlencoded: a picture would be taken for a field with a very strange name.
     raise QueryError(IMAGE, EXPECTED_IMAGE)
 

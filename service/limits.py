@@ -31,6 +31,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
         "/v1/search": one,
         "/v1/reconstructions": one,
         "/v1/embeddings": many,
+        "/v1/recommendations": many,
         "/v1/items": one,
         "/v1/items:batch": settings.max_body_bytes + ENVELOPE,
     }

@@ -1,7 +1,7 @@
 """Multipart forms, read piece by piece while they arrive: into memory, within limits."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -39,10 +39,12 @@ class Upload:
     Attributes:
         filename: as the client calls it; empty where it doesn't say.
         content: the bytes.
+        name: of the part.
     """
 
     filename: str
     content: bytes
+    name: str = IMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Form:
     """What a body held.
 
     Attributes:
-        images: in their order; at least one.
+        images: in their order; at least one, unless a form need not have any.
         fields: name -> its values, in their order.
     """
 
@@ -63,7 +65,7 @@ class FormLimits:
     """How much a body may hold.
 
     Attributes:
-        images: pictures.
+        images: pictures, under all names.
         image_bytes: bytes of each of them.
         fields: other parts.
         field_bytes: bytes of each of them.
@@ -108,9 +110,19 @@ class FormReader:
     `feed` and `finish` raise as `read_form` does; after that the reader is of no more use.
     """
 
-    def __init__(self, boundary: bytes, names: Iterable[str], limits: FormLimits) -> None:
+    def __init__(
+        self,
+        boundary: bytes,
+        names: Iterable[str],
+        limits: FormLimits,
+        *,
+        pictures: Sequence[str] = (IMAGE,),
+        optional: bool = False,
+    ) -> None:
+        """Expect a form. See `read_form`."""
         self._delimiter = b"\r\n--" + boundary
-        self._names = (IMAGE, *names)
+        self._pictures, self._optional = pictures, optional
+        self._names = (*pictures, *names)
         self._limits = limits
         self._form = Form([], {})
         self._fields = 0
@@ -140,7 +152,7 @@ class FormReader:
         """What the body held, once all of it was fed."""
         if self._begun and self._state is not _State.END:
             raise HTTPException(400, "it ends before the form does")
-        if not self._form.images:
+        if not (self._form.images or self._optional):
             raise QueryError(IMAGE, EXPECTED_IMAGE)
         return self._form
 
@@ -195,17 +207,17 @@ class FormReader:
         if b"name" not in parameters:
             raise HTTPException(400, "one of the form's parts has no name")
         name, filename = _decode(parameters[b"name"]), parameters.get(b"filename")
-        if name == IMAGE:
-            return self._begin_image(filename)
+        if name in self._pictures:
+            return self._begin_image(name, filename)
         return self._begin_field(name, filename)
 
-    def _begin_image(self, filename: bytes | None) -> _Part:
+    def _begin_image(self, name: str, filename: bytes | None) -> _Part:
         if filename is None:
-            raise QueryError(IMAGE, EXPECTED_IMAGE)
+            raise QueryError(name, EXPECTED_IMAGE.replace("`image`", f"`{name}`").replace("image=@", f"{name}=@"))
         most = self._limits.images
         if len(self._form.images) == most:
-            raise QueryError(IMAGE, f"more than {most} image{'s' * (most > 1)}; expected {'1 to ' * (most > 1)}{most}")
-        return _Part(IMAGE, _decode(filename), self._limits.image_bytes)
+            raise QueryError(name, f"more than {most} image{'s' * (most > 1)}; expected {'1 to ' * (most > 1)}{most}")
+        return _Part(name, _decode(filename), self._limits.image_bytes)
 
     def _begin_field(self, name: str, filename: bytes | None) -> _Part:
         refuse_unknown("form field", [name], self._names)
@@ -223,7 +235,7 @@ class FormReader:
                 raise HTTPException(400, NO_FORM)
             return
         if len(part.content) + len(content) > part.limit:
-            if part.name == IMAGE:
+            if part.filename is not None:
                 raise image_too_large(part.limit)
             raise _count(FormTooLarge(f"the form's field {part.name} has more than {part.limit:,} bytes"))
         part.content += content
@@ -235,7 +247,7 @@ class FormReader:
         if part.filename is None:
             self._form.fields.setdefault(part.name, []).append(_decode(bytes(part.content)))
         else:
-            self._form.images.append(Upload(part.filename, bytes(part.content)))
+            self._form.images.append(Upload(part.filename, bytes(part.content), part.name))
         self._part = None
 
 

@@ -11,9 +11,43 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.errors import PROBLEM_TYPE
-from service.schemas import BatchForm, BatchLine, NewItemForm, PictureForm, PicturesForm, Problem, SearchForm
+from service.schemas import (
+    BatchForm,
+    BatchLine,
+    NewItemForm,
+    PictureForm,
+    PicturesForm,
+    Problem,
+    Recommendation,
+    RecommendationForm,
+    SearchFields,
+    SearchForm,
+)
 
-__all__ = ["EXAMPLES", "answers", "form_body", "form_only", "install", "lines", "pictures", "request_examples"]
+__all__ = [
+    "EXAMPLES",
+    "answers",
+    "example_body",
+    "form_body",
+    "form_only",
+    "install",
+    "lines",
+    "pictures",
+    "request_examples",
+]
+
+UNSIGNED = (
+    Problem,
+    PictureForm,
+    PicturesForm,
+    SearchForm,
+    Recommendation,
+    RecommendationForm,
+    NewItemForm,
+    BatchForm,
+    BatchLine,
+)
+"""Models that are in no signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `tests/service/capture_examples.py`."""
@@ -132,6 +166,19 @@ def lines(operation: str) -> Responses:
     return {200: {"description": DESCRIPTIONS[200], "content": {"application/x-ndjson": content}}}
 
 
+def example_body() -> dict[str, Any]:
+    """What an operation takes that reads examples by itself: a form, or JSON. Goes into `openapi_extra`."""
+    json_body = {"schema": {"$ref": f"#/components/schemas/{Recommendation.__name__}"}}
+    if examples := request_examples("recommendations"):
+        json_body["example"] = examples[0]
+    form = {"schema": {"$ref": f"#/components/schemas/{RecommendationForm.__name__}"}}
+    fields = SearchFields.model_json_schema()["properties"]
+    return {
+        "requestBody": {"required": True, "content": {"application/json": json_body, "multipart/form-data": form}},
+        "parameters": [_describe_parameter(name, schema) for name, schema in fields.items()],
+    }
+
+
 def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     shown = {key: value for key, value in schema.items() if key != "default"}
     return {"name": name, "in": "query", "required": False, "schema": shown, "description": schema["description"]}
@@ -166,8 +213,7 @@ def install(app: FastAPI) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            # Models that are in no signature.
-            for model in (Problem, PictureForm, PicturesForm, SearchForm, NewItemForm, BatchForm, BatchLine):
+            for model in UNSIGNED:
                 described = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 described.pop("$defs", None)  # the routes' own answers have them
                 schema["components"]["schemas"][model.__name__] = described

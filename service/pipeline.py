@@ -11,7 +11,7 @@ that decoding does. So there is one thread that computes, and the event loop tha
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,22 +21,36 @@ import numpy as np
 from model.errors import NotReady, Overloaded
 from model.preprocess import to_png
 from service.batching import Batcher
+from service.cursors import Cursor, print_of, read_cursor, write_cursor
 from service.editing import Editor
-from service.engine import Embedded, Engine, Vector
+from service.engine import Embedded, Engine, Facets, Vector
+from service.examples import Examples
 from service.jobs import BatchLimits
+from service.options import PLAIN, Refinement
 from service.settings import Settings
 from service.steps import Label, Search, Steps, Task, Work
-from service.store.base import OVERALL, Filter, Hit
+from service.store.base import OVERALL, Filter, Hit, Weights
 
 __all__ = ["Embedded", "Found", "Pipeline"]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The shoes that a search found, nearest first, and the fingerprint of the catalogue that they were found in."""
+    """What a search found.
+
+    Attributes:
+        hits: a page of the shoes, nearest first unless they were asked to be varied.
+        fingerprint: of the catalogue that they were found in.
+        next: the cursor of the next page; None on the last one.
+        folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
+        facets: how the shoes divide that pass the filter; None where that was not asked.
+    """
 
     hits: Sequence[Hit]
     fingerprint: str
+    next: str | None = None
+    folded: Mapping[str, tuple[str, ...]] | None = None
+    facets: Facets | None = None
 
 
 class Pipeline:
@@ -77,13 +91,13 @@ class Pipeline:
         """
         if not self._batcher.alive:
             raise NotReady("no thread runs batches")
-        work = Work(images=[self.engine.canary], search=Search(1, OVERALL, None))
+        work = Work(images=[self.engine.canary], search=Search(1))
         try:
             work = await self._batcher.submit(work, urgent=True)
         except Overloaded as error:
             raise NotReady(f"the canary did not come back: {error}") from error
         assert work.vectors is not None
-        self.engine.check_canary(work.vectors[0], work.hits)
+        self.engine.check_canary(work.vectors[0], work.found.hits)
 
     # Each of these raises, beside its own errors, Overloaded and its kinds where there is too much to do.
 
@@ -102,35 +116,77 @@ class Pipeline:
         return await self._embed(images, names)
 
     async def search_image(
-        self, image: bytes, k: int, *, condition: str = OVERALL, filter: Filter | None = None
+        self,
+        image: bytes,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
     ) -> Found:
-        """The k shoes nearest to a picture. Raises ImageError, and QueryError as `search` does."""
-        self.engine.check_k(k)
-        return await self._find(Work(images=[image], search=Search(k, condition, filter)))
+        """The k shoes nearest to a picture. Raises ImageError, and what `search` does."""
+        search = self._plan_search(k, condition, filter, refine)
+        return await self._find(Work(images=[image], search=search), refine)
 
     async def search(
-        self, vector: Sequence[float] | Vector, k: int, *, condition: str = OVERALL, filter: Filter | None = None
+        self,
+        vector: Sequence[float] | Vector,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
     ) -> Found:
         """The k shoes nearest to a vector.
 
         Args:
             vector: (D,), whole also where `condition` compares only a slice.
             k: 1 to the limit.
-            condition: `overall` or a slice's name.
+            condition: `overall`, a slice's name, or weights of slices.
             filter: only shoes that pass it.
+            refine: what else the search is told.
 
         Raises:
             QueryError: any of them out of range.
+            CatalogueChanged: this is a later page, and the catalogue is another than at the first.
         """
-        self.engine.check_k(k)
-        checked = self.engine.check_vector(vector)[None]
-        return await self._find(Work(vectors=checked, search=Search(k, condition, filter)))
+        search = self._plan_search(k, condition, filter, refine)
+        return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=search), refine)
 
-    async def similar(self, item_id: str, k: int, *, condition: str = OVERALL, filter: Filter | None = None) -> Found:
-        """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem and QueryError."""
-        self.engine.check_k(k)
-        search = Search(k, condition, filter, exclude=item_id)
-        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search))
+    async def similar(
+        self,
+        item_id: str,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
+    ) -> Found:
+        """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem, and what `search` does."""
+        search = self._plan_search(k, condition, filter, refine, leave_out=(item_id,))
+        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search), refine)
+
+    async def recommend(
+        self,
+        examples: Examples,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
+    ) -> Found:
+        """The k shoes nearest to what some shoes have and others don't, without those that are in the catalogue.
+
+        Raises UnknownItem and ImageError for an example, and what `search` does.
+        """
+        examples.check(self.engine)
+        search = self._plan_search(k, condition, filter, refine, leave_out=examples.ids)
+        images = [image.content for image in examples.images]
+        if not images:
+            return await self._find(Work(plan=lambda: examples.target(self.engine), search=search), refine)
+        label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
+        work = Work(images, label, reduce=partial(examples.target, self.engine), search=search)
+        return await self._find(work, refine, size=len(images))
 
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
@@ -166,9 +222,47 @@ class Pipeline:
             parts.append(work.vectors)
         return Embedded(np.concatenate(parts), work.fingerprint)
 
-    async def _find(self, work: Work) -> Found:
-        work = await self._batcher.submit(work)
-        return Found(work.hits, work.fingerprint)
+    def _plan_search(
+        self,
+        k: int,
+        condition: str | Weights,
+        filter: Filter | None,
+        refine: Refinement,
+        *,
+        leave_out: Sequence[str] = (),
+    ) -> Search:
+        self.engine.check_k(k)
+        if refine is PLAIN:
+            return Search(k, condition, filter, frozenset(leave_out))
+        refine.check()
+        search = Search(
+            k,
+            condition,
+            filter,
+            frozenset((*leave_out, *refine.exclude)),
+            None if refine.cursor is None else read_cursor(refine.cursor),
+            refine.max_distance,
+            self.engine.find_duplicate_distance(refine.duplicate_distance) if refine.group else None,
+            refine.diversity,
+        )
+        if search.cursor is not None:
+            search.cursor.check_options(search.print())
+        self.engine.check_depth(search.offset, k)
+        return search
+
+    async def _find(self, work: Work, refine: Refinement, size: int = 1) -> Found:
+        work = await self._batcher.submit(work, size=size)
+        search, found = work.search, work.found
+        assert search is not None
+        # Not in the batch, which would wait for it.
+        facets = await asyncio.to_thread(self.engine.facets, search.filter) if refine.facets else None
+        return Found(
+            found.hits,
+            work.fingerprint,
+            _name_next(work, search) if found.more else None,
+            None if search.fold_within is None else found.folded,
+            facets,
+        )
 
     async def _draw(self, work: Work, size: int = 1) -> bytes:
         work = await self._batcher.submit(work, size=size)
@@ -186,3 +280,10 @@ class Pipeline:
             self._batcher.settle(task, error)
         else:
             self._batcher.resume(task)
+
+
+def _name_next(work: Work, search: Search) -> str:
+    """The cursor of the page after the one that a work has found."""
+    assert work.vectors is not None
+    catalog = print_of([work.fingerprint])
+    return write_cursor(Cursor(search.offset + search.k, search.print(), catalog, work.vectors[0]))

@@ -1,6 +1,6 @@
 """The bodies of requests and answers: pydantic at the boundary, nowhere else."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
@@ -25,8 +25,12 @@ __all__ = [
     "PictureForm",
     "PicturesForm",
     "Problem",
+    "Recommendation",
+    "RecommendationForm",
     "ReloadAnswer",
     "SearchAnswer",
+    "SearchBody",
+    "SearchFields",
     "SearchForm",
     "Status",
     "VectorSearch",
@@ -38,7 +42,27 @@ FILTER_TEXT = (
     "`/v1/facets` lists both."
 )
 K_TEXT = "How many shoes, at least 1; `/v1/info` has the maximum. Default: 10."
-CONDITION_TEXT = "What to compare by; `/v1/info` lists the conditions. Default: overall."
+CONDITION_TEXT = (
+    "What to compare by: `overall`, the default, another condition of `/v1/info`, or several slices with a weight "
+    "each, such as `heel:0.7,category:0.3`: the distance is then the root of the weighted sum of their squares."
+)
+EXCLUDE_TEXT = "The id of a shoe to leave out; repeated for several, at most 100."
+CURSOR_TEXT = (
+    "`next` of the page before, with the same query and options (but for `k` and `facets`). If the catalogue has "
+    "changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
+)
+MAX_DISTANCE_TEXT = "Only shoes that are at most so far."
+GROUP_TEXT = (
+    "`duplicates`: fold near-duplicates into the nearest of them, so that `k` counts groups. Near-duplicates are at "
+    "most `duplicate_distance` of `/v1/info` apart, by whole vectors whatever `condition` says."
+)
+DUPLICATE_DISTANCE_TEXT = "Another distance of near-duplicates, with `group=duplicates`."
+DIVERSITY_TEXT = (
+    "0, the default, to 1: choose the shoes one after another, each near what is searched for and, the more the larger "
+    "this is, far from those before it (maximal marginal relevance, among the 200 nearest; those beyond follow by "
+    "distance)."
+)
+FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -72,14 +96,29 @@ class Hit(Item):
     """A shoe found by a search."""
 
     distance: float = Field(description="Euclidean, between mean vectors or their slices; 0 is identical.")
+    duplicates: list[str] | None = Field(
+        default=None,
+        description="With `group=duplicates`: ids of the shoes folded into this one, the nearest to it first; at most "
+        "100 of them.",
+    )
+
+
+class FacetValue(BaseModel):
+    """A value of an attribute, and how many shoes have it."""
+
+    value: str
+    count: int
 
 
 class SearchAnswer(BaseModel):
-    """The nearest shoes, nearest first; fewer than `k` where fewer pass the filter."""
+    """The nearest shoes, nearest first but where `diversity` orders them; fewer than `k` only where there are fewer."""
 
     hits: list[Hit]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
     condition: str
     k: int
+    facets: dict[str, list[FacetValue]] | None = Field(default=None, description="With `facets`: as `/v1/facets`.")
+    total: int | None = Field(default=None, description="With `facets`: the shoes that pass the filter.")
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
 
@@ -101,23 +140,77 @@ class PicturesForm(BaseModel):
     image: list[File] = Field(description="One picture, or several parts of this name.")
 
 
-class SearchForm(PictureForm):
-    """A form with a picture, and how to search by it."""
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class SearchFields(BaseModel):
+    """How to search, as texts say it: in a query string or in a form."""
 
     k: int | None = Field(default=None, description=K_TEXT)
     condition: str | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
+    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    cursor: str | None = Field(default=None, description=CURSOR_TEXT)
+    max_distance: Amount | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
+    duplicate_distance: Amount | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Amount | None = Field(default=None, description=DIVERSITY_TEXT)
+    facets: bool | None = Field(default=None, description=FACETS_TEXT)
 
 
-class VectorSearch(BaseModel):
-    """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
+class SearchForm(PictureForm, SearchFields):
+    """A form with a picture, and how to search by it."""
+
+
+class SearchBody(BaseModel):
+    """How to search, in JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
+    k: int | None = Field(default=None, strict=True, description=K_TEXT)
+    condition: str | None = Field(default=None, description=CONDITION_TEXT)
+    filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
+    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    cursor: str | None = Field(default=None, description=CURSOR_TEXT)
+    max_distance: Number | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
+    duplicate_distance: Number | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Number | None = Field(default=None, description=DIVERSITY_TEXT)
+    facets: bool | None = Field(default=None, strict=True, description=FACETS_TEXT)
+
+
+class VectorSearch(SearchBody):
+    """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
+
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
-    k: int = Field(default=10, strict=True, description="How many shoes; at least 1.")
-    condition: str = Field(default="overall", description="What to compare by; `/v1/info` lists the conditions.")
-    filter: list[str] = Field(default=[], description="`Attribute:Value`, each.")
+
+
+POSITIVE_TEXT = (
+    "What shoes are to be like: ids of shoes of the catalogue, which are left out of the answer, or vectors."
+)
+NEGATIVE_TEXT = "What they are not to be like, likewise."
+
+
+class Recommendation(SearchBody):
+    """A search by several examples."""
+
+    positive: list[str | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
+    negative: list[str | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
+
+
+class RecommendationForm(SearchFields):
+    """A form with several examples; there is at least one positive one."""
+
+    positive: list[str] | None = Field(
+        default=None, description="The id of a shoe that shoes are to be like; repeated."
+    )
+    negative: list[str] | None = Field(
+        default=None, description="The id of one that they are not to be like; repeated."
+    )
+    positive_vector: list[str] | None = Field(default=None, description="A vector, as a JSON array; repeated.")
+    negative_vector: list[str] | None = Field(default=None, description="Likewise.")
+    positive_image: list[File] | None = Field(default=None, description="A picture, or several parts of this name.")
+    negative_image: list[File] | None = Field(default=None, description="Likewise.")
 
 
 ID_TEXT = "At most 200 characters, without slashes; unique in the catalogue."
@@ -190,13 +283,6 @@ class ItemsAnswer(BaseModel):
     catalog: CatalogPrint
 
 
-class FacetValue(BaseModel):
-    """A value of an attribute, and how many shoes have it."""
-
-    value: str
-    count: int
-
-
 class FacetsAnswer(BaseModel):
     """How the shoes that pass the filter divide, most frequent values first."""
 
@@ -236,6 +322,7 @@ class Limits(BaseModel):
     """What a request may ask for."""
 
     max_k: int = Field(description="Shoes in one answer.")
+    max_depth: int = Field(description="Shoes of one search, on all its pages.")
     max_upload_bytes: int = Field(description="Bytes of one picture.")
     max_body_bytes: int = Field(description="Bytes of all pictures of one request.")
     max_pixels: int = Field(description="Width times height of one picture.")
@@ -253,6 +340,10 @@ class Info(BaseModel):
     conditions: list[str] = Field(description="What a search can compare by; the first is the default.")
     slices: dict[str, tuple[int, int]] = Field(description="Slice -> where it starts and stops in a vector.")
     attributes: list[str] = Field(description="What can be filtered by.")
+    duplicate_distance: float | None = Field(
+        description="The largest distance of near-duplicates; null where it was not measured, and `group=duplicates` "
+        "needs a `duplicate_distance`."
+    )
     limits: Limits
 
 

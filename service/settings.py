@@ -82,6 +82,15 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=50_000_000, ge=1, description="Width times height of one picture.")
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
+    max_depth: int = Field(
+        default=1000, ge=1, le=10_000, description="Shoes of one search, on all its pages; never less than max_k."
+    )
+    duplicate_distance: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="The largest distance of near-duplicates. Left out: what `python -m service duplicates` measured.",
+    )
 
     max_body_memory: int = Field(
         default=128 * MIB, ge=1, description="Bytes of all requests under way, in each process; beyond them: 503."

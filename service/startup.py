@@ -8,6 +8,7 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, pick_device
 from model.errors import ArtifactError, ArtifactMismatch
 from model.preprocess import ImageLimits
+from service.duplicates import read_measure
 from service.engine import Engine, EngineLimits, Network
 from service.ledger import is_complete
 from service.pipeline import Pipeline
@@ -55,8 +56,11 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
             embedder,
             store,
             Network(checkpoint.digest, conditions),
-            limits=EngineLimits(max_k=settings.max_k, max_images=settings.max_images),
+            limits=EngineLimits(
+                max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
+            ),
             uploads=uploads,
+            duplicate_distance=_find_duplicate_distance(settings, info),
         )
     except BaseException:
         store.close()
@@ -66,6 +70,14 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
 def open_pipeline(settings: Settings, *, newer: bool = False) -> Pipeline:
     """Open what the settings name, ready to be started. Arguments and errors are those of `open_engine`."""
     return Pipeline(open_engine(settings, newer=newer), settings)
+
+
+def _find_duplicate_distance(settings: Settings, info: StoreInfo) -> float | None:
+    """The largest distance of near-duplicates: what is set, or else what was measured with these vectors."""
+    if settings.duplicate_distance is not None:
+        return settings.duplicate_distance
+    measured = read_measure(settings.catalog, info.checkpoint)
+    return None if measured is None else measured.distance
 
 
 def _check_complete(settings: Settings, *, required: bool) -> None:

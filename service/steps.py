@@ -7,10 +7,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ImageError, SolemateError
-from service.engine import Engine, Pixels, Query, Vector
+from model.errors import CatalogueChanged, ImageError, SolemateError
+from service.cursors import Cursor, print_of
+from service.engine import Engine, Pixels, Vector
 from service.jobs import Job, Later
-from service.store.base import Filter, Hit
+from service.searching import Query, Ranked, condition_key
+from service.store.base import OVERALL, Filter, Weights
 
 __all__ = ["Label", "Search", "Steps", "Task", "Work"]
 
@@ -21,12 +23,53 @@ SMALL_PIXELS = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to search for by a vector; see `service.engine.Query`."""
+    """What to search for by a vector; see `service.searching.Query`.
+
+    Attributes:
+        cursor: of the page to show; None for the first one.
+    """
 
     k: int
-    condition: str
-    filter: Filter | None
-    exclude: str | None = None
+    condition: str | Weights = OVERALL
+    filter: Filter | None = None
+    exclude: frozenset[str] = frozenset()
+    cursor: Cursor | None = None
+    max_distance: float | None = None
+    fold_within: float | None = None
+    diversity: float = 0.0
+
+    @property
+    def offset(self) -> int:
+        """Shoes on the pages before."""
+        return 0 if self.cursor is None else self.cursor.offset
+
+    def print(self) -> bytes:
+        """Equal for searches by one vector whose pages are of one ranking."""
+        passing = sorted((name, sorted(values)) for name, values in (self.filter or {}).items())
+        return print_of(
+            [
+                condition_key(self.condition),
+                passing,
+                sorted(self.exclude),
+                self.max_distance,
+                self.fold_within,
+                self.diversity,
+            ]
+        )
+
+    def query(self, vector: Vector) -> Query:
+        """As a question to the engine, by a vector, (D,)."""
+        return Query(
+            vector,
+            self.k,
+            self.condition,
+            self.filter,
+            self.exclude,
+            self.offset,
+            self.max_distance,
+            self.fold_within,
+            self.diversity,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +93,9 @@ class Label:
         return f"image {place + 1} of {self.total} ({name!r})"
 
 
+NOTHING = Ranked(())
+
+
 @dataclass(slots=True)
 class Work:
     """What one request needs of the network and the store; the steps fill in the rest.
@@ -58,12 +104,13 @@ class Work:
         images: pictures to embed.
         label: names one of several pictures.
         plan: gives the vectors where they are not a picture's; runs in the batcher's thread, so it may ask the store.
+        reduce: makes one vector, (1, D), of the pictures'; runs in the batcher's thread as well.
         search: what to search for by the first vector.
         draws: whether to draw the vectors.
         aside: a helper decodes the pictures.
         pixels: of the pictures, once all are decoded.
         vectors: (n, D).
-        hits: what was found.
+        found: what was found.
         drawn: (n, C, H, W) float32 in [0, 1].
         fingerprint: the catalogue's.
     """
@@ -71,12 +118,13 @@ class Work:
     images: Sequence[bytes] = ()
     label: Label | None = None
     plan: Callable[[], Vector] | None = None
+    reduce: Callable[[Vector], Vector] | None = None
     search: Search | None = None
     draws: bool = False
     aside: bool = False
     pixels: Sequence[Pixels] = ()
     vectors: Vector | None = None
-    hits: Sequence[Hit] = ()
+    found: Ranked = NOTHING
     drawn: NDArray[np.float32] | None = None
     fingerprint: str = ""
 
@@ -100,18 +148,18 @@ class Steps:
     def run(self, tasks: Sequence[Task]) -> Sequence[Work | Exception | Later]:
         """Run one batch. What is wrong with one work ends that one; what is wrong with a step, the batch."""
         ended: dict[Task, Exception | Later] = {}
+        # Before anything is read: an answer may then know of a later change, and never claims to and does not.
+        fingerprint = self._engine.fingerprint
         for task in tasks:
             try:
                 if not self._prepare(task):
                     ended[task] = Later.LATER
             except SolemateError as error:
                 ended[task] = error
+            task.item.fingerprint = fingerprint
         self._encode([task for task in tasks if task not in ended and task.item.pixels])
         ended.update(self._search([task for task in tasks if task not in ended and task.item.search is not None]))
         self._draw([task for task in tasks if task not in ended and task.item.draws])
-        fingerprint = self._engine.fingerprint
-        for task in tasks:
-            task.item.fingerprint = fingerprint
         return [ended.get(task, task.item) for task in tasks]
 
     def decode_all(self, task: Task) -> None:
@@ -167,16 +215,31 @@ class Steps:
         if not tasks:
             return {}
         began = perf_counter()
-        answers = self._engine.search([_to_query(task.item) for task in tasks])
-        spent = perf_counter() - began
         wrong: dict[Task, Exception] = {}
-        for task, answer in zip(tasks, answers, strict=True):
-            task.note("search", spent)
+        queries: dict[Task, Query] = {}
+        for task in tasks:
+            try:
+                queries[task] = _to_query(task.item)
+            except SolemateError as error:
+                wrong[task] = error
+        answers = self._engine.search(list(queries.values()))
+        for task, answer in zip(queries, answers, strict=True):
             if isinstance(answer, Exception):
                 wrong[task] = answer
             else:
-                task.item.hits = answer
+                task.item.found = answer
+        wrong.update(self._check_pages([task for task in queries if task not in wrong]))
+        spent = perf_counter() - began
+        for task in tasks:
+            task.note("search", spent)
         return wrong
+
+    def _check_pages(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
+        """Later pages are of the first one's catalogue, or none: it may have changed while they were searched for."""
+        pages = [task for task in tasks if task.item.search is not None and task.item.search.cursor is not None]
+        if not pages or self._engine.fingerprint == pages[0].item.fingerprint:
+            return {}
+        return {task: CatalogueChanged() for task in pages}
 
     def _draw(self, tasks: Sequence[Task]) -> None:
         if not tasks:
@@ -192,9 +255,16 @@ class Steps:
 
 
 def _to_query(work: Work) -> Query:
+    """What to ask the engine. Raises SolemateError if the work's examples or its cursor are wrong."""
     search = work.search
     assert search is not None
-    return Query(_require_vectors(work)[0], search.k, search.condition, search.filter, search.exclude)
+    if work.reduce is not None:
+        work.vectors = work.reduce(_require_vectors(work))
+    if search.cursor is not None:
+        search.cursor.check_catalog(work.fingerprint)
+        search.cursor.check_vector(_require_vectors(work)[0])
+        work.vectors = search.cursor.vector[None]
+    return search.query(_require_vectors(work)[0])
 
 
 def _require_vectors(work: Work) -> Vector:

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from service.answers import answer_facets, answer_found, answer_item, answer_page
 from service.disconnect import unless_gone
 from service.openapi import answers
-from service.parameters import EngineOf, FilterQuery, PipelineOf, SearchQuery, known_query
+from service.parameters import EngineOf, FilterQuery, PipelineOf, known_query
+from service.queries import SEARCH_FIELDS, SearchQuery
 from service.schemas import FacetsAnswer, ItemAnswer, ItemsAnswer, SearchAnswer
 
 __all__ = ["ItemId", "router"]
@@ -39,12 +40,12 @@ def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
 @router.get(
     "/items/{id}/similar",
     response_model=SearchAnswer,
-    dependencies=[Depends(known_query("k", "condition", "filter"))],
-    responses=answers("similar", 200, 404, 422),
+    dependencies=[Depends(known_query(*SEARCH_FIELDS))],
+    responses=answers("similar", 200, 404, 409, 422),
 )
 async def find_similar(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
     """The shoes most like one of the catalogue, without itself."""
-    work = pipeline.similar(id, options.k, condition=options.condition, filter=options.filter)
+    work = pipeline.similar(id, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 

@@ -7,16 +7,10 @@ from starlette.routing import Route
 
 from service.answers import answer_embeddings, answer_found
 from service.disconnect import unless_gone
-from service.openapi import answers, form_body, request_examples
-from service.parameters import (
-    ManyImages,
-    PipelineOf,
-    SearchOptions,
-    known_query,
-    parse_filter,
-    read_picture_search,
-)
+from service.openapi import answers, example_body, form_body, request_examples
+from service.parameters import ManyImages, PipelineOf, known_query
 from service.pipeline import Pipeline
+from service.queries import read_example_search, read_picture_search, to_options
 from service.schemas import EmbeddingsAnswer, PicturesForm, SearchAnswer, SearchForm, VectorSearch
 
 __all__ = ["direct", "router"]
@@ -28,17 +22,19 @@ router = APIRouter(prefix="/v1", tags=["search"])
     "/search",
     response_model=SearchAnswer,
     openapi_extra=form_body(SearchForm),
-    responses=answers("search", 200, 400, 413, 415, 422),
+    responses=answers("search", 200, 400, 409, 413, 415, 422),
 )
 async def search_by_picture(request: Request) -> Response:
     """Find the shoes of the catalogue that are most like the one in a picture.
 
-    `k`, `condition` and `filter` may be query parameters or form fields.
+    How to search may be said by query parameters or by form fields.
     """
     search = await read_picture_search(request)
     pipeline: Pipeline = request.state.pipeline
     options = search.options
-    work = pipeline.search_image(search.image, options.k, condition=options.condition, filter=options.filter)
+    work = pipeline.search_image(
+        search.image, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
+    )
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
@@ -51,7 +47,7 @@ else that the event loop does for it. The router's own entries describe them."""
     "/search/vector",
     response_model=SearchAnswer,
     dependencies=[Depends(known_query())],
-    responses=answers("search_vector", 200, 400, 413, 422),
+    responses=answers("search_vector", 200, 400, 409, 413, 422),
 )
 async def search_by_vector(
     request: Request,
@@ -59,8 +55,32 @@ async def search_by_vector(
     body: Annotated[VectorSearch, Body(examples=request_examples("search_vector"))],
 ) -> Response:
     """Find the shoes whose vectors are nearest to one."""
-    options = SearchOptions(body.k, body.condition, parse_filter(body.filter))
-    work = pipeline.search(body.vector, options.k, condition=options.condition, filter=options.filter)
+    options = to_options(body)
+    work = pipeline.search(
+        body.vector, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
+    )
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.post(
+    "/recommendations",
+    response_model=SearchAnswer,
+    openapi_extra=example_body(),
+    responses=answers("recommendations", 200, 400, 404, 409, 413, 415, 422),
+)
+async def recommend_shoes(request: Request, pipeline: PipelineOf) -> Response:
+    """Find shoes that are like some, and not like others.
+
+    Examples are shoes of the catalogue, which are left out of the answer, vectors, and pictures, in any mixture: JSON
+    has the first two, a form all of them. What is searched for is mean(positive) + (mean(positive) - mean(negative)),
+    as in Qdrant's recommendation by average vector; without negative examples, mean(positive). How to search may be
+    said in the body or by query parameters.
+    """
+    search = await read_example_search(request)
+    options = search.options
+    work = pipeline.recommend(
+        search.examples, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
+    )
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 

@@ -68,12 +68,13 @@ async function getJson(path, options) {
   return (await request(path, options)).json();
 }
 
-function withParameters(path, { filters = [], ...others }) {
+function withParameters(path, { filters = [], hidden = [], ...others }) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(others)) {
     if (value !== null && value !== undefined) parameters.set(name, value);
   }
   for (const { key, value } of filters) parameters.append("filter", `${key}:${value}`);
+  for (const id of hidden) parameters.append("exclude", id);
   const text = parameters.toString();
   return text ? `${path}?${text}` : path;
 }
@@ -103,14 +104,18 @@ export function getItem(id, { signal }) {
   return getJson(itemPath(id), { signal });
 }
 
-/** The shoes nearest to one of the catalogue: {hits}. */
-export function findSimilar(id, { filters, condition, k, signal }) {
-  return getJson(withParameters(`${itemPath(id)}/similar`, { filters, condition, k }), { signal });
+function searchParameters({ filters, hidden, condition, fold, k, cursor }) {
+  return { filters, hidden, condition, group: fold ? "duplicates" : null, k, cursor };
 }
 
-/** The shoes nearest to a photo: {hits}. */
-export function searchPhoto(photo, { filters, condition, k, signal }) {
-  const path = withParameters("/v1/search", { filters, condition, k });
+/** A page of the shoes nearest to one of the catalogue: {hits, next}. */
+export function findSimilar(id, { signal, ...options }) {
+  return getJson(withParameters(`${itemPath(id)}/similar`, searchParameters(options)), { signal });
+}
+
+/** A page of the shoes nearest to a photo: {hits, next}. */
+export function searchPhoto(photo, { signal, ...options }) {
+  const path = withParameters("/v1/search", searchParameters(options));
   return getJson(path, { method: "POST", body: upload(photo), signal });
 }
 

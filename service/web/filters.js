@@ -111,8 +111,24 @@ export function hide() {
   byId("filters").hidden = true;
 }
 
-/** Show the filters in use as chips; `onToggle` takes one off, `onClear` all of them. */
-export function showChips(filters, { onToggle, onClear }) {
+function hiddenChip(number, onRestore) {
+  return make(
+    "li",
+    {},
+    make(
+      "button",
+      { type: "button", class: "chip", "aria-label": `Show ${shoes(number)} again that you hid`, click: onRestore },
+      `${shoes(number)} hidden`,
+      make("span", { class: "cross", "aria-hidden": "true" }, "×"),
+    ),
+  );
+}
+
+/**
+ * Show the filters in use as chips; `onToggle` takes one off, `onClear` all of them. `hidden` shoes have one, too,
+ * which `onRestore` takes off.
+ */
+export function showChips(filters, { onToggle, onClear, hidden, onRestore }) {
   const chips = filters.map((filter) =>
     make(
       "li",
@@ -131,11 +147,12 @@ export function showChips(filters, { onToggle, onClear }) {
       ),
     ),
   );
+  if (hidden) chips.push(hiddenChip(hidden, onRestore));
   if (filters.length > 1) {
     chips.push(make("li", {}, make("button", { type: "button", class: "link", click: onClear }, "Clear all")));
   }
   byId("chips").replaceChildren(...chips);
-  byId("chips").hidden = filters.length === 0;
+  byId("chips").hidden = chips.length === 0;
   toggle.textContent = filters.length ? `Filters (${filters.length})` : "Filters";
 }
 

@@ -15,8 +15,9 @@ const PAGE = 24;
 let info = { conditions: [], attributes: [], limits: {}, catalog: {} };
 let shown = null; // the route on the screen
 let pictured = null; // the route whose query pictures are on the screen
-let answer = null; // the shoes on the screen: {shoes, total, next} of the catalogue, {shoes, total, k} of a search
+let answer = null; // the shoes on the screen: {shoes, total, next}
 const seen = new Map(); // every shoe that was in the grid, by id
+let gap = null; // where a shoe was hidden: the one that takes its place gets the focus
 let asking = new AbortController(); // ends the requests made for the route on the screen
 
 function isQuery(route) {
@@ -28,16 +29,29 @@ function conditionOf(route) {
 }
 
 async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
+  const { filters, hidden } = route;
   if (!isQuery(route)) {
-    const { items, next, total } = await listItems({ filters: route.filters, cursor, limit: PAGE, signal });
+    const { items, next, total } = await listItems({ filters, cursor, limit: PAGE, signal });
     return { shoes: items, next, total };
   }
-  const most = Math.min(k, info.limits.max_k ?? PAGE);
-  const options = { filters: route.filters, condition: conditionOf(route), k: most, signal };
-  const { hits } = route.photo
+  const options = { filters, hidden, condition: conditionOf(route), fold: route.fold, cursor, signal };
+  options.k = Math.min(k, info.limits.max_k ?? PAGE);
+  const { hits, next } = route.photo
     ? await searchPhoto(query.photoOf(route.photo), options)
     : await findSimilar(route.item, options);
-  return { shoes: hits, k: most };
+  return { shoes: hits, next };
+}
+
+/** The shoes after those of `before`, put behind them. */
+async function askMore(route, signal, before) {
+  try {
+    const { shoes, next, total } = await ask(route, signal, { cursor: before.next });
+    return { shoes: [...before.shoes, ...shoes], next, total: total ?? before.total };
+  } catch (error) {
+    if (error.status !== 409) throw error;
+    // The catalogue has changed in between: what is on the screen is replaced by the answer of now.
+    return ask(route, signal, { k: before.shoes.length + PAGE });
+  }
 }
 
 async function showQuery(route, signal) {
@@ -80,7 +94,9 @@ function tally(route) {
 }
 
 function presentNothing(route) {
-  if (route.filters.length) {
+  if (route.hidden.length) {
+    results.showEmpty("There is no shoe that you did not hide.", button("Show the hidden ones", showHidden));
+  } else if (route.filters.length) {
     results.showEmpty("No shoe matches all of these filters.", button("Clear the filters", clearFilters));
   } else {
     results.showEmpty(isQuery(route) ? "There is no other shoe to compare with." : "The catalogue is empty.");
@@ -92,13 +108,14 @@ function present(route) {
   routes.keep(answer);
   tally(route);
   if (!answer.shoes.length) return presentNothing(route);
-  const like = (shoe) => ({ item: shoe.id, condition: route.condition, filters: route.filters });
-  const limited = answer.k >= (info.limits.max_k ?? PAGE) || answer.shoes.length < answer.k;
+  const like = (shoe) => ({ item: shoe.id, condition: route.condition, fold: route.fold, filters: route.filters });
+  const tooDeep = isQuery(route) && answer.shoes.length + PAGE > (info.limits.max_depth ?? Infinity);
   results.show(answer.shoes, {
     keys: info.attributes,
     hrefOf: (shoe) => routes.format(like(shoe)),
     onChoose: (shoe) => routes.go(like(shoe)),
-    onMore: (isQuery(route) ? !limited : answer.next) ? () => showMore(route) : null,
+    onHide: isQuery(route) ? hide : null,
+    onMore: answer.next && !tooDeep ? () => showMore(route) : null,
   });
 }
 
@@ -106,9 +123,8 @@ async function showMore(route) {
   const before = answer;
   const { signal } = asking;
   try {
-    const found = await ask(route, signal, { k: (before.k ?? 0) + PAGE, cursor: before.next });
-    const shoes = isQuery(route) ? found.shoes : [...before.shoes, ...found.shoes];
-    answer = { ...found, shoes, total: found.total ?? before.total };
+    const found = await askMore(route, signal, before);
+    answer = { ...found, total: found.total ?? before.total };
     present(route);
     results.focusShoe(before.shoes.length);
   } catch (cause) {
@@ -123,6 +139,15 @@ function toggle(filter) {
   routes.go({ ...shown, filters: filters.toggled(shown.filters, filter) });
 }
 
+function hide(shoe, index) {
+  gap = index;
+  routes.go({ ...shown, hidden: [...shown.hidden, shoe.id] });
+}
+
+function showHidden() {
+  routes.go({ ...shown, hidden: [] });
+}
+
 function clearFilters() {
   routes.go({ ...shown, filters: [] });
 }
@@ -132,7 +157,7 @@ function fail(cause, route) {
   const error = toApiError(cause);
   asking.abort();
   pictured = null;
-  const aboutRequest = ["filter", "condition", "k"].includes(error.field);
+  const aboutRequest = ["filter", "condition", "k", "group", "exclude"].includes(error.field);
   if (route.photo && !error.passing && !aboutRequest) {
     routes.go({ filters: route.filters }, { replace: true });
     say("This photo did not work.", error.message);
@@ -145,7 +170,7 @@ function fail(cause, route) {
   const actions = [];
   if (error.passing) actions.push(button("Try again", () => show(route, null)));
   if (aboutRequest) {
-    actions.push(button("Clear the filters", () => routes.go({ ...route, condition: null, filters: [] })));
+    actions.push(button("Clear the filters", () => routes.go({ item: route.item, photo: route.photo })));
   }
   if (isQuery(route)) actions.push(button("Back to the start", () => routes.go({})));
   say(error.title, error.message, actions);
@@ -170,7 +195,10 @@ async function show(route, kept) {
   heading(route);
   if (!kept && !refined) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
   query.markCondition(conditionOf(route));
-  filters.showChips(route.filters, { onToggle: toggle, onClear: clearFilters });
+  byId("fold-choice").hidden = !isQuery(route) || info.duplicate_distance === null;
+  byId("fold").checked = route.fold;
+  const chips = { onToggle: toggle, onClear: clearFilters, hidden: route.hidden.length, onRestore: showHidden };
+  filters.showChips(route.filters, chips);
   if (!kept) results.wait(PAGE, { dim: refined });
   if (!kept && !refined && !first) window.scrollTo(0, 0);
   const answering = async () => {
@@ -178,6 +206,8 @@ async function show(route, kept) {
     signal.throwIfAborted();
     answer = found;
     present(route);
+    if (gap !== null) results.focusShoe(gap);
+    gap = null;
     if (kept) window.scrollTo(0, kept.scroll);
   };
   try {
@@ -199,7 +229,8 @@ function searchWith(photo) {
     say("This photo is too large.", `It has ${size}; the service takes up to ${words.megabytes(limit)}.`);
     return;
   }
-  routes.go({ photo: query.keepPhoto(photo), condition: shown?.condition, filters: shown?.filters ?? [] });
+  const { condition, fold, filters: chosen } = shown ?? {};
+  routes.go({ photo: query.keepPhoto(photo), condition, fold, filters: chosen ?? [] });
 }
 
 function showInfo() {
@@ -242,5 +273,6 @@ byId("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address after "#" belongs to the routes
   byId("results-heading").focus();
 });
+byId("fold").addEventListener("change", () => routes.go({ ...shown, fold: byId("fold").checked }));
 filters.listen();
 begin();

@@ -2,7 +2,7 @@
 
 import { byId, isPlainClick, make } from "./dom.js";
 import { load } from "./pictures.js";
-import { describe, distance } from "./words.js";
+import { describe, distance, nearDuplicates } from "./words.js";
 
 const grid = byId("grid");
 const more = byId("more");
@@ -20,13 +20,28 @@ function picture(shoe, words, loading) {
   return frame;
 }
 
-function card(shoe, index, { keys, hrefOf, onChoose }) {
+function hideButton(shoe, index, words, onHide) {
+  return make(
+    "button",
+    {
+      type: "button",
+      class: "hide",
+      title: "Hide this shoe",
+      "aria-label": `Hide this shoe: ${words.all}`,
+      click: () => onHide(shoe, index),
+    },
+    make("span", { "aria-hidden": "true" }, "×"),
+  );
+}
+
+function card(shoe, index, { keys, hrefOf, onChoose, onHide }) {
   const words = describe(shoe, keys);
   const far = shoe.distance === undefined ? null : distance(shoe.distance);
-  const spoken = [words.all, far === null ? null : `distance ${far}`, "find similar"].filter(Boolean).join(", ");
+  const folded = shoe.duplicates?.length ? `and ${nearDuplicates(shoe.duplicates.length)}` : null;
+  const spoken = [words.all, far === null ? null : `distance ${far}`, folded, "find similar"].filter(Boolean);
   const link = make(
     "a",
-    { class: "card", href: hrefOf(shoe), "aria-label": spoken, "data-id": shoe.id, title: words.all },
+    { class: "card", href: hrefOf(shoe), "aria-label": spoken.join(", "), "data-id": shoe.id, title: words.all },
     picture(shoe, words, index < AT_ONCE ? "eager" : "lazy"),
     make("span", { class: "name" }, words.name),
   );
@@ -34,12 +49,13 @@ function card(shoe, index, { keys, hrefOf, onChoose }) {
   if (far !== null) {
     link.append(make("span", { class: "distance" }, make("span", {}, "distance "), make("b", {}, far)));
   }
+  if (folded) link.append(make("span", { class: "folded" }, folded));
   link.addEventListener("click", (event) => {
     if (!isPlainClick(event)) return;
     event.preventDefault();
     onChoose(shoe);
   });
-  return make("li", {}, link);
+  return make("li", {}, link, ...(onHide ? [hideButton(shoe, index, words, onHide)] : []));
 }
 
 /** Show placeholders where `number` shoes will be; `dim` keeps what is there, greyed, instead. */
@@ -61,16 +77,18 @@ export function wait(number, { dim = false } = {}) {
 }
 
 /** Show shoes; those already at the front of the grid stay as they are, so focus and pictures do not jump. */
-export function show(shoes, { keys, hrefOf, onChoose, onMore }) {
+export function show(shoes, { keys, hrefOf, onChoose, onHide, onMore }) {
   grid.removeAttribute("aria-busy");
   grid.hidden = shoes.length === 0;
   empty.hidden = true;
-  const wanted = shoes.map((shoe) => `${shoe.id}\n${shoe.distance ?? ""}\n${hrefOf(shoe)}`);
+  const wanted = shoes.map((shoe) =>
+    [shoe.id, shoe.distance ?? "", shoe.duplicates?.length ?? "", Boolean(onHide), hrefOf(shoe)].join("\n"),
+  );
   let same = 0;
   while (same < wanted.length && grid.children[same]?.shoeKey === wanted[same]) same += 1;
   while (grid.children.length > same) grid.lastElementChild.remove();
   for (let index = same; index < shoes.length; index += 1) {
-    const entry = card(shoes[index], index, { keys, hrefOf, onChoose });
+    const entry = card(shoes[index], index, { keys, hrefOf, onChoose, onHide });
     entry.shoeKey = wanted[index];
     grid.append(entry);
   }
@@ -84,9 +102,10 @@ export function show(shoes, { keys, hrefOf, onChoose, onMore }) {
     : null;
 }
 
-/** Move the focus to the shoe at `index`: the first of those that "Show more" brought. */
+/** Move the focus to the shoe at `index`: the first that "Show more" brought, or the one in a hidden one's place. */
 export function focusShoe(index) {
-  grid.children[index]?.querySelector("a")?.focus({ preventScroll: true });
+  const entry = grid.children[Math.min(index, grid.children.length - 1)];
+  entry?.querySelector("a")?.focus({ preventScroll: true });
 }
 
 /** Let "Show more" be pressed again after it failed. */

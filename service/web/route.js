@@ -1,10 +1,11 @@
 // What is on the screen, as an address: Back, bookmarks and new tabs all work on it.
 //
-// A route is {item, photo, condition, filters: [{key, value}]}. `item` is a shoe's id; `photo` names a picture that
-// lives in this tab only; with neither, the catalogue itself is shown. The address keeps it behind "#", so that the
-// same page serves every route; "?" is read as well.
+// A route is {item, photo, condition, fold, filters: [{key, value}], hidden: [id]}. `item` is a shoe's id; `photo`
+// names a picture that lives in this tab only; with neither, the catalogue itself is shown. `fold` shows
+// near-duplicates as one; `hidden` are shoes to leave out. The address keeps it behind "#", so that the same page serves every route; "?"
+// is read as well.
 
-const NOWHERE = { item: null, photo: null, condition: null, filters: [] };
+const NOWHERE = { item: null, photo: null, condition: null, fold: false, filters: [], hidden: [] };
 let listener = () => {};
 let currentKey = null;
 let counter = 0;
@@ -24,18 +25,22 @@ export function parse(text) {
     item: parameters.get("item") || null,
     photo: parameters.get("photo") || null,
     condition: parameters.get("condition") || null,
+    fold: parameters.get("group") === "duplicates",
     filters,
+    hidden: parameters.getAll("exclude").filter(Boolean),
   };
 }
 
 /** The address of a route; parts left out of `route` are none. */
 export function format(route) {
-  const { item, photo, condition, filters } = { ...NOWHERE, ...route };
+  const { item, photo, condition, fold, filters, hidden } = { ...NOWHERE, ...route };
   const parameters = new URLSearchParams();
   if (item) parameters.set("item", item);
   if (photo) parameters.set("photo", photo);
   if (condition) parameters.set("condition", condition);
+  if (fold) parameters.set("group", "duplicates");
   for (const { key, value } of filters) parameters.append("filter", `${key}:${value}`);
+  for (const id of hidden) parameters.append("exclude", id);
   return `#${parameters}`;
 }
 

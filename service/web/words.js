@@ -13,6 +13,11 @@ export function shoes(number) {
   return `${count(number)} ${number === 1 ? "shoe" : "shoes"}`;
 }
 
+/** "1 near-duplicate", "2 near-duplicates". */
+export function nearDuplicates(number) {
+  return `${count(number)} near-duplicate${number === 1 ? "" : "s"}`;
+}
+
 /** 1.23456 -> "1.23"; distances have no unit. */
 export function distance(number) {
   // Two passes through the network differ in the last bits: what rounds to nothing is shown as nothing.

@@ -41,6 +41,7 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
     vector = client.get(f"/v1/items/{first['id']}").json()["vector"]
     yield from _ask_with_pictures(client, picture)
     yield from _ask_with_vectors(client, vector)
+    yield from _ask_with_examples(client, first["id"], picture)
     yield from _ask_of_items(client, f"/v1/items/{first['id']}")
     for operation, query in {
         "interpolations": {"from": first["id"], "to": first["id"], "steps": "1"},
@@ -89,6 +90,28 @@ def _ask_with_pictures(client: TestClient, picture: bytes) -> Answers:
         yield operation, client.post(path, files={"image": ("shoe.jpg", picture[: len(picture) // 2])})
 
 
+def _ask_with_examples(client: TestClient, item_id: str, picture: bytes) -> Answers:
+    path, headers = "/v1/recommendations", {"content-type": "application/json"}
+    body: dict[str, Any] = {"positive": [item_id], "negative": [], "k": 2, "filter": ["Gender:Women"]}
+    answer = client.post(path, json=body)
+    yield "recommendations", answer
+    yield "recommendations", client.post(path, content=b'{"positive": [', headers=headers)
+    yield "recommendations", client.post(path, json={"positive": ["no-such-shoe"]})
+    too_many = client.get("/v1/info").json()["limits"]["max_body_bytes"] + 200_000
+    yield "recommendations", client.post(path, content=bytes(too_many), headers=headers)
+    yield "recommendations", client.post(path, files={"positive_image": ("notes.txt", b"not a picture")})
+    yield "recommendations", client.post(path, json={"negative": [item_id]})
+    with mock.patch("service.engine.Engine.fingerprint", "another"):
+        yield "recommendations", client.post(path, json={**body, "cursor": answer.json()["next"]})
+        pages: dict[str, Any] = {"k": 2, "cursor": answer.json()["next"], "filter": "Gender:Women"}
+        pages["exclude"] = item_id
+        yield "search", client.post("/v1/search", files={"image": ("shoe.jpg", picture)}, params=pages)
+        vector = client.get(f"/v1/items/{item_id}").json()["vector"]
+        in_json = {**pages, "filter": ["Gender:Women"], "exclude": [item_id]}
+        yield "search_vector", client.post("/v1/search/vector", json={"vector": vector, **in_json})
+        yield "similar", client.get(f"/v1/items/{item_id}/similar", params={**pages, "exclude": []})
+
+
 def _ask_with_vectors(client: TestClient, vector: list[float]) -> Answers:
     path, headers = "/v1/search/vector", {"content-type": "application/json"}
     yield "search_vector", client.post(path, json={"vector": vector, "k": 2, "filter": ["Gender:Women"]})
@@ -122,6 +145,9 @@ def main() -> None:
     item = engine.page(1).items[0]
     body = {"vector": engine.store.vector(item.id).tolist(), "k": 2, "condition": "overall", "filter": ["Gender:Women"]}
     examples["search_vector"] = {"request": body}
+    others = [each.id for each in engine.page(3).items]
+    likes = {"positive": others[:2], "negative": others[2:], "k": 2, "filter": ["Gender:Women"], "diversity": 0.3}
+    examples["recommendations"] = {"request": likes}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (
         TestClient(create_app(settings, engine)) as client,

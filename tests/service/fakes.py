@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from model.errors import ItemExists, QueryError, UnknownItem
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.weighted import check_weights, scale_of
 
 __all__ = ["DIGEST", "SLICES", "FakeEmbedder", "MemoryStore"]
 
@@ -59,19 +60,27 @@ class MemoryStore:
         queries: NDArray[np.float32],
         k: int,
         *,
-        condition: str = OVERALL,
+        condition: str | Weights = OVERALL,
         filter: Filter | None = None,
         exclude: str | None = None,
+        vectors: bool = False,
     ) -> list[list[Hit]]:
         """See VectorStore."""
-        if condition != OVERALL and condition not in SLICES:
-            raise QueryError("condition", f"unknown condition {condition!r}; known: overall, {', '.join(SLICES)}")
-        start, stop = SLICES.get(condition, (0, 8))
+        if isinstance(condition, str):
+            if condition != OVERALL and condition not in SLICES:
+                raise QueryError("condition", f"unknown condition {condition!r}; known: overall, {', '.join(SLICES)}")
+            condition = dict.fromkeys(SLICES if condition == OVERALL else [condition], 1.0)
+        check_weights(condition, SLICES)
+        scale = scale_of(condition, SLICES, 8)
         records = [record for record in self._passing(filter) if record.item.id != exclude]
         answers = []
         for query in queries:
             hits = [
-                Hit(record.item, float(np.linalg.norm(record.vector[start:stop] - query[start:stop])))
+                Hit(
+                    record.item,
+                    float(np.linalg.norm((record.vector - query) * scale)),
+                    record.vector if vectors else None,
+                )
                 for record in records
             ]
             answers.append(sorted(hits, key=lambda hit: hit.distance)[:k])

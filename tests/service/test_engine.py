@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from model.errors import ImageTooLarge, NotReady, QueryError, UnknownItem, UnsupportedImage
 from model.preprocess import ImageLimits
-from service.engine import Engine, Network, Query
-from service.store.base import OVERALL, Filter, Hit, Item
+from service.engine import Engine, Network
+from service.searching import Query, Ranked
+from service.store.base import OVERALL, Filter, Hit, Item, Weights
 from tests.service.fakes import DIGEST, FakeEmbedder, MemoryStore
 from tests.service.stack import draw_shoe
 
@@ -20,12 +21,13 @@ def query(
     number: int,
     k: int = 3,
     *,
-    condition: str = OVERALL,
+    condition: str | Weights = OVERALL,
     filter: Filter | None = None,
     exclude: str | None = None,
 ) -> Query:
     """A search by a drawn shoe."""
-    return Query(engine.embed([draw_shoe(number)])[0], k, condition, filter, exclude)
+    excluded = frozenset() if exclude is None else frozenset({exclude})
+    return Query(engine.embed([draw_shoe(number)])[0], k, condition, filter, excluded)
 
 
 def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> None:
@@ -44,8 +46,8 @@ def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> Non
     assert memory_engine.search(queries) == alone
     assert memory_engine.search(queries[::-1]) == alone[::-1]
     found = alone[3]
-    assert isinstance(found, list)
-    assert {hit.item.attributes["Gender"] for hit in found} == {("Men",)}
+    assert isinstance(found, Ranked)
+    assert {hit.item.attributes["Gender"] for hit in found.hits} == {("Men",)}
 
 
 def test_alike_searches_are_one(memory_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,12 +60,13 @@ def test_alike_searches_are_one(memory_engine: Engine, monkeypatch: pytest.Monke
         queries: NDArray[np.float32],
         k: int,
         *,
-        condition: str = OVERALL,
+        condition: str | Weights = OVERALL,
         filter: Filter | None = None,
         exclude: str | None = None,
+        vectors: bool = False,
     ) -> list[list[Hit]]:
         asked.append((len(queries), k))
-        return search(self, queries, k, condition=condition, filter=filter, exclude=exclude)
+        return search(self, queries, k, condition=condition, filter=filter, exclude=exclude, vectors=vectors)
 
     monkeypatch.setattr(MemoryStore, "search", note)
     memory_engine.search(
@@ -72,9 +75,13 @@ def test_alike_searches_are_one(memory_engine: Engine, monkeypatch: pytest.Monke
             query(memory_engine, 1, k=3, exclude="1000.1"),
             query(memory_engine, 2, k=3, exclude="1000.2"),
             query(memory_engine, 3, k=4, condition="closure"),
+            query(memory_engine, 4, k=4, condition={"closure": 1.0, "free": 2.0}),
+            query(memory_engine, 5, k=5, condition={"free": 2.0, "closure": 1.0}),
+            query(memory_engine, 6, k=90),
         ]
     )
-    assert asked == [(3, 4), (1, 4)]
+    # One more than k, to tell whether there is another page.
+    assert asked == [(3, 5), (1, 91), (1, 5), (2, 6)]
 
 
 @pytest.mark.parametrize("k", [1, 3, 11, 12])
@@ -83,7 +90,9 @@ def test_leaving_one_out(memory_engine: Engine, k: int, left_out: str) -> None:
     """A shoe that is left out is not found, and the others are those that the store finds without it."""
     asked = query(memory_engine, 0, k=k, exclude=left_out)
     expected = memory_engine.store.search(asked.vector[None], k, exclude=left_out)[0]
-    assert memory_engine.search([asked]) == [expected]
+    found = memory_engine.search([asked])[0]
+    assert isinstance(found, Ranked)
+    assert found.hits == expected
 
 
 def test_a_wrong_search_fails_alone(memory_engine: Engine) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from model.embedder import Embedder
 from model.errors import (
+    CatalogueChanged,
     CorruptImage,
     DeadlineExceeded,
     Interrupted,
@@ -28,6 +29,8 @@ from model.errors import (
 from model.preprocess import to_png
 from service import steps
 from service.engine import Engine, EngineLimits, Network
+from service.examples import Examples, Picture
+from service.options import Refinement
 from service.pipeline import Pipeline
 from service.settings import Settings
 from service.stages import Stages, watch
@@ -410,6 +413,79 @@ def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbed
         assert [[each.hits] for each in found] == expected
         assert isinstance(wrong, QueryError)
         assert isinstance(unknown, UnknownItem)
+
+    play(engine, story)
+
+
+def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later page that another catalogue may have come into is refused; a first page in the same batch is given."""
+    vector = engine.store.vector(IDS[3])
+    search = MemoryStore.search
+
+    def search_and_change(self: MemoryStore, *arguments: Any, **options: Any) -> Any:
+        found = search(self, *arguments, **options)
+        self.version += 1
+        return found
+
+    async def story(pipeline: Pipeline) -> None:
+        first = await pipeline.search(vector, 2)
+        assert first.next is not None
+        page = Refinement(cursor=first.next)
+        assert len((await pipeline.search(vector, 2, refine=page)).hits) == 2
+        monkeypatch.setattr(MemoryStore, "search", search_and_change)
+        answers = pipeline.search(vector, 2, refine=page), pipeline.search(vector, 2)
+        later, again = await asyncio.gather(*answers, return_exceptions=True)
+        assert isinstance(later, CatalogueChanged)
+        assert not isinstance(again, BaseException)
+        assert again.hits == first.hits
+
+    play(engine, story)
+
+
+def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: MoodyEmbedder) -> None:
+    """A vector that differs in its last bits, as in another batch, does not change the pages."""
+
+    class Shaking(FakeEmbedder):
+        shift = np.float32(0)
+
+        def embed_pixels(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
+            return super().embed_pixels(pixels) + self.shift
+
+    shaking = Shaking()
+    shaken = Engine(shaking, engine.store, Network(DIGEST))
+
+    async def story(pipeline: Pipeline) -> None:
+        whole = await pipeline.search_image(SHOES[2], 8)
+        first = await pipeline.search_image(SHOES[2], 3)
+        shaking.shift = np.float32(3e-5)
+        rest = await pipeline.search_image(SHOES[2], 5, refine=Refinement(cursor=first.next))
+        assert [*first.hits, *rest.hits] == whole.hits
+        shaking.shift = np.float32(0.01)
+        with pytest.raises(QueryError, match="another shoe"):
+            await pipeline.search_image(SHOES[2], 5, refine=Refinement(cursor=first.next))
+
+    play(shaken, story)
+
+
+def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that are decoded aside make the same vector as small ones, and a bad one is named."""
+    pictures = [Picture(SHOES[0], "a.jpg", liked=True), Picture(SHOES[5], "b.jpg", liked=False)]
+    store = engine.store
+    vectors = [store.vector(IDS[number]).astype(np.float64) for number in (0, 7, 5)]
+    target = (vectors[0] + vectors[1]) - vectors[2]
+    examples = Examples(liked_ids=[IDS[7]], images=pictures)
+
+    async def story(pipeline: Pipeline) -> None:
+        found = await pipeline.recommend(examples, 4)
+        expected = store.search(target.astype(np.float32)[None], 4, exclude=IDS[7])[0]
+        assert [hit.item for hit in found.hits] == [hit.item for hit in expected]
+        monkeypatch.setattr(steps, "SMALL_PIXELS", 1)
+        assert await pipeline.recommend(examples, 4) == found
+        bad = Examples(images=[*pictures, Picture(b"no", "c.jpg", liked=True)])
+        with pytest.raises(UnsupportedImage, match=r"image 3 of 3 \('c.jpg'\)"):
+            await pipeline.recommend(bad, 4)
+        with pytest.raises(UnknownItem):
+            await pipeline.recommend(Examples(liked_ids=["no"], images=pictures), 4)
 
     play(engine, story)
 

@@ -1,0 +1,229 @@
+"""How a request says what to search for, and how: in its query string, a form or JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
+
+from model.errors import QueryError
+from service.examples import MAX_EXAMPLES, Examples, Picture
+from service.forms import read_form
+from service.multipart import Form, FormLimits
+from service.options import DEFAULT_K, PLAIN, Refinement, SearchOptions, parse_condition, parse_filter
+from service.refusals import refuse_unknown
+from service.schemas import Recommendation, SearchBody, SearchFields
+from service.settings import Settings
+from service.store.base import OVERALL
+
+__all__ = [
+    "SEARCH_FIELDS",
+    "ExampleSearch",
+    "PictureSearch",
+    "SearchQuery",
+    "read_example_search",
+    "read_picture_search",
+    "to_options",
+]
+
+Body = TypeVar("Body", bound=pydantic.BaseModel)
+
+SEARCH_FIELDS = tuple(SearchFields.model_fields)
+
+REPEATED = frozenset({"filter", "exclude"})
+"""Options that may have several values; of others, as in a query string, the last one counts."""
+
+EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
+EXAMPLE_PICTURES = ("positive_image", "negative_image")
+
+VECTORS = pydantic.TypeAdapter(list[Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]])
+
+EXPECTED_EXAMPLES = (
+    "expected a multipart/form-data body, or a JSON object with the header `Content-Type: application/json`"
+)
+
+
+@dataclass(frozen=True)
+class PictureSearch:
+    """A search by a picture: its bytes, and how to search."""
+
+    image: bytes
+    options: SearchOptions
+
+
+@dataclass(frozen=True)
+class ExampleSearch:
+    """A search by several examples, and how to search."""
+
+    examples: Examples
+    options: SearchOptions
+
+
+def to_options(fields: SearchFields | SearchBody) -> SearchOptions:
+    """What a request says, read. Raises QueryError."""
+    given = fields.model_fields_set
+    condition = fields.condition if fields.condition is not None else OVERALL
+    return SearchOptions(
+        DEFAULT_K if fields.k is None else fields.k,
+        condition,
+        parse_filter(fields.filter) if fields.filter else {},
+        # What most searches are is told from all others at once.
+        PLAIN if given.isdisjoint(REFINED) else _to_refinement(fields),
+        parse_condition(condition),
+    )
+
+
+REFINED = frozenset(SEARCH_FIELDS) - {"k", "condition", "filter"}
+
+
+def _to_refinement(fields: SearchFields | SearchBody) -> Refinement:
+    return Refinement(
+        exclude=tuple(fields.exclude or ()),
+        cursor=fields.cursor,
+        max_distance=fields.max_distance,
+        group=fields.group is not None,
+        duplicate_distance=fields.duplicate_distance,
+        diversity=fields.diversity or 0.0,
+        facets=bool(fields.facets),
+    )
+
+
+async def get_search_query(fields: Annotated[SearchFields, Query()]) -> SearchOptions:
+    """How to search, from a query string."""
+    return to_options(fields)
+
+
+SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
+
+
+async def read_picture_search(request: Request) -> PictureSearch:
+    """A picture, and how to search by it: from a query string or a form, or from both where they agree.
+
+    Raises:
+        RequestValidationError: an option is not what its schema says.
+        QueryError: a name is unknown, or the two places disagree; and all that `read_form` raises.
+    """
+    fields = _read_query(request)
+    settings: Settings = request.state.settings
+    form = await read_form(request, SEARCH_FIELDS, FormLimits(images=1, image_bytes=settings.max_upload_bytes))
+    return PictureSearch(form.images[0].content, to_options(_agree(fields, _read_fields(form.fields, "body"))))
+
+
+async def read_example_search(request: Request) -> ExampleSearch:
+    """Several examples, and how to search by them: from JSON or a form, and the options also from a query string.
+
+    Raises: as `read_picture_search`; HTTPException for a body that is no form, RequestValidationError for one that is
+        no JSON.
+    """
+    fields = _read_query(request)
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() == "application/json":
+        body = _validate(Recommendation, await _read_json(request), "body")
+        said = SearchFields.model_construct(
+            body.model_fields_set - set(EXAMPLE_FIELDS), **{name: getattr(body, name) for name in SEARCH_FIELDS}
+        )
+        return ExampleSearch(_to_examples(body), to_options(_agree(fields, said)))
+    if not content_type[:20].lower().startswith("multipart/form-data"):
+        raise QueryError("positive", EXPECTED_EXAMPLES)
+    settings: Settings = request.state.settings
+    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=2 * MAX_EXAMPLES, field_bytes=64 * 1024)
+    names = (*EXAMPLE_FIELDS, *SEARCH_FIELDS)
+    form = await read_form(request, names, limits, pictures=EXAMPLE_PICTURES, optional=True)
+    options = {name: values for name, values in form.fields.items() if name in SEARCH_FIELDS}
+    return ExampleSearch(_examples_of(form), to_options(_agree(fields, _read_fields(options, "body"))))
+
+
+def _read_query(request: Request) -> SearchFields:
+    query = request.query_params
+    if not query:
+        return NOTHING
+    refuse_unknown("query parameter", query.keys(), SEARCH_FIELDS)
+    return _read_fields({name: query.getlist(name) for name in query}, "query", empty=True)
+
+
+NOTHING = SearchFields()
+
+
+def _read_fields(texts: Mapping[str, list[str]], place: str, *, empty: bool = False) -> SearchFields:
+    """Options as texts; an option that a form leaves empty is none, and so it is unless `empty`."""
+    given: dict[str, Any] = {}
+    for name, values in texts.items():
+        if name in REPEATED:
+            given[name] = values
+        elif empty or values[-1]:
+            given[name] = values[-1]
+    return _validate(SearchFields, given, place) if given else NOTHING
+
+
+def _validate(model: type[Body], content: object, place: str) -> Body:
+    """Raises RequestValidationError, as FastAPI does for what it reads itself."""
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        problems = [{**problem, "loc": (place, *problem["loc"])} for problem in error.errors(include_url=False)]
+        raise RequestValidationError(problems) from None
+
+
+async def _read_json(request: Request) -> object:
+    try:
+        content: object = json.loads(await request.body())
+    except ValueError as error:  # also UnicodeDecodeError; json.JSONDecodeError says where
+        position = getattr(error, "pos", 0)
+        problem = {
+            "type": "json_invalid",
+            "loc": ("body", position),
+            "ctx": {"error": getattr(error, "msg", "no text")},
+        }
+        raise RequestValidationError([problem]) from None
+    except RecursionError:
+        problem = {"type": "json_invalid", "loc": ("body", 0), "ctx": {"error": "nested too deeply"}}
+        raise RequestValidationError([problem]) from None
+    return content
+
+
+def _agree(one: SearchFields, other: SearchFields) -> SearchFields:
+    """The options of both places. Raises QueryError where they disagree."""
+    if other is NOTHING:
+        return one
+    if one is NOTHING:
+        return other
+    for name in one.model_fields_set & other.model_fields_set:
+        first, second = getattr(one, name), getattr(other, name)
+        same = set(first) == set(second) if name in REPEATED and first and second else first == second
+        if not same:
+            raise QueryError(
+                name, f"{name} is one thing in the query string and another in the body; expected one of them"
+            )
+    return SearchFields.model_construct(
+        one.model_fields_set | other.model_fields_set,
+        **{name: getattr(one if name in one.model_fields_set else other, name) for name in SEARCH_FIELDS},
+    )
+
+
+def _to_examples(body: Recommendation) -> Examples:
+    return Examples(
+        liked_ids=[each for each in body.positive if isinstance(each, str)],
+        disliked_ids=[each for each in body.negative if isinstance(each, str)],
+        liked_vectors=[each for each in body.positive if not isinstance(each, str)],
+        disliked_vectors=[each for each in body.negative if not isinstance(each, str)],
+    )
+
+
+def _examples_of(form: Form) -> Examples:
+    return Examples(
+        liked_ids=[text for text in form.fields.get("positive", ()) if text],
+        disliked_ids=[text for text in form.fields.get("negative", ()) if text],
+        liked_vectors=_read_vectors("positive_vector", form),
+        disliked_vectors=_read_vectors("negative_vector", form),
+        images=[Picture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in form.images],
+    )
+
+
+def _read_vectors(name: str, form: Form) -> Sequence[Sequence[float]]:
+    try:
+        return [VECTORS.validate_json(text) for text in form.fields.get(name, ()) if text]
+    except pydantic.ValidationError:
+        raise QueryError(name, f"a {name} is no JSON array of finite numbers, such as [0.5, -1.25]") from None
