@@ -27,8 +27,6 @@ __all__ = ["try_disk"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = tuple(number * 2**18 for number in (1, 2, 3, 4, 5))
-SHOES = 3000
-"""As many as need more than any of these: a vector of 64 numbers each, with its attributes, twice for a while."""
 SERVED_SIZE = 4 * 2**20
 
 
@@ -88,15 +86,15 @@ def small_disk(folder: Path, size: int) -> Iterator[Disk]:
 
 def try_disk(ground: Ground, scale: Scale) -> Iterator[Trial]:
     """Index onto disks that fill up sooner or later; make room and go on; serve from a full one."""
-    pictures = _link_pictures(ground)
+    pictures = _link_pictures(ground, scale.shoes)
     indexings = []
     for size in SIZES[:: 1 if scale.stops > 1 else len(SIZES)]:
         with small_disk(ground.scratch("disk"), size) as disk:
-            indexings.append(_index(ground, pictures, disk))
+            indexings.append(_index(ground, pictures, disk, scale.shoes))
     held = [each for each in indexings if each.held]
     yield Trial(
         "full disk, index",
-        f"`python -m service index` of {SHOES:,} shoes onto {disk.kind} of "
+        f"`python -m service index` of {scale.shoes:,} shoes onto {disk.kind} of "
         f"{', '.join(f'{each.disk.size // 1024:,}' for each in indexings)} KiB",
         f"{len(held)} of {len(indexings)} ended with the status 1 and one line that says so; "
         f"{', '.join(f'{each.whole:,}' for each in indexings)} shoes were acknowledged, all of them whole; with room "
@@ -108,12 +106,12 @@ def try_disk(ground: Ground, scale: Scale) -> Iterator[Trial]:
         yield _serve(ground, disk)
 
 
-def _link_pictures(ground: Ground) -> Path:
+def _link_pictures(ground: Ground, shoes: int) -> Path:
     """A catalogue of so many shoes, of links to the pictures that there are."""
     folder = ground.scratch("many") / "shoes"
     folder.mkdir()
     files = sorted((ground.first.folder / "pictures").iterdir())
-    for number in range(SHOES):
+    for number in range(shoes):
         (folder / f"{number:05}.jpg").symlink_to(files[number % len(files)])
     return folder.parent
 
@@ -123,6 +121,8 @@ class Indexing:
     """One that had too little room, and the next, which had enough.
 
     Attributes:
+        disk: with too little room.
+        shoes: to be indexed.
         status: of the first command.
         said: the end of its log.
         whole: shoes that can be read after it.
@@ -131,6 +131,7 @@ class Indexing:
     """
 
     disk: Disk
+    shoes: int
     status: int
     said: str
     whole: int
@@ -142,17 +143,17 @@ class Indexing:
         """Whether the first one ended as it should, and the second one made it good."""
         last = self.said.splitlines()[-1] if self.said else ""
         told = self.status == 1 and last.startswith("error: ") and "Traceback" not in self.said
-        return told and self.whole < SHOES and (self.again, self.after) == (0, SHOES)
+        return told and self.whole < self.shoes and (self.again, self.after) == (0, self.shoes)
 
 
-def _index(ground: Ground, pictures: Path, disk: Disk) -> Indexing:
+def _index(ground: Ground, pictures: Path, disk: Disk, shoes: int) -> Indexing:
     out = disk.folder / "catalog"
     full = _run_index(ground, pictures, out, disk)
     whole = _count_whole(out)
     # Room again: what was acknowledged is there, and the rest follows.
     disk.enlarge()
     again = _run_index(ground, pictures, out, None)
-    return Indexing(disk, full.returncode, full.stderr[-2000:], whole, again.returncode, _count_whole(out))
+    return Indexing(disk, shoes, full.returncode, full.stderr[-2000:], whole, again.returncode, _count_whole(out))
 
 
 def _run_index(ground: Ground, pictures: Path, out: Path, disk: Disk | None) -> "subprocess.CompletedProcess[str]":

@@ -29,6 +29,9 @@ MOST_MIB = 2 * (128 + 2 * 400 + 60)
 
 RECOVERY_SECONDS = 15.0
 """What was in the queue has its answer after `wait_seconds`, 10, at most."""
+SATURATING = 8
+"""Clients that wait for their answers keep two workers busy, and wait in no queue to speak of."""
+
 CALM = 8
 """So many searches that are answered, one after the other, are a recovery."""
 
@@ -97,7 +100,7 @@ def try_overload(ground: Ground, scale: Scale) -> Iterator[Trial]:
 async def _saturate(service: Service, asks: list[Ask], book: Book, seconds: float) -> None:
     """Clients that wait for their answers, enough of them to keep it busy."""
     end = time.monotonic() + seconds
-    await crowd(service.port, endless(asks), book, clients=32, over=lambda: time.monotonic() > end)
+    await crowd(service.port, endless(asks), book, clients=SATURATING, over=lambda: time.monotonic() > end)
 
 
 def enlarge(picture: bytes, side: int) -> bytes:

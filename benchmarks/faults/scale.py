@@ -21,6 +21,7 @@ class Scale:
         damages: of each artifact at a reload; a few kinds of them at a start.
         reloads: under load.
         stops: under load.
+        shoes: that are indexed onto a full disk; at least as many as 1,280 KiB do not hold, for the long form.
         clients: of good requests, while something is done to the service.
     """
 
@@ -35,6 +36,7 @@ class Scale:
     damages: int = 60
     reloads: int = 20
     stops: int = 5
+    shoes: int = 3000
     clients: int = 16
 
 
@@ -50,5 +52,6 @@ SHORT = Scale(
     damages=3,
     reloads=2,
     stops=1,
+    shoes=1000,
     clients=4,
 )
