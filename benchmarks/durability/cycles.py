@@ -62,11 +62,12 @@ class Cycle:
 
 @dataclass
 class Journal:
-    """All cycles, and what the readers saw."""
+    """All cycles, and what the readers saw; `last_block` cycles are new."""
 
     cycles: list[Cycle] = field(default_factory=list)
     answers: int = 0
     reader_problems: list[str] = field(default_factory=list)
+    last_block: int = 0
 
     @property
     def problems(self) -> list[str]:
@@ -93,6 +94,7 @@ def run_cycles(folder: Path, cycles: int, *, seed: int = 0, block: int = BLOCK) 
                 answers, problems = readers.finish()
                 journal.answers += answers
                 journal.reader_problems += problems
+        journal.last_block = count
         yield journal
 
 
