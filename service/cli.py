@@ -1,4 +1,4 @@
-"""`python -m service`: index a catalogue, and serve it."""
+"""`python -m service`: index a catalogue, serve it, and look after it."""
 
 import logging
 import os
@@ -14,14 +14,17 @@ import pydantic
 import typer
 
 from model.command import run_command
-from service import logs
+from service import administration, logs
 from service.keys import read_keys
 from service.settings import Settings, settings_table
 
 __all__ = ["app", "main", "work"]
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Index a catalogue, and serve it."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Index a catalogue, serve it, and look after it.",
 )
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
@@ -109,6 +112,9 @@ def serve(
             from service.server import run
 
             run(settings, listener, _announce)
+
+
+administration.install(app)
 
 
 @app.command("settings")

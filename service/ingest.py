@@ -19,7 +19,7 @@ from service.engine import PictureEmbedder
 from service.store.base import Item, Record, VectorStore
 from service.uploads import is_upload
 
-__all__ = ["BAD_ROWS", "IndexReport", "Ledger", "Stamp", "index_catalog", "is_complete"]
+__all__ = ["BAD_ROWS", "LEDGER", "IndexReport", "Ledger", "Stamp", "index_catalog", "is_complete"]
 
 logger = logging.getLogger(__name__)
 

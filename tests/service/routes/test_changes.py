@@ -194,7 +194,9 @@ def test_ids_that_are_none(guarded: TestClient, memory_engine: Engine, item_id: 
     assert uploads(memory_engine) == set()
 
 
-@pytest.mark.parametrize("item_id", ["x" * 200, "Größe 42", "a:b", "100%", "👟", "...", "a\\..\\b", "'; --", "a?b#c&d=e"])
+@pytest.mark.parametrize(
+    "item_id", ["x" * 200, "Größe 42", "a:b", "100%", "👟", "...", "a\\..\\b", "'; --", "a?b#c&d=e"]
+)
 def test_awkward_ids(guarded: TestClient, memory_engine: Engine, item_id: str) -> None:
     """Whatever else an id holds, the shoe's links lead to it, and no file is named by it."""
     response = add(guarded, item_id, draw_shoe(1))
@@ -296,7 +298,7 @@ def test_store_that_can_not_write(
     assert response.headers.get("retry-after") == retry
     assert "/srv" not in response.text + json.dumps(line)
     assert line["status"] == status
-    if not type(error) is Overloaded:
+    if type(error) is not Overloaded:
         assert uploads(memory_engine) == set()
     assert add(guarded, "a", draw_shoe(1)).status_code == 201
 
