@@ -123,7 +123,7 @@ def test_every_worker_sees_a_change_at_once(shop: Shop) -> None:
 
 
 def test_one_of_many_writers_wins(shop: Shop) -> None:
-    """Of several clients that put in one id with `If-None-Match: *`, over all workers, one does; the others are told."""
+    """Of several clients that put in one id with `If-None-Match: *`, over all workers, one does; the others get 412."""
 
     def race(connection: http.client.HTTPConnection, number: int, item_id: str) -> int:
         body, headers = form({"id": item_id, "attributes": json.dumps({"Winner": [f"{number}"]})}, draw_shoe(number))

@@ -281,7 +281,7 @@ class TestRender:
         np.testing.assert_array_equal(np.asarray(shown), values)
 
     def test_shrunk_to_a_bound(self) -> None:
-        """The longer side of a larger picture becomes the bound, also of a JPEG that is decoded at a part of its size."""
+        """The longer side of a larger picture becomes the bound, also of a JPEG that is decoded at half its size."""
         picture = np.full((900, 1800, 3), 128, dtype=np.uint8)
         for kind in ("PNG", "JPEG"):
             assert Preprocessor(PreprocessConfig(size=4)).render(encode(picture, kind), 400).size == (400, 200)

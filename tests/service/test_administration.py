@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from model.files import sha256_bytes
+from service.store.base import Record
 from service.store.embedded import CACHE, DATABASE, EmbeddedStore
 from service.uploads import Uploads, require_name
 from tests.service.commands import Done, run_main
@@ -65,12 +66,12 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 @pytest.fixture
-def folder(original: Folder, tmp_path: Path) -> Iterator[Folder]:
+def folder(original: Folder, tmp_path: Path) -> Folder:
     """A copy with a catalogue of its own."""
     copy = Folder(tmp_path)
     copy.demo, copy.checkpoint = original.demo, original.checkpoint
     shutil.copytree(original.catalog, copy.catalog)
-    yield copy
+    return copy
 
 
 class TestItems:
@@ -80,11 +81,8 @@ class TestItems:
         shoes = [json.loads(line) for line in done.output.splitlines()]
         assert [shoe["id"] for shoe in shoes][-2:] == ["new-50", "new-51"]
         assert len(shoes) == 12
-        assert shoes[0] == {
-            "id": "1000.1",
-            "image": "Shoes/Heels/Ana/1000.1.jpg",
-            "attributes": {"Category": ["Shoes"], "Gender": ["Women"], "SubCategory": ["Heels"], "Brand": ["Ana"]},
-        } or shoes[0].keys() == {"id", "image", "attributes"}
+        assert (shoes[0]["id"], shoes[0]["image"]) == ("1000.1", "Shoes/Heels/Ana/1000.1.jpg")
+        assert shoes[-1]["attributes"] == {"Gender": ["Women"], "Farbe": ["grün"]}
         green = original.run("items", "list", "--filter", "Farbe:grün", "--filter", "Gender:Women").output
         assert [json.loads(line)["id"] for line in green.splitlines()] == ["new-50", "new-51"]
         wrong = original.run("items", "list", "--filter", "Colour:Red")
@@ -181,8 +179,6 @@ class TestVerify:
         """A vector that its picture does not make is found, whatever its checksum says."""
         with closing(EmbeddedStore.open(folder.catalog)) as store:
             records = [(store.get(name), store.vector(name) + 0.5) for name in ("1001.1", "new-50")]
-            from service.store.base import Record
-
             store.upsert(Record(item, vector) for item, vector in records)
         done = folder.verify()
         assert done.status == 1
@@ -363,8 +359,6 @@ class TestForgedArchives:
 
     def test_pictures_that_are_none(self, original: Folder, archive: Path) -> None:
         """What is no picture is not put where pictures are served from, though its digest is right."""
-        from model.files import sha256_bytes
-
         page = b"<html><script>alert(1)</script></html>"
         name = f"/uploads/{sha256_bytes(page)[:32]}-{'0' * 16}.png"
         self.forge(archive, lambda shoes: shoes[0].update(image=name), add={name[1:]: page})
@@ -372,8 +366,6 @@ class TestForgedArchives:
 
     def forge(self, archive: Path, change: object, add: dict[str, bytes] | None = None) -> None:
         """Change the shoes, and make the digest right."""
-        from model.files import sha256_bytes
-
         assert callable(change)
         with zipfile.ZipFile(archive) as opened:
             manifest = json.loads(opened.read("manifest.json"))
