@@ -34,14 +34,14 @@ class Add:
     Attributes:
         item_id: the shoe's.
         attributes: as `service.shoes.check_attributes` gives them.
-        picture: is kept.
+        picture: is kept; or the path of one that lies below the catalogue's root.
         vector: of that picture, (D,) float32.
         overwrite: whether it may take another's place.
     """
 
     item_id: str
     attributes: Mapping[str, tuple[str, ...]]
-    picture: CleanPicture
+    picture: CleanPicture | str
     vector: NDArray[np.float32]
     overwrite: bool = True
 
@@ -114,7 +114,9 @@ class CatalogWriter:
             return [error] * len(group)
 
     def _add(self, adds: Sequence[Add]) -> list[Outcome]:
-        images = self._uploads.write([add.picture for add in adds])
+        kept = self._uploads.write([add.picture for add in adds if isinstance(add.picture, CleanPicture)])
+        names = iter(kept)
+        images = [add.picture if isinstance(add.picture, str) else next(names) for add in adds]
         items = [Item(add.item_id, image, _without_empty(add)) for add, image in zip(adds, images, strict=True)]
         records = [Record(item, add.vector) for item, add in zip(items, adds, strict=True)]
         try:
@@ -122,7 +124,7 @@ class CatalogWriter:
                 before = [self._find(item.id) for item in items]
                 self._store.upsert(records, overwrite=adds[0].overwrite)
         except NOTHING_STORED:
-            self._uploads.remove(images)
+            self._uploads.remove(kept)
             raise
         self._uploads.remove(old.image for old in before if old is not None)
         fingerprint = self._store.info().fingerprint

@@ -1,4 +1,4 @@
-"""`python -m service`: index a catalogue, and serve it."""
+"""`python -m service`: index a catalogue, serve it, and look after it."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ import typer
 
 from model.command import run_command
 from model.errors import QueryError
-from service import logs
+from service import administration, logs
 from service.keys import read_keys
 from service.settings import Settings, settings_table
 from service.tallies import reserve, share_tallies
@@ -24,7 +24,10 @@ from service.tallies import reserve, share_tallies
 __all__ = ["app", "main", "work"]
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Index a catalogue, and serve it."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Index a catalogue, serve it, and look after it.",
 )
 
 REBUILD_OF_A_PART = (
@@ -184,6 +187,9 @@ def duplicates(
         raise typer.Exit(1)
     write_measure(catalog, measure)
     typer.echo(measure.describe())
+
+
+administration.install(app)
 
 
 @app.command("settings")

@@ -11,7 +11,7 @@ from pathlib import Path
 from model.files import explained, write_atomic
 from service.shards import Shard
 
-__all__ = ["Ledger", "Stamp", "begin", "finish", "is_complete"]
+__all__ = ["LEDGER", "Ledger", "Stamp", "begin", "finish", "is_complete"]
 
 LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"

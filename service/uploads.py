@@ -18,12 +18,15 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.errors import StoreBusy
 from model.files import explain_failure, sha256_bytes, sync_folder, write_files
-from model.preprocess import Preprocessor
 
-__all__ = ["CleanPicture", "Uploads", "clean_picture", "digest_in", "is_upload", "require_name"]
+if TYPE_CHECKING:  # it loads torch, which those who only look after files do without
+    from model.preprocess import Preprocessor
+
+__all__ = ["FOLDER", "CleanPicture", "Uploads", "clean_picture", "digest_in", "is_upload", "require_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ class CleanPicture:
     suffix: str
 
 
-def clean_picture(preprocessor: Preprocessor, data: bytes) -> CleanPicture:
+def clean_picture(preprocessor: "Preprocessor", data: bytes) -> CleanPicture:
     """Write a picture anew from its pixels: upright, in RGB, of a bounded size, without metadata. Raises ImageError."""
     image = preprocessor.render(data, LONGEST)
     lossless = image.width * image.height <= LOSSLESS_PIXELS
@@ -104,6 +107,8 @@ class Uploads:
         Raises:
             StorageFull, StorageReadOnly, ArtifactError: they can't be written; none of them is there.
         """
+        if not pictures:
+            return []
         names = [
             f"{sha256_bytes(picture.content)[:32]}-{secrets.token_hex(8)}.{picture.suffix}" for picture in pictures
         ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from model.files import write_atomic
 from service.store.flat import FlatIndex
 
-__all__ = ["CacheKey", "load_index", "save_index"]
+__all__ = ["CacheKey", "is_damaged", "load_index", "save_index"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,22 @@ def load_index(path: Path, key: CacheKey, *, threads: int = 1) -> FlatIndex | No
         logger.warning("%s holds no index that this FAISS can read (%s)", path, error)
         return None
     return index if (index.size, index.dimension) == (key.rows, key.dimension) else None
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether a cache is there that fails its own digest; one that is merely of an earlier state is not damaged."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    end = data.find(b"\n", len(MAGIC), len(MAGIC) + HEADER_LIMIT)
+    try:
+        digest = json.loads(data[len(MAGIC) : end])["sha256"]
+    except (ValueError, LookupError, TypeError):
+        return True
+    return not data.startswith(MAGIC) or digest != hashlib.sha256(memoryview(data)[end + 1 :]).hexdigest()
 
 
 def payload_of(data: bytes, key: CacheKey) -> memoryview | None:

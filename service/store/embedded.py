@@ -23,7 +23,7 @@ from service.store.snapshot import Snapshot
 from service.store.sqlite import BUSY_SECONDS
 from service.store.truth import Facts, Truth
 
-__all__ = ["EmbeddedStore"]
+__all__ = ["CACHE", "DATABASE", "EmbeddedStore"]
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.errors import ArtifactCorrupt, QueryError
 from service.store.base import Item, Record
 
-__all__ = ["Row", "decode_items", "decode_vectors", "encode", "encode_text"]
+__all__ = ["Row", "decode_items", "decode_vectors", "encode", "encode_text", "text_checksum"]
 
 Attributes = dict[str, tuple[str, ...]]
 

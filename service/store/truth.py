@@ -23,7 +23,7 @@ from service.store import rows
 from service.store.base import Item
 from service.store.sqlite import BUSY_SECONDS, REBUILD, connect, connect_to_read, translated
 
-__all__ = ["Changes", "Facts", "State", "Truth"]
+__all__ = ["Changes", "Facts", "State", "Truth", "check", "read_meta"]
 
 APPLICATION_ID = 0x534F4C45  # "SOLE"
 SCHEMA_VERSION = "1"

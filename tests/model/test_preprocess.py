@@ -270,3 +270,24 @@ def test_bytes_survive_floats() -> None:
     """All 256 levels come back from floats."""
     levels = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(to_pixels(to_float(levels)), levels)
+
+
+class TestRender:
+    def test_what_people_see(self) -> None:
+        """All of a picture, in its own size and proportions, is what is rendered."""
+        values = NOISE[:16, :12]
+        shown = Preprocessor(PreprocessConfig(size=4)).render(encode(values), 100)
+        assert shown.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(shown), values)
+
+    def test_shrunk_to_a_bound(self) -> None:
+        """The longer side of a larger picture becomes the bound, also of a JPEG that is decoded at half its size."""
+        picture = np.full((900, 1800, 3), 128, dtype=np.uint8)
+        for kind in ("PNG", "JPEG"):
+            assert Preprocessor(PreprocessConfig(size=4)).render(encode(picture, kind), 400).size == (400, 200)
+
+    def test_on_the_background(self) -> None:
+        """What is transparent shows the background that the network sees."""
+        picture = np.zeros((4, 4, 4), dtype=np.uint8)
+        shown = Preprocessor(PreprocessConfig(size=4, background=200)).render(encode(picture), 100)
+        assert shown.getpixel((1, 1)) == (200, 200, 200)
