@@ -4,14 +4,20 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["sha256_bytes", "sha256_file", "sync_folder", "write_atomic", "write_json"]
+__all__ = ["sha256_bytes", "sha256_file", "sync_folder", "write_atomic", "write_json", "write_parts"]
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds all of it, or what it held before: temporary file, fsync, rename.
+    """As `write_parts`, of one part."""
+    write_parts(path, [data])
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write all parts so that `path` holds all of them, or what it held before: temporary file, fsync, rename.
 
     The temporary file lies beside the target, since a rename is atomic only within one file system. A process that
     is killed in between leaves at most a dot-file behind.
@@ -23,7 +29,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; these are for whoever may read the folder.

@@ -70,6 +70,7 @@ def index(
     try:
         report = index_catalog(shoes, embedder, store, out, batch_size=batch_size, max_bad_share=max_bad_share)
         count = store.info().count
+        store.settle()
     finally:
         store.close()
     typer.echo(

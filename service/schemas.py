@@ -1,6 +1,6 @@
 """The bodies of requests and answers: pydantic at the boundary, nowhere else."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -179,6 +179,12 @@ class CatalogFacts(BaseModel):
 
     fingerprint: str
     count: int
+    index: Literal["exact", "approximate"] = Field(
+        description="Whether a search by the whole vector looks at every shoe, or finds nearly all of the nearest."
+    )
+    recall: float | None = Field(
+        description="The share of the ten nearest shoes that it then finds, measured when the index was built."
+    )
 
 
 class Limits(BaseModel):

@@ -41,7 +41,13 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
     watch = RecallSampler(settings.recall_share)
-    store = EmbeddedStore.open(settings.catalog, threads=settings.threads, watch=watch)
+    store = EmbeddedStore.open(
+        settings.catalog,
+        threads=settings.threads,
+        watch=watch,
+        exact_up_to=settings.exact_shoes,
+        min_recall=settings.min_recall,
+    )
     try:
         info = store.info()
         _require_match(settings, embedder, info)
