@@ -5,8 +5,8 @@ asked.npy      (Q, D) float32: other drawn shoes, of another seed; the queries a
 facts.json     what both were made from; written last
 
 Vector i of a catalogue is drawn shoe number i mod S, and each of its numbers is moved by a normal number whose standard
-deviation is SPREAD times that of this number over all drawn shoes. So each drawn shoe has N / S likenesses, which differ
-from it in every direction by nearly a third of what one shoe differs from another.
+deviation is SPREAD times that of this number over all drawn shoes. So each drawn shoe has N / S likenesses, which
+differ from it in every direction by nearly a third of what one shoe differs from another.
 """
 
 import io

@@ -231,13 +231,17 @@ class EmbeddedStore:
         self._wrote |= removed > 0
         return removed
 
-    def settle(self) -> None:
-        """Make now what a large catalogue would have made while it is served; a small one needs nothing."""
+    def settle(self, conditions: Iterable[str] | None = None) -> None:
+        """Make now what a large catalogue would have made while it is served; a small one needs nothing.
+
+        Args:
+            conditions: those whose searches are to be fast; all, if left out.
+        """
         snapshot = self._current()
         if snapshot.base.is_large:
             if snapshot.pending:
                 self._growth.want(BASE)
-            for condition in (OVERALL, *self._layout.slices):
+            for condition in (OVERALL, *self._layout.slices) if conditions is None else conditions:
                 self._growth.want(condition)
             self._growth.wait()
 

@@ -28,6 +28,9 @@ MOST_LISTS = 2**14
 POINTS_FOR_A_LIST = 64
 """Vectors that each centre is learned from; more of them move it hardly any more."""
 
+CODES = 16
+"""Of each number; FAISS learns them from at least as many vectors."""
+
 ROUNDS = 8
 """Of k-means."""
 
@@ -78,6 +81,7 @@ class InvertedIndex:
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         rng = np.random.default_rng(seed)
         sample = np.sort(rng.choice(count, min(count, max(1024, lists * POINTS_FOR_A_LIST)), replace=False))
+        sample = np.resize(sample, max(CODES, len(sample)))
         with omp_threads(threads):
             index.train(np.ascontiguousarray(vectors[sample]))
             for start in range(0, count, ROWS_AT_ONCE):
