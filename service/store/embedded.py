@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from model.errors import QueryError
 from service.store import rows
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record, SearchWatch, StoreInfo
-from service.store.growth import BASE, LOCK, Growth
+from service.store.growth import LOCK, Growth
 from service.store.loading import derived_files, load, save_flat
 from service.store.segment import Layout, Segment
 from service.store.snapshot import Snapshot
@@ -239,11 +239,7 @@ class EmbeddedStore:
         """
         snapshot = self._current()
         if snapshot.base.is_large:
-            if snapshot.pending:
-                self._growth.want(BASE)
-            for condition in (OVERALL, *self._layout.slices) if conditions is None else conditions:
-                self._growth.want(condition)
-            self._growth.wait()
+            self._growth.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""

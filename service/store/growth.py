@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Protocol
@@ -78,7 +78,7 @@ class Growth:
         self._wanted: list[str] = []
         self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = self._hurried = False
 
     def look_at(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
         """See to it that what a search by this condition lacks is made. Takes no time."""
@@ -90,8 +90,19 @@ class Growth:
         if snapshot.pending > max(PENDING_LEAST, PENDING_SHARE * len(base)) and self._failed.get(BASE) != base.seq:
             self.want(BASE, base.seq)
 
-    def want(self, what: str, seq: int = -1) -> None:
-        """Have the index of a condition made, or a new base, unless that is on its way."""
+    def make(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
+        """Make all that a snapshot's searches by some conditions lack, and wait until it is there, or can't be made."""
+        with self._changed:
+            self._hurried = True
+        if snapshot.pending:
+            self.want(BASE, snapshot.base.seq)
+        for condition in conditions:
+            self.want(condition, snapshot.base.seq)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._wanted)
+
+    def want(self, what: str, seq: int) -> None:
+        """Have the index of a condition made, or a new base, unless it is on its way or could not be made for `seq`."""
         with self._changed:
             if self._stopping or what in self._wanted or self._failed.get(what) == seq:
                 return
@@ -99,11 +110,6 @@ class Growth:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="growth", daemon=True)
                 self._thread.start()
-
-    def wait(self) -> None:
-        """Until all that was wanted is there, or could not be made."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._wanted)
 
     def close(self) -> None:
         """Give up what is under way, as soon as that is possible."""
@@ -114,8 +120,9 @@ class Growth:
             thread.join()
 
     def _run(self) -> None:
-        with suppress(OSError):  # a thread's own niceness: searches come first
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        if not self._hurried:
+            with suppress(OSError):  # a thread's own niceness: searches come first
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while True:
             with self._changed:
                 if self._stopping:
@@ -182,13 +189,17 @@ class Growth:
     def _stored(self, base: Segment) -> Segment:
         """The same base with its vectors in a file that other processes can share, if such a file can be made."""
         path = self._path.with_name(VECTORS)
-        if read_seq(path, self._uuid) != base.seq and not save_vectors(
-            path, self._uuid, base.seq, base.numbers, base.vectors
-        ):
+        if read_seq(path, self._uuid) == base.seq and (found := self._mapped(base)) is not None:
+            return found
+        if not save_vectors(path, self._uuid, base.seq, base.numbers, base.vectors):
             return base
-        stored = load_vectors(path, self._uuid, self._dimension)
+        return self._mapped(base) or base
+
+    def _mapped(self, base: Segment) -> Segment | None:
+        """The same base with its vectors where the file has them; None if it does not have them."""
+        stored = load_vectors(self._path.with_name(VECTORS), self._uuid, self._dimension)
         if stored is None or stored.seq != base.seq or not np.array_equal(stored.numbers, base.numbers):
-            return base
+            return None
         return base.in_file(stored.vectors, stored.digest)
 
     def _tuned(self, base: Segment, condition: str) -> Tuned | None:
