@@ -7,10 +7,9 @@ searched exactly, all the same. Of several processes one makes them, and the oth
 
 import fcntl
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Protocol
 
@@ -78,7 +77,7 @@ class Growth:
         self._wanted: list[str] = []
         self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made
         self._thread: threading.Thread | None = None
-        self._stopping = self._hurried = False
+        self._stopping = False
 
     def look_at(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
         """See to it that what a search by this condition lacks is made. Takes no time."""
@@ -92,8 +91,6 @@ class Growth:
 
     def make(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
         """Make all that a snapshot's searches by some conditions lack, and wait until it is there, or can't be made."""
-        with self._changed:
-            self._hurried = True
         if snapshot.pending:
             self.want(BASE, snapshot.base.seq)
         for condition in conditions:
@@ -120,9 +117,7 @@ class Growth:
             thread.join()
 
     def _run(self) -> None:
-        if not self._hurried:
-            with suppress(OSError):  # a thread's own niceness: searches come first
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        # Not with a niceness of its own: a thread that is kept waiting while it holds Python's lock keeps all waiting.
         while True:
             with self._changed:
                 if self._stopping:
