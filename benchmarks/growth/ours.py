@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
+from benchmarks.growth.measure import anonymous_bytes
 from benchmarks.growth.side import Job, Opened, Vectors, main
 from service.store.base import OVERALL, Item, Record
-from service.store.embedded import EmbeddedStore
+from service.store.embedded import DATABASE, EmbeddedStore
+from service.store.indexfile import IndexKey, load_tuned
+from service.store.loading import VECTORS, index_file
+from service.store.segment import Segment
+from service.store.truth import Truth
+from service.store.vectorfile import load_vectors
 
 __all__ = ["Solemate"]
 
@@ -60,8 +67,15 @@ class OpenedSolemate:
     def __init__(self, folder: Path) -> None:
         self._store = EmbeddedStore.open(folder / STORE)
         self._store.settle([OVERALL])
-        base = self._store.current().base
+        base, info = self._store.current().base, self._store.info()
         self.mapped_bytes = base.vectors.nbytes if base.digest else 0
+        tuned = base.tuned.get(OVERALL)
+        self.told: dict[str, Any] = {
+            "index": info.index,
+            "recall_at_build": info.recall,
+            "settings": [asdict(setting) for setting in tuned.settings] if tuned is not None else [],
+            "index_memory": measure_index(folder / STORE, base) if base.digest else None,
+        }
 
     def search(self, query: Vectors, _effort: int) -> Sequence[int]:
         """See Opened."""
@@ -70,6 +84,18 @@ class OpenedSolemate:
     def search_lot(self, query: Vectors, _effort: int) -> Sequence[int] | None:
         """See Opened."""
         return [int(hit.item.id) for hit in self._store.search(query[None], 10, filter=LOT)[0]]
+
+
+def measure_index(folder: Path, base: Segment) -> int:
+    """Memory of what one condition's searches need, beside the shoes: vectors, their numbers, and an index."""
+    before = anonymous_bytes()
+    vectors = load_vectors(folder / VECTORS, Truth(folder / DATABASE, checked=False).uuid, base.vectors.shape[1])
+    assert vectors is not None
+    columns = base.columns(OVERALL)
+    key = IndexKey(vectors.digest, len(base), (columns.start, columns.stop), minimum=0.0)
+    tuned = load_tuned(index_file(folder, columns.start, columns.stop), key)
+    assert tuned is not None
+    return anonymous_bytes() - before + vectors.vectors.nbytes
 
 
 def records(vectors: Vectors, lots: np.ndarray[Any, np.dtype[np.uint8]], first: int) -> Iterator[Record]:

@@ -40,7 +40,7 @@ class Job:
         threads: for building.
         clients: threads that search at once, one load after the other.
         seconds: how long each load lasts.
-        server: of a side that is a server, its address.
+        milvus: address of the server, for the side that needs one.
     """
 
     vectors: str
@@ -53,16 +53,26 @@ class Job:
     threads: int
     clients: tuple[int, ...]
     seconds: float
-    server: str | None = None
+    milvus: str | None = None
 
 
 class Opened(Protocol):
     """An index that is ready to be searched."""
 
-    efforts: Sequence[int]
-    """What its search may be told, ascending; one only where it knows by itself."""
-    mapped_bytes: int
-    """Memory in mapped files."""
+    @property
+    def efforts(self) -> Sequence[int]:
+        """What its search may be told, ascending; one only where it knows by itself."""
+        ...
+
+    @property
+    def mapped_bytes(self) -> int | None:
+        """Memory in mapped files; None where all of it is another process's."""
+        ...
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What else is worth telling."""
+        ...
 
     def search(self, query: Vectors, effort: int, /) -> Sequence[int]:
         """The numbers of the ten nearest."""
@@ -109,7 +119,7 @@ def search(side: Side, job: Job, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     index = side.open(job, folder)
     opened = time.perf_counter() - began
-    memory = anonymous_bytes() - before + index.mapped_bytes
+    memory = None if index.mapped_bytes is None else anonymous_bytes() - before + index.mapped_bytes
     effort, found = choose(index, queries, nearest, job.goal)
     latencies = [
         measure(lambda query: index.search(query, effort), queries, clients=clients, seconds=job.seconds)
@@ -122,6 +132,7 @@ def search(side: Side, job: Job, folder: Path) -> dict[str, Any]:
         "recall": found,
         "latencies": [each.to_json() for each in latencies],
         "filtered": search_filtered(index, job, queries, effort),
+        **index.told,
     }
 
 

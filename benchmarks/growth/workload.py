@@ -43,11 +43,13 @@ class Drawn:
         shoes: (S, D) float32, the embeddings of drawn shoes.
         asked: (Q, D) float32, those of other drawn shoes.
         slices: condition -> (start, stop) of its part of a vector.
+        fingerprint: of the checkpoint and the numbers of shoes.
     """
 
     shoes: Vectors
     asked: Vectors
     slices: dict[str, tuple[int, int]]
+    fingerprint: str
 
 
 def draw(folder: Path, checkpoint: Path, *, shoes: int, asked: int) -> Drawn:
@@ -66,7 +68,8 @@ def draw(folder: Path, checkpoint: Path, *, shoes: int, asked: int) -> Drawn:
         for name, count in (("drawn", shoes), ("asked", asked)):
             np.save(folder / f"{name}.npy", _embed_drawn(embedder, count, SEEDS[name]))
         kept.write_text(json.dumps(facts), "utf-8")
-    return Drawn(np.load(folder / "drawn.npy"), np.load(folder / "asked.npy"), dict(embedder.slices))
+    fingerprint = f"{loaded.digest[:16]}-{shoes}-{asked}"
+    return Drawn(np.load(folder / "drawn.npy"), np.load(folder / "asked.npy"), dict(embedder.slices), fingerprint)
 
 
 def scatter(centres: Vectors, count: int, deviations: Vectors, rng: np.random.Generator) -> Vectors:

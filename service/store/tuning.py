@@ -1,8 +1,10 @@
 """How far an inverted index must look so that it finds nearly all that is there: measured, on the vectors themselves.
 
-Rows are drawn, and the neighbours of each are worked out exactly, leaving out the row itself. Then more and more lists
-are looked into, and among more and more candidates, until the share of those neighbours that is found is high enough;
-of the ways to get there the fastest is taken. Other rows then tell how much it really finds.
+Two kinds of queries are drawn: rows, whose neighbours are then all others; and what lies halfway between two rows, as
+strange to a catalogue as a picture may be that is none of it. The neighbours of each are worked out exactly. Then more
+and more lists are looked into, and among more and more candidates, until the share of those neighbours that is found is
+high enough for both kinds; of the ways to get there the fastest is taken. Other queries than these tell how much it
+finds, and where that is too little, it looks further.
 """
 
 import logging
@@ -27,12 +29,13 @@ RECALL_DEPTH = 10
 """Of the neighbours whose recall is reported."""
 
 DEPTHS = (16, 128, 1024)
-"""Neighbours that a search may want, and rows that are drawn for each: `SAMPLES`. A search takes the next larger."""
+"""Neighbours that a search may want; it takes the next larger."""
 
-SAMPLES = (400, 128, 64)
+SAMPLES = (256, 96, 48)
+"""Queries of each kind that are drawn for each depth."""
 
 MARGIN = 0.25
-"""What is found less than all is kept below what it may be by this share, as the rows drawn may be easy ones."""
+"""What is found less than all is kept below what it may be by this share, as the queries drawn may be easy ones."""
 
 WAYS = 3
 """Numbers of lists to compare, from the least that does."""
@@ -52,7 +55,7 @@ class Setting:
         depth: how many neighbours it is for, at most.
         probes: lists to look into.
         candidates: rows whose exact distance is worked out.
-        recall: the share of that many neighbours that it finds.
+        recall: the share of that many neighbours that it finds, by the kind of queries for which it is lower.
     """
 
     depth: int
@@ -68,7 +71,7 @@ class Tuned:
     Attributes:
         index: what gives candidates.
         settings: by depth, ascending.
-        recall: recall@10 with the first of them, on rows that it was not tuned on.
+        recall: recall@10 with the first of them, of the kind of queries for which it is lower.
     """
 
     index: InvertedIndex
@@ -78,10 +81,10 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Sample:
-    """Q rows drawn, and how far their neighbours are.
+    """Q queries drawn, half of them of each kind, and how far their neighbours are.
 
     Attributes:
-        rows: (Q,) int64.
+        rows: (Q,) int64, the row that a query is, and that is not its own neighbour; -1 for one between two rows.
         queries: (Q, D) float32.
         radii: depth -> (Q,) float64, the distance of the neighbour at that place.
     """
@@ -101,7 +104,7 @@ def tune(
         vectors: (N, D), at least two.
         minimum: in [0, 1].
         stop: is asked now and then whether to give up.
-        seed: of the rows that are drawn.
+        seed: of the queries that are drawn.
 
     Raises:
         Stopped: it was.
@@ -112,27 +115,25 @@ def tune(
     for depth, size in zip(DEPTHS, SAMPLES, strict=True):
         if depth >= len(vectors):
             break
-        depths = [depth, min(depth, RECALL_DEPTH)]
+        depths = [depth, RECALL_DEPTH]
         first, second = (draw_sample(vectors, size, depths, rng, stop) for _ in range(2))
         found = find_setting(index, vectors, depth, minimum, first=first, second=second)
         if found is None:
             break
         settings.append(found)
         if len(settings) == 1:
-            recall = float(
-                recalls(index, vectors, second, depth=depths[1], probes=found.probes, most=found.candidates)[-1]
-            )
-    if not settings or recall < minimum:
-        return None
-    return Tuned(index, tuple(settings), recall)
+            effort = {"probes": found.probes, "most": found.candidates}
+            recall = float(recalls(index, vectors, second, depth=RECALL_DEPTH, **effort)[-1])
+    return Tuned(index, tuple(settings), recall) if settings else None
 
 
 def draw_sample(
     vectors: Vectors, size: int, depths: list[int], rng: np.random.Generator, stop: Callable[[], bool]
 ) -> Sample:
-    """Draw rows, and work out how far their neighbours are."""
-    rows = np.sort(rng.choice(len(vectors), min(size, len(vectors)), replace=False))
-    queries = np.ascontiguousarray(vectors[rows])
+    """Draw `size` queries of each kind, and work out how far their neighbours are."""
+    rows, one, other = rng.integers(len(vectors), size=(3, size))
+    queries = np.concatenate([vectors[rows], (vectors[one] + vectors[other]) / 2])
+    rows = np.concatenate([rows, np.full(size, -1)])
     distances = neighbour_distances(vectors, rows, queries, max(depths), stop)
     return Sample(rows, queries, {depth: distances[:, depth - 1] for depth in depths})
 
@@ -140,7 +141,7 @@ def draw_sample(
 def neighbour_distances(
     vectors: Vectors, rows: NDArray[np.int64], queries: Vectors, k: int, stop: Callable[[], bool]
 ) -> NDArray[np.float64]:
-    """The distances of the k nearest to each of some rows, itself left out, nearest first: (Q, k)."""
+    """The distances of the k nearest to each query, its own row left out, nearest first: (Q, k)."""
     fetch = k + 1 + SPARE
     best_squared = np.full((len(rows), fetch), np.inf, dtype=np.float32)
     best_rows = np.full((len(rows), fetch), -1, dtype=np.int64)
@@ -155,7 +156,7 @@ def neighbour_distances(
         chosen = np.argpartition(squared, fetch - 1, axis=1)[:, :fetch]
         best_squared = np.take_along_axis(squared, chosen, axis=1)
         best_rows = np.take_along_axis(near, chosen, axis=1)
-    best_rows[best_rows == rows[:, None]] = -1
+    best_rows[best_rows == rows[:, None]] = -1  # where a query is no row, nothing changes
     spans = list(in_parts(len(rows)))
     return np.stack([each.distances for span in spans for each in rank(vectors, queries[span], best_rows[span], k)])
 
@@ -164,23 +165,35 @@ def find_setting(
     index: InvertedIndex, vectors: Vectors, depth: int, minimum: float, *, first: Sample, second: Sample
 ) -> Setting | None:
     """The fastest way to find enough of a sample's neighbours, and of a second sample's too; None if there is none."""
+    for most in (4 * depth + 256, 16 * depth + 1024):  # the second takes long to try, and is hardly ever needed
+        ways = find_ways(index, vectors, depth, minimum, most=most, first=first, second=second)
+        if ways:
+            return min(ways, key=lambda way: way[0])[1]
+    return None
+
+
+def find_ways(
+    index: InvertedIndex, vectors: Vectors, depth: int, minimum: float, *, most: int, first: Sample, second: Sample
+) -> list[tuple[float, Setting]]:
+    """Ways with at most so many candidates that do, from the least number of lists: the seconds they take, and they."""
     goal = minimum + MARGIN * (1.0 - minimum)
-    most = 4 * depth + 256
     ways: list[tuple[float, Setting]] = []
     for probes in probes_to_try(index.lists):
         curve = recalls(index, vectors, first, depth=depth, probes=probes, most=most)
         if curve[-1] < goal and probes < index.lists:
             continue
-        # The lists may all have been looked into: then it finds what its codes let it find.
-        candidates = max(depth, min(int(np.searchsorted(curve, goal)) + 1, most))
-        recall = float(recalls(index, vectors, second, depth=depth, probes=probes, most=candidates)[-1])
-        if recall < minimum:
+        # At both depths: what is found of the ten nearest may be a little less than of more.
+        others = [recalls(index, vectors, second, depth=each, probes=probes, most=most) for each in second.radii]
+        if min(other[-1] for other in others) < minimum:
             continue
-        setting = Setting(depth, probes, candidates, recall)
+        # Where not even all lists have what the goal wants, it is as many candidates as may be.
+        needed = [np.searchsorted(curve, goal), *(np.searchsorted(other, minimum) for other in others)]
+        candidates = max(depth, min(int(max(needed)) + 1, most))
+        setting = Setting(depth, probes, candidates, float(others[0][candidates - 1]))
         ways.append((seconds_of(index, vectors, second.queries, setting), setting))
         if len(ways) == WAYS:
             break
-    return min(ways, key=lambda way: way[0])[1] if ways else None
+    return ways
 
 
 def recalls(
@@ -188,9 +201,10 @@ def recalls(
 ) -> NDArray[np.float64]:
     """The share of the neighbours that is among the first c candidates, for c = 1 to `most`: (most,), ascending.
 
-    A candidate counts if it is not farther than the neighbour at the last place: of equal vectors any will do.
+    That of the kind of queries for which it is lower. A candidate counts if it is not farther than the neighbour at the
+    last place: of equal vectors any will do.
     """
-    # One more, as the row itself is among them.
+    # One more, as a query's own row is among them.
     rows = np.concatenate(
         [index.candidates(sample.queries[span], most + 1, probes=probes) for span in in_parts(len(sample.rows))]
     )
@@ -200,7 +214,8 @@ def recalls(
     itself = (rows < 0) | (rows == sample.rows[:, None])
     near = (distances <= sample.radii[depth][:, None]) & ~itself
     found = np.minimum(np.cumsum(near, axis=1), depth)
-    curve: NDArray[np.float64] = found[:, 1:].mean(axis=0) / depth
+    own, between = found[:, 1:].reshape(2, -1, most).mean(axis=1) / depth
+    curve: NDArray[np.float64] = np.minimum(own, between)
     return curve
 
 

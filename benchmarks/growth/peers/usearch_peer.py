@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from usearch.index import Index
@@ -36,6 +36,7 @@ class OpenedUsearch:
 
     efforts = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
     mapped_bytes = 0
+    told: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, job: Job, folder: Path) -> None:
         dimension = np.load(job.queries, mmap_mode="r").shape[1]

