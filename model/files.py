@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "write_atomic",
     "write_files",
     "write_json",
+    "write_parts",
 ]
 
 _FREE = "nothing of this change was stored. Free some space and try again"
@@ -36,7 +37,12 @@ _REMEDIES = {
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds all of it, or what it held before: temporary file, fsync, rename.
+    """As `write_parts`, of one part."""
+    write_parts(path, [data])
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write all parts so that `path` holds all of them, or what it held before: temporary file, fsync, rename.
 
     The temporary file lies beside the target, since a rename is atomic only within one file system. A process that
     is killed in between leaves at most a dot-file behind.
@@ -44,7 +50,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: the folder is missing, read-only or full; `path` is then as it was.
     """
-    write_files(path.parent, {path.name: data})
+    _write_and_rename(path, parts)
+    sync_folder(path.parent)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -54,16 +61,17 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
         OSError: as `write_atomic`; some of the files may be there, whole.
     """
     for name, data in contents.items():
-        _write_and_rename(folder / name, data)
+        _write_and_rename(folder / name, [data])
     sync_folder(folder)
 
 
-def _write_and_rename(path: Path, data: bytes) -> None:
+def _write_and_rename(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; these are for whoever may read the folder.

@@ -49,7 +49,7 @@ def list_items(
     """Print every shoe as a line of JSON: id, picture, attributes."""
     passing = None
     if filter:
-        from service.parameters import parse_filter
+        from service.options import parse_filter
 
         passing = parse_filter(filter)
     with _open(catalog) as (store, _):

@@ -132,7 +132,12 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
             channels=preprocessor.config.channels,
             latent_size=engine.embedder.dimension,
         ),
-        catalog=schemas.CatalogFacts(fingerprint=catalogue.info.fingerprint, count=catalogue.info.count),
+        catalog=schemas.CatalogFacts(
+            fingerprint=catalogue.info.fingerprint,
+            count=catalogue.info.count,
+            index=catalogue.info.index,
+            recall=catalogue.info.recall,
+        ),
         conditions=list(engine.conditions),
         slices=dict(catalogue.info.slices),
         attributes=list(catalogue.attributes),

@@ -112,6 +112,7 @@ def index(
             typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
             sys.exit(128 + (stop.signal or 0))
         count = store.info().count
+        store.settle()
         measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(

@@ -35,6 +35,7 @@ __all__ = [
     "observe_request",
     "request_began",
     "request_ended",
+    "set_index_recall",
     "set_queue_depth",
     "shared_folder",
 ]
@@ -138,6 +139,13 @@ recall_expected = Counter(
 recall_found = Counter(
     "solemate_recall_found", "Of these, the shoes that were in the answers given.", registry=REGISTRY
 )
+index_recall = Gauge(
+    "solemate_index_recall",
+    "Recall@10 of an approximate index, measured when it was built; none where searches are exact. The least worker's.",
+    ("condition",),
+    multiprocess_mode="livemin",
+    registry=REGISTRY,
+)
 
 
 def observe_request(method: str, route: str, status: int, seconds: float, stages: Mapping[str, float]) -> None:
@@ -211,6 +219,11 @@ def observe_recall(found: int, expected: int) -> None:
     """Note a sampled search: of `expected` shoes that the exact answer holds, `found` were in the answer given."""
     recall_expected.inc(expected)
     recall_found.inc(found)
+
+
+def set_index_recall(condition: str, recall: float) -> None:
+    """Note the recall@10, in [0, 1], of the index that a condition's searches go by."""
+    index_recall.labels(condition).set(recall)
 
 
 def shared_folder() -> str | None:

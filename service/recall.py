@@ -30,6 +30,10 @@ class RecallSampler:
         self._busy = threading.Lock()
         self._rest_until = 0.0
 
+    def note_index(self, condition: str, recall: float) -> None:
+        """See `SearchWatch`."""
+        metrics.set_index_recall(condition, recall)
+
     def offer(self, count: int, compare: Callable[[int], Recall]) -> None:
         """See `SearchWatch`; `count` is at least 1."""
         # Of a batch at most one is compared; the chance of each is the same as if it were alone.

@@ -316,6 +316,12 @@ class CatalogFacts(BaseModel):
 
     fingerprint: str
     count: int
+    index: Literal["exact", "approximate"] = Field(
+        description="Whether a search by the whole vector looks at every shoe, or finds nearly all of the nearest."
+    )
+    recall: float | None = Field(
+        description="The share of the ten nearest shoes that it then finds, measured when the index was built."
+    )
 
 
 class Limits(BaseModel):

@@ -129,6 +129,14 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="What is logged.")
     log_format: LogFormat = Field(default="text", description="Log lines for people, text, or for programs, json.")
+    exact_shoes: int = Field(
+        default=100_000,
+        ge=0,
+        description="Up to so many shoes searches are exact; beyond them by an index whose recall is measured.",
+    )
+    min_recall: float = Field(
+        default=0.98, ge=0, le=1, description="The share of the ten nearest shoes that such an index must find."
+    )
     recall_share: float = Field(
         default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
     )

@@ -46,7 +46,14 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     # A change that has to wait for those of others is given up before its request is.
     patience = settings.wait_seconds / 3
     uploads = Uploads(settings.catalog)
-    store = EmbeddedStore.open(settings.catalog, threads=settings.threads, watch=watch, busy_seconds=patience)
+    store = EmbeddedStore.open(
+        settings.catalog,
+        threads=settings.threads,
+        watch=watch,
+        busy_seconds=patience,
+        exact_up_to=settings.exact_shoes,
+        min_recall=settings.min_recall,
+    )
     try:
         info = store.info()
         _require_match(settings, embedder, info)

@@ -14,8 +14,8 @@ from model.files import sha256_file
 from service.engine import Vector
 from service.pictures import locate_picture
 from service.store.base import Item, VectorStore
-from service.store.cache import is_damaged
-from service.store.embedded import CACHE, DATABASE, EmbeddedStore
+from service.store.embedded import DATABASE, EmbeddedStore
+from service.store.loading import damaged_files
 from service.store.maintenance import inspect_database
 from service.uploads import Uploads, digest_in, is_upload, require_name
 
@@ -66,8 +66,8 @@ def verify_catalog(
         ArtifactMissing: there is no catalogue.
     """
     report = CatalogReport(list(inspect_database(catalog / DATABASE)))
-    if is_damaged(catalog / CACHE):
-        report.wrong.append(f"{catalog / CACHE} fails its digest; delete it, and the next start makes it anew")
+    for path in damaged_files(catalog):
+        report.wrong.append(f"{path} fails its digest; delete it, and the next start makes it anew")
     embedder = None
     try:
         embedder = load_embedder()

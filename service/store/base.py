@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ __all__ = [
     "OVERALL",
     "Filter",
     "Hit",
+    "IndexKind",
     "Item",
     "Page",
     "Recall",
@@ -24,6 +25,8 @@ __all__ = [
 OVERALL = "overall"
 """The condition that compares whole vectors."""
 
+IndexKind = Literal["exact", "approximate"]
+
 Filter = Mapping[str, frozenset[str]]
 """Attribute -> allowed values. AND across attributes, OR within one; an empty mapping lets every shoe pass."""
 
@@ -34,7 +37,7 @@ Weights are finite, none is below 0 and one at least is above; slices that are n
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """A shoe of the catalogue, as the store keeps it.
 
@@ -94,6 +97,8 @@ class StoreInfo:
         fingerprint: changes with every change of the catalogue.
         root: the folder under which the pictures lie.
         uuid: of the store: stays the same through all changes of the catalogue, and is another's in no other store.
+        index: `exact`, or `approximate` where a search by whole vectors need not look at all of them.
+        recall: the measured recall@10 of such a search; None where it is exact.
     """
 
     count: int
@@ -103,6 +108,8 @@ class StoreInfo:
     fingerprint: str
     root: str
     uuid: str
+    index: IndexKind = "exact"
+    recall: float | None = None
 
 
 class Recall(NamedTuple):
@@ -114,6 +121,10 @@ class Recall(NamedTuple):
 
 class SearchWatch(Protocol):
     """Looks over a store's shoulder while it searches."""
+
+    def note_index(self, condition: str, recall: float, /) -> None:
+        """Be told of the recall@10, measured when it was built, of the index that a condition's searches go by."""
+        ...
 
     def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:
         """Be told of `count` searches, answered together; must return at once.

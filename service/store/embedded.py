@@ -3,12 +3,16 @@
 Every question is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
 microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
 snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
+
+Up to `exact_up_to` shoes every search is exact. Beyond, `service.store.growth` makes inverted indexes in the
+background, whose recall is measured; until they are there, and where they find too little, searches stay exact.
 """
 
 import hashlib
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,39 +21,56 @@ from numpy.typing import ArrayLike, NDArray
 from model.errors import QueryError
 from service.store import rows
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record, SearchWatch, StoreInfo, Weights
-from service.store.cache import CacheKey, load_index, save_index
-from service.store.flat import FlatIndex
+from service.store.growth import LOCK, Growth
+from service.store.loading import derived_files, load, save_flat
+from service.store.segment import Layout, Segment
 from service.store.snapshot import Snapshot
 from service.store.sqlite import BUSY_SECONDS
 from service.store.truth import Facts, Truth
 
-__all__ = ["CACHE", "DATABASE", "EmbeddedStore"]
+__all__ = ["DATABASE", "EmbeddedStore"]
 
 logger = logging.getLogger(__name__)
 
 DATABASE = "catalog.sqlite"
-CACHE = "overall.faiss"
+
+EXACT_UP_TO = 100_000
+"""Shoes that can be looked through in less than a millisecond."""
+
+MIN_RECALL = 0.98
+
+RECENT_MOST = 256
+"""Shoes that a small catalogue keeps beside its index; beyond them, or when others go, it is made anew."""
 
 
 class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
     `catalog.sqlite` holds everything. `overall.faiss` only spares a start the reading of all vectors; the indexes of
-    the conditions are cut from it in memory, which takes less time than reading a file would.
+    the conditions are cut from it in memory, which takes less time than reading a file would. A large catalogue has
+    `vectors.bin` instead, which all processes map into memory and all conditions share, and each condition's index.
     """
 
-    def __init__(self, truth: Truth, *, threads: int = 1, watch: SearchWatch | None = None) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        *,
+        threads: int = 1,
+        watch: SearchWatch | None = None,
+        exact_up_to: int = EXACT_UP_TO,
+        min_recall: float = MIN_RECALL,
+    ) -> None:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
-        self._threads = threads
         self._watch = watch
-        self._cache = truth.path.with_name(CACHE)
-        self._cached_seq = -1
+        self._layout = Layout(truth.facts.slices, exact_up_to, threads)
+        self._growth = Growth(self, truth, minimum=min_recall, note=watch.note_index if watch is not None else None)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
         self._refreshing = threading.Lock()
         self._seen = truth.data_version()
-        self._snapshot = self._load()
+        self._snapshot = load(truth, self._layout)
+        self._growth.look_at(self._snapshot)
 
     @classmethod
     def create(
@@ -61,6 +82,8 @@ class EmbeddedStore:
         checkpoint: str,
         root: str | Path,
         threads: int = 1,
+        exact_up_to: int = EXACT_UP_TO,
+        min_recall: float = MIN_RECALL,
     ) -> "EmbeddedStore":
         """Make an empty store, or open the one that is there if these facts are its own.
 
@@ -71,6 +94,8 @@ class EmbeddedStore:
             checkpoint: digest of the checkpoint that makes the vectors.
             root: the folder under which the pictures lie.
             threads: how many one search may use.
+            exact_up_to: up to so many shoes every search is exact.
+            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
 
         Raises:
             ArtifactMismatch: a store with other facts is there.
@@ -83,44 +108,52 @@ class EmbeddedStore:
                 raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
         pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
         facts = Facts(int(dimension), pairs, checkpoint, str(root))
-        return cls._started(Truth.create(Path(folder) / DATABASE, facts), threads)
+        truth = Truth.create(Path(folder) / DATABASE, facts)
+        with closing_on_error(truth):
+            return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
 
     @classmethod
     def open(
-        cls, folder: Path, *, threads: int = 1, watch: SearchWatch | None = None, busy_seconds: float = BUSY_SECONDS
+        cls,
+        folder: Path,
+        *,
+        threads: int = 1,
+        watch: SearchWatch | None = None,
+        busy_seconds: float = BUSY_SECONDS,
+        exact_up_to: int = EXACT_UP_TO,
+        min_recall: float = MIN_RECALL,
     ) -> "EmbeddedStore":
         """Open the store in `folder`, which may be read-only.
 
         Args:
             folder: of an earlier `create`.
             threads: how many one search may use.
-            watch: is told of every search.
+            watch: is told of every search, and of every index.
             busy_seconds: how long a change waits for those of other processes.
+            exact_up_to: up to so many shoes every search is exact.
+            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
 
         Raises:
             ArtifactMissing: there is none; the message names the command that makes one.
             ArtifactCorrupt: it fails its check.
         """
-        return cls._started(Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds), threads, watch)
-
-    @classmethod
-    def _started(cls, truth: Truth, threads: int, watch: SearchWatch | None = None) -> "EmbeddedStore":
-        try:
-            return cls(truth, threads=threads, watch=watch)
-        except BaseException:
-            truth.close()
-            raise
+        truth = Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds)
+        with closing_on_error(truth):
+            return cls(truth, threads=threads, watch=watch, exact_up_to=exact_up_to, min_recall=min_recall)
 
     @staticmethod
     def remove(folder: Path) -> None:
         """Delete the store's own files in `folder`, and no others, so that `create` starts anew."""
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", CACHE):
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK):
             (Path(folder) / name).unlink(missing_ok=True)
+        for path in derived_files(Path(folder)):
+            path.unlink()
 
     def info(self) -> StoreInfo:
         """What is in the store now; the fingerprint is the same in every process that sees the same catalogue."""
         snapshot = self._current()
         facts = self._truth.facts
+        tuned = snapshot.base.tuned.get(OVERALL)
         return StoreInfo(
             count=len(snapshot),
             dimension=facts.dimension,
@@ -129,6 +162,8 @@ class EmbeddedStore:
             fingerprint=hashlib.sha256(f"{self._truth.uuid}:{snapshot.seq}".encode()).hexdigest()[:16],
             root=facts.root,
             uuid=self._truth.uuid,
+            index="exact" if tuned is None else "approximate",
+            recall=None if tuned is None else tuned.recall,
         )
 
     def search(
@@ -146,6 +181,8 @@ class EmbeddedStore:
         checked = check_queries(queries, self._truth.facts.dimension)
         snapshot = self._current()
         found = snapshot.search(checked, k, condition=condition, filter=filter, exclude=exclude, vectors=vectors)
+        if isinstance(condition, str):
+            self._growth.look_at(snapshot, condition)
         if self._watch is not None and len(checked):
 
             def compare(index: int) -> Recall:
@@ -207,51 +244,71 @@ class EmbeddedStore:
         self._wrote |= removed > 0
         return removed
 
+    def settle(self, conditions: Iterable[str] | None = None) -> None:
+        """Make now what a large catalogue would have made while it is served; a small one needs nothing.
+
+        Args:
+            conditions: those whose searches are to be fast; all, if left out.
+        """
+        snapshot = self._current()
+        if snapshot.base.is_large:
+            self._growth.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""
         try:
+            self._growth.close()
             if self._wrote:
                 self._wrote = False
-                self._save_cache(self._current())
+                snapshot = self._current()
+                if not snapshot.base.is_large:
+                    save_flat(self._truth, snapshot.compacted() if snapshot.pending else snapshot)
         finally:
             with self._refreshing:
                 self._truth.close()
 
-    def _current(self) -> Snapshot:
+    def current(self) -> Snapshot:
         """The snapshot that holds every change acknowledged before this call, by any process."""
+        return self._current()
+
+    def put_base(self, old: Segment, new: Segment) -> None:
+        """See `Grown`."""
+        with self._refreshing:
+            self._snapshot = self._snapshot.with_indexes(old, new)
+
+    def put_snapshot(self, new: Snapshot) -> None:
+        """See `Grown`."""
+        with self._refreshing:
+            self._snapshot = self._caught_up(new)
+
+    def _current(self) -> Snapshot:
         with self._refreshing:
             version = self._truth.data_version()
             if version != self._seen:
-                changes = self._truth.changes(self._snapshot.seq)
-                if changes.seq != self._snapshot.seq:
-                    self._snapshot = self._snapshot.after(changes, threads=self._threads)
+                self._snapshot = self._caught_up(self._snapshot)
                 self._seen = version
             return self._snapshot
 
-    def _load(self) -> Snapshot:
-        """The snapshot of a start: vectors from the cache if it fits, or else from SQLite."""
-        facts = self._truth.facts
-        state = self._truth.state()
-        key = CacheKey(self._truth.uuid, state.seq, state.shoes, facts.dimension)
-        index = load_index(self._cache, key, threads=self._threads) if state.shoes else None
-        if index is not None:
-            changes = self._truth.changes(0, vectors=False)
-            # Another process may have written in between; then the cache is stale after all.
-            if changes.seq == state.seq:
-                self._cached_seq = state.seq
-                return Snapshot.of(changes, index, facts.slices)
-        changes = self._truth.changes(0)
-        snapshot = Snapshot.of(changes, FlatIndex.of(changes.vectors, threads=self._threads), facts.slices)
-        if len(snapshot):
-            logger.info("%s: making it anew from %d shoes", self._cache, len(snapshot))
-            self._save_cache(snapshot)
+    def _caught_up(self, snapshot: Snapshot) -> Snapshot:
+        """What a snapshot is after all that has happened since."""
+        changes = self._truth.changes(snapshot.seq)
+        if changes.seq == snapshot.seq:
+            return snapshot
+        snapshot = snapshot.after(changes)
+        # A large base is made anew in the background, see `Growth`.
+        if not snapshot.base.is_large and (snapshot.base.gone or len(snapshot.recent) > RECENT_MOST):
+            return snapshot.compacted()
         return snapshot
 
-    def _save_cache(self, snapshot: Snapshot) -> None:
-        if snapshot.seq != self._cached_seq:
-            key = CacheKey(self._truth.uuid, snapshot.seq, len(snapshot), self._truth.facts.dimension)
-            if save_index(self._cache, key, snapshot.index):
-                self._cached_seq = snapshot.seq
+
+@contextmanager
+def closing_on_error(truth: Truth) -> Iterator[None]:
+    """Close `truth` if what follows fails."""
+    try:
+        yield
+    except BaseException:
+        truth.close()
+        raise
 
 
 def require_positive(field: str, value: int) -> None:

@@ -1,6 +1,10 @@
-"""Which shoes have which attribute, in memory: filters and facets in milliseconds."""
+"""Which shoes have which attribute, in memory: filters and facets in milliseconds.
 
-from collections.abc import Mapping, Sequence
+For each value of an attribute the rows that have it are kept side by side, in their order. So a filter that lets few
+rows pass touches few: it costs what it finds, not what there is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,54 +13,69 @@ from numpy.typing import NDArray
 from model.errors import QueryError
 from service.store.base import Filter
 
-__all__ = ["AttributeTable", "Column"]
+__all__ = ["AttributeTable", "Column", "Counts", "check_filter", "sort_counts"]
 
 VALUES_LISTED = 20
+
+Counts = Mapping[str, Mapping[str, int]]
+"""Attribute -> value -> number of shoes."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One attribute: P pairs of a row and the code of a value that the row has, in no particular order.
+    """One attribute: for each of its V values the rows that have it.
 
     Attributes:
         codes_of: value -> code, 0 to V - 1; values that no row has any more keep theirs.
-        rows: (P,) int32.
-        codes: (P,) int32.
-        counts: (V,) int64, how many rows have each value.
+        rows: (P,) int32, the rows of value 0, then those of value 1 and so on, ascending within each.
+        starts: (V + 1,) int64, where each value's rows begin.
     """
 
     codes_of: Mapping[str, int]
     rows: NDArray[np.int32]
-    codes: NDArray[np.int32]
-    counts: NDArray[np.int64] = field(init=False)
+    starts: NDArray[np.int64]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "counts", np.bincount(self.codes, minlength=len(self.codes_of)))
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(V,), how many rows have each value."""
+        return np.diff(self.starts)
 
-    def updated(self, moved: NDArray[np.int32], changed: Sequence[tuple[int, tuple[str, ...]]]) -> "Column":
+    def having(self, values: Iterable[str]) -> NDArray[np.int32]:
+        """The rows that have any of some values, ascending, each once."""
+        codes = [code for value in values if (code := self.codes_of.get(value)) is not None]
+        parts = [self.rows[self.starts[code] : self.starts[code + 1]] for code in codes]
+        if len(parts) == 1:
+            return parts[0]
+        return np.unique(np.concatenate([np.empty(0, np.int32), *parts]))
+
+    def updated(self, moved: NDArray[np.int32], changed: Sequence[tuple[int, tuple[str, ...]]], size: int) -> "Column":
         """A column with rows moved (see `AttributeTable.updated`), and the values of the changed ones added."""
         codes_of = dict(self.codes_of)
         pairs = [
-            (row, codes_of.setdefault(value, len(codes_of)))
+            (codes_of.setdefault(value, len(codes_of)), row)
             for row, values in changed
             for value in dict.fromkeys(values)
         ]
-        new = np.array(pairs, dtype=np.int32).reshape(-1, 2)
+        new = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         rows = moved[self.rows]
         kept = rows >= 0
-        return Column(
-            codes_of,
-            np.concatenate([rows[kept], new[:, 0]]),
-            np.concatenate([self.codes[kept], new[:, 1]]),
-        )
+        codes = np.repeat(np.arange(len(self.counts)), self.counts)
+        keys = np.concatenate([codes[kept] * size + rows[kept], new[:, 0] * size + new[:, 1]])
+        return column_of(codes_of, keys, size)
 
-    def known(self, counts: NDArray[np.int64]) -> dict[str, int]:
-        """Value -> count, most frequent first, without the values whose count is 0."""
-        pairs = ((value, int(counts[code])) for value, code in self.codes_of.items() if counts[code])
-        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+    def count(self, mask: NDArray[np.bool_]) -> dict[str, int]:
+        """Value -> number of its rows where `mask`, (N,), is True."""
+        passing = np.concatenate([[0], np.cumsum(mask[self.rows])])
+        counts = np.diff(passing[self.starts]).tolist()
+        return {value: counts[code] for value, code in self.codes_of.items()}
+
+    def totals(self) -> dict[str, int]:
+        """Value -> number of its rows."""
+        counts = self.counts.tolist()
+        return {value: counts[code] for value, code in self.codes_of.items()}
 
 
-EMPTY_COLUMN = Column({}, np.empty(0, np.int32), np.empty(0, np.int32))
+EMPTY_COLUMN = Column({}, np.empty(0, np.int32), np.zeros(1, np.int64))
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,32 @@ class AttributeTable:
 
     size: int = 0
     columns: Mapping[str, Column] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> "AttributeTable":
+        """The table of rows with these attributes. Quick where many rows share one and the same mapping."""
+        size = len(attributes)
+        places: dict[int, int] = {}
+        place_of = np.fromiter((places.setdefault(id(each), len(places)) for each in attributes), np.int64, size)
+        distinct = dict(zip(place_of.tolist(), attributes, strict=True))
+        order = np.argsort(place_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
+        counts = np.bincount(place_of, minlength=len(places))
+        ends = np.cumsum(counts)
+        pairs: dict[str, list[tuple[int, int]]] = {}
+        codes_of: dict[str, dict[str, int]] = {}
+        for place, mapping in distinct.items():
+            for name, values in mapping.items():
+                codes = codes_of.setdefault(name, {})
+                new = [(codes.setdefault(value, len(codes)), place) for value in dict.fromkeys(values)]
+                pairs.setdefault(name, []).extend(new)
+        columns = {}
+        for name in sorted(name for name, found in pairs.items() if found):
+            codes, chosen = np.array(pairs[name], dtype=np.int64).T
+            lengths = counts[chosen]
+            within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            rows = order[np.repeat(ends[chosen] - lengths, lengths) + within]
+            columns[name] = column_of(codes_of[name], np.repeat(codes, lengths) * size + rows, size)
+        return cls(size, columns)
 
     def updated(
         self, moved: NDArray[np.int32], changed: Sequence[tuple[int, Mapping[str, tuple[str, ...]]]], size: int
@@ -80,46 +125,54 @@ class AttributeTable:
         for row, attributes in changed:
             for name, values in attributes.items():
                 by_name.setdefault(name, []).append((row, values))
-        columns = {name: self.columns.get(name, EMPTY_COLUMN).updated(moved, by_name[name]) for name in sorted(by_name)}
-        return AttributeTable(size, {name: column for name, column in columns.items() if column.counts.any()})
+        columns = {
+            name: self.columns.get(name, EMPTY_COLUMN).updated(moved, by_name[name], size) for name in sorted(by_name)
+        }
+        return AttributeTable(size, {name: column for name, column in columns.items() if len(column.rows)})
 
-    def mask(self, filter: Filter | None) -> NDArray[np.bool_] | None:
-        """(N,), True for the rows that pass; None if every one does because nothing is asked.
-
-        Raises:
-            QueryError: an attribute, or a value of it, that no row has.
-        """
-        if not filter:
-            return None
-        passing = np.ones(self.size, dtype=np.bool_)
-        for name, values in filter.items():
-            if (column := self.columns.get(name)) is None:
-                known = ", ".join(self.columns) or "none"
-                raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {known}")
-            allowed = np.zeros(len(column.counts), dtype=np.bool_)
-            for value in values:
-                allowed[self._code(name, column, value)] = True
-            having = np.zeros(self.size, dtype=np.bool_)
-            having[column.rows[allowed[column.codes]]] = True
-            passing &= having
+    def rows(self, filter: Filter) -> NDArray[np.int32]:
+        """The rows that pass, ascending; none for an attribute or a value that no row has. `filter` is not empty."""
+        having = sorted(
+            (self.columns.get(name, EMPTY_COLUMN).having(values) for name, values in filter.items()), key=len
+        )
+        passing = having[0]
+        for other in having[1:]:
+            mask = np.zeros(self.size, dtype=np.bool_)
+            mask[other] = True
+            passing = passing[mask[passing]]
         return passing
 
     def facets(self, mask: NDArray[np.bool_] | None) -> dict[str, dict[str, int]]:
-        """Attribute -> value -> number of rows where `mask` is True; attributes by name, frequent values first."""
-        facets = {}
-        for name, column in self.columns.items():
-            counts = column.counts
-            if mask is not None:
-                counts = np.bincount(column.codes[mask[column.rows]], minlength=len(counts))
-            if known := column.known(counts):
-                facets[name] = known
-        return facets
+        """Attribute -> value -> number of rows where `mask` is True; in no order, and with zeros."""
+        return {name: column.totals() if mask is None else column.count(mask) for name, column in self.columns.items()}
 
-    def _code(self, name: str, column: Column, value: str) -> int:
-        code = column.codes_of.get(value)
-        if code is None or not column.counts[code]:
-            known = list(column.known(column.counts))
-            listed = ", ".join(known[:VALUES_LISTED])
-            more = f" and {len(known) - VALUES_LISTED} more" if len(known) > VALUES_LISTED else ""
-            raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {listed}{more}")
-        return code
+
+def column_of(codes_of: Mapping[str, int], keys: NDArray[np.int64], size: int) -> Column:
+    """A column of pairs of a code and a row of `size`, each written as code * size + row; sorts `keys`."""
+    keys.sort()  # numbers, since that takes a fraction of sorting pairs
+    starts = np.searchsorted(keys, np.arange(len(codes_of) + 1) * size)
+    return Column(codes_of, (keys % max(size, 1)).astype(np.int32), starts)
+
+
+def sort_counts(counts: Counts) -> dict[str, dict[str, int]]:
+    """The same, attributes by name, frequent values first, without zeros."""
+    ordered = {}
+    for name in sorted(counts):
+        pairs = [(value, count) for value, count in counts[name].items() if count]
+        if pairs:
+            ordered[name] = dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+    return ordered
+
+
+def check_filter(filter: Filter, known: Counts) -> None:
+    """Raise QueryError for an attribute, or a value of it, that no shoe has. `known`: of all shoes."""
+    for name, values in filter.items():
+        if not any(known.get(name, {}).values()):
+            attributes = ", ".join(sort_counts(known)) or "none"
+            raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {attributes}")
+        for value in values:
+            if not known[name].get(value):
+                listed = list(sort_counts({name: known[name]})[name])
+                shown = ", ".join(listed[:VALUES_LISTED])
+                more = f" and {len(listed) - VALUES_LISTED} more" if len(listed) > VALUES_LISTED else ""
+                raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")

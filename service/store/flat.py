@@ -1,19 +1,15 @@
-"""Exact nearest neighbours with FAISS: the only module that touches it."""
+"""Exact nearest neighbours in a matrix of its own, with FAISS: for catalogues that one can look all through."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
-import faiss as untyped_faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.product import ROUNDING, Candidates, Product
+from service.store.library import faiss, omp_threads, selecting
+from service.store.neighbours import NOTHING, ROUNDING, SPARE, Neighbours, nearest, rank
+from service.store.product import Candidates, Product
 
-__all__ = ["FlatIndex", "Neighbours"]
-
-# What stubs FAISS has describe the C++ functions, not the Python layer over them.
-faiss: Any = untyped_faiss
+__all__ = ["FAISS_QUERIES", "FlatIndex"]
 
 # Up to so many queries FAISS goes through the vectors one by one, with small rounding errors. For more (20; in later
 # versions it also counts the dimension) it would use a matrix product of its own, without leave to look at some rows
@@ -25,19 +21,6 @@ PRODUCT_FROM = 6
 
 # Queries of one product: bounds its memory, N numbers for each.
 PRODUCT_QUERIES = 32
-
-# Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues.
-SPARE = 16
-
-# Rows of which the exact distances are worked out at once; bounds the memory of `exact`.
-ROWS_AT_ONCE = 8192
-
-
-class Neighbours(NamedTuple):
-    """Rows nearest to one query, nearest first, ties by row; `rows: (n,) int64`, `distances: (n,) float64`."""
-
-    rows: NDArray[np.int64]
-    distances: NDArray[np.float64]
 
 
 class FaissFlat(Protocol):
@@ -100,7 +83,7 @@ class FlatIndex:
 
     @property
     def matrix(self) -> NDArray[np.float32]:
-        """All vectors, (N, D): the index's own memory, read-only."""
+        """All vectors, (N, D), read-only: the index's own memory, to be used only as long as the index is held."""
         return self._vectors
 
     def vectors(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -123,7 +106,7 @@ class FlatIndex:
         available = self.size if mask is None else int(np.count_nonzero(mask))
         k = min(k, available)
         if k == 0:
-            return [Neighbours(np.empty(0, np.int64), np.empty(0)) for _ in queries]
+            return [NOTHING for _ in queries]
         by_product = len(queries) >= PRODUCT_FROM and self._product.fits(queries)
         step = PRODUCT_QUERIES if by_product else FAISS_QUERIES
         answers: list[Neighbours] = []
@@ -167,22 +150,7 @@ class FlatIndex:
     def exact(self, query: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None = None) -> Neighbours:
         """As `search` for one query, (D,), by the definition: every distance is worked out, in float64."""
         rows = np.arange(self.size) if mask is None else np.flatnonzero(mask)
-        distances = np.empty(len(rows))
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            distances[part] = distances_of(self._vectors, query[None], rows[None, part])[0]
-        order = np.lexsort((rows, distances))[:k]
-        return Neighbours(rows[order], distances[order])
-
-
-def rank(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
-) -> list[Neighbours]:
-    """The k nearest among each query's own rows, exactly. `queries: (B, D)`, `rows: (B, F)`, -1 where there is none."""
-    distances = np.where(rows < 0, np.inf, distances_of(vectors, queries, rows))
-    order = np.lexsort((rows, distances), axis=1)[:, :k]
-    nearest, near = np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
-    return [Neighbours(*pair) for pair in zip(nearest, near, strict=True)]
+        return nearest(self._vectors, query, k, rows)
 
 
 def vectors_of(index: FaissFlat) -> NDArray[np.float32]:
@@ -192,33 +160,3 @@ def vectors_of(index: FaissFlat) -> NDArray[np.float32]:
     flat.flags.writeable = False
     vectors: NDArray[np.float32] = flat.reshape(count, dimension)
     return vectors
-
-
-def distances_of(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Euclidean distance in float64 of each query, (B, D), from its own rows, (B, F), of `vectors`, (N, D): (B, F)."""
-    differences = vectors[rows] - queries.astype(np.float64)[:, None, :]
-    squared: NDArray[np.float64] = np.square(differences, out=differences).sum(axis=2)
-    return np.sqrt(squared, out=squared)
-
-
-def selecting(mask: NDArray[np.bool_]) -> object:
-    """Parameters of one search that looks only at the rows where `mask`, (N,), is True."""
-    parameters: object = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
-    return parameters
-
-
-@contextmanager
-def omp_threads(count: int) -> Iterator[None]:
-    """Let FAISS use `count` threads for what this thread asks of it.
-
-    OpenMP keeps the number for each thread that calls it, so setting it once at the start would not reach the threads
-    of a server; and where torch shares the OpenMP library, it must find its own number again.
-    """
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ROUNDING", "Candidates", "Product"]
+from service.store.neighbours import ROUNDING
 
-ROUNDING = 2.0**-24
-"""Half the distance from 1 to the next float32: the most that one operation is off, relative to its result."""
+__all__ = ["Candidates", "Product", "least_rows"]
 
 # Rows are looked through in so many strides: the least of each stride's place first, then all of the best places.
 STRIDES = 64

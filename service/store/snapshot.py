@@ -1,104 +1,113 @@
-"""The catalogue at one moment, in memory and immutable: every question is answered out of one of these."""
+"""The catalogue at one moment, in memory and immutable: every question is answered out of one of these.
+
+It has two segments: a base, which may be large and is made anew only now and then, and what has changed since, which is
+small and searched exactly. A shoe of the base that was removed or changed is marked as gone there; a changed one is
+among the recent ones, with its old number, and so in its old place.
+"""
 
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from heapq import merge
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import QueryError, UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Weights
-from service.store.filters import AttributeTable
-from service.store.flat import FlatIndex, Neighbours
+from service.store.filters import check_filter, sort_counts
+from service.store.flat import FlatIndex
+from service.store.neighbours import Neighbours
+from service.store.segment import Layout, Segment
 from service.store.truth import Changes
-from service.store.weighted import WeightedIndex, check_weights
+from service.store.weighted import check_weights
 
 __all__ = ["Snapshot"]
 
+Found = tuple[float, int, Item]
+"""Distance, number and shoe: in this order hits come."""
+
 
 class Snapshot:
-    """N shoes in the order of their numbers; row i of the index, of the items and of the attributes is one shoe.
+    """The shoes of a catalogue.
 
     Attributes:
         seq: number of the last change in here.
-        index: the whole vectors.
+        base: most of the shoes.
+        recent: those that came or changed since the base was made.
     """
 
-    def __init__(
-        self,
-        *,
-        seq: int,
-        numbers: NDArray[np.int64],
-        items: list[Item],
-        attributes: AttributeTable,
-        index: FlatIndex,
-        slices: Mapping[str, tuple[int, int]],
-    ) -> None:
+    def __init__(self, *, seq: int, base: Segment, recent: Segment) -> None:
         self.seq = seq
-        self.index = index
-        self._numbers = numbers
-        self._items = items
-        self._attributes = attributes
-        self._slices = slices
-        self._row_of = {item.id: row for row, item in enumerate(items)}
-        self._indexes = {OVERALL: index}
-        self._weighted: WeightedIndex | None = None
+        self.base = base
+        self.recent = recent
 
     @classmethod
-    def of(cls, changes: Changes, index: FlatIndex, slices: Mapping[str, tuple[int, int]]) -> "Snapshot":
-        """A catalogue read from its beginning; `index` holds the vectors of `changes`, row by row."""
-        count = len(changes.items)
-        rows = [(row, item.attributes) for row, item in enumerate(changes.items)]
-        return cls(
+    def of(cls, base: Segment) -> "Snapshot":
+        """A catalogue that has not changed since its base was made."""
+        nothing = np.empty((0, base.vectors.shape[1]), dtype=np.float32)
+        recent = Segment(base.layout, seq=base.seq, numbers=np.empty(0, np.int64), items=[], vectors=nothing)
+        return cls(seq=base.seq, base=base, recent=recent)
+
+    @classmethod
+    def read(cls, changes: Changes, layout: Layout, *, flat: FlatIndex | None = None) -> "Snapshot":
+        """A catalogue read from its beginning; `flat` holds the vectors of `changes` where these have none."""
+        vectors = changes.vectors if flat is None else flat
+        return cls.of(Segment(layout, seq=changes.seq, numbers=changes.numbers, items=changes.items, vectors=vectors))
+
+    def after(self, changes: Changes) -> "Snapshot":
+        """The catalogue once `changes`, which follow this snapshot's `seq`, have happened."""
+        touched = np.concatenate([changes.removed, changes.numbers])
+        recent = self.recent.after(
             seq=changes.seq,
             numbers=changes.numbers,
             items=changes.items,
-            attributes=AttributeTable().updated(np.empty(0, np.int32), rows, count),
-            index=index,
-            slices=slices,
+            vectors=changes.vectors,
+            removed=changes.removed,
         )
+        return Snapshot(seq=changes.seq, base=self.base.without(touched), recent=recent)
 
-    def after(self, changes: Changes, *, threads: int) -> "Snapshot":
-        """The catalogue once `changes`, which follow this snapshot's `seq`, have happened."""
-        kept = np.flatnonzero(~np.isin(self._numbers, changes.removed))
-        numbers = np.union1d(self._numbers[kept], changes.numbers)
-        rows_kept = np.searchsorted(numbers, self._numbers[kept])
-        rows_changed = np.searchsorted(numbers, changes.numbers)
+    @property
+    def pending(self) -> int:
+        """How many rows tell the base from the catalogue."""
+        return len(self.recent) + self.base.gone
 
-        vectors = np.empty((len(numbers), self.index.dimension), dtype=np.float32)
-        vectors[rows_kept] = self.index.vectors(kept)
-        vectors[rows_changed] = changes.vectors
-
-        items = dict(zip(rows_kept.tolist(), (self._items[row] for row in kept.tolist()), strict=True))
-        items.update(zip(rows_changed.tolist(), changes.items, strict=True))
-
-        moved = np.full(len(self._items), -1, dtype=np.int32)
-        moved[kept] = np.where(np.isin(rows_kept, rows_changed), -1, rows_kept)
-        changed = [(row, item.attributes) for row, item in zip(rows_changed.tolist(), changes.items, strict=True)]
-        return Snapshot(
-            seq=changes.seq,
-            numbers=numbers,
-            items=[items[row] for row in range(len(numbers))],
-            attributes=self._attributes.updated(moved, changed, len(numbers)),
-            index=FlatIndex.of(vectors, threads=threads),
-            slices=self._slices,
+    def compacted(self) -> "Snapshot":
+        """The same catalogue, all of it in the base. Takes its time where that is large."""
+        recent = self.recent
+        base = self.base.after(
+            seq=self.seq,
+            numbers=recent.numbers,
+            items=recent.items,
+            vectors=recent.vectors,
+            removed=np.empty(0, np.int64),
         )
+        return Snapshot.of(base)
+
+    def with_indexes(self, old: Segment, new: Segment) -> "Snapshot":
+        """The same catalogue with the indexes of `new`, if its base is `old` but for shoes that have gone since."""
+        if self.base.numbers is not old.numbers:
+            return self
+        return Snapshot(seq=self.seq, base=self.base.with_indexes_of(new), recent=self.recent)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self.base.count + self.recent.count
 
     def ids(self) -> set[str]:
         """Every shoe's id."""
-        return set(self._row_of)
+        return self.base.ids() | self.recent.ids()
 
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""
-        return self._items[self._row(item_id)]
+        segment, row = self._place(item_id)
+        return segment.items[row]
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """One shoe's vector, (D,) float32, a copy. Raises UnknownItem."""
-        return self.index.vectors(np.array([self._row(item_id)])).reshape(-1)
+        segment, row = self._place(item_id)
+        vector: NDArray[np.float32] = segment.vectors[row].copy()
+        return vector
 
     def search(
         self,
@@ -111,24 +120,14 @@ class Snapshot:
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`; `queries` and `k` are checked already."""
-        mask = self._mask(filter, exclude)
-        return [
-            self._hits(found, vectors=vectors) for found in self._search(queries, k, condition=condition, mask=mask)
-        ]
-
-    def _search(
-        self, queries: NDArray[np.float32], k: int, *, condition: str | Weights, mask: NDArray[np.bool_] | None
-    ) -> list[Neighbours]:
-        if isinstance(condition, str):
-            return self._index_of(condition).search(queries[:, self._columns(condition)], k, mask)
-        return self._weighted_index(condition).search(queries, condition, k, mask)
-
-    def _hits(self, found: Neighbours, *, vectors: bool) -> list[Hit]:
-        pairs = zip(found.rows.tolist(), found.distances.tolist(), strict=True)
-        if not vectors:
-            return [Hit(self._items[row], distance) for row, distance in pairs]
-        copies = self.index.vectors(found.rows)
-        return [Hit(self._items[row], distance, vector) for (row, distance), vector in zip(pairs, copies, strict=True)]
+        self._check(condition, filter)
+        answers: list[list[Found]] = [[] for _ in queries]
+        for segment in self._segments:
+            found = segment.search(queries, k, condition, segment.select(filter, exclude))
+            answers = [_first(k, *pair) for pair in zip(answers, _spell(segment, found), strict=True)]
+        if vectors:
+            return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]
+        return [[Hit(item, distance) for distance, _, item in answer] for answer in answers]
 
     def compare(
         self,
@@ -141,66 +140,95 @@ class Snapshot:
         exclude: str | None,
     ) -> Recall:
         """How `hits`, the answer of `search` to one query, (D,), compare with the exact one. Takes its time."""
-        mask = self._mask(filter, exclude)
-        if isinstance(condition, str):
-            exact = self._index_of(condition).exact(query[self._columns(condition)], k, mask)
-        else:
-            exact = self._weighted_index(condition).exact(query, condition, k, mask)
-        expected = {self._items[row].id for row in exact.rows.tolist()}
+        exact: list[Found] = []
+        for segment in self._segments:
+            found = segment.exact(query, k, condition, segment.select(filter, exclude))
+            exact = _first(k, exact, _spell(segment, [found])[0])
+        expected = {item.id for _, _, item in exact}
         return Recall(len(expected.intersection(hit.item.id for hit in hits)), len(expected))
 
     def page(self, *, limit: int, cursor: str | None, filter: Filter | None) -> Page:
         """See `VectorStore.page`. A cursor is the number of the last shoe before it, so removals don't shift it."""
-        mask = self._attributes.mask(filter)
-        rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
-        start = 0 if cursor is None else np.searchsorted(self._numbers[rows], read_cursor(cursor), side="right")
-        shown = rows[start : start + limit]
-        is_last = start + limit >= len(rows)
+        self._check(OVERALL, filter)
+        after = -1 if cursor is None else read_cursor(cursor)
+        total, shown = 0, list[tuple[int, Item]]()
+        for segment in self._segments:
+            selection = segment.select(filter)
+            rows = np.arange(len(segment)) if selection is None else selection.rows
+            start = int(np.searchsorted(segment.numbers[rows], after, side="right"))
+            chosen = rows[start : start + limit + 1]
+            total += len(rows)
+            pairs = zip(segment.numbers[chosen].tolist(), (segment.items[row] for row in chosen.tolist()), strict=True)
+            shown = list(merge(shown, pairs, key=lambda pair: pair[0]))
+        is_last = len(shown) <= limit
         return Page(
-            items=tuple(self._items[row] for row in shown.tolist()),
-            next=None if is_last else write_cursor(int(self._numbers[shown[-1]])),
-            total=len(rows),
+            items=tuple(item for _, item in shown[:limit]),
+            next=None if is_last else write_cursor(shown[limit - 1][0]),
+            total=total,
         )
 
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""
-        return self._attributes.facets(self._attributes.mask(filter))
+        if not filter:
+            return sort_counts(self._counts)
+        self._check(OVERALL, filter)
+        return sort_counts(_add(*(segment.facets(filter) for segment in self._segments)))
 
-    def _mask(self, filter: Filter | None, exclude: str | None) -> NDArray[np.bool_] | None:
-        """(N,), True for the rows to look at; None for all. Raises QueryError."""
-        mask = self._attributes.mask(filter)
-        if exclude in self._row_of:
-            mask = np.ones(len(self), dtype=np.bool_) if mask is None else mask
-            mask[self._row_of[exclude]] = False
-        return mask
+    @property
+    def _segments(self) -> tuple[Segment, ...]:
+        return (self.base, self.recent) if len(self.recent) else (self.base,)
 
-    def _columns(self, condition: str) -> slice:
-        """The part of a vector that a condition compares."""
-        return slice(*self._slices.get(condition, (0, self.index.dimension)))
+    @cached_property
+    def _counts(self) -> dict[str, dict[str, int]]:
+        return _add(*(segment.counts() for segment in self._segments))
 
-    def _row(self, item_id: str) -> int:
-        try:
-            return self._row_of[item_id]
-        except KeyError:
-            raise UnknownItem(item_id) from None
-
-    def _weighted_index(self, weights: Weights) -> WeightedIndex:
-        """What searches with weights, made when it is first asked for. Raises QueryError."""
-        check_weights(weights, self._slices)
-        if self._weighted is None:  # as below, one of the two stays
-            self._weighted = WeightedIndex(self.index.matrix, self._slices)
-        return self._weighted
-
-    def _index_of(self, condition: str) -> FlatIndex:
-        """The index of a condition's slice, made when it is first asked for. Raises QueryError."""
-        if (index := self._indexes.get(condition)) is not None:
-            return index
-        if condition not in self._slices:
-            known = ", ".join([OVERALL, *self._slices])
+    def _check(self, condition: str | Weights, filter: Filter | None) -> None:
+        """Raise QueryError for a condition, an attribute or a value that the catalogue does not have."""
+        slices = self.base.layout.slices
+        if not isinstance(condition, str):
+            check_weights(condition, slices)
+        elif condition != OVERALL and condition not in slices:
+            known = ", ".join([OVERALL, *slices])
             raise QueryError("condition", f"unknown condition {condition!r}; known conditions: {known}")
-        index = self.index.columns(*self._slices[condition])
-        # Two threads may both make it; they make the same, and one of the two stays.
-        return self._indexes.setdefault(condition, index)
+        if filter:
+            check_filter(filter, self._counts)
+
+    def _place(self, item_id: str) -> tuple[Segment, int]:
+        for segment in self._segments:
+            if (row := segment.row(item_id)) is not None:
+                return segment, row
+        raise UnknownItem(item_id)
+
+
+def _spell(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
+    """Each query's neighbours in a segment, as shoes."""
+    return [
+        [
+            (distance, number, segment.items[row])
+            for row, number, distance in zip(
+                each.rows.tolist(), segment.numbers[each.rows].tolist(), each.distances.tolist(), strict=True
+            )
+        ]
+        for each in found
+    ]
+
+
+def _first(k: int, one: list[Found], other: list[Found]) -> list[Found]:
+    """The k nearest of both."""
+    if not one:
+        return other
+    return sorted([*one, *other], key=lambda found: found[:2])[:k]
+
+
+def _add(*counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """The sums, attribute by attribute and value by value."""
+    total: dict[str, dict[str, int]] = {}
+    for each in counts:
+        for name, values in each.items():
+            of_name = total.setdefault(name, {})
+            for value, number in values.items():
+                of_name[value] = of_name.get(value, 0) + number
+    return total
 
 
 def write_cursor(number: int) -> str:

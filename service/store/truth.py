@@ -53,8 +53,13 @@ ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, image = excluded.image, attri
 PATCH = "UPDATE shoes SET seq = ?, attributes = ?, checksum = ? WHERE id = ?"
 
 TEXT_OF = "SELECT id, image, attributes, checksum FROM shoes WHERE id = ?"
-TEXTS_SINCE = "SELECT number, id, image, attributes, checksum FROM shoes WHERE seq > ? ORDER BY number"
-VECTORS_SINCE = "SELECT vector, vector_checksum FROM shoes WHERE seq > ? ORDER BY number"
+# All of them are read in the order of the table; for few, SQLite would do the same, were it not told otherwise.
+ALL, FEW = "shoes", "shoes INDEXED BY shoes_by_seq"
+TEXTS_SINCE = (
+    "SELECT number, seq, vector_checksum, id, image, attributes, checksum FROM {} WHERE seq > ? ORDER BY number"
+)
+VECTORS_SINCE = "SELECT vector, vector_checksum FROM {} WHERE seq > ? ORDER BY number"
+VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
 
 
@@ -92,6 +97,8 @@ class Changes:
         items: those N shoes.
         vectors: (N, D) float32; (0, D) where they were not asked for.
         removed: (R,) int64, numbers of shoes that are gone (some of which the reader may never have seen).
+        seqs: (N,) int64, of each shoe's last change.
+        checksums: (N,) uint32, CRC-32 of each shoe's vector.
     """
 
     seq: int
@@ -99,6 +106,8 @@ class Changes:
     items: list[Item]
     vectors: NDArray[np.float32]
     removed: NDArray[np.int64]
+    seqs: NDArray[np.int64]
+    checksums: NDArray[np.uint32]
 
 
 class Truth:
@@ -108,11 +117,12 @@ class Truth:
     thread at a time.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        """Open `path` to read.
+    def __init__(self, path: Path, *, checked: bool = True, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open `path` to read, and check it unless that has been done.
 
         Args:
             path: of the file. Where a link leads to it, this stays with what the link led to now.
+            checked: whether to look through all of it first.
             busy_seconds: how long a change waits for those of others.
 
         Raises:
@@ -130,7 +140,8 @@ class Truth:
         with translated(path):
             self._reader = connect_to_read(self._file, named=path)
             try:
-                check(self._reader, path)
+                if checked:
+                    check(self._reader, path)
                 self.uuid, self.facts = read_meta(self._reader, path)
             except BaseException:
                 self._reader.close()
@@ -179,24 +190,25 @@ class Truth:
         Raises:
             ArtifactCorrupt: a row fails its checksum, or the file can't be read.
         """
-        with translated(self.path):
-            self._reader.execute("BEGIN")
-            try:
-                seq = self.state().seq
-                texts = self._reader.execute(TEXTS_SINCE, (since,)).fetchall()
-                blobs = self._reader.execute(VECTORS_SINCE, (since,)).fetchall() if vectors else []
-                gone = self._reader.execute(REMOVALS_SINCE, (since,)).fetchall() if since else []
-            finally:
-                self._reader.execute("COMMIT")
+        table = FEW if since else ALL
         try:
+            with translated(self.path), self._moment():
+                seq = int(self._reader.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
+                texts = self._reader.execute(TEXTS_SINCE.format(table), (since,)).fetchall()
+                matrix = self._read_vectors(table, since, len(texts) if vectors else 0)
+                gone = self._reader.execute(REMOVALS_SINCE, (since,)).fetchall() if since else []
             return Changes(
                 seq=seq,
                 numbers=np.array([row[0] for row in texts], dtype=np.int64),
-                items=rows.decode_items([row[1:] for row in texts]),
-                vectors=rows.decode_vectors(blobs, self.facts.dimension),
+                items=rows.decode_items([row[3:] for row in texts]),
+                vectors=matrix,
                 removed=np.array([row[0] for row in gone], dtype=np.int64),
+                seqs=np.array([row[1] for row in texts], dtype=np.int64),
+                checksums=np.array([row[2] for row in texts], dtype=np.uint32),
             )
         except ArtifactCorrupt as error:
+            if str(error).startswith(str(self.path)):
+                raise
             raise ArtifactCorrupt(f"{self.path}: {error}; {REBUILD}") from error
 
     def upsert(self, new: Sequence[rows.Row], *, overwrite: bool = True) -> None:
@@ -257,6 +269,30 @@ class Truth:
             self._closed = True
             if self._writer is not None:
                 self._writer.close()
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """A transaction in which all that is read is of one moment."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("COMMIT")
+
+    def _read_vectors(self, table: str, since: int, count: int) -> NDArray[np.float32]:
+        """The vectors of `count` shoes, or of none: (count, D). A few at a time, as SQLite's form takes twice as much.
+
+        Raises:
+            ArtifactCorrupt: a vector fails its checksum.
+        """
+        vectors = np.empty((count, self.facts.dimension), dtype=np.float32)
+        if count:
+            cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
+            start = 0
+            while blobs := cursor.fetchmany(VECTORS_AT_ONCE):
+                vectors[start : start + len(blobs)] = rows.decode_vectors(blobs, self.facts.dimension)
+                start += len(blobs)
+        return vectors
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[sqlite3.Connection, int]]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from model.errors import QueryError
 from service.store.base import Weights
-from service.store.flat import ROWS_AT_ONCE, SPARE, Neighbours
-from service.store.product import ROUNDING, least_rows
+from service.store.neighbours import ROUNDING, ROWS_AT_ONCE, SPARE, Neighbours
+from service.store.product import least_rows
 
 __all__ = ["WeightedIndex", "check_weights", "scale_of"]
 

@@ -16,8 +16,15 @@ def embedded(folder: Path) -> EmbeddedStore:
     return EmbeddedStore.create(folder, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=ROOT)
 
 
+def large(folder: Path) -> EmbeddedStore:
+    """The same, where every catalogue is a large one: by inverted indexes, that find all."""
+    return EmbeddedStore.create(
+        folder, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=ROOT, exact_up_to=0, min_recall=1.0
+    )
+
+
 # A new kind of store joins the contract here: an empty one, made of a folder that is its own.
-FACTORIES: dict[str, StoreFactory] = {"embedded": embedded}
+FACTORIES: dict[str, StoreFactory] = {"embedded": embedded, "large": large}
 
 
 @pytest.fixture(params=FACTORIES, scope="session")

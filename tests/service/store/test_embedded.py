@@ -26,7 +26,8 @@ from model.errors import (
 )
 from service.store.base import Recall
 from service.store.embedded import DATABASE, EmbeddedStore
-from service.store.flat import FlatIndex, Neighbours
+from service.store.flat import FlatIndex
+from service.store.neighbours import Neighbours
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, shoe, shoes
 
@@ -360,6 +361,11 @@ class Watch:
 
     def __init__(self) -> None:
         self.offers: list[tuple[int, Callable[[int], Recall]]] = []
+        self.indexes: dict[str, float] = {}
+
+    def note_index(self, condition: str, recall: float, /) -> None:
+        """See SearchWatch."""
+        self.indexes[condition] = recall
 
     def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:
         """See SearchWatch."""

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from service.store.flat import FlatIndex, omp_threads
+from service.store.flat import FlatIndex
+from service.store.library import omp_threads
 
 
 def by_hand(

@@ -1,0 +1,108 @@
+"""solemate's own store, as the service opens it: SQLite, attributes, durability and all."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.growth.measure import anonymous_bytes
+from benchmarks.growth.side import Job, Opened, Vectors, main
+from service.store.base import OVERALL, Item, Record
+from service.store.embedded import DATABASE, EmbeddedStore
+from service.store.indexfile import IndexKey, load_tuned
+from service.store.loading import VECTORS, index_file
+from service.store.segment import Segment
+from service.store.truth import Truth
+from service.store.vectorfile import load_vectors
+
+__all__ = ["Solemate"]
+
+LOT = {"Lot": frozenset({"0"})}
+AT_ONCE = 10_000
+STORE = "catalog"
+
+
+class Solemate:
+    """A side."""
+
+    def build(self, job: Job, folder: Path) -> dict[str, Any]:
+        """See Side: the index is that of whole vectors; of the conditions', one is timed beside it."""
+        vectors, lots = np.load(job.vectors, mmap_mode="r"), np.load(job.lots)
+        count, dimension = vectors.shape
+        EmbeddedStore.remove(folder / STORE)
+        store = EmbeddedStore.create(
+            folder / STORE,
+            dimension=dimension,
+            slices=job.slices,
+            checkpoint="growth",
+            root=folder,
+            threads=job.threads,
+        )
+        seconds: dict[str, float] = {}
+        with closing(store):
+            began = perf_counter()
+            for start in range(0, count, AT_ONCE):
+                store.upsert(records(vectors[start : start + AT_ONCE], lots[start : start + AT_ONCE], start))
+            seconds["stored"] = perf_counter() - began
+        with closing(EmbeddedStore.open(folder / STORE, threads=job.threads)) as store:
+            clock, processors = perf_counter(), process_time()
+            store.settle([OVERALL])
+            seconds["index"], seconds["index_cpu"] = perf_counter() - clock, process_time() - processors
+        return {f"{name}_seconds": value for name, value in seconds.items()}
+
+    def open(self, _job: Job, folder: Path) -> Opened:
+        """See Side."""
+        return OpenedSolemate(folder)
+
+
+class OpenedSolemate:
+    """See Opened. It has tuned its effort itself when it was built."""
+
+    efforts = (0,)
+
+    def __init__(self, folder: Path) -> None:
+        self._store = EmbeddedStore.open(folder / STORE)
+        self._store.settle([OVERALL])
+        base, info = self._store.current().base, self._store.info()
+        self.mapped_bytes = base.vectors.nbytes if base.digest else 0
+        tuned = base.tuned.get(OVERALL)
+        self.told: dict[str, Any] = {
+            "index": info.index,
+            "recall_at_build": info.recall,
+            "settings": [asdict(setting) for setting in tuned.settings] if tuned is not None else [],
+            "index_memory": measure_index(folder / STORE, base) if base.digest else None,
+        }
+
+    def search(self, query: Vectors, _effort: int) -> Sequence[int]:
+        """See Opened."""
+        return [int(hit.item.id) for hit in self._store.search(query[None], 10)[0]]
+
+    def search_lot(self, query: Vectors, _effort: int) -> Sequence[int] | None:
+        """See Opened."""
+        return [int(hit.item.id) for hit in self._store.search(query[None], 10, filter=LOT)[0]]
+
+
+def measure_index(folder: Path, base: Segment) -> int:
+    """Memory of what one condition's searches need, beside the shoes: vectors, their numbers, and an index."""
+    before = anonymous_bytes()
+    vectors = load_vectors(folder / VECTORS, Truth(folder / DATABASE, checked=False).uuid, base.vectors.shape[1])
+    assert vectors is not None
+    columns = base.columns(OVERALL)
+    key = IndexKey(vectors.digest, len(base), (columns.start, columns.stop), minimum=0.0)
+    tuned = load_tuned(index_file(folder, columns.start, columns.stop), key)
+    assert tuned is not None
+    return anonymous_bytes() - before + vectors.vectors.nbytes
+
+
+def records(vectors: Vectors, lots: np.ndarray[Any, np.dtype[np.uint8]], first: int) -> Iterator[Record]:
+    """Shoes with these vectors; the id is the vector's number."""
+    for number, (vector, lot) in enumerate(zip(vectors, lots.tolist(), strict=True), start=first):
+        yield Record(Item(str(number), f"{number}.jpg", {"Lot": (str(lot),)}), vector)
+
+
+if __name__ == "__main__":
+    main(Solemate())
