@@ -1,19 +1,37 @@
 """What the service asks of a vector store, whatever keeps the vectors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OVERALL", "Filter", "Hit", "Item", "Page", "Recall", "Record", "SearchWatch", "StoreInfo", "VectorStore"]
+__all__ = [
+    "OVERALL",
+    "Filter",
+    "Hit",
+    "Item",
+    "Page",
+    "Recall",
+    "Record",
+    "SearchWatch",
+    "StoreInfo",
+    "VectorStore",
+    "Weights",
+]
 
 OVERALL = "overall"
 """The condition that compares whole vectors."""
 
 Filter = Mapping[str, frozenset[str]]
 """Attribute -> allowed values. AND across attributes, OR within one; an empty mapping lets every shoe pass."""
+
+Weights = Mapping[str, float]
+"""Slice -> how much it counts: the distance is the root of the sum over slices of weight times squared distance.
+
+Weights are finite, none is below 0 and one at least is above; slices that are not named count nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,10 +59,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer of a search. `distance` is Euclidean, in the units of the mean vector; 0 is identical."""
+    """One answer of a search.
+
+    Attributes:
+        item: the shoe.
+        distance: Euclidean, in the units of the mean vector; 0 is identical.
+        vector: the shoe's whole vector, (D,) float32, where the search was asked for vectors.
+    """
 
     item: Item
     distance: float
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -109,26 +134,28 @@ class VectorStore(Protocol):
         queries: NDArray[np.float32],
         k: int,
         *,
-        condition: str = OVERALL,
+        condition: str | Weights = OVERALL,
         filter: Filter | None = None,
         exclude: str | None = None,
+        vectors: bool = False,
     ) -> list[list[Hit]]:
         """The k nearest shoes of each query, nearest first; fewer where fewer pass the filter.
 
         Args:
             queries: (B, D) float32, finite; whole vectors also where `condition` compares only a slice.
             k: at least 1.
-            condition: `overall`, or one of `StoreInfo.slices`.
+            condition: `overall`, or one of `StoreInfo.slices`, or weights of several of them.
             filter: only shoes that pass it.
             exclude: an id to leave out (the shoe that is asked about); one that is not there changes nothing.
+            vectors: whether hits are to carry their vectors.
 
         Returns:
             For each query its hits; equal distances come in the order of insertion.
 
         Raises:
-            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones), k
-                below 1, a wrong shape, or a value that is not finite. Its field is `condition`, `filter`, `k` or
-                `vector`.
+            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones),
+                weights that are none, k below 1, a wrong shape, or a value that is not finite. Its field is
+                `condition`, `filter`, `k` or `vector`.
         """
         ...
 

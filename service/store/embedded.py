@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import QueryError
 from service.store import rows
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record, SearchWatch, StoreInfo
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record, SearchWatch, StoreInfo, Weights
 from service.store.cache import CacheKey, load_index, save_index
 from service.store.flat import FlatIndex
 from service.store.snapshot import Snapshot
@@ -136,15 +136,16 @@ class EmbeddedStore:
         queries: NDArray[np.float32],
         k: int,
         *,
-        condition: str = OVERALL,
+        condition: str | Weights = OVERALL,
         filter: Filter | None = None,
         exclude: str | None = None,
+        vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
         checked = check_queries(queries, self._truth.facts.dimension)
         snapshot = self._current()
-        found = snapshot.search(checked, k, condition=condition, filter=filter, exclude=exclude)
+        found = snapshot.search(checked, k, condition=condition, filter=filter, exclude=exclude, vectors=vectors)
         if self._watch is not None and len(checked):
 
             def compare(index: int) -> Recall:

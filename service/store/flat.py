@@ -98,6 +98,11 @@ class FlatIndex:
         """FAISS's own format."""
         return bytes(faiss.serialize_index(self._index).tobytes())
 
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """All vectors, (N, D): the index's own memory, read-only."""
+        return self._vectors
+
     def vectors(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """A copy of some rows, (len(rows), D)."""
         chosen: NDArray[np.float32] = self._vectors[rows]

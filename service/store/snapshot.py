@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import QueryError, UnknownItem
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Weights
 from service.store.filters import AttributeTable
-from service.store.flat import FlatIndex
+from service.store.flat import FlatIndex, Neighbours
 from service.store.truth import Changes
+from service.store.weighted import WeightedIndex, check_weights
 
 __all__ = ["Snapshot"]
 
@@ -42,6 +43,7 @@ class Snapshot:
         self._slices = slices
         self._row_of = {item.id: row for row, item in enumerate(items)}
         self._indexes = {OVERALL: index}
+        self._weighted: WeightedIndex | None = None
 
     @classmethod
     def of(cls, changes: Changes, index: FlatIndex, slices: Mapping[str, tuple[int, int]]) -> "Snapshot":
@@ -99,18 +101,34 @@ class Snapshot:
         return self.index.vectors(np.array([self._row(item_id)])).reshape(-1)
 
     def search(
-        self, queries: NDArray[np.float32], k: int, *, condition: str, filter: Filter | None, exclude: str | None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        condition: str | Weights,
+        filter: Filter | None,
+        exclude: str | None,
+        vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`; `queries` and `k` are checked already."""
-        index = self._index_of(condition)
         mask = self._mask(filter, exclude)
         return [
-            [
-                Hit(self._items[row], distance)
-                for row, distance in zip(found.rows.tolist(), found.distances.tolist(), strict=True)
-            ]
-            for found in index.search(queries[:, self._columns(condition)], k, mask)
+            self._hits(found, vectors=vectors) for found in self._search(queries, k, condition=condition, mask=mask)
         ]
+
+    def _search(
+        self, queries: NDArray[np.float32], k: int, *, condition: str | Weights, mask: NDArray[np.bool_] | None
+    ) -> list[Neighbours]:
+        if isinstance(condition, str):
+            return self._index_of(condition).search(queries[:, self._columns(condition)], k, mask)
+        return self._weighted_index(condition).search(queries, condition, k, mask)
+
+    def _hits(self, found: Neighbours, *, vectors: bool) -> list[Hit]:
+        pairs = zip(found.rows.tolist(), found.distances.tolist(), strict=True)
+        if not vectors:
+            return [Hit(self._items[row], distance) for row, distance in pairs]
+        copies = self.index.vectors(found.rows)
+        return [Hit(self._items[row], distance, vector) for (row, distance), vector in zip(pairs, copies, strict=True)]
 
     def compare(
         self,
@@ -118,13 +136,16 @@ class Snapshot:
         hits: Sequence[Hit],
         k: int,
         *,
-        condition: str,
+        condition: str | Weights,
         filter: Filter | None,
         exclude: str | None,
     ) -> Recall:
         """How `hits`, the answer of `search` to one query, (D,), compare with the exact one. Takes its time."""
         mask = self._mask(filter, exclude)
-        exact = self._index_of(condition).exact(query[self._columns(condition)], k, mask)
+        if isinstance(condition, str):
+            exact = self._index_of(condition).exact(query[self._columns(condition)], k, mask)
+        else:
+            exact = self._weighted_index(condition).exact(query, condition, k, mask)
         expected = {self._items[row].id for row in exact.rows.tolist()}
         return Recall(len(expected.intersection(hit.item.id for hit in hits)), len(expected))
 
@@ -162,6 +183,13 @@ class Snapshot:
             return self._row_of[item_id]
         except KeyError:
             raise UnknownItem(item_id) from None
+
+    def _weighted_index(self, weights: Weights) -> WeightedIndex:
+        """What searches with weights, made when it is first asked for. Raises QueryError."""
+        check_weights(weights, self._slices)
+        if self._weighted is None:  # as below, one of the two stays
+            self._weighted = WeightedIndex(self.index.matrix, self._slices)
+        return self._weighted
 
     def _index_of(self, condition: str) -> FlatIndex:
         """The index of a condition's slice, made when it is first asked for. Raises QueryError."""

@@ -1,12 +1,13 @@
 """The plainest store there is, to compare real ones with, and shoes to fill both."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import OVERALL, Filter, Hit, Item, Record
+from service.store.base import OVERALL, Filter, Hit, Item, Record, Weights
 
 DIMENSION = 8
 SLICES = {"category": (0, 3), "closure": (3, 5), "free": (5, 8)}
@@ -52,14 +53,13 @@ class NaiveStore:
         query: NDArray[np.float32],
         k: int,
         *,
-        condition: str = OVERALL,
+        condition: str | Weights = OVERALL,
         filter: Filter | None = None,
         exclude: str | None = None,
     ) -> list[Hit]:
         """The hits of one query, (D,)."""
-        start, stop = SLICES.get(condition, (0, DIMENSION))
         hits = [
-            Hit(record.item, float(np.linalg.norm((record.vector.astype(float) - query.astype(float))[start:stop])))
+            Hit(record.item, distance(query, record.vector, condition))
             for record in self.passing(filter)
             if record.item.id != exclude
         ]
@@ -75,6 +75,16 @@ class NaiveStore:
                     of_name = counts.setdefault(name, {})
                     of_name[value] = of_name.get(value, 0) + 1
         return counts
+
+
+def distance(one: NDArray[np.float32], other: NDArray[np.float32], condition: str | Weights = OVERALL) -> float:
+    """Between two vectors, (D,), by the definition."""
+    difference = one.astype(float) - other.astype(float)
+    if isinstance(condition, str):
+        start, stop = SLICES.get(condition, (0, DIMENSION))
+        return float(np.linalg.norm(difference[start:stop]))
+    squares = (weight * float(np.sum(difference[slice(*SLICES[name])] ** 2)) for name, weight in condition.items())
+    return math.sqrt(sum(squares))
 
 
 def passes(item: Item, filter: Filter) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from model.errors import ItemExists, QueryError, UnknownItem
-from service.store.base import Filter, Item, Record, VectorStore
+from service.store.base import OVERALL, Filter, Item, Record, VectorStore, Weights
 from tests.service.store.conftest import StoreFactory
 from tests.service.store.naive import (
     CHECKPOINT,
@@ -33,6 +33,13 @@ FILTERS: tuple[Filter | None, ...] = (
     WOMEN,
     {"Category": frozenset({"Boots", "Shoes"})},
     {"Category": frozenset({"Boots", "Shoes"}), "Gender": frozenset({"Men"}), "Closure": frozenset({"Zipper"})},
+)
+
+
+WEIGHTS: tuple[Weights, ...] = (
+    {"category": 1.0},
+    {"category": 0.7, "closure": 0.3},
+    {"category": 0.0, "closure": 2.5, "free": 1e-3},
 )
 
 
@@ -323,6 +330,61 @@ class TestSearch:
         assert caught.value.field == "condition"
 
 
+class TestWeights:
+    @pytest.mark.parametrize("filter", FILTERS)
+    @pytest.mark.parametrize("weights", WEIGHTS)
+    @pytest.mark.parametrize("k", [1, 7, 1000])
+    def test_agrees_with_a_loop(
+        self, filled: VectorStore, naive: NaiveStore, weights: Weights, filter: Filter | None, k: int
+    ) -> None:
+        """Ids, order and distances are those of the definition: the root of the weighted sum of squares."""
+        queries = np.random.default_rng(4).normal(size=(3, DIMENSION)).astype(np.float32)
+        answers = filled.search(queries, k, condition=weights, filter=filter, exclude="shoe-3")
+        for one, hits in zip(queries, answers, strict=True):
+            expected = naive.search(one, k, condition=weights, filter=filter, exclude="shoe-3")
+            assert ids(hits) == ids(expected)
+            assert [hit.distance for hit in hits] == pytest.approx([hit.distance for hit in expected], rel=1e-5)
+
+    def test_equal_weights_of_all_slices_are_overall(self, filled: VectorStore, naive: NaiveStore) -> None:
+        """Slices that make up the whole vector, each with the weight 1, compare as the whole vector does."""
+        asked = naive.records["shoe-5"].vector[None]
+        weighted = filled.search(asked, 20, condition=dict.fromkeys(SLICES, 1.0))[0]
+        overall = filled.search(asked, 20)[0]
+        assert ids(weighted) == ids(overall)
+        assert [hit.distance for hit in weighted] == pytest.approx([hit.distance for hit in overall], rel=1e-5)
+
+    @pytest.mark.parametrize(
+        ("weights", "said"),
+        [
+            ({"colour": 1.0}, "'colour'.*category, closure, free"),
+            ({OVERALL: 1.0}, "'overall'.*category, closure, free"),
+            ({"category": -0.5}, "category is -0.5"),
+            ({"category": 1.0, "free": float("nan")}, "free is nan"),
+            ({"category": float("inf")}, "category is inf"),
+            ({"category": 0.0}, "all weights are 0"),
+            ({}, "all weights are 0"),
+        ],
+    )
+    def test_refuses_weights_that_are_none(self, filled: VectorStore, weights: Weights, said: str) -> None:
+        """An unknown slice, a weight below 0 or not finite, and weights that are all 0 are errors of the caller."""
+        with pytest.raises(QueryError, match=said) as caught:
+            filled.search(query(), 5, condition=weights)
+        assert caught.value.field == "condition"
+
+    @pytest.mark.parametrize("condition", [OVERALL, "closure", {"category": 0.5, "free": 2.0}])
+    def test_hits_carry_vectors_where_asked_for(
+        self, filled: VectorStore, naive: NaiveStore, condition: str | Weights
+    ) -> None:
+        """With `vectors` each hit has its whole vector, whatever was compared; without, none has."""
+        asked = naive.records["shoe-5"].vector[None]
+        hits = filled.search(asked, 12, condition=condition, vectors=True)[0]
+        assert hits == filled.search(asked, 12, condition=condition)[0]
+        for hit in hits:
+            assert hit.vector is not None
+            np.testing.assert_array_equal(hit.vector, naive.records[hit.item.id].vector)
+        assert {hit.vector is None for hit in filled.search(asked, 12)[0]} == {True}
+
+
 class TestFilters:
     def test_an_unknown_attribute_lists_the_known_ones(self, filled: VectorStore) -> None:
         """Wherever a filter is taken."""
@@ -409,6 +471,8 @@ VECTORS = st.lists(st.integers(-2, 2), min_size=DIMENSION, max_size=DIMENSION)
 ATTRIBUTES = st.dictionaries(
     st.sampled_from(["Gender", "Closure"]), st.lists(st.sampled_from("xyz"), max_size=2).map(tuple), max_size=2
 )
+# Weights whose roots are whole, so that ties stay ties.
+CONDITIONS: tuple[str | Weights, ...] = (OVERALL, *SLICES, {"category": 4.0, "free": 1.0}, {"closure": 16.0})
 RECORDS = st.builds(shoe, NAMES, VECTORS, ATTRIBUTES)
 
 
@@ -453,8 +517,8 @@ class Machine(RuleBasedStateMachine):
         """Remove, also what is not there."""
         assert self.store.delete(names) == self.naive.delete(names)
 
-    @rule(vector=VECTORS, k=st.integers(1, 12), condition=st.sampled_from(["overall", *SLICES]), exclude=NAMES)
-    def search(self, vector: list[int], k: int, condition: str, exclude: str) -> None:
+    @rule(vector=VECTORS, k=st.integers(1, 12), condition=st.sampled_from(CONDITIONS), exclude=NAMES)
+    def search(self, vector: list[int], k: int, condition: str | Weights, exclude: str) -> None:
         """Ask for neighbours."""
         asked = shoe("query", vector).vector
         hits = self.store.search(asked[None], k, condition=condition, exclude=exclude)[0]
