@@ -121,7 +121,7 @@ class Searcher:
                     **self._tables.complete(question.moment),
                 )
 
-            ranked += [[int(hit["number"]) for hit in hits] for hits in self._link.call(ask)]
+            ranked += [[int(hit.id) for hit in hits] for hits in self._link.call(ask)]
         return ranked
 
     def _first(self, question: Question) -> Found:
