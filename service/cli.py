@@ -41,6 +41,15 @@ def index(
     out: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
+    place: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            envvar="SOLEMATE_STORE",
+            help="milvus://host:port/collection: put the shoes there; the folder keeps what an interrupted run needs.",
+            show_default=False,
+        ),
+    ] = "",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start afresh instead of bringing it up to date.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Shoes embedded and stored at once.")] = 256,
     max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
@@ -56,16 +65,25 @@ def index(
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
     from service.ingest import Ledger, index_catalog
-    from service.store.embedded import EmbeddedStore
+    from service.store.places import create_store, remove_store
 
+    token = _read_settings(store=place).store_token.get_secret_value()
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
-        EmbeddedStore.remove(out)
+        remove_store(out, place, token=token)
         Ledger.remove(out)
-    store = EmbeddedStore.create(
-        out, dimension=embedder.dimension, slices=embedder.slices, checkpoint=loaded.digest, root=shoes.root
+    if place:
+        out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
+    store = create_store(
+        out,
+        place,
+        dimension=embedder.dimension,
+        slices=embedder.slices,
+        checkpoint=loaded.digest,
+        root=shoes.root,
+        token=token,
     )
     try:
         report = index_catalog(shoes, embedder, store, out, batch_size=batch_size, max_bad_share=max_bad_share)
@@ -73,7 +91,7 @@ def index(
     finally:
         store.close()
     typer.echo(
-        f"{count:,} shoes are in {out}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{count:,} shoes are in {place or out}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
     )
 
@@ -89,12 +107,17 @@ def serve(
     catalog: Annotated[
         Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
     ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="milvus://host:port/collection, in place of that folder.", show_default="none")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that serve.", show_default="one for each processor, at most 8")
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, catalog=catalog, workers=workers)
+    settings = _read_settings(
+        host=host, port=port, checkpoint=checkpoint, catalog=catalog, store=store, workers=workers
+    )
     logs.set_up(settings.log_level, settings.log_format)
     logging.getLogger("service").info("settings: %s", settings.describe())
     read_keys(settings)  # a mistake in them is told before the seconds that loading takes

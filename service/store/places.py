@@ -8,6 +8,7 @@ from model.errors import ArtifactError
 from service.store.base import SearchWatch, VectorStore
 from service.store.embedded import EmbeddedStore
 from service.store.milvus.address import parse_address
+from service.store.sqlite import BUSY_SECONDS
 
 if TYPE_CHECKING:
     from service.store.milvus.store import MilvusStore
@@ -16,7 +17,13 @@ __all__ = ["create_store", "open_store", "remove_store"]
 
 
 def open_store(
-    folder: Path, store: str = "", *, token: str = "", threads: int = 1, watch: SearchWatch | None = None
+    folder: Path,
+    store: str = "",
+    *,
+    token: str = "",
+    threads: int = 1,
+    watch: SearchWatch | None = None,
+    busy_seconds: float = BUSY_SECONDS,
 ) -> VectorStore:
     """Open a catalogue that is there.
 
@@ -27,6 +34,7 @@ def open_store(
         threads: how many one search of the embedded store may use.
         watch: is told of every search of the embedded store. Milvus's are not compared with exact ones: that would
             take reading all of the catalogue.
+        busy_seconds: how long a change of the embedded store waits for those of other processes.
 
     Raises:
         ArtifactMissing: there is none; the message names the command that makes one.
@@ -36,7 +44,7 @@ def open_store(
     """
     if store:
         return load_milvus().open(parse_address(store), token=token)
-    return EmbeddedStore.open(folder, threads=threads, watch=watch)
+    return EmbeddedStore.open(folder, threads=threads, watch=watch, busy_seconds=busy_seconds)
 
 
 def create_store(
@@ -55,9 +63,7 @@ def create_store(
     """
     if store:
         address, milvus = parse_address(store), load_milvus()
-        return milvus.create(
-            address, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root, token=token
-        )
+        return milvus.create(address, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root, token=token)
     return EmbeddedStore.create(folder, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root)
 
 

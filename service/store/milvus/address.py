@@ -60,7 +60,9 @@ def parse_address(text: str) -> Address:
         raise ValueError("an address holds no password; say SOLEMATE_STORE_TOKEN=user:password instead")
     collection = parts.path.removeprefix("/")
     if not NAME.fullmatch(collection):
-        raise ValueError(f"{collection!r} is no name of a collection: letters, digits and _, no digit first; {EXPECTED}")
+        raise ValueError(
+            f"{collection!r} is no name of a collection: letters, digits and _, no digit first; {EXPECTED}"
+        )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     host = f"[{host}]" if ":" in host else host
     address = Address(
@@ -70,7 +72,8 @@ def parse_address(text: str) -> Address:
         index=cast("Index", one_of("index", options.pop("index", "flat"), get_args(Index))),
         shards=count("shards", options.pop("shards", "1")),
         replicas=count("replicas", options.pop("replicas", "1")),
-        strong=one_of("consistency", options.pop("consistency", "acknowledged"), ("acknowledged", "strong")) == "strong",
+        strong=one_of("consistency", options.pop("consistency", "acknowledged"), ("acknowledged", "strong"))
+        == "strong",
     )
     if options:
         raise ValueError(f"{text!r} has an unknown option {next(iter(options))!r}; {EXPECTED}")

@@ -1,11 +1,10 @@
 """Filters, and facets: what shoes have, as Milvus counts it."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-
-import json
 
 from model.errors import QueryError
 from service.store.base import Filter

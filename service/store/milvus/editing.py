@@ -25,7 +25,16 @@ from model.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.store.base import Item, Record
 from service.store.milvus.claims import KNOWN_VALUE, MAKE_SECONDS, Claim, Claims, Held
 from service.store.milvus.layout import Layout, Place
-from service.store.milvus.records import ITEM_FIELDS, Change, Shoe, decode_item, decode_vector, digest, encode, tokens_of
+from service.store.milvus.records import (
+    ITEM_FIELDS,
+    Change,
+    Shoe,
+    decode_item,
+    decode_vector,
+    digest,
+    encode,
+    tokens_of,
+)
 from service.store.milvus.tables import Tables, batches
 from service.store.milvus.versions import Versions
 

@@ -2,7 +2,7 @@
 
     NAME                 number, key, id, image, attributes, checksum, tokens, overall [, a vector for each slice]
     NAME_xxxxxxxx_claims who is changing what, the journal of each change, the known attributes and values
-    NAME_xxxxxxxx_0 ...  number, tokens, and one slice's vector, each: only where Milvus takes one vector in a collection
+    NAME_xxxxxxxx_0 ...  number, tokens, and a slice's vector, each: where a collection may have one vector only
 
 What holds for a whole catalogue is in the properties of the collection NAME. The others bear a part of its uuid in
 their names, so that those of an earlier catalogue of the same name are never taken for its own.
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pymilvus import DataType, MilvusClient, MilvusException
+from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from model.errors import ArtifactCorrupt, ArtifactMissing
 from service.store.base import OVERALL
@@ -234,7 +234,7 @@ def index(client: MilvusClient, layout: Layout, collection: str) -> None:
                 client.create_index(collection, parameters, timeout=LONG_SECONDS)
 
 
-def schema_of(layout: Layout, collection: str) -> Any:
+def schema_of(layout: Layout, collection: str) -> CollectionSchema:
     """The fields of one of the collections."""
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     add: Callable[..., Any] = schema.add_field

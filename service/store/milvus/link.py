@@ -97,7 +97,7 @@ class Link:
             client.close()
 
     def _pause_after(self, error: Exception, pause: float, deadline: float) -> float:
-        """Wait before the next attempt, and say how long to wait after it. Raises StoreUnavailable if that is futile."""
+        """Wait before the next attempt; returns how long to wait after it. Raises StoreUnavailable."""
         self._errors += 1
         length = pause * self._random.uniform(0.5, 1.0)
         if monotonic() + length >= deadline or self._errors >= ERRORS_IN_A_ROW:

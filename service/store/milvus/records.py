@@ -156,9 +156,7 @@ class Change:
     def texts(self) -> Iterator[str]:
         """The change, in texts short enough for Milvus."""
         yield from pack(
-            json.dumps(
-                [shoe.number, *shoe.row[:3], base64.b64encode(shoe.row.vector).decode()], ensure_ascii=False
-            )
+            json.dumps([shoe.number, *shoe.row[:3], base64.b64encode(shoe.row.vector).decode()], ensure_ascii=False)
             for shoe in self.puts
         )
         yield from pack(json.dumps(number) for number in self.removals)

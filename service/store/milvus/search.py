@@ -10,11 +10,12 @@ comes to asking for a few more than k, so that it is seen where a tie at the k-t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
+from pymilvus.client.search_result import SearchResult
 
 from service.store.base import Hit, Weights
 from service.store.milvus.layout import Layout, Place
@@ -29,7 +30,7 @@ SPARE = 16
 """Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues."""
 
 QUERIES_AT_ONCE = 16
-"""Of one search of Milvus. For more of them its library may compute |x|^2 + |y|^2 - 2xy, which loses small distances."""
+"""Of one search of Milvus. For more, its library may compute |x|^2 + |y|^2 - 2xy, which loses small distances."""
 
 ROWS_AT_ONCE = 2000
 """Shoes fetched at once."""
@@ -109,7 +110,7 @@ class Searcher:
         ranked: list[list[int]] = []
         for some in batches(list(parts), QUERIES_AT_ONCE):
 
-            def ask(client: MilvusClient, seconds: float, some: list[Any] = some) -> Any:
+            def ask(client: MilvusClient, seconds: float, some: list[NDArray[np.float32]] = some) -> SearchResult:
                 return client.search(
                     place.collection,
                     data=some,
@@ -155,7 +156,11 @@ class Searcher:
         }
         distances = np.sqrt(sum(question.weights[name] * each for name, each in squares.items()))
         order = np.argsort(distances, kind="stable")[: question.k]  # rows are in the order of insertion
-        if found.last and not final and not self._is_settled(found, rows, squares, question, float(distances[order[-1]])):
+        if (
+            found.last
+            and not final
+            and not self._is_settled(found, rows, squares, question, float(distances[order[-1]]))
+        ):
             return None
         return [
             Hit(decode_item(rows[row]), float(distances[row]), vectors[row] if question.vectors else None)

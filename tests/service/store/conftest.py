@@ -87,7 +87,8 @@ KINDS = [
     pytest.param(
         "milvus-server",
         marks=pytest.mark.skipif(
-            not (SERVER and HAS_PYMILVUS), reason="needs a Milvus server, named by SOLEMATE_TEST_MILVUS=http://host:port"
+            not (SERVER and HAS_PYMILVUS),
+            reason="needs a Milvus server, named by SOLEMATE_TEST_MILVUS=http://host:port",
         ),
     ),
 ]
