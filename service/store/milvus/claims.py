@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from model.errors import StoreBusy, StoreUnavailable
 from service.store.milvus.layout import MOST_KEYS, Layout
@@ -26,7 +27,7 @@ from service.store.milvus.versions import SLOTS, Version, Versions
 
 __all__ = ["KNOWN_VALUE", "LEASE_SECONDS", "MAKE_SECONDS", "Claim", "Claims", "Held"]
 
-CLAIM, JOURNAL, KNOWN_VALUE = 1, 2, 3
+CLAIM, JOURNAL, KNOWN_VALUE, MARK = 1, 2, 3, 4
 """Kinds of rows in the collection."""
 
 MAKE_SECONDS = 12.0
@@ -139,6 +140,10 @@ class Claims:
         rows = self._tables.query(self._layout.claims, f"kind == {JOURNAL} and owner == {owner}", FIELDS, moment)
         return [str(row["text"]) for row in rows]
 
+    def mark(self) -> int:
+        """Write a row that says nothing. Returns the moment of that."""
+        return self._tables.write(self._layout.claims, [self._row(MARK, 0, 0) | {"number": MARK}])
+
     def forget(self, owner: int) -> None:
         """Remove another's claim, with its journal."""
         rows = self._tables.query(self._layout.claims, f"owner == {owner} and kind < {KNOWN_VALUE}", ["number"], 0)
@@ -208,7 +213,7 @@ class Claims:
             self._litter.discard(owner)
 
     @staticmethod
-    def _row(kind: int, owner: int, slot: int, keys: Sequence[int] = (), text: str = "") -> Row:
+    def _row(kind: int, owner: int, slot: int, keys: Sequence[int] = (), text: str = "") -> dict[str, Any]:
         return {
             "number": secrets.randbits(61) + 1,
             "kind": kind,

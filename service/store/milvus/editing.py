@@ -150,13 +150,16 @@ class Editor:
                 written = (self._fields(shoe, fields, whole=collection == layout.main) for shoe in change.puts)
                 moments.append(self._tables.write(collection, written))
             if change.removals:
-                moments.append(self._tables.remove(collection, change.removals))
+                self._tables.remove(collection, change.removals)
+        if change.removals:
+            # Milvus does not tell the moment of a removal; that of a row written after it is later.
+            moments.append(self._claims.mark())
         last = max((shoe.number for shoe in change.puts), default=0)
         self._versions.publish(slot, 0 if 0 in moments[1:] else max(moments), last)
 
     def _fields(self, shoe: Shoe, places: Mapping[str, Place], *, whole: bool) -> dict[str, Any]:
         scalars = shoe.fields()
-        kept = scalars if whole else {name: scalars[name] for name in ("number", "tokens")}
+        kept = scalars if whole else {name: scalars[name] for name in ("number", "key", "tokens")}
         vector = shoe.vector
         return kept | {
             field: np.pad(vector[place.start : place.stop], (0, place.padding)) for field, place in places.items()

@@ -2,7 +2,7 @@
 
     NAME                 number, key, id, image, attributes, checksum, tokens, overall [, a vector for each slice]
     NAME_xxxxxxxx_claims who is changing what, the journal of each change, the known attributes and values
-    NAME_xxxxxxxx_0 ...  number, tokens, and a slice's vector, each: where a collection may have one vector only
+    NAME_xxxxxxxx_0 ...  number, key, tokens, and a slice's vector: where a collection may have but one vector
 
 What holds for a whole catalogue is in the properties of the collection NAME. The others bear a part of its uuid in
 their names, so that those of an earlier catalogue of the same name are never taken for its own.
@@ -246,8 +246,8 @@ def schema_of(layout: Layout, collection: str) -> CollectionSchema:
         add("text", DataType.VARCHAR, max_length=65_535)
         add("nothing", DataType.FLOAT_VECTOR, dim=LEAST_DIMENSION)  # some versions want a vector in each collection
         return schema
+    add("key", DataType.INT64)
     if collection == layout.main:
-        add("key", DataType.INT64)
         for name, most in LONGEST.items():
             add(name, DataType.VARCHAR, max_length=most)
         add("checksum", DataType.INT64)

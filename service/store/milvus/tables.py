@@ -75,15 +75,14 @@ class Tables:
             )
         return self.moment_of(collection)
 
-    def remove(self, collection: str, numbers: Iterable[int]) -> int:
-        """Remove rows by their primary keys. Returns the moment of the last removal."""
+    def remove(self, collection: str, numbers: Iterable[int]) -> None:
+        """Remove rows by their primary keys."""
         for some in batches(numbers, AT_ONCE):
             self._link.call(
                 lambda client, seconds, some=some: client.delete(collection, ids=some, timeout=seconds),  # type: ignore[misc]
                 attempt=WRITE_SECONDS,
                 seconds=WRITE_SECONDS,
             )
-        return self.moment_of(collection)
 
     def complete(self, moment: int) -> dict[str, Any]:
         """Have a read wait until Milvus has all that was written up to `moment`; 0 is now."""
