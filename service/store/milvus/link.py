@@ -100,7 +100,7 @@ class Link:
         """Wait before the next attempt; returns how long to wait after it. Raises StoreUnavailable."""
         self._errors += 1
         length = pause * self._random.uniform(0.5, 1.0)
-        if monotonic() + length >= deadline or self._errors >= ERRORS_IN_A_ROW:
+        if monotonic() + length >= deadline or self._errors >= ERRORS_IN_A_ROW or is_refusal(error):
             if is_silence(error) or self._errors >= ERRORS_IN_A_ROW:
                 self._breaker.trip(brief(error))
             else:
@@ -135,6 +135,11 @@ class Link:
         self._errors = 0
         if old is not None:
             old.close()
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether nobody is there: pymilvus has tried that for all of the attempt's time already."""
+    return isinstance(error, MilvusException) and error.code == grpc.StatusCode.UNAVAILABLE
 
 
 def is_silence(error: Exception) -> bool:
