@@ -46,9 +46,8 @@ ITEM_FIELDS = ["number", "id", "image", "attributes", "checksum"]
 
 
 def digest(*texts: str) -> int:
-    """62 bits that stand for some texts. The NUL keeps ("ab", "c") apart from ("a", "bc")."""
-    joined = "\0".join(texts).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.sha256(joined).digest()[:8], "big") >> 2
+    """62 bits that stand for some texts. JSON keeps ("ab", "c") apart from ("a", "bc")."""
+    return int.from_bytes(hashlib.sha256(json.dumps(texts).encode()).digest()[:8], "big") >> 2
 
 
 def attribute_token(name: str) -> int:

@@ -81,16 +81,15 @@ class ServerStores:
 # A new kind of store joins the contract here: an empty one, made of a folder that is its own.
 FACTORIES: dict[str, StoreFactory] = {"embedded": embedded, "milvus-lite": milvus_lite}
 
+needs_lite = pytest.mark.skipif(not HAS_LITE, reason="needs pymilvus and milvus-lite")
+needs_server = pytest.mark.skipif(
+    not (SERVER and HAS_PYMILVUS), reason="needs a Milvus server, named by SOLEMATE_TEST_MILVUS=http://host:port"
+)
+
 KINDS = [
     "embedded",
-    pytest.param("milvus-lite", marks=pytest.mark.skipif(not HAS_LITE, reason="needs pymilvus and milvus-lite")),
-    pytest.param(
-        "milvus-server",
-        marks=pytest.mark.skipif(
-            not (SERVER and HAS_PYMILVUS),
-            reason="needs a Milvus server, named by SOLEMATE_TEST_MILVUS=http://host:port",
-        ),
-    ),
+    pytest.param("milvus-lite", marks=needs_lite),
+    pytest.param("milvus-server", marks=needs_server),
 ]
 
 
