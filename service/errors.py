@@ -23,6 +23,7 @@ from model.errors import (
     Overloaded,
     PictureMissing,
     QueryError,
+    StoreUnavailable,
     UnknownItem,
     UnsupportedImage,
 )
@@ -98,6 +99,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
     Overloaded: Kind(503, "overloaded", "The service is busy"),
     DeadlineExceeded: Kind(503, "deadline-exceeded", "The request waited too long"),
     Interrupted: Kind(503, "interrupted", "The request was interrupted"),
+    StoreUnavailable: Kind(503, "store-unavailable", "The catalogue can't be reached"),
     QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),

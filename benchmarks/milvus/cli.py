@@ -78,13 +78,13 @@ def format_speed(results: list[Measured]) -> str:
     """A table in Markdown."""
     loads = list(results[0].p50)
     head = ["shoes", "index", "reads", "insert/s", "replace p50", *(f"{load} p50 / p99 ms" for load in loads)]
-    head += [f"{load} req/s" for load in loads] + ["recall@10", "filtered", "server MiB"]
+    head += [f"{load} req/s, CPU ms here + there" for load in loads] + ["recall@10", "filtered", "server MiB"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for each in results:
         cells = [f"{each.shoes:,}", each.index, "strong" if each.strong else "acknowledged"]
         cells += ["" if each.insert != each.insert else f"{each.insert:,.0f}", f"{each.write:.0f} ms"]
         cells += [f"{each.p50[load]:.1f} / {each.p99[load]:.1f}" for load in loads]
-        cells += [f"{each.rate[load]:.0f}" for load in loads]
+        cells += [f"{each.rate[load]:.0f}, {each.ours[load]:.1f} + {each.theirs[load]:.1f}" for load in loads]
         cells += [f"{each.recall:.4f}", f"{each.filtered:.4f}", f"{each.memory:,.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from pymilvus import MilvusClient
 
 from benchmarks.milvus.server import URI, MilvusProcess
 from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
-from benchmarks.serving.processes import peak_mib
+from benchmarks.serving.processes import cpu_seconds, peak_mib
 from service.store.base import Filter, Hit, Record
 from service.store.milvus.address import Address, Index
 from service.store.milvus.store import MilvusStore
@@ -42,6 +42,8 @@ class Measured:
         p50: by (condition, clients).
         p99: likewise.
         rate: searches a second, likewise.
+        ours: processor time of a search in this process, in ms, likewise; with Milvus's client.
+        theirs: processor time of a search in the server, likewise; with what it does besides.
         recall: the share of the exact ten nearest that were found.
         filtered: likewise, among a fiftieth of the shoes.
         memory: MiB that the server has had at most.
@@ -55,6 +57,8 @@ class Measured:
     p50: dict[str, float]
     p99: dict[str, float]
     rate: dict[str, float]
+    ours: dict[str, float]
+    theirs: dict[str, float]
     recall: float
     filtered: float
     memory: float
@@ -83,11 +87,14 @@ def measure(
         settle(address)
     queries = make_queries(vectors, QUERIES)
     write = replace_some(store, vectors)
-    p50, p99, rate = {}, {}, {}
+    p50, p99, rate, ours, theirs = {}, {}, {}, {}, {}
     for condition in ("overall", "category"):
         for clients in (1, 8):
-            times = load(store, queries, condition, clients, seconds)
             name = f"{condition} c={clients}"
+            here, there = time.process_time(), cpu_seconds(server.pids)
+            times = load(store, queries, condition, clients, seconds)
+            ours[name] = (time.process_time() - here) / (len(times) + WARM) * 1000
+            theirs[name] = (cpu_seconds(server.pids) - there) / (len(times) + WARM) * 1000
             p50[name], p99[name] = (float(np.percentile(times, each)) for each in (50, 99))
             rate[name] = len(times) / seconds
     measured = Measured(
@@ -99,6 +106,8 @@ def measure(
         p50=p50,
         p99=p99,
         rate=rate,
+        ours=ours,
+        theirs=theirs,
         recall=recall(store, vectors, queries[:100], ""),
         filtered=recall(store, vectors, queries[:100], "brand 7"),
         memory=peak_mib(server.pids),
