@@ -14,6 +14,7 @@
     ├── Overloaded                more is asked of the service than it can do now; says when to try again
     │   ├── DeadlineExceeded          the request waited longer than it may
     │   ├── StoreBusy                 somebody else is changing the catalogue, and does not come to an end
+    │   ├── StoreUnavailable          the database that keeps the catalogue does not answer
     │   └── Interrupted               what was at work on the request broke down; asking again may well succeed
     ├── AddressTaken              the service can't listen where it was told to
     ├── KeysUnusable              the service's API keys can't be read, or are none
@@ -54,6 +55,7 @@ __all__ = [
     "StorageFull",
     "StorageReadOnly",
     "StoreBusy",
+    "StoreUnavailable",
     "TrainingError",
     "UnknownItem",
     "UnsupportedImage",
@@ -153,6 +155,10 @@ class Interrupted(Overloaded):
 
 class StoreBusy(Overloaded):
     """Somebody else is changing the catalogue and has not come to an end in time. Nothing of the change was stored."""
+
+
+class StoreUnavailable(Overloaded):
+    """The database that keeps the catalogue does not answer, or is about to finish a change that was cut short."""
 
 
 class AddressTaken(SolemateError):

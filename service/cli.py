@@ -52,6 +52,15 @@ def index(
     out: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
+    place: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            envvar="SOLEMATE_STORE",
+            help="milvus://host:port/collection: put the shoes there; the folder keeps what an interrupted run needs.",
+            show_default=False,
+        ),
+    ] = "",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start afresh instead of bringing it up to date.")] = False,
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n parts, so that n processes can index at once.")
@@ -80,18 +89,28 @@ def index(
     from service.shards import WHOLE, Shard
     from service.stopping import stop_on_signals
     from service.store.embedded import EmbeddedStore
+    from service.store.places import create_store, remove_store
 
     part = Shard.parse(shard)
     if rebuild and part != WHOLE:
         raise QueryError("rebuild", REBUILD_OF_A_PART)
+    token = _read_settings(store=place).store_token.get_secret_value()
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
-        EmbeddedStore.remove(out)
+        remove_store(out, place, token=token)
         Ledger.remove(out)
-    store = EmbeddedStore.create(
-        out, dimension=embedder.dimension, slices=embedder.slices, checkpoint=loaded.digest, root=shoes.root
+    if place:
+        out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
+    store = create_store(
+        out,
+        place,
+        dimension=embedder.dimension,
+        slices=embedder.slices,
+        checkpoint=loaded.digest,
+        root=shoes.root,
+        token=token,
     )
     recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
     team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
@@ -112,11 +131,12 @@ def index(
             typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
             sys.exit(128 + (stop.signal or 0))
         count = store.info().count
-        store.settle()
+        if isinstance(store, EmbeddedStore):
+            store.settle()
         measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
-        f"{count:,} shoes are in {out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{count:,} shoes are in {place or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
     )
     if measure is None:
@@ -137,12 +157,17 @@ def serve(
     catalog: Annotated[
         Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
     ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="milvus://host:port/collection, in place of that folder.", show_default="none")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that serve.", show_default="one for each processor, at most 8")
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, catalog=catalog, workers=workers)
+    settings = _read_settings(
+        host=host, port=port, checkpoint=checkpoint, catalog=catalog, store=store, workers=workers
+    )
     logs.set_up(settings.log_level, settings.log_format)
     logging.getLogger("service").info("settings: %s", settings.describe())
     read_keys(settings)  # a mistake in them is told before the seconds that loading takes

@@ -28,6 +28,7 @@ from model.errors import (
     StorageFull,
     StorageReadOnly,
     StoreBusy,
+    StoreUnavailable,
     UnknownItem,
     UnsupportedImage,
 )
@@ -117,6 +118,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
         "The catalogue can't be changed",
         "the service may not write its catalogue; nothing of this change was stored",
     ),
+    StoreUnavailable: Kind(503, "store-unavailable", "The catalogue can't be reached"),
     QueryError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     CatalogueChanged: Kind(409, "catalog-changed", "The catalogue has changed between two pages"),

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.cpus import count_cpus
 from service.logs import LogFormat
+from service.store.milvus.address import parse_address
 
 __all__ = ["Settings", "settings_table"]
 
@@ -43,6 +44,13 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
     checkpoint: Path = Field(default=Path("artifacts/checkpoint"), description="The checkpoint's folder.")
     catalog: Path = Field(default=Path("artifacts/catalog"), description="The indexed catalogue's folder.")
+    store: str = Field(
+        default="",
+        description="A catalogue in Milvus in place of that folder: milvus://host:port/collection (docs/scaling.md).",
+    )
+    store_token: SecretStr = Field(
+        default=SecretStr(""), description="What Milvus is to be told: user:password, or an API key."
+    )
     workers: int = Field(
         default_factory=default_workers,
         ge=1,
@@ -141,6 +149,14 @@ class Settings(BaseSettings):
         default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
     )
 
+    @field_validator("store")
+    @classmethod
+    def _require_address(cls, value: str) -> str:
+        """An address that can be understood, or none."""
+        if value:
+            parse_address(value)
+        return value
+
     @field_validator("max_body_memory")
     @classmethod
     def _require_room(cls, value: int, info: ValidationInfo) -> int:
@@ -149,6 +165,11 @@ class Settings(BaseSettings):
         if value < largest:
             raise ValueError(f"expected at least max_body_bytes, {largest:,}")
         return value
+
+    @property
+    def place(self) -> str:
+        """Where the catalogue is, for messages."""
+        return self.store or str(self.catalog)
 
     def describe(self) -> str:
         """All settings in one line, for the log; the values of secrets are masked."""

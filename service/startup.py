@@ -15,7 +15,7 @@ from service.pipeline import Pipeline
 from service.recall import RecallSampler
 from service.settings import Settings
 from service.store.base import StoreInfo
-from service.store.embedded import EmbeddedStore
+from service.store.places import open_store
 from service.uploads import Uploads
 
 __all__ = ["open_engine", "open_pipeline"]
@@ -43,14 +43,15 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
     watch = RecallSampler(settings.recall_share)
-    # A change that has to wait for those of others is given up before its request is.
-    patience = settings.wait_seconds / 3
     uploads = Uploads(settings.catalog)
-    store = EmbeddedStore.open(
+    store = open_store(
         settings.catalog,
+        settings.store,
+        token=settings.store_token.get_secret_value(),
         threads=settings.threads,
         watch=watch,
-        busy_seconds=patience,
+        # A change that has to wait for those of others is given up before its request is.
+        busy_seconds=settings.wait_seconds / 3,
         exact_up_to=settings.exact_shoes,
         min_recall=settings.min_recall,
     )
@@ -89,7 +90,7 @@ def _find_duplicate_distance(settings: Settings, info: StoreInfo) -> float | Non
 
 def _check_complete(settings: Settings, *, required: bool) -> None:
     """Raise ArtifactError if the catalogue is not all there; or only say so in the log."""
-    if is_complete(settings.catalog):
+    if settings.store or is_complete(settings.catalog):
         return
     if required:
         raise ArtifactError(f"the indexing of {settings.catalog} has not finished; reload again when it has")
@@ -98,20 +99,21 @@ def _check_complete(settings: Settings, *, required: bool) -> None:
 
 def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> None:
     """Raise ArtifactMismatch unless the store's vectors are the embedder's."""
+    into = f"--store {settings.store}" if settings.store else f"--out {settings.catalog}"
     remedy = (
         f"index it anew with `python -m service index --catalog PATH --checkpoint {settings.checkpoint} "
-        f"--out {settings.catalog} --rebuild`"
+        f"{into} --rebuild`"
     )
     digest = embedder.checkpoint.digest
     if info.checkpoint != digest:
         raise ArtifactMismatch(
-            f"the catalogue in {settings.catalog} was indexed by the checkpoint {info.checkpoint[:16]}, and "
+            f"the catalogue in {settings.place} was indexed by the checkpoint {info.checkpoint[:16]}, and "
             f"{settings.checkpoint} holds {digest[:16]}; {remedy}"
         )
     # With the digests equal, these can only differ where somebody has changed the catalogue's own facts.
     if (info.dimension, dict(info.slices)) != (embedder.dimension, embedder.slices):
         raise ArtifactMismatch(
-            f"the catalogue in {settings.catalog} has vectors of {info.dimension} numbers in the slices "
+            f"the catalogue in {settings.place} has vectors of {info.dimension} numbers in the slices "
             f"{', '.join(info.slices)}, and {settings.checkpoint} makes {embedder.dimension} in "
             f"{', '.join(embedder.slices)}; {remedy}"
         )

@@ -28,7 +28,7 @@ from service.store.snapshot import Snapshot
 from service.store.sqlite import BUSY_SECONDS
 from service.store.truth import Facts, Truth
 
-__all__ = ["DATABASE", "EmbeddedStore"]
+__all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,19 @@ def test_environment_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.max_k, settings.catalog, settings.port) == (7, Path("/srv/catalog"), 9000)
 
 
+def test_a_store_in_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address is checked at once, and its password is not shown."""
+    monkeypatch.setenv("SOLEMATE_STORE", "milvus://db.example:19530/shoes")
+    monkeypatch.setenv("SOLEMATE_STORE_TOKEN", "root:geheim")
+    settings = Settings()
+    assert settings.place == "milvus://db.example:19530/shoes"
+    assert settings.store_token.get_secret_value() == "root:geheim"
+    assert "geheim" not in settings.describe()
+    with pytest.raises(pydantic.ValidationError, match="milvus://host:port/collection"):
+        Settings(store="redis://db.example/0")
+    assert Settings(store="").place == "artifacts/catalog"
+
+
 def test_loopback_by_default() -> None:
     """Unless told otherwise, only this machine reaches the service."""
     assert Settings().host == "127.0.0.1"

@@ -1,14 +1,29 @@
+"""The stores that the contract is held against.
+
+The embedded one always. Milvus Lite where it is installed. A Milvus server where SOLEMATE_TEST_MILVUS names one, as
+http://host:port: it should hold nothing else, as the collections that begin with `test_solemate` are dropped.
+"""
+
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from service.store.base import VectorStore
 from service.store.embedded import EmbeddedStore
+from service.store.milvus.address import Address
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES
 
 StoreFactory = Callable[[Path], VectorStore]
+
+SERVER = os.environ.get("SOLEMATE_TEST_MILVUS", "")
+
+HAS_PYMILVUS = find_spec("pymilvus") is not None
+HAS_LITE = HAS_PYMILVUS and find_spec("milvus_lite") is not None
 
 
 def embedded(folder: Path) -> EmbeddedStore:
@@ -23,14 +38,78 @@ def large(folder: Path) -> EmbeddedStore:
     )
 
 
+def milvus(address: Address) -> VectorStore:
+    """The store at `address`, made or opened."""
+    from service.store.milvus.store import MilvusStore  # noqa: PLC0415 - only where pymilvus is
+
+    return MilvusStore.create(address, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=ROOT)
+
+
+def milvus_lite(folder: Path) -> VectorStore:
+    """A store in Milvus Lite, in `folder`, made or opened."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return milvus(Address(str(folder / "milvus.db"), "shoes"))
+
+
+class ServerStores:
+    """Stores in one Milvus server: to make collections takes seconds, so those of ended tests are emptied and lent out.
+
+    Attributes:
+        used: folder -> its store's collection.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.used: dict[Path, str] = {}
+        self._numbers = count()
+
+    def __call__(self, folder: Path) -> VectorStore:
+        """The store that stands for `folder`, made or opened."""
+        for old in [each for each in self.used if not each.parent.exists()]:
+            self.used[folder] = self.used.pop(old)
+            store = milvus(self.address(folder))
+            store.delete([item.id for item in store.page(limit=100_000).items])
+            return store
+        self.used.setdefault(folder, f"test_solemate_{os.getpid()}_{next(self._numbers)}")
+        return milvus(self.address(folder))
+
+    def address(self, folder: Path) -> Address:
+        """Of the store that stands for `folder`."""
+        return Address(self.uri, self.used[folder])
+
+    def remove(self) -> None:
+        """Drop them all."""
+        from service.store.milvus.store import MilvusStore  # noqa: PLC0415 - only where pymilvus is
+
+        for name in self.used.values():
+            MilvusStore.remove(Address(self.uri, name))
+
+
 # A new kind of store joins the contract here: an empty one, made of a folder that is its own.
-FACTORIES: dict[str, StoreFactory] = {"embedded": embedded, "large": large}
+FACTORIES: dict[str, StoreFactory] = {"embedded": embedded, "large": large, "milvus-lite": milvus_lite}
+
+needs_lite = pytest.mark.skipif(not HAS_LITE, reason="needs pymilvus and milvus-lite")
+needs_server = pytest.mark.skipif(
+    not (SERVER and HAS_PYMILVUS), reason="needs a Milvus server, named by SOLEMATE_TEST_MILVUS=http://host:port"
+)
+
+KINDS = [
+    "embedded",
+    "large",
+    pytest.param("milvus-lite", marks=needs_lite),
+    pytest.param("milvus-server", marks=needs_server),
+]
 
 
-@pytest.fixture(params=FACTORIES, scope="session")
-def make_store(request: pytest.FixtureRequest) -> StoreFactory:
+@pytest.fixture(params=KINDS, scope="session")
+def make_store(request: pytest.FixtureRequest) -> Iterator[StoreFactory]:
     """Each kind of store in turn."""
-    return FACTORIES[request.param]
+    if request.param == "milvus-server":
+        stores = ServerStores(SERVER)
+        yield stores
+        stores.remove()
+    else:
+        yield FACTORIES[request.param]
 
 
 @pytest.fixture

@@ -1,0 +1,192 @@
+"""How fast a store in Milvus takes and finds shoes, and how many of the nearest it finds."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import MilvusClient
+
+from benchmarks.milvus.server import URI, MilvusProcess
+from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
+from benchmarks.serving.processes import cpu_seconds, peak_mib
+from service.store.base import Filter, Hit, Record
+from service.store.milvus.address import Address, Index
+from service.store.milvus.store import MilvusStore
+
+__all__ = ["Measured", "measure"]
+
+K = 10
+BATCH = 1000
+QUERIES = 500
+WARM = 20
+SETTLE_SECONDS = 15.0
+
+CHECKPOINT = "0" * 64
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one store did; times in milliseconds.
+
+    Attributes:
+        shoes: how many it held.
+        index: how its vectors were indexed.
+        strong: whether Milvus was to find out with each read what was written before.
+        insert: shoes a second, by one writer.
+        write: p50 of replacing one shoe.
+        p50: by (condition, clients).
+        p99: likewise.
+        rate: searches a second, likewise.
+        ours: processor time of a search in this process, in ms, likewise; with Milvus's client.
+        theirs: processor time of a search in the server, likewise; with what it does besides.
+        recall: the share of the exact ten nearest that were found.
+        filtered: likewise, among a fiftieth of the shoes.
+        memory: MiB that the server has had at most.
+    """
+
+    shoes: int
+    index: Index
+    strong: bool
+    insert: float
+    write: float
+    p50: dict[str, float]
+    p99: dict[str, float]
+    rate: dict[str, float]
+    ours: dict[str, float]
+    theirs: dict[str, float]
+    recall: float
+    filtered: float
+    memory: float
+
+
+def measure(
+    server: MilvusProcess, shoes: int, index: Index, *, strong: bool = False, seconds: float = 6.0, fresh: bool = True
+) -> Measured:
+    """Fill a store and search it.
+
+    Args:
+        server: that runs.
+        shoes: how many to put in.
+        index: of their vectors.
+        strong: see `Address`.
+        seconds: of each load.
+        fresh: fill it; otherwise it is there from before.
+    """
+    address = Address(URI, f"speed_{index}_{shoes}", index=index, strong=strong)
+    vectors = make_vectors(shoes)
+    if fresh:
+        MilvusStore.remove(address)
+    store = MilvusStore.create(address, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=Path("/none"))
+    insert = fill(store, vectors) if fresh else float("nan")
+    if fresh:
+        settle(address)
+    queries = make_queries(vectors, QUERIES)
+    write = replace_some(store, vectors)
+    p50, p99, rate, ours, theirs = {}, {}, {}, {}, {}
+    for condition in ("overall", "category"):
+        for clients in (1, 8):
+            name = f"{condition} c={clients}"
+            here, there = time.process_time(), cpu_seconds(server.pids)
+            times = load(store, queries, condition, clients, seconds)
+            ours[name] = (time.process_time() - here) / (len(times) + WARM) * 1000
+            theirs[name] = (cpu_seconds(server.pids) - there) / (len(times) + WARM) * 1000
+            p50[name], p99[name] = (float(np.percentile(times, each)) for each in (50, 99))
+            rate[name] = len(times) / seconds
+    measured = Measured(
+        shoes=shoes,
+        index=index,
+        strong=strong,
+        insert=insert,
+        write=write,
+        p50=p50,
+        p99=p99,
+        rate=rate,
+        ours=ours,
+        theirs=theirs,
+        recall=recall(store, vectors, queries[:100], ""),
+        filtered=recall(store, vectors, queries[:100], "brand 7"),
+        memory=peak_mib(server.pids),
+    )
+    store.close()
+    return measured
+
+
+def fill(store: MilvusStore, vectors: NDArray[np.float32]) -> float:
+    """Put them in. Returns how many a second."""
+    records: Iterator[Record] = make_records(vectors)
+    began = time.monotonic()
+    while some := list(islice(records, BATCH)):
+        store.upsert(some)
+    return len(vectors) / (time.monotonic() - began)
+
+
+def settle(address: Address) -> None:
+    """Have Milvus seal and index what it has, as it does by itself sooner or later, and wait until that is loaded."""
+    client = MilvusClient(address.uri)
+    for name in client.list_collections():
+        if name.startswith(address.collection):
+            client.flush(name, timeout=120)
+    client.close()
+    time.sleep(SETTLE_SECONDS)
+
+
+def replace_some(store: MilvusStore, vectors: NDArray[np.float32]) -> float:
+    """Replace single shoes by themselves. Returns the p50, in ms."""
+    times = []
+    for record in islice(make_records(vectors), 15):
+        began = time.monotonic()
+        store.upsert([record])
+        times.append(time.monotonic() - began)
+    return float(np.median(times)) * 1000
+
+
+def load(
+    store: MilvusStore, queries: NDArray[np.float32], condition: str, clients: int, seconds: float
+) -> NDArray[np.float64]:
+    """Search by so many threads at once. Returns the times in ms, those of the first searches left out."""
+    numbers = count()
+    times: list[float] = []
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            query = queries[next(numbers) % len(queries)]
+            began = time.perf_counter()
+            store.search(query[None], K, condition=condition)
+            times.append(time.perf_counter() - began)
+
+    for _ in range(WARM):
+        store.search(queries[:1], K, condition=condition)
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    over.set()
+    for thread in threads:
+        thread.join()
+    return np.array(times) * 1000
+
+
+def recall(store: MilvusStore, vectors: NDArray[np.float32], queries: NDArray[np.float32], brand: str) -> float:
+    """The share of the exact nearest that are found, among the shoes of one brand, or all of them."""
+    rows = np.arange(len(vectors))
+    if brand:
+        rows = rows[rows % 50 == int(brand.split()[1])]
+    exact = rows[nearest(vectors[rows], queries, K)]
+    chosen = {"Brand": frozenset({brand})} if brand else None
+    found = [
+        len({hit.item.id for hit in hits} & {f"shoe-{row}" for row in expected})
+        for hits, expected in zip(search_all(store, queries, chosen), exact, strict=True)
+    ]
+    return sum(found) / (K * len(queries))
+
+
+def search_all(store: MilvusStore, queries: NDArray[np.float32], filter: Filter | None) -> Iterator[list[Hit]]:
+    """The hits of each query, asked one by one."""
+    for query in queries:
+        yield store.search(query[None], K, filter=filter)[0]

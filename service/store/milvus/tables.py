@@ -1,0 +1,102 @@
+"""Reading and writing rows: each read complete up to a moment, each write telling its own."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from pymilvus import MilvusClient
+from pymilvus.client.ts_utils import get_collection_ts
+
+from service.store.milvus.link import Link
+
+__all__ = ["WINDOW", "Tables", "batches"]
+
+WINDOW = 16_384
+"""Rows that one answer of Milvus may have."""
+
+AT_ONCE = 1000
+"""Rows of one write: Milvus cuts larger ones into messages of its own."""
+
+WRITE_SECONDS = 5.0
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+class Tables:
+    """The collections of one server. For any thread."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def query(
+        self,
+        collection: str,
+        expression: str,
+        fields: Sequence[str],
+        moment: int,
+        *,
+        limit: int = WINDOW,
+    ) -> list[Row]:
+        """Rows that an expression holds for, the lowest primary keys first, complete up to `moment`."""
+
+        def ask(client: MilvusClient, seconds: float) -> list[Row]:
+            return list(
+                client.query(
+                    collection,
+                    filter=expression,
+                    output_fields=list(fields),
+                    limit=limit,
+                    # Without it each segment may stop at `limit` rows that are not the lowest.
+                    reduce_stop_for_best=True,
+                    timeout=seconds,
+                    **self.complete(moment),
+                )
+            )
+
+        return sorted(self._link.call(ask), key=lambda row: int(row["number"]))
+
+    def count(self, collection: str, expression: str, moment: int) -> int:
+        """How many rows an expression holds for."""
+        rows = self._link.call(
+            lambda client, seconds: client.query(
+                collection, filter=expression, output_fields=["count(*)"], timeout=seconds, **self.complete(moment)
+            )
+        )
+        return int(rows[0]["count(*)"])
+
+    def write(self, collection: str, rows: Iterable[Row]) -> int:
+        """Put rows in the place of those with their primary keys. Returns the moment of the last write."""
+        for some in batches(rows, AT_ONCE):
+            self._link.call(
+                lambda client, seconds, some=some: client.upsert(collection, some, timeout=seconds),  # type: ignore[misc]
+                attempt=WRITE_SECONDS,
+                seconds=WRITE_SECONDS,
+            )
+        return self.moment_of(collection)
+
+    def remove(self, collection: str, numbers: Iterable[int]) -> None:
+        """Remove rows by their primary keys."""
+        for some in batches(numbers, AT_ONCE):
+            self._link.call(
+                lambda client, seconds, some=some: client.delete(collection, ids=some, timeout=seconds),  # type: ignore[misc]
+                attempt=WRITE_SECONDS,
+                seconds=WRITE_SECONDS,
+            )
+
+    def complete(self, moment: int) -> dict[str, Any]:
+        """Have a read wait until Milvus has all that was written up to `moment`; 0 is now."""
+        if not moment or self._link.address.strong:
+            return {"consistency_level": "Strong"}
+        return {"consistency_level": "Customized", "guarantee_timestamp": moment}
+
+    def moment_of(self, collection: str) -> int:
+        """The timestamp that Milvus gave the last of this process's writes to a collection; 0 if it gives none."""
+        return int(get_collection_ts(collection, self._link.endpoint, self._link.address.database or "default"))
+
+
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """All values, `size` at a time."""
+    iterator = iter(values)
+    while some := list(islice(iterator, size)):
+        yield some
