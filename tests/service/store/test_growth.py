@@ -160,7 +160,9 @@ class TestIndex:
         rows = np.arange(COUNT)
 
         def wrong(index: InvertedIndex, queries: NDArray[np.float32], count: int, *, probes: int) -> NDArray[np.int64]:
-            return np.broadcast_to(rows[: min(count, COUNT // 4)], (len(queries), min(count, COUNT // 4)))
+            found = np.full((len(queries), count), -1)
+            found[:, : COUNT // 4] = rows[: min(count, COUNT // 4)]
+            return found
 
         monkeypatch.setattr(InvertedIndex, "candidates", wrong)
         watch = Watch()
