@@ -107,11 +107,14 @@ def require_same(hits: list[Hit], expected: list[Hit]) -> None:
 
 class TestIndex:
     def test_few_shoes_are_searched_exactly(self, folder: Path, builds: list[int]) -> None:
-        """Up to the limit nothing is built, and nothing of it is on disk."""
+        """Up to the limit nothing is built, and nothing of it is on disk; the recall is told as 1."""
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(EXACT_UP_TO))
             store.settle()
             assert (store.info().index, store.info().recall) == ("exact", None)
+        watch = Watch()
+        EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO, watch=watch).close()
+        assert watch.indexes == dict.fromkeys((OVERALL, *SLICES), 1.0)
         assert not builds
         assert not (folder / "vectors.bin").exists()
 
@@ -149,7 +152,7 @@ class TestIndex:
             store.settle()
             assert watch.indexes.keys() == {OVERALL, *SLICES}
             assert watch.indexes[OVERALL] == store.info().recall
-            assert min(watch.indexes.values()) >= 0.98
+            assert all(0.98 <= recall <= 1.0 for recall in watch.indexes.values())
 
     def test_where_the_recall_cannot_be_had_searches_stay_exact(
         self, grown: Path, naive: NaiveStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -171,7 +174,7 @@ class TestIndex:
             assert (store.info().index, store.info().recall) == ("exact", None)
             assert share_found(store, naive) == 1.0
             store.settle([OVERALL])
-        assert not watch.indexes
+        assert set(watch.indexes.values()) == {1.0}
         assert caplog.text.count("searches stay exact") == 1
 
     def test_vectors_are_shared(self, grown: Path) -> None:
