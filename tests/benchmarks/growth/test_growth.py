@@ -143,7 +143,8 @@ class StandIn:
 
     def search(self, query: NDArray[np.float32], effort: int) -> Sequence[int]:
         """See Opened."""
-        return self._answers[query.tobytes()][: 10 if effort >= 3 else 5]
+        rows: list[int] = self._answers[query.tobytes()]
+        return rows[: 10 if effort >= 3 else 5]
 
     def search_lot(self, _query: NDArray[np.float32], _effort: int) -> Sequence[int] | None:
         """See Opened."""

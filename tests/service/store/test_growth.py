@@ -29,7 +29,7 @@ LOT = {"Lot": frozenset({"3"})}
 
 def opened(folder: Path, **options: Any) -> EmbeddedStore:
     """A store for which 700 shoes are many."""
-    facts = {"dimension": DIMENSION, "slices": SLICES, "checkpoint": CHECKPOINT, "root": ROOT}
+    facts: dict[str, Any] = {"dimension": DIMENSION, "slices": SLICES, "checkpoint": CHECKPOINT, "root": ROOT}
     return EmbeddedStore.create(folder, **facts | {"exact_up_to": EXACT_UP_TO} | options)
 
 
