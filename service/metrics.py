@@ -141,7 +141,7 @@ recall_found = Counter(
 )
 index_recall = Gauge(
     "solemate_index_recall",
-    "Recall@10 of an approximate index, measured when it was built; none where searches are exact. The least worker's.",
+    "Recall@10 of searches, measured when their index was built; 1 where they are exact. The least of all workers'.",
     ("condition",),
     multiprocess_mode="livemin",
     registry=REGISTRY,
@@ -222,7 +222,7 @@ def observe_recall(found: int, expected: int) -> None:
 
 
 def set_index_recall(condition: str, recall: float) -> None:
-    """Note the recall@10, in [0, 1], of the index that a condition's searches go by."""
+    """Note the recall@10, in [0, 1], of the index that a condition's searches go by; 1 if they are exact."""
     index_recall.labels(condition).set(recall)
 
 

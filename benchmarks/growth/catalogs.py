@@ -48,7 +48,7 @@ def make_catalog(folder: Path, drawn: Drawn, count: int) -> dict[str, Any]:
     lots = np.random.default_rng(2).integers(0, LOTS, count).astype(np.uint8)
     in_lot = np.flatnonzero(lots == 0)
     nearest, distances = find_nearest(vectors, queries, NEIGHBOURS)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "vectors": vectors,
         "queries": queries,
         "nearest": nearest[:, :NEAREST],
@@ -56,7 +56,9 @@ def make_catalog(folder: Path, drawn: Drawn, count: int) -> dict[str, Any]:
         "filtered": in_lot[find_nearest(vectors[in_lot], queries[:FILTERED], NEAREST)[0]],
     }
     for name in FILES:
-        np.save(folder / f"{name}.npy", arrays[name])
+        # Whoever still reads the old file goes on to.
+        np.save(folder / "new.npy", arrays[name])
+        (folder / "new.npy").replace(folder / f"{name}.npy")
     among_drawn = find_nearest(drawn.shoes, drawn.asked, NEIGHBOURS)[1]
     facts = {
         "made_from": made_from,

@@ -1,6 +1,5 @@
 """How a search is measured, the same for every side. Needs nothing but NumPy: the peers' environments have no more."""
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEAREST", "Latency", "anonymous_bytes", "measure", "recall", "reclaim"]
+__all__ = ["NEAREST", "Latency", "anonymous_bytes", "measure", "recall"]
 
 NEAREST = 10
 
@@ -77,15 +76,11 @@ def measure(search: Search, queries: NDArray[np.float32], *, clients: int, secon
 def recall(search: Search, queries: NDArray[np.float32], nearest: NDArray[np.int64]) -> float:
     """Which share of the ten nearest, (Q, 10), is found."""
     found = [len(set(search(query)) & set(rows.tolist())) for query, rows in zip(queries, nearest, strict=True)]
-    return float(np.mean(found)) / nearest.shape[1]
+    return sum(found) / nearest.size
 
 
 def anonymous_bytes() -> int:
     """Memory that this process has for itself: without files that are mapped, such as its programs."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
-
-
-def reclaim() -> None:
-    """Drop what is no longer used."""
-    gc.collect()
+    kib = next(line.split()[1] for line in lines if line.startswith("RssAnon:"))
+    return int(kib) * 1024

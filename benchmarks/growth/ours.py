@@ -24,6 +24,8 @@ __all__ = ["Solemate"]
 LOT = {"Lot": frozenset({"0"})}
 AT_ONCE = 10_000
 STORE = "catalog"
+LIMITS: dict[str, Any] = {}
+"""Of the store; none of its own are those that the service has unless told otherwise."""
 
 
 class Solemate:
@@ -41,6 +43,7 @@ class Solemate:
             checkpoint="growth",
             root=folder,
             threads=job.threads,
+            **LIMITS,
         )
         seconds: dict[str, float] = {}
         with closing(store):
@@ -48,7 +51,7 @@ class Solemate:
             for start in range(0, count, AT_ONCE):
                 store.upsert(records(vectors[start : start + AT_ONCE], lots[start : start + AT_ONCE], start))
             seconds["stored"] = perf_counter() - began
-        with closing(EmbeddedStore.open(folder / STORE, threads=job.threads)) as store:
+        with closing(EmbeddedStore.open(folder / STORE, threads=job.threads, **LIMITS)) as store:
             clock, processors = perf_counter(), process_time()
             store.settle([OVERALL])
             seconds["index"], seconds["index_cpu"] = perf_counter() - clock, process_time() - processors
@@ -65,7 +68,7 @@ class OpenedSolemate:
     efforts = (0,)
 
     def __init__(self, folder: Path) -> None:
-        self._store = EmbeddedStore.open(folder / STORE)
+        self._store = EmbeddedStore.open(folder / STORE, **LIMITS)
         self._store.settle([OVERALL])
         base, info = self._store.current().base, self._store.info()
         self.mapped_bytes = base.vectors.nbytes if base.digest else 0

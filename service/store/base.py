@@ -123,7 +123,7 @@ class SearchWatch(Protocol):
     """Looks over a store's shoulder while it searches."""
 
     def note_index(self, condition: str, recall: float, /) -> None:
-        """Be told of the recall@10, measured when it was built, of the index that a condition's searches go by."""
+        """Be told of the recall@10 of a condition's searches from now on: as measured of an index, or 1 if exact."""
         ...
 
     def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:

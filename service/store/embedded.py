@@ -70,6 +70,9 @@ class EmbeddedStore:
         self._refreshing = threading.Lock()
         self._seen = truth.data_version()
         self._snapshot = load(truth, self._layout)
+        if watch is not None:
+            for condition in (OVERALL, *truth.facts.slices):
+                watch.note_index(condition, 1.0)
         self._growth.look_at(self._snapshot)
 
     @classmethod

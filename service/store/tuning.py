@@ -122,8 +122,7 @@ def tune(
             break
         settings.append(found)
         if len(settings) == 1:
-            effort = {"probes": found.probes, "most": found.candidates}
-            recall = float(recalls(index, vectors, second, depth=RECALL_DEPTH, **effort)[-1])
+            recall = check(index, vectors, second, found.probes, found.candidates)[1]
     return Tuned(index, tuple(settings), recall) if settings else None
 
 
@@ -182,18 +181,27 @@ def find_ways(
         curve = recalls(index, vectors, first, depth=depth, probes=probes, most=most)
         if curve[-1] < goal and probes < index.lists:
             continue
-        # At both depths: what is found of the ten nearest may be a little less than of more.
-        others = [recalls(index, vectors, second, depth=each, probes=probes, most=most) for each in second.radii]
-        if min(other[-1] for other in others) < minimum:
-            continue
         # Where not even all lists have what the goal wants, it is as many candidates as may be.
-        needed = [np.searchsorted(curve, goal), *(np.searchsorted(other, minimum) for other in others)]
-        candidates = max(depth, min(int(max(needed)) + 1, most))
-        setting = Setting(depth, probes, candidates, float(others[0][candidates - 1]))
-        ways.append((seconds_of(index, vectors, second.queries, setting), setting))
+        candidates = max(depth, min(int(np.searchsorted(curve, goal)) + 1, most))
+        found = check(index, vectors, second, probes, candidates)
+        while min(found) < minimum and candidates < most:
+            candidates = min(most, candidates + candidates // 4)
+            found = check(index, vectors, second, probes, candidates)
+        if min(found) >= minimum:
+            setting = Setting(depth, probes, candidates, found[0])
+            ways.append((seconds_of(index, vectors, second.queries, setting), setting))
         if len(ways) == WAYS:
             break
     return ways
+
+
+def check(index: InvertedIndex, vectors: Vectors, sample: Sample, probes: int, candidates: int) -> list[float]:
+    """The recall at each depth of the sample, with just so many candidates."""
+    # Not read off the curve of more of them: among equal codes others may be found.
+    return [
+        float(recalls(index, vectors, sample, depth=depth, probes=probes, most=candidates)[-1])
+        for depth in sample.radii
+    ]
 
 
 def recalls(

@@ -60,6 +60,17 @@ def test_queues_are_told_apart() -> None:
     metrics.set_queue_depth(0, "search")
 
 
+def test_the_recall_of_an_index() -> None:
+    """Each condition's, as it was last measured; there is none where nothing was."""
+    assert metrics.REGISTRY.get_sample_value("solemate_index_recall", {"condition": "closure"}) is None
+    metrics.set_index_recall("closure", 0.5)
+    metrics.set_index_recall("closure", 0.985)
+    metrics.set_index_recall("overall", 0.99)
+    assert value("solemate_index_recall", condition="closure") == 0.985
+    assert value("solemate_index_recall", condition="overall") == 0.99
+    metrics.index_recall.clear()
+
+
 def test_series_begin_at_zero() -> None:
     """What may go wrong is there before it has: Prometheus sees a first event only as a step."""
     for reason in metrics.REASONS:

@@ -10,6 +10,7 @@ import pytest
 
 from service.recall import REST, RecallSampler
 from service.store.base import Recall
+from tests.service.samples import value
 
 
 class Noted:
@@ -29,6 +30,12 @@ class Noted:
         assert self.done.wait(5)
         self.done.clear()
         join()
+
+
+def test_the_recall_of_an_index_is_a_metric() -> None:
+    """What a store says of its index is what is measured."""
+    RecallSampler(0.0).note_index("heel", 0.9875)
+    assert value("solemate_index_recall", condition="heel") == 0.9875
 
 
 def join() -> None:

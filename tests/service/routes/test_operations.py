@@ -63,7 +63,7 @@ def test_info(client: TestClient) -> None:
         "channels": 3,
         "latent_size": 8,
     }
-    assert info["catalog"] == {"fingerprint": "catalog-1", "count": 12}
+    assert info["catalog"] == {"fingerprint": "catalog-1", "count": 12, "index": "exact", "recall": None}
     assert info["conditions"] == ["overall", "category", "closure"]
     assert info["slices"] == {"category": [0, 3], "closure": [3, 5], "free": [5, 8]}
     assert set(info["attributes"]) == {"Category", "SubCategory", "Closure", "Gender", "Brand"}

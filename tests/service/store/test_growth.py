@@ -29,7 +29,7 @@ LOT = {"Lot": frozenset({"3"})}
 
 def opened(folder: Path, **options: Any) -> EmbeddedStore:
     """A store for which 700 shoes are many."""
-    facts = {"dimension": DIMENSION, "slices": SLICES, "checkpoint": CHECKPOINT, "root": ROOT}
+    facts: dict[str, Any] = {"dimension": DIMENSION, "slices": SLICES, "checkpoint": CHECKPOINT, "root": ROOT}
     return EmbeddedStore.create(folder, **facts | {"exact_up_to": EXACT_UP_TO} | options)
 
 
@@ -107,11 +107,14 @@ def require_same(hits: list[Hit], expected: list[Hit]) -> None:
 
 class TestIndex:
     def test_few_shoes_are_searched_exactly(self, folder: Path, builds: list[int]) -> None:
-        """Up to the limit nothing is built, and nothing of it is on disk."""
+        """Up to the limit nothing is built, and nothing of it is on disk; the recall is told as 1."""
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(EXACT_UP_TO))
             store.settle()
             assert (store.info().index, store.info().recall) == ("exact", None)
+        watch = Watch()
+        EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO, watch=watch).close()
+        assert watch.indexes == dict.fromkeys((OVERALL, *SLICES), 1.0)
         assert not builds
         assert not (folder / "vectors.bin").exists()
 
@@ -149,7 +152,7 @@ class TestIndex:
             store.settle()
             assert watch.indexes.keys() == {OVERALL, *SLICES}
             assert watch.indexes[OVERALL] == store.info().recall
-            assert min(watch.indexes.values()) >= 0.98
+            assert all(0.98 <= recall <= 1.0 for recall in watch.indexes.values())
 
     def test_where_the_recall_cannot_be_had_searches_stay_exact(
         self, grown: Path, naive: NaiveStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -160,7 +163,9 @@ class TestIndex:
         rows = np.arange(COUNT)
 
         def wrong(index: InvertedIndex, queries: NDArray[np.float32], count: int, *, probes: int) -> NDArray[np.int64]:
-            return np.broadcast_to(rows[: min(count, COUNT // 4)], (len(queries), min(count, COUNT // 4)))
+            found = np.full((len(queries), count), -1)
+            found[:, : COUNT // 4] = rows[: min(count, COUNT // 4)]
+            return found
 
         monkeypatch.setattr(InvertedIndex, "candidates", wrong)
         watch = Watch()
@@ -169,7 +174,7 @@ class TestIndex:
             assert (store.info().index, store.info().recall) == ("exact", None)
             assert share_found(store, naive) == 1.0
             store.settle([OVERALL])
-        assert not watch.indexes
+        assert set(watch.indexes.values()) == {1.0}
         assert caplog.text.count("searches stay exact") == 1
 
     def test_vectors_are_shared(self, grown: Path) -> None:
