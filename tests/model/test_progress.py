@@ -1,6 +1,5 @@
 import pytest
 
-from model import progress as module
 from model.progress import progress
 
 
@@ -8,7 +7,7 @@ from model.progress import progress
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, to be set."""
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("model.progress.time.monotonic", lambda: now[0])
     return now
 
 
