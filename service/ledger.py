@@ -1,21 +1,19 @@
 """What an indexing keeps beside the store: which pictures are done, and whether all of the catalogue is."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as to_json_string
 from pathlib import Path
 
 from model.files import explained, write_atomic
+from service.locks import locked, remove_leftovers
 from service.shards import Shard
 
 __all__ = ["LEDGER", "Ledger", "Stamp", "begin", "finish", "is_complete"]
 
 LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"
-LOCK = "indexing.lock"
 
 Stamp = tuple[int, int]
 """A picture file's size in bytes and its time of modification in nanoseconds: the cheap way to see that it changed."""
@@ -38,7 +36,7 @@ class Ledger:
     def add(self, stamps: Mapping[str, Stamp]) -> None:
         """Append what was just stored. Raises ArtifactError."""
         self.stamps.update(stamps)
-        with explained(self._path), _locked(self._folder), self._path.open("ab") as file:
+        with explained(self._path), locked(self._folder), self._path.open("ab") as file:
             # The newline comes first as well: a line that a kill has torn must not swallow this one.
             file.write(b"\n" + _format_stamps(stamps))
             file.flush()
@@ -47,13 +45,14 @@ class Ledger:
     def compact(self, ids: Iterable[str], shard: Shard) -> None:
         """Rewrite it, of this part with these shoes only. Raises ArtifactError."""
         kept = set(ids)
-        with explained(self._path), _locked(self._folder):
+        with explained(self._path), locked(self._folder):
             # Read again: the other parts' processes have added to it.
             self.stamps = {
                 item_id: stamp
                 for item_id, stamp in _read_stamps(self._path)
                 if item_id in kept or not shard.holds(item_id)
             }
+            remove_leftovers(self._path)
             write_atomic(self._path, _format_stamps(self.stamps))
 
     @staticmethod
@@ -65,14 +64,14 @@ class Ledger:
 
 def begin(folder: Path, shard: Shard) -> None:
     """Note that this part is being indexed: until all parts are, the catalogue is unfinished. Raises ArtifactError."""
-    with explained(folder / UNFINISHED), _locked(folder):
+    with explained(folder / UNFINISHED), locked(folder):
         finished = _finished_parts(folder, shard.count) or set()
         _note(folder, shard.count, finished - {shard.number})
 
 
 def finish(folder: Path, shard: Shard) -> None:
     """Note that this part is done. Raises ArtifactError."""
-    with explained(folder / UNFINISHED), _locked(folder):
+    with explained(folder / UNFINISHED), locked(folder):
         finished = _finished_parts(folder, shard.count)
         if finished is None:  # it was divided anew meanwhile; whoever did that will see to it
             return
@@ -101,15 +100,8 @@ def _finished_parts(folder: Path, count: int) -> set[int] | None:
 
 def _note(folder: Path, count: int, finished: set[int]) -> None:
     text = json.dumps({"parts": count, "finished": sorted(finished)})
+    remove_leftovers(folder / UNFINISHED)
     write_atomic(folder / UNFINISHED, text.encode() + b"\n")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time. The lock is its holder's only as long as it lives."""
-    with (folder / LOCK).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _read_stamps(path: Path) -> Iterator[tuple[str, Stamp]]:

@@ -13,7 +13,7 @@ from model.errors import QueryError
 from service.examples import MAX_EXAMPLES, Examples, Picture
 from service.forms import read_form
 from service.multipart import Form, FormLimits
-from service.options import DEFAULT_K, PLAIN, Refinement, SearchOptions, parse_condition, parse_filter
+from service.options import DEFAULT_K, MAX_EXCLUDED, PLAIN, Refinement, SearchOptions, parse_condition, parse_filter
 from service.refusals import refuse_unknown
 from service.schemas import Recommendation, SearchBody, SearchFields
 from service.settings import Settings
@@ -108,7 +108,8 @@ async def read_picture_search(request: Request) -> PictureSearch:
     """
     fields = _read_query(request)
     settings: Settings = request.state.settings
-    form = await read_form(request, SEARCH_FIELDS, FormLimits(images=1, image_bytes=settings.max_upload_bytes))
+    limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=2 * MAX_EXCLUDED)
+    form = await read_form(request, SEARCH_FIELDS, limits)
     return PictureSearch(form.images[0].content, to_options(_agree(fields, _read_fields(form.fields, "body"))))
 
 

@@ -140,11 +140,13 @@ def measure(catalog: Catalog, checkpoint: Path, out: Path, *, team: str, members
     recipe = Recipe(checkpoint, loaded.digest, "cpu")
     hired = processes(recipe, members) if team == "processes" else threads(embedder, members)
     pictures = [shoe.image for shoe in catalog.shoes]
-    facts = {"dimension": embedder.dimension, "slices": embedder.slices, "checkpoint": loaded.digest}
+    store_made = EmbeddedStore.create(
+        out, dimension=embedder.dimension, slices=embedder.slices, checkpoint=loaded.digest, root=catalog.root
+    )
     with (
         run_ceiling(checkpoint, pictures, members) as ceiling,
         hired as embedding,
-        closing(EmbeddedStore.create(out, root=catalog.root, **facts)) as store,
+        closing(store_made) as store,
     ):
         for _ in embedding.embed(catalog.shoes[: 64 * members]):  # it loads the network, as the ceiling has
             pass

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from model.files import write_atomic
+from service.locks import locked, remove_leftovers
 from service.store.flat import FlatIndex
 
 __all__ = ["CacheKey", "is_damaged", "load_index", "save_index"]
@@ -47,7 +48,9 @@ def save_index(path: Path, key: CacheKey, index: FlatIndex) -> bool:
     payload = index.to_bytes()
     header = asdict(key) | {"sha256": hashlib.sha256(payload).hexdigest()}
     try:
-        write_atomic(path, b"".join((MAGIC, json.dumps(header).encode(), b"\n", payload)))
+        with locked(path.parent):
+            remove_leftovers(path)
+            write_atomic(path, b"".join((MAGIC, json.dumps(header).encode(), b"\n", payload)))
     except OSError as error:
         logger.warning("%s could not be written (%s); the next start will read all vectors instead", path, error)
         return False

@@ -168,24 +168,70 @@ def count_stored(catalog: Path) -> int:
         return 0
 
 
+def start_index(artifacts: Artifacts, *options: str) -> "subprocess.Popen[str]":
+    """`index` in a process of its own."""
+    command = [sys.executable, "-m", "service", *index_arguments(artifacts, *options)]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until_stored(artifacts: Artifacts, process: "subprocess.Popen[str]", count: int) -> int:
+    """Wait until so many shoes are acknowledged, while the process still runs; returns how many are."""
+    deadline = time.monotonic() + 120
+    while (stored := count_stored(artifacts.catalog)) < count:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return stored
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_index_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal ends an indexing with its usual status and a hint; nothing that was embedded is embedded again."""
+    count = 600
+    artifacts = Artifacts(draw_catalog(tmp_path / "demo", count), tmp_path / "checkpoint", tmp_path / "catalog")
+    make_checkpoint(artifacts.checkpoint)
+    process = start_index(artifacts, "--batch-size", "2")
+    wait_until_stored(artifacts, process, 20)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "the same command goes on from here" in error
+    assert "Traceback" not in error
+    assert not (artifacts.catalog / "catalog.sqlite-wal").exists()  # the store was closed
+    stored = count_stored(artifacts.catalog)
+    assert 20 <= stored < count
+    done = run_main(*index_arguments(artifacts))
+    assert f" {count - stored} embedded, {stored} were there" in done.output
+
+
+def test_parts_are_indexed_at_once(tmp_path: Path) -> None:
+    """Three processes fill one store side by side, with the vectors that one alone would have made."""
+    count = 90
+    artifacts = Artifacts(draw_catalog(tmp_path / "demo", count), tmp_path / "checkpoint", tmp_path / "catalog")
+    make_checkpoint(artifacts.checkpoint)
+    parts = [start_index(artifacts, "--batch-size", "4", "--shard", f"{part}/3") for part in (1, 2, 3)]
+    for process in parts:
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+    alone = replace(artifacts, catalog=tmp_path / "alone")
+    assert run_main(*index_arguments(alone)).status == 0
+    together, expected = ids_and_vectors(artifacts.catalog), ids_and_vectors(alone.catalog)
+    assert together.keys() == expected.keys()
+    for item_id, vector in expected.items():
+        np.testing.assert_allclose(together[item_id], vector, rtol=0, atol=1e-5)
+    assert f"0 embedded, {count} were there" in run_main(*index_arguments(artifacts)).output
+
+
 def test_killed_index_goes_on(tmp_path: Path) -> None:
     """Kill -9 in the middle loses nothing that was acknowledged and tears nothing; the next run does only the rest."""
     count = 400
     artifacts = Artifacts(draw_catalog(tmp_path / "demo", count), tmp_path / "checkpoint", tmp_path / "catalog")
     make_checkpoint(artifacts.checkpoint)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service", *index_arguments(artifacts, "--batch-size", "2")],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 60
-    while (stored := count_stored(artifacts.catalog)) < 20:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    process = start_index(artifacts, "--batch-size", "2")
+    stored = wait_until_stored(artifacts, process, 20)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=30) == -signal.SIGKILL
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
     survived = ids_and_vectors(artifacts.catalog)
     assert stored <= len(survived) < count
 

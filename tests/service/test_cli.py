@@ -80,6 +80,22 @@ def test_index_tells_what_it_did(folder: Folder) -> None:
     assert len(folder.vectors()) == 10
 
 
+def test_index_in_parts(folder: Folder) -> None:
+    """Parts fill one store, and each tells which it was."""
+    outputs = [folder.index("--shard", f"{number}/2").output for number in (1, 2)]
+    assert "; part 1/2 of the catalogue: " in outputs[0]
+    assert outputs[1].startswith("10 shoes are in ")
+    assert folder.index().output.endswith("0 embedded, 10 were there, 0 removed, 0 rows left out\n")
+
+
+def test_wrong_parts_are_refused(folder: Folder) -> None:
+    """What is no part is told, and a rebuild does not take from the parts what they are storing."""
+    assert "expected i/n" in error_of(folder.index("--shard", "3/2"))
+    folder.index()
+    assert "--rebuild" in error_of(folder.index("--rebuild", "--shard", "1/2"))
+    assert len(folder.vectors()) == 10
+
+
 def test_missing_artifacts_name_the_command(folder: Folder) -> None:
     """Without artifacts a command ends with the command that makes them."""
     assert "python -m service index" in error_of(folder.serve())

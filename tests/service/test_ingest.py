@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from model.catalog import Catalog, read_catalog
-from model.errors import CatalogError
-from service.ingest import IndexReport, index_catalog
+from model.errors import ArtifactError, CatalogError
+from service.ingest import IndexingStopped, IndexReport, index_catalog
 from service.ledger import Ledger, is_complete
+from service.shards import WHOLE, Shard
+from service.store.base import Item, Record
 from tests.service.fakes import FakeEmbedder, MemoryStore
 from tests.service.stack import draw_catalog, draw_shoe
 
@@ -33,10 +35,23 @@ class Setup:
         """The catalogue as it is on disk."""
         return read_catalog(str(self.demo))
 
-    def index(self, batch_size: int = 4, max_bad_share: float = 0.02) -> IndexReport:
-        """Index it."""
+    def index(
+        self,
+        batch_size: int = 4,
+        max_bad_share: float = 0.02,
+        shard: Shard = WHOLE,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> IndexReport:
+        """Index it, or a part of it."""
         return index_catalog(
-            self.read(), self.embedder, self.store, self.out, batch_size=batch_size, max_bad_share=max_bad_share
+            self.read(),
+            self.embedder,
+            self.store,
+            self.out,
+            batch_size=batch_size,
+            max_bad_share=max_bad_share,
+            shard=shard,
+            stop=stop,
         )
 
     def image(self, item_id: str) -> Path:
@@ -188,3 +203,94 @@ def test_bad_rows_of_the_table_stop_before_any_work(setup: Setup) -> None:
         setup.index()
     assert setup.embedder.calls == 0
     assert not setup.store.records
+
+
+def test_a_stop_keeps_what_was_embedded(setup: Setup) -> None:
+    """What is under way is stored and noted before the end, so the next run embeds only the rest."""
+    with pytest.raises(IndexingStopped) as caught:
+        setup.index(batch_size=2, stop=lambda: setup.embedder.calls > 0)
+    done = len(setup.store.records)
+    assert 0 < done < 9
+    assert caught.value.left == 9 - done
+    assert len(Ledger(setup.out).stamps) == done
+    assert not is_complete(setup.out)
+    assert setup.index() == IndexReport(embedded=9 - done, kept=done, removed=0, left_out=0)
+
+
+def test_a_stop_removes_nothing(setup: Setup) -> None:
+    """A run that was stopped has not seen all of the catalogue, and takes nothing out of the store."""
+    setup.index()
+    setup.image("1000.1").write_bytes(draw_shoe(99))
+    setup.image("1000.2").write_bytes(draw_shoe(98))
+    lines = setup.table.read_text().splitlines(keepends=True)
+    setup.table.write_text("".join(line for line in lines if not line.startswith("1003")))
+    for item_id in ("1003.1", "1003.2"):
+        setup.image(item_id).unlink()
+    with pytest.raises(IndexingStopped):
+        setup.index(batch_size=1, stop=lambda: True)
+    assert len(setup.store.records) == 9
+
+
+def test_a_stop_at_the_very_end_is_none(setup: Setup) -> None:
+    """Where nothing is left to embed the run ends as it would have."""
+    assert setup.index(batch_size=9, stop=lambda: setup.embedder.calls == 9).embedded == 9
+    assert is_complete(setup.out)
+
+
+def test_parts_make_the_whole(setup: Setup) -> None:
+    """Three parts, in any order, fill one store; it is complete with the last, and then up to date as a whole."""
+    reports = [setup.index(shard=Shard(number, 3)) for number in (2, 3, 1)]
+    assert sum(report.embedded for report in reports) == len(setup.store.records) == setup.embedder.calls == 9
+    assert all(report.removed == 0 for report in reports)
+    assert is_complete(setup.out)
+    assert setup.index() == IndexReport(embedded=0, kept=9, removed=0, left_out=0)
+
+
+def test_a_part_removes_its_own_only(setup: Setup) -> None:
+    """A shoe that left the catalogue is removed by the part that it belonged to, and by no other."""
+    setup.index()
+    lines = setup.table.read_text().splitlines(keepends=True)
+    setup.table.write_text("".join(line for line in lines if not line.startswith("1003-1")))
+    setup.image("1003.1").unlink()
+    owner = next(number for number in (1, 2, 3) if Shard(number, 3).holds("1003.1"))
+    for number in (1, 2, 3):
+        if number != owner:
+            assert setup.index(shard=Shard(number, 3)).removed == 0
+            assert "1003.1" in setup.store.records
+    assert setup.index(shard=Shard(owner, 3)).removed == 1
+    assert len(setup.store.records) == 8
+    assert is_complete(setup.out)
+
+
+def test_a_shoe_that_came_meanwhile_stays(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody else stores while an indexing runs is not taken for a shoe that is gone."""
+    embed = setup.embedder.embed_pixels
+
+    def embed_and_add(pixels: np.ndarray, /) -> np.ndarray:
+        item = Item("live", "live.jpg", {"Gender": ("Men",)})
+        setup.store.upsert([Record(item, np.zeros(8, dtype=np.float32))])
+        return embed(pixels)
+
+    monkeypatch.setattr(setup.embedder, "embed_pixels", embed_and_add)
+    assert setup.index().removed == 0
+    assert "live" in setup.store.records
+
+
+def test_bad_pictures_are_reported_by_their_part(setup: Setup) -> None:
+    """Each part counts and lists its own, in a file of its own."""
+    setup.image("1002.1").write_bytes(b"broken")
+    owner = next(number for number in (1, 2) if Shard(number, 2).holds("1002.1"))
+    for number in (1, 2):
+        report = setup.index(shard=Shard(number, 2), max_bad_share=0.9)
+        assert report.left_out == (number == owner)
+        assert (setup.out / f"bad-rows-{number}-of-2.csv").exists() == (number == owner)
+    assert not (setup.out / "bad-rows.csv").exists()
+
+
+def test_a_refused_write_is_an_error_for_people(setup: Setup) -> None:
+    """Where the ledger can't be written the run ends with the file and the reason, and goes on once it can."""
+    (setup.out / "pictures.jsonl").mkdir()
+    with pytest.raises(ArtifactError, match=r"pictures\.jsonl"):
+        setup.index()
+    (setup.out / "pictures.jsonl").rmdir()
+    assert setup.index().embedded == 9

@@ -198,3 +198,15 @@ def test_a_cache_that_cannot_be_written_or_read_is_only_logged(
     require_answers(file.parent)
     assert "can't be read" in caplog.text
     assert "No space left" in caplog.text
+
+
+def test_what_a_killed_writer_left_is_removed(file: Path) -> None:
+    """Temporary files of processes that were killed while they wrote don't pile up; other files stay."""
+    leftover, other = file.with_name(".overall.faiss.abc123.tmp"), file.with_name(".other.abc123.tmp")
+    leftover.write_bytes(b"half of it")
+    other.write_bytes(b"somebody else's")
+    with closing(EmbeddedStore.open(file.parent)) as store:
+        store.upsert(shoes(60))
+    assert not leftover.exists()
+    assert other.exists()
+    require_answers(file.parent, 60)
