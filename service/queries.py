@@ -36,6 +36,9 @@ SEARCH_FIELDS = tuple(SearchFields.model_fields)
 REPEATED = frozenset({"filter", "exclude"})
 """Options that may have several values; of others, as in a query string, the last one counts."""
 
+OTHER_FIELDS = 100
+"""Fields of a form beside its examples and what it excludes; more filters nobody means."""
+
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
 
@@ -108,7 +111,7 @@ async def read_picture_search(request: Request) -> PictureSearch:
     """
     fields = _read_query(request)
     settings: Settings = request.state.settings
-    limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=2 * MAX_EXCLUDED)
+    limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     form = await read_form(request, SEARCH_FIELDS, limits)
     return PictureSearch(form.images[0].content, to_options(_agree(fields, _read_fields(form.fields, "body"))))
 
@@ -130,7 +133,12 @@ async def read_example_search(request: Request) -> ExampleSearch:
     if not content_type[:20].lower().startswith("multipart/form-data"):
         raise QueryError("positive", EXPECTED_EXAMPLES)
     settings: Settings = request.state.settings
-    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=2 * MAX_EXAMPLES, field_bytes=64 * 1024)
+    limits = FormLimits(
+        settings.max_images,
+        settings.max_upload_bytes,
+        fields=MAX_EXAMPLES + MAX_EXCLUDED + OTHER_FIELDS,
+        field_bytes=64 * 1024,
+    )
     names = (*EXAMPLE_FIELDS, *SEARCH_FIELDS)
     form = await read_form(request, names, limits, pictures=EXAMPLE_PICTURES, optional=True)
     options = {name: values for name, values in form.fields.items() if name in SEARCH_FIELDS}
