@@ -30,7 +30,7 @@ from model.embedder import Embedder
 from model.errors import ArtifactMismatch, SolemateError
 from service.engine import PictureEmbedder, Vector
 
-__all__ = ["CHUNK", "WORTH_PROCESSES", "Hire", "Recipe", "Team", "TeamLost", "hire", "processes", "threads"]
+__all__ = ["CHUNK", "WORTH_PROCESSES", "Embedded", "Hire", "Recipe", "Team", "TeamLost", "hire", "processes", "threads"]
 
 CHUNK = 64
 """Pictures that a member decodes and embeds at once: what goes through the network in one piece."""
@@ -38,7 +38,7 @@ CHUNK = 64
 CHUNKS_AHEAD = 4
 """Chunks under way for each member: enough to keep it busy while a batch is stored."""
 
-WORTH_PROCESSES = 8000
+WORTH_PROCESSES = 20_000
 """With fewer pictures than this, threads are done before processes have gained what their start costs."""
 
 OMP_THREADS = "OMP_NUM_THREADS"

@@ -12,7 +12,7 @@ from typing import TypeVar
 from model.catalog import BadRow, Catalog, Shoe, check_bad_rows
 from model.files import explained
 from model.progress import Progress, progress
-from service.bulk import CHUNK, Hire, Team, threads
+from service.bulk import CHUNK, Embedded, Hire, Team, TeamLost, threads
 from service.engine import PictureEmbedder, Vector
 from service.ledger import Ledger, Stamp, begin, finish
 from service.shards import WHOLE, Shard
@@ -187,22 +187,30 @@ class _Writer:
     def write_all(self, team: Team, batch_size: int, shown: Progress, stop: Callable[[], bool]) -> None:
         """Embed and store all of the plan. Raises IndexingStopped."""
         left = len(self._plan.to_embed)
-        with closing(team.embed(self._plan.to_embed, min(CHUNK, batch_size))) as chunks:
-            for chunk in chunks:
-                for shoe, result in chunk:
-                    if isinstance(result, BadRow):
-                        self._check.add(result)
-                        continue
-                    self._batch.append((shoe, result))
-                    if len(self._batch) == batch_size:
-                        self._write()
-                left -= len(chunk)
-                shown.update(len(chunk))
-                if stop():
-                    break
+        try:
+            with closing(team.embed(self._plan.to_embed, min(CHUNK, batch_size))) as chunks:
+                for chunk in chunks:
+                    self._take(chunk, batch_size)
+                    left -= len(chunk)
+                    shown.update(len(chunk))
+                    if stop():
+                        break
+        except TeamLost:
+            # Whoever stops a service sends SIGTERM to all of its processes.
+            if not stop():
+                raise
         self._write()
         if left and stop():
             raise IndexingStopped(left)
+
+    def _take(self, chunk: Sequence[Embedded], batch_size: int) -> None:
+        for shoe, result in chunk:
+            if isinstance(result, BadRow):
+                self._check.add(result)
+                continue
+            self._batch.append((shoe, result))
+            if len(self._batch) == batch_size:
+                self._write()
 
     def _write(self) -> None:
         if self._batch:

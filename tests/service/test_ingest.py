@@ -1,14 +1,17 @@
 """A catalogue into a store: what is embedded, kept, removed and left out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.catalog import Catalog, read_catalog
+from model.catalog import Catalog, Shoe, read_catalog
 from model.errors import ArtifactError, CatalogError
+from service.bulk import Embedded, Team, TeamLost
 from service.ingest import IndexingStopped, IndexReport, index_catalog
 from service.ledger import Ledger, is_complete
 from service.shards import WHOLE, Shard
@@ -294,3 +297,33 @@ def test_a_refused_write_is_an_error_for_people(setup: Setup) -> None:
         setup.index()
     (setup.out / "pictures.jsonl").rmdir()
     assert setup.index().embedded == 9
+
+
+class DyingTeam(Team):
+    """Embeds one chunk, and is lost."""
+
+    def __init__(self) -> None:
+        pass
+
+    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[Embedded], None, None]:
+        """See Team."""
+        yield [(shoe, np.zeros(8, dtype=np.float32)) for shoe in islice(shoes, chunk)]
+        raise TeamLost("gone")
+
+
+@pytest.mark.parametrize(("stopped", "expected"), [(False, TeamLost), (True, IndexingStopped)])
+def test_a_lost_team(setup: Setup, *, stopped: bool, expected: type[Exception]) -> None:
+    """It is an error, unless the signal that took it was to stop all; what it had embedded is stored in either case."""
+    told = iter([False, stopped, stopped, stopped])
+    with pytest.raises(expected):
+        index_catalog(
+            setup.read(),
+            setup.embedder,
+            setup.store,
+            setup.out,
+            batch_size=4,
+            hire=lambda _: nullcontext(DyingTeam()),
+            stop=lambda: next(told),
+        )
+    assert len(setup.store.records) == 4
+    assert setup.index() == IndexReport(embedded=5, kept=4, removed=0, left_out=0)
