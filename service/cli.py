@@ -52,19 +52,22 @@ def index(
     """Embed a catalogue's pictures into the store.
 
     An interrupted run goes on where it stopped; a finished one is brought up to date: new shoes and changed pictures
-    are embedded, vanished shoes removed.
+    are embedded, vanished shoes removed. Shoes that were added to the store itself stay, also with --rebuild, unless
+    the catalogue has one of the same id.
     """
     # Not at the top: --help and a wrong option are answered without loading torch.
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
     from service.ingest import Ledger, index_catalog
+    from service.rescue import restore_uploads, save_uploads
     from service.store.embedded import EmbeddedStore
 
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
+        save_uploads(out)
         EmbeddedStore.remove(out)
         Ledger.remove(out)
     store = EmbeddedStore.create(
@@ -72,12 +75,14 @@ def index(
     )
     try:
         report = index_catalog(shoes, embedder, store, out, batch_size=batch_size, max_bad_share=max_bad_share)
+        restored = restore_uploads(out, store, embedder)
         count = store.info().count
     finally:
         store.close()
     typer.echo(
         f"{count:,} shoes are in {out}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
+        + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
     )
 
 
