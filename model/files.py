@@ -11,7 +11,16 @@ from typing import Any
 
 from model.errors import ArtifactError, StorageFull, StorageReadOnly
 
-__all__ = ["explain_failure", "sha256_bytes", "sha256_file", "sync_folder", "write_atomic", "write_files", "write_json"]
+__all__ = [
+    "READ_ONLY",
+    "explain_failure",
+    "sha256_bytes",
+    "sha256_file",
+    "sync_folder",
+    "write_atomic",
+    "write_files",
+    "write_json",
+]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
