@@ -13,6 +13,7 @@ from typing import Any
 from model.errors import ArtifactError, StorageFull, StorageReadOnly
 
 __all__ = [
+    "READ_ONLY",
     "explain_failure",
     "explained",
     "sha256_bytes",
@@ -23,6 +24,9 @@ __all__ = [
     "write_json",
     "write_parts",
 ]
+
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""What a file system says that may not be written to."""
 
 _FREE = "nothing of this change was stored. Free some space and try again"
 _ALLOW = "make the folder readable and writable for this user, or choose another one"

@@ -1,5 +1,6 @@
 """Changes of the catalogue, as one thread writes them: the picture first, then the row, then what it replaced goes."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from service.store.base import Item, Record, VectorStore
 from service.uploads import CleanPicture, Uploads
 
 __all__ = ["Add", "CatalogWriter", "Change", "Changed", "Patch", "Remove"]
+
+logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0
 """Seconds to wait for the changes of other processes, unless told otherwise."""
@@ -81,7 +84,7 @@ class Changed:
     fingerprint: str
 
 
-Outcome = Changed | SolemateError
+Outcome = Changed | Exception
 
 
 class CatalogWriter:
@@ -106,12 +109,16 @@ class CatalogWriter:
                     return [self._remove(change)]
                 case _:
                     return self._add([change for change in group if isinstance(change, Add)])
-        except (ItemExists, QueryError) as error:
-            if len(group) == 1:
-                return [error]
-            return [outcome for change in group for outcome in self._make([change])]
         except SolemateError as error:
-            return [error] * len(group)
+            if not isinstance(error, ItemExists | QueryError):
+                return [error] * len(group)
+            failure: Exception = error
+        except Exception as error:
+            logger.exception("%d changes of the catalogue failed", len(group))
+            failure = error
+        if len(group) == 1:
+            return [failure]
+        return [outcome for change in group for outcome in self._make([change])]
 
     def _add(self, adds: Sequence[Add]) -> list[Outcome]:
         kept = self._uploads.write([add.picture for add in adds if isinstance(add.picture, CleanPicture)])

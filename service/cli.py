@@ -75,7 +75,8 @@ def index(
     """Embed a catalogue's pictures into the store.
 
     An interrupted run goes on where it stopped; a finished one is brought up to date: new shoes and changed pictures
-    are embedded, vanished shoes removed.
+    are embedded, vanished shoes removed. Shoes that were added to the store itself stay, also with --rebuild, unless
+    the catalogue has one of the same id.
     """
     # Not at the top: --help and a wrong option are answered without loading torch.
     from model.catalog import read_catalog
@@ -86,6 +87,7 @@ def index(
     from service.duplicates import MEASURE, measure_duplicates, write_measure
     from service.ingest import IndexingStopped, index_catalog
     from service.ledger import Ledger
+    from service.rescue import restore_uploads, save_uploads
     from service.shards import WHOLE, Shard
     from service.stopping import stop_on_signals
     from service.store.embedded import EmbeddedStore
@@ -99,6 +101,7 @@ def index(
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
+        save_uploads(out)
         remove_store(out, place, token=token)
         Ledger.remove(out)
     if place:
@@ -130,6 +133,7 @@ def index(
         except IndexingStopped as stopped:
             typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
             sys.exit(128 + (stop.signal or 0))
+        restored = restore_uploads(out, store, embedder) if part == WHOLE else 0
         count = store.info().count
         if isinstance(store, EmbeddedStore):
             store.settle()
@@ -138,6 +142,7 @@ def index(
     typer.echo(
         f"{count:,} shoes are in {place or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
+        + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
     )
     if measure is None:
         (out / MEASURE).unlink(missing_ok=True)

@@ -15,13 +15,13 @@ import re
 import secrets
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import StoreBusy
-from model.files import explain_failure, sha256_bytes, sync_folder, write_files
+from model.files import READ_ONLY, explain_failure, sha256_bytes, sync_folder, write_files
 
 if TYPE_CHECKING:  # it loads torch, which those who only look after files do without
     from model.preprocess import Preprocessor
@@ -157,11 +157,18 @@ class Uploads:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let no file be deleted meanwhile, by any process. Raises OSError."""
-        if not self.folder.is_dir():
-            yield
-            return
-        with self._lock("hold", fcntl.LOCK_EX, patience=None):
+        """Let no file be deleted meanwhile, by any process that can be told so: not where the folder is read-only.
+
+        Raises:
+            OSError: the lock can't be had for another reason.
+        """
+        with ExitStack() as stack:
+            if self.folder.is_dir():
+                try:
+                    stack.enter_context(self._lock("hold", fcntl.LOCK_EX, patience=None))
+                except OSError as error:
+                    if error.errno not in READ_ONLY:
+                        raise
             yield
 
     def names(self) -> Iterator[str]:

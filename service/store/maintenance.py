@@ -14,7 +14,7 @@ from service.store.base import Item
 from service.store.sqlite import connect_to_read, translated
 from service.store.truth import check, read_meta
 
-__all__ = ["copy_database", "inspect_database"]
+__all__ = ["copy_database", "inspect_database", "read_items"]
 
 MOST_PROBLEMS = 100
 """Problems of SQLite's own that are told."""
@@ -57,6 +57,19 @@ def copy_database(path: Path, target: Path) -> list[Item]:
         source.backup(copy)
         check(copy, target)
         return rows.decode_items(copy.execute(EVERY_TEXT).fetchall())
+
+
+def read_items(path: Path) -> list[Item]:
+    """The shoes of a catalogue's file, in their order, whatever made their vectors.
+
+    Raises:
+        ArtifactMissing: there is none.
+        ArtifactCorrupt: it fails its check.
+        ArtifactError: it can't be read.
+    """
+    with translated(path), closing(connect_to_read(path)) as connection:
+        check(connection, path)
+        return rows.decode_items(connection.execute(EVERY_TEXT).fetchall())
 
 
 def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:

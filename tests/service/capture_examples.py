@@ -5,7 +5,11 @@ To refresh them, with the demo catalogue indexed where `serve` would find it (or
     python -m tests.service.capture_examples
 """
 
+import json
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,14 +17,15 @@ import httpx2
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from model.errors import ArtifactMissing, NotReady
+from model.errors import ArtifactMissing, NotReady, StorageFull
 from model.files import write_json
 from service.app import create_app
+from service.lines import LINES
 from service.openapi import EXAMPLES
 from service.settings import Settings
 from service.startup import open_engine
 
-__all__ = ["KEYS", "ask", "main"]
+__all__ = ["KEYS", "ask", "body_of", "main"]
 
 Answers = Iterator[tuple[str, httpx2.Response]]
 
@@ -59,6 +64,58 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
     with mock.patch("service.pipeline.Pipeline.check_ready", side_effect=NotReady("an example")):
         yield "readyz", client.get("/readyz")
     yield from _ask_admin(guarded)
+    yield from _ask_for_changes(guarded, picture)
+
+
+def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
+    """Changes come last, and leave the catalogue with the shoes that it had."""
+    reader, admin = ({"x-api-key": entry.rpartition(":")[2]} for entry in KEYS.split())
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    too_many = bytes(guarded.get("/v1/info", headers=reader).json()["limits"]["max_body_bytes"] + 200_000)
+    image = {"image": ("shoe.jpg", picture)}
+    one, many, item = "/v1/items", "/v1/items:batch", "/v1/items/boot-7"
+    new = {"id": "boot-7", "attributes": json.dumps({"Category": ["Boots"], "Gender": ["Women"]})}
+    yield "add_item", guarded.post(one, data=new, files=image, headers=admin)
+    yield "add_item", guarded.post(one, data=new, files=image, headers=admin)
+    yield "add_item", guarded.post(one, data=new, files=image, headers={**admin, "if-none-match": "*"})
+    yield "add_item", guarded.post(one, content=b"no boundary in here", headers={**form, **admin})
+    yield "add_item", guarded.post(one, data=new, files=image)
+    yield "add_item", guarded.post(one, data=new, files=image, headers=reader)
+    yield "add_item", guarded.post(one, content=too_many, headers={**form, **admin})
+    yield "add_item", guarded.post(one, data=new, files={"image": ("notes.txt", b"not a picture")}, headers=admin)
+    yield "add_item", guarded.post(one, data={**new, "id": "boots/7"}, files=image, headers=admin)
+    with mock.patch("service.uploads.Uploads.write", side_effect=StorageFull("an example")):
+        yield "add_item", guarded.post(one, data=new, files=image, headers=admin)
+    shoes = [{"id": "boot-7", "attributes": {"Gender": ["Women"]}}, {"id": "boot-8"}]
+    parts: list[Any] = []
+    for shoe, content in zip(shoes, (picture, b"not a picture"), strict=True):
+        parts += [("item", (None, json.dumps(shoe))), ("image", ("shoe.jpg", content))]
+    yield "add_items", guarded.post(many, files=parts, headers=admin)
+    yield "add_items", guarded.post(many, content=b"no boundary in here", headers={**form, **admin})
+    yield "add_items", guarded.post(many, files=parts)
+    yield "add_items", guarded.post(many, files=parts, headers=reader)
+    yield "add_items", guarded.post(many, content=too_many, headers={**form, **admin})
+    yield "add_items", guarded.post(many, files=parts[1:], headers=admin)
+    attributes, as_json = {"Gender": ["Girls"], "Category": []}, {"content-type": "application/json", **admin}
+    yield "patch_item", guarded.patch(item, json=attributes, headers=admin)
+    yield "patch_item", guarded.patch(item, content=b'{"Gender": ["Girls"', headers=as_json)
+    yield "patch_item", guarded.patch(item, json=attributes)
+    yield "patch_item", guarded.patch(item, json=attributes, headers=reader)
+    yield "patch_item", guarded.patch(UNKNOWN, json=attributes, headers=admin)
+    yield "patch_item", guarded.patch(item, content=bytes(2_000_000), headers=as_json)
+    yield "patch_item", guarded.patch(item, json={"Gender": "Girls"}, headers=admin)
+    yield "delete_item", guarded.delete(item)
+    yield "delete_item", guarded.delete(item, headers=reader)
+    yield "delete_item", guarded.delete(item, params={"force": "1"}, headers=admin)
+    guarded.delete(item, headers=admin)
+    yield "delete_item", guarded.delete(item, headers=admin)
+
+
+def body_of(response: httpx2.Response) -> Any:
+    """What an answer says; of one that says it line by line, a list."""
+    if response.headers["content-type"] == LINES:
+        return [json.loads(line) for line in response.text.splitlines()]
+    return response.json()
 
 
 def _ask_admin(guarded: TestClient) -> Answers:
@@ -139,7 +196,15 @@ def _ask_of_items(client: TestClient, item: str) -> Answers:
 
 def main() -> None:
     """Ask a service over the artifacts that the environment names, and write what it answered."""
-    settings = Settings()
+    with tempfile.TemporaryDirectory() as folder:  # what is asked changes the catalogue
+        settings = Settings()
+        copy = shutil.copytree(settings.catalog, Path(folder) / "catalog")
+        examples = capture(settings.model_copy(update={"catalog": copy}))
+    write_json(EXAMPLES, examples)
+
+
+def capture(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Operation -> status, or `request` -> body."""
     engine = open_engine(settings)
     examples: dict[str, dict[str, Any]] = {}
     item = engine.page(1).items[0]
@@ -148,15 +213,16 @@ def main() -> None:
     others = [each.id for each in engine.page(3).items]
     likes = {"positive": others[:2], "negative": others[2:], "k": 2, "filter": ["Gender:Women"], "diversity": 0.3}
     examples["recommendations"] = {"request": likes}
+    examples["patch_item"] = {"request": {"Gender": ["Girls"], "Category": []}}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (
         TestClient(create_app(settings, engine)) as client,
         TestClient(create_app(guarded_settings, engine)) as guarded,
     ):
         for operation, response in ask(client, guarded):
-            examples.setdefault(operation, {})[str(response.status_code)] = response.json()
+            examples.setdefault(operation, {})[str(response.status_code)] = body_of(response)
     engine.close()
-    write_json(EXAMPLES, examples)
+    return examples
 
 
 if __name__ == "__main__":

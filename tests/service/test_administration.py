@@ -146,6 +146,39 @@ class TestItems:
         assert "0 removed" in done.output
         assert folder.images() == before
 
+    def test_another_network_keeps_added_shoes(self, folder: Folder, tmp_path: Path) -> None:
+        """A rebuild with another checkpoint embeds the added shoes' own pictures anew, with their attributes."""
+        before = folder.images()
+        folder.run("items", "delete", "new-51")
+        make_checkpoint(tmp_path / "newer", seed=5)
+        folder.checkpoint = tmp_path / "newer"
+        options = ("--catalog", str(folder.demo), "--out", str(folder.catalog), "--device", "cpu", "--rebuild")
+        done = run_main("index", *options, SOLEMATE_CHECKPOINT=str(folder.checkpoint))
+        assert "11 shoes are in" in done.output
+        assert "1 uploaded shoes embedded anew" in done.output
+        del before["new-51"]
+        assert folder.images() == before
+        with closing(EmbeddedStore.open(folder.catalog)) as store:
+            assert store.get("new-50").attributes == {"Gender": ("Women",), "Farbe": ("grün",)}
+        assert folder.verify().output == "11 shoes, 11 vectors made again: all is well\n"
+        assert not (folder.catalog / "uploaded-shoes.jsonl").exists()
+
+    def test_an_interrupted_rebuild_keeps_added_shoes(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Added shoes are in the store, or waiting in a file to be, however often a rebuild is interrupted."""
+        before = folder.images()
+        options = ("--catalog", str(folder.demo), "--out", str(folder.catalog), "--device", "cpu", "--rebuild")
+
+        def interrupt(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("service.ingest.index_catalog", interrupt)
+            for _ in range(2):
+                assert run_main("index", *options, SOLEMATE_CHECKPOINT=str(folder.checkpoint)).status == 130
+        assert run_main("index", *options[:-1], SOLEMATE_CHECKPOINT=str(folder.checkpoint)).status == 0
+        assert folder.images() == before
+        assert folder.verify().status == 0
+
 
 class TestVerify:
     def test_all_is_well(self, original: Folder) -> None:

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +23,7 @@ from model.errors import (
 )
 from model.preprocess import PreprocessConfig, Preprocessor
 from service.changes import Add, CatalogWriter, Changed, Patch, Remove
+from service.store.base import Record
 from service.store.embedded import EmbeddedStore
 from service.uploads import Uploads, clean_picture, require_name
 from tests.service.fakes import DIGEST, SLICES
@@ -59,7 +60,7 @@ def add(item_id: str, number: int = 0, *, overwrite: bool = True) -> Add:
     return Add(item_id, {"Gender": ("Men",), "Empty": ()}, picture, np.full(8, number, np.float32), overwrite=overwrite)
 
 
-def made(outcome: Changed | SolemateError) -> Changed:
+def made(outcome: Changed | Exception) -> Changed:
     """What was changed; it must have been."""
     assert isinstance(outcome, Changed), outcome
     return outcome
@@ -128,6 +129,22 @@ def test_a_store_that_can_not_write(
         assert writer.run([add("a", 2), add("b", 3)]) == [error, error]
     assert store.vector("a")[0] == 1
     require_whole(store, uploads)
+
+
+def test_a_failure_that_nobody_foresaw(writer: CatalogWriter, store: EmbeddedStore, uploads: Uploads) -> None:
+    """It ends the changes that it hits, and those after it are made."""
+    upsert, error = store.upsert, RuntimeError("unforeseen")
+
+    def fail(records: Iterable[Record], *, overwrite: bool = True) -> int:
+        given = list(records)
+        if any(record.item.id == "b" for record in given):
+            raise error
+        return upsert(given, overwrite=overwrite)
+
+    with mock.patch.object(store, "upsert", side_effect=fail):
+        outcomes = writer.run([add("a", 1), add("b", 2), add("c", 3), Remove("a")])
+    assert [type(outcome) for outcome in outcomes] == [Changed, RuntimeError, Changed, Changed]
+    assert [item.id for item in store.page(limit=9).items] == ["c"]
 
 
 def test_a_doubtful_failure_keeps_the_picture(writer: CatalogWriter, store: EmbeddedStore, uploads: Uploads) -> None:
