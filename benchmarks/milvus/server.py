@@ -18,7 +18,8 @@ __all__ = ["MilvusProcess", "require_isolation"]
 
 URI = "http://127.0.0.1:19530"
 HEALTH = "http://127.0.0.1:9091/healthz"
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+"""Killed, Milvus waits at its next start until its old session has expired."""
 
 
 def require_isolation() -> None:

@@ -22,6 +22,9 @@ NOTHING = "number < 0"
 COUNTS_AT_ONCE = 4
 """Counts that Milvus is asked for side by side."""
 
+MOST_PAIRS = 1_000_000
+"""Values that facets are counted for."""
+
 Facets = dict[str, dict[str, int]]
 
 
@@ -130,15 +133,16 @@ class Attributes:
         return found
 
     def _known_pairs(self, version: Version) -> list[tuple[str, str]]:
-        pairs: list[tuple[str, str]] = []
-        last = 0
-        while True:
-            expression = f"kind == {KNOWN_VALUE} and number > {last}"
-            rows = self._tables.query(self._layout.claims, expression, ["number", "text"], version.moment)
-            pairs += [(name, value) for name, value in (json.loads(row["text"]) for row in rows) if value is not None]
-            if len(rows) < WINDOW:
-                return pairs
-            last = int(rows[-1]["number"])
+        rows = self._tables.first(
+            self._layout.claims,
+            f"kind == {KNOWN_VALUE}",
+            ["number", "text"],
+            version.moment,
+            after=-1,
+            limit=MOST_PAIRS,
+        )
+        pairs = (json.loads(row["text"]) for row in rows)
+        return [(name, value) for name, value in pairs if value is not None]
 
     def _remember(self, version: Version) -> Memory:
         """What is known of this state. While the catalogue is being changed, nothing is kept for the next question."""

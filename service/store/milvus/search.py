@@ -127,8 +127,9 @@ class Searcher:
 
     def _first(self, question: Question) -> Found:
         """Candidates where all shoes are equally far: the first ones in the catalogue."""
-        rows = self._tables.query(
-            self._layout.main, question.expression, ["number"], question.moment, limit=min(question.k + SPARE, WINDOW)
+        most = min(question.k + SPARE, WINDOW)
+        rows = self._tables.first(
+            self._layout.main, question.expression, ["number"], question.moment, after=-1, limit=most
         )
         return Found(frozenset(int(row["number"]) for row in rows), {})
 

@@ -167,15 +167,8 @@ class MilvusStore:
         last = -1 if cursor is None else read_cursor(cursor)
         version = self._version()
         passing = self._attributes.expression(filter, version)
-        rows: list[Row] = []
-        while len(rows) <= limit:  # one more than that, to see whether it is the last page
-            most = min(limit + 1 - len(rows), WINDOW)
-            expression = f"number > {last} and {passing}" if passing else f"number > {last}"
-            some = self._tables.query(self._layout.main, expression, ITEM_FIELDS, version.moment, limit=most)
-            rows += some
-            if len(some) < most:
-                break
-            last = int(some[-1]["number"])
+        # One more than that, to see whether it is the last page.
+        rows = self._tables.first(self._layout.main, passing, ITEM_FIELDS, version.moment, after=last, limit=limit + 1)
         shown = rows[:limit]
         return Page(
             items=tuple(decode_item(row) for row in shown),

@@ -30,31 +30,50 @@ class Tables:
         self._link = link
 
     def query(
-        self,
-        collection: str,
-        expression: str,
-        fields: Sequence[str],
-        moment: int,
-        *,
-        limit: int = WINDOW,
+        self, collection: str, expression: str, fields: Sequence[str], moment: int, *, limit: int = WINDOW
     ) -> list[Row]:
-        """Rows that an expression holds for, the lowest primary keys first, complete up to `moment`."""
-
-        def ask(client: MilvusClient, seconds: float) -> list[Row]:
-            return list(
-                client.query(
-                    collection,
-                    filter=expression,
-                    output_fields=list(fields),
-                    limit=limit,
-                    # Without it each segment may stop at `limit` rows that are not the lowest.
-                    reduce_stop_for_best=True,
-                    timeout=seconds,
-                    **self.complete(moment),
-                )
+        """Rows that an expression holds for, complete up to `moment`; any `limit` of them where there are more."""
+        rows = self._link.call(
+            lambda client, seconds: client.query(
+                collection,
+                filter=expression,
+                output_fields=list(fields),
+                limit=limit,
+                timeout=seconds,
+                **self.complete(moment),
             )
+        )
+        return sorted(rows, key=number_of)
 
-        return sorted(self._link.call(ask), key=lambda row: int(row["number"]))
+    def first(
+        self, collection: str, expression: str, fields: Sequence[str], moment: int, *, after: int, limit: int
+    ) -> list[Row]:
+        """The rows with the lowest numbers beyond `after` that an expression holds for, `limit` of them."""
+        rows: list[Row] = []
+        while len(rows) < limit:
+            beyond = f"number > {number_of(rows[-1]) if rows else after}"
+            most = min(limit - len(rows), WINDOW)
+
+            def ask(client: MilvusClient, seconds: float, beyond: str = beyond, most: int = most) -> list[Row]:
+                found = client.query(
+                    collection,
+                    filter=f"{beyond} and {expression}" if expression else beyond,
+                    output_fields=list(fields),
+                    limit=most,
+                    # As the client's own iterator asks: only so are they the lowest, in every version of Milvus. An
+                    # answer ends where one of the segments does, and others may have more: an empty one is the last.
+                    iterator="True",
+                    reduce_stop_for_best=True,
+                    guarantee_timestamp=0 if self._link.address.strong else moment,
+                    timeout=seconds,
+                )
+                return sorted(found, key=number_of)
+
+            some = self._link.call(ask)
+            if not some:
+                break
+            rows += some
+        return rows
 
     def count(self, collection: str, expression: str, moment: int) -> int:
         """How many rows an expression holds for."""
@@ -93,6 +112,11 @@ class Tables:
     def moment_of(self, collection: str) -> int:
         """The timestamp that Milvus gave the last of this process's writes to a collection; 0 if it gives none."""
         return int(get_collection_ts(collection, self._link.endpoint, self._link.address.database or "default"))
+
+
+def number_of(row: Row) -> int:
+    """A row's primary key."""
+    return int(row["number"])
 
 
 def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:

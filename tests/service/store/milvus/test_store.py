@@ -13,7 +13,7 @@ import pytest
 from model.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactMissing, ItemExists, QueryError, StoreUnavailable
 from service.store.milvus import claims, versions
 from service.store.milvus.address import Address
-from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, shoe, shoes
+from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, NaiveStore, ids, shoe, shoes
 
 pytest.importorskip("pymilvus")
 
@@ -246,6 +246,37 @@ def test_more_shoes_than_one_answer_holds_are_counted(store: MilvusStore, monkey
     store.delete(["last"])
     monkeypatch.setattr("service.store.milvus.attributes.WINDOW", 50)
     assert (store.facets(), store.facets({"Gender": frozenset({"Women"})})) == read
+
+
+def test_old_and_new_segments_are_one_catalogue(store: MilvusStore, address: Address) -> None:
+    """Shoes that Milvus has put away, those that came since, and those that were replaced or removed since."""
+    naive = NaiveStore()
+    store.upsert(shoes(300))
+    naive.upsert(shoes(300))
+    client = MilvusClient(address.uri)
+    for name in client.list_collections():
+        if name.startswith(address.collection):
+            client.flush(name)
+    client.close()
+    changed = [replace(record, vector=record.vector * 0.9) for record in shoes(300)[:20]]
+    gone = [f"shoe-{number}" for number in range(10, 60, 7)]
+    for each in (store, naive):
+        each.upsert(changed)
+        each.upsert(shoes(30, seed=7, prefix="new"))
+        each.delete(gone)
+    for query in (*(record.vector for record in changed), *(record.vector for record in shoes(20, seed=9))):
+        for condition in ("overall", "category"):
+            hits = store.search(query[None], 10, condition=condition)[0]
+            assert ids(hits) == ids(naive.search(query, 10, condition=condition))
+    found, cursor = [], None
+    while True:
+        page = store.page(limit=7, cursor=cursor)
+        found += [item.id for item in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert found == list(naive.records)
+    assert store.facets() == naive.facets()
 
 
 def fail_with(error: type[BaseException]) -> Callable[..., None]:
