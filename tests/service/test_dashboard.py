@@ -10,6 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from service import metrics
+
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana" / "solemate.json"
 
 METRIC = re.compile(r"\bsolemate_\w+")
@@ -36,10 +38,12 @@ def queries(dashboard: dict[str, Any]) -> Iterator[str]:
 
 
 def labels_of(client: TestClient) -> dict[str, set[str]]:
-    """Name of a sample -> its labels, once the service has answered and refused a request."""
+    """Name of a sample -> its labels, once the service has answered and refused a request and made a large index."""
+    metrics.set_index_recall("overall", 1.0)
     client.get("/healthz")
     client.get("/nothing")
     families = text_string_to_metric_families(client.get("/metrics").text)
+    metrics.index_recall.clear()
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 
 

@@ -95,6 +95,7 @@ def test_table_covers_clients_errors() -> None:
     told = (
         model_errors.ImageError,
         model_errors.QueryError,
+        model_errors.CatalogueChanged,
         model_errors.UnknownItem,
         model_errors.ItemExists,
         model_errors.PictureMissing,

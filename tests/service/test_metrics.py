@@ -62,6 +62,7 @@ def test_queues_are_told_apart() -> None:
 
 def test_the_recall_of_an_index() -> None:
     """Each condition's, as it was last measured; there is none where nothing was."""
+    metrics.index_recall.clear()  # what other tests have left
     assert metrics.REGISTRY.get_sample_value("solemate_index_recall", {"condition": "closure"}) is None
     metrics.set_index_recall("closure", 0.5)
     metrics.set_index_recall("closure", 0.985)

@@ -25,11 +25,6 @@ from tests.service.capture_examples import KEYS, ask, body_of
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 
-REQUESTS: dict[str, type[BaseModel]] = {
-    "search_vector": schemas.VectorSearch,
-    "recommendations": schemas.Recommendation,
-}
-
 MODELS: dict[str, type[BaseModel]] = {
     "search": schemas.SearchAnswer,
     "search_vector": schemas.SearchAnswer,
@@ -50,6 +45,7 @@ MODELS: dict[str, type[BaseModel]] = {
 
 REQUESTS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.VectorSearch,
+    "recommendations": schemas.Recommendation,
     "patch_item": schemas.AttributesPatch,
 }
 
