@@ -123,7 +123,7 @@ def train(
     max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = 64,
     network: Annotated[
-        str, _network(help="shoes, or shoes-large: more accurate, and two to three times the work.")
+        str, _network(help="shoes, or shoes-large: more accurate, and about four times the work.")
     ] = "shoes",
     likelihood: Annotated[str, _objective(help="gaussian or bernoulli.")] = "gaussian",
     observation_std: Annotated[
