@@ -151,10 +151,11 @@ class TestCutShort:
     def torn(self, store: MilvusStore, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
         """Shoe "a" is being replaced, "b" removed and "c" inserted, and of all that only the decision was made."""
         store.upsert([shoe("a", [1.0]), shoe("b", [2.0])])
-        for change in (
+        changes: list[Callable[[MilvusStore], int]] = [
             lambda dying: dying.upsert([shoe("a", [5.0]), shoe("c", [3.0])]),
             lambda dying: dying.delete(["b"]),
-        ):
+        ]
+        for change in changes:
             with closing(MilvusStore.open(address)) as dying:
                 monkeypatch.setattr(dying._editor, "_make", fail_with(KeyboardInterrupt))
                 with pytest.raises(KeyboardInterrupt):
