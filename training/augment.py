@@ -33,7 +33,7 @@ class AugmentConfig:
     scale: float = 0.0
     turn: float = 0.0
     colour: float = 0.0
-    moved: float = 1.0
+    moved: float = 0.75
     erase: float = 0.0
 
     @property
