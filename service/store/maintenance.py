@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.errors import ArtifactError
+from model.errors import ArtifactCorrupt
 from service.store import rows
 from service.store.base import Item
 from service.store.sqlite import connect_to_read, translated
@@ -30,15 +30,13 @@ def inspect_database(path: Path) -> Iterator[str]:
 
     Raises:
         ArtifactMissing: there is none.
-        ArtifactError: it can't be read at all.
+        ArtifactError: it can't be read, for another reason than damage.
     """
-    with translated(path), closing(connect_to_read(path)) as connection:
-        try:
+    try:
+        with translated(path), closing(connect_to_read(path)) as connection:
             yield from _inspect(connection, path)
-        except ArtifactError as error:
-            yield str(error)
-        except sqlite3.DatabaseError as error:
-            yield f"{path}: {error}"
+    except ArtifactCorrupt as error:
+        yield str(error)
 
 
 def copy_database(path: Path, target: Path) -> list[Item]:

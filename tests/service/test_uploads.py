@@ -74,7 +74,8 @@ class TestCleaning:
             assert not shown.getexif()
             assert not {"icc_profile", "comment", "exif"} & shown.info.keys()
             assert shown.size == (size[1], size[0])
-            assert np.asarray(shown.convert("RGB"))[2, size[1] // 2, 0] > 200  # the left half is on top
+            # The left half is on top.
+            assert np.asarray(shown.convert("RGB"))[2, size[1] // 2, 0] > 200
         text = PngImagePlugin.PngInfo()
         text.add_text("Comment", "SECRET")
         data = saved(Image.new("RGB", (8, 8)), "PNG", pnginfo=text, icc_profile=b"SECRET profile")
