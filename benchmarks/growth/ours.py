@@ -15,7 +15,6 @@ from service.store.base import OVERALL, Item, Record
 from service.store.embedded import DATABASE, EmbeddedStore
 from service.store.indexfile import IndexKey, load_tuned
 from service.store.loading import VECTORS, index_file
-from service.store.segment import Segment
 from service.store.truth import Truth
 from service.store.vectorfile import load_vectors
 
@@ -68,6 +67,8 @@ class OpenedSolemate:
     efforts = (0,)
 
     def __init__(self, folder: Path) -> None:
+        # First: what opening the store gives back to the process would hide it.
+        index_memory = measure_index(folder / STORE)
         self._store = EmbeddedStore.open(folder / STORE, **LIMITS)
         self._store.settle([OVERALL])
         base, info = self._store.current().base, self._store.info()
@@ -77,7 +78,7 @@ class OpenedSolemate:
             "index": info.index,
             "recall_at_build": info.recall,
             "settings": [asdict(setting) for setting in tuned.settings] if tuned is not None else [],
-            "index_memory": measure_index(folder / STORE, base) if base.digest else None,
+            "index_memory": index_memory,
         }
 
     def search(self, query: Vectors, _effort: int) -> Sequence[int]:
@@ -89,14 +90,20 @@ class OpenedSolemate:
         return [int(hit.item.id) for hit in self._store.search(query[None], 10, filter=LOT)[0]]
 
 
-def measure_index(folder: Path, base: Segment) -> int:
-    """Memory of what one condition's searches need, beside the shoes: vectors, their numbers, and an index."""
+def measure_index(folder: Path) -> int | None:
+    """Memory of what one condition's searches need, beside the shoes: vectors, their numbers, and an index.
+
+    None for a small catalogue.
+    """
+    truth = Truth(folder / DATABASE, checked=False)
+    dimension = truth.facts.dimension
+    truth.close()
     before = anonymous_bytes()
-    vectors = load_vectors(folder / VECTORS, Truth(folder / DATABASE, checked=False).uuid, base.vectors.shape[1])
-    assert vectors is not None
-    columns = base.columns(OVERALL)
-    key = IndexKey(vectors.digest, len(base), (columns.start, columns.stop), minimum=0.0)
-    tuned = load_tuned(index_file(folder, columns.start, columns.stop), key)
+    vectors = load_vectors(folder / VECTORS, truth.uuid, dimension)
+    if vectors is None:
+        return None
+    key = IndexKey(vectors.digest, len(vectors.numbers), (0, dimension), minimum=0.0)
+    tuned = load_tuned(index_file(folder, 0, dimension), key)
     assert tuned is not None
     return anonymous_bytes() - before + vectors.vectors.nbytes
 

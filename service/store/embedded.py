@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 DATABASE = "catalog.sqlite"
 
 EXACT_UP_TO = 100_000
-"""Shoes that can be looked through in less than a millisecond."""
+"""Shoes that can be looked through in about a millisecond."""
 
 MIN_RECALL = 0.98
 
