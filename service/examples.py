@@ -88,4 +88,5 @@ class Examples:
 
 
 def _mean(vectors: Sequence[Vector]) -> NDArray[np.float64]:
-    return np.stack(vectors).astype(np.float64).mean(axis=0)
+    mean: NDArray[np.float64] = np.stack(vectors).astype(np.float64).mean(axis=0)
+    return mean

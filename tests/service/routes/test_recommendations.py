@@ -32,12 +32,12 @@ def found(response: Any) -> list[str]:
 def test_likes_and_dislikes_of_the_catalogue(client: TestClient, memory_engine: Engine) -> None:
     """The answer is what is nearest to twice the likes' mean less the dislikes', without any shoe that was named."""
     liked, disliked = ["1000.1", "1003.2"], ["1002.1", "1004.1"]
-    vectors = [[memory_engine.store.vector(each) for each in some] for some in (liked, disliked)]
+    plus, minus = ([memory_engine.store.vector(each) for each in some] for some in (liked, disliked))
     response = client.post(PATH, json={"positive": liked, "negative": disliked, "k": 5})
-    assert found(response) == expected_ids(memory_engine, *vectors, {*liked, *disliked})
+    assert found(response) == expected_ids(memory_engine, plus, minus, {*liked, *disliked})
     assert response.json()["checkpoint"] == "0123456789abcdef"
     response = client.post(PATH, json={"positive": liked, "k": 5})
-    assert found(response) == expected_ids(memory_engine, vectors[0], [], set(liked))
+    assert found(response) == expected_ids(memory_engine, plus, [], set(liked))
 
 
 def test_ids_vectors_and_pictures_together(client: TestClient, memory_engine: Engine) -> None:
@@ -56,15 +56,20 @@ def test_ids_vectors_and_pictures_together(client: TestClient, memory_engine: En
         "negative_vector": json.dumps(minus),
         "k": "5",
     }
-    liked = [store.vector("1000.1"), store.vector("1001.1"), np.float32(plus), *embed([draw_shoe(20), draw_shoe(22)])]
-    disliked = [store.vector("1002.2"), np.float32(minus), embed([draw_shoe(21)])[0]]
+    liked = [
+        store.vector("1000.1"),
+        store.vector("1001.1"),
+        np.array(plus, np.float32),
+        *embed([draw_shoe(20), draw_shoe(22)]),
+    ]
+    disliked = [store.vector("1002.2"), np.array(minus, np.float32), embed([draw_shoe(21)])[0]]
     response = client.post(PATH, files=parts, data=data)
     assert found(response) == expected_ids(memory_engine, liked, disliked, {"1000.1", "1001.1", "1002.2"})
 
 
 def test_one_like_is_a_search_for_similar_shoes(client: TestClient) -> None:
     """With one shoe that is liked, the answer is that of its similar shoes."""
-    options = {"k": 4, "condition": "closure", "filter": ["Gender:Men"]}
+    options: dict[str, Any] = {"k": 4, "condition": "closure", "filter": ["Gender:Men"]}
     similar = client.get("/v1/items/1000.2/similar", params=options).json()
     assert client.post(PATH, json={"positive": ["1000.2"], **options}).json() == similar
     assert client.post(PATH, json={"positive": ["1000.2"]}, params=options).json() == similar
