@@ -30,10 +30,11 @@ class Stop:
 def stop_on_signals() -> Iterator[Stop]:
     """Within the block the first SIGINT or SIGTERM only sets the `Stop`; a second one does what it always does.
 
-    For the main thread.
+    One that is ignored, as a shell has it for Ctrl-C in what it runs in the background, stays so. For the main thread.
     """
     stop = Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():

@@ -171,7 +171,15 @@ def count_stored(catalog: Path) -> int:
 def start_index(artifacts: Artifacts, *options: str) -> "subprocess.Popen[str]":
     """`index` in a process of its own."""
     command = [sys.executable, "-m", "service", *index_arguments(artifacts, *options)]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As in a terminal, also where the tests run in the background and a Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+    )
 
 
 def wait_until_stored(artifacts: Artifacts, process: "subprocess.Popen[str]", count: int) -> int:
