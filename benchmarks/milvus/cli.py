@@ -33,6 +33,8 @@ def speed(
     sizes: Annotated[str, typer.Option(help="Shoes, between commas.")] = "10000,100000",
     indexes: Annotated[str, typer.Option(help="flat, hnsw or both.")] = "flat,hnsw",
     seconds: Annotated[float, typer.Option(help="Of each load.")] = 6.0,
+    writers: Annotated[int, typer.Option(min=1, help="That fill a store at once.")] = 1,
+    strong: Annotated[bool, typer.Option("--strong", help="Also let Milvus find out what is newest.")] = False,
     out: Out = None,
 ) -> None:
     """Fill stores, search them, and print how fast they are and what they find."""
@@ -44,9 +46,10 @@ def speed(
         for size in (int(each) for each in sizes.split(",")):
             for name in indexes.split(","):
                 index: Index = "hnsw" if name == "hnsw" else "flat"
-                results.append(measure(process, size, index, seconds=seconds))
+                results.append(measure(process, size, index, seconds=seconds, writers=writers))
                 print(format_speed(results[-1:]), flush=True)
-            results.append(measure(process, size, index, strong=True, seconds=seconds, fresh=False))
+            if strong:
+                results.append(measure(process, size, index, strong=True, seconds=seconds, fresh=False))
     print(f"\n{format_speed(results)}")
     if out is not None:
         out.write_text(json.dumps({"host": platform.platform(), "results": [asdict(each) for each in results]}))
@@ -77,12 +80,12 @@ def faults(
 def format_speed(results: list[Measured]) -> str:
     """A table in Markdown."""
     loads = list(results[0].p50)
-    head = ["shoes", "index", "reads", "insert/s", "replace p50", *(f"{load} p50 / p99 ms" for load in loads)]
+    head = ["shoes", "index", "reads", "insert/s (writers)", "replace p50", *(f"{load} p50 / p99 ms" for load in loads)]
     head += [f"{load} req/s, CPU ms here + there" for load in loads] + ["recall@10", "filtered", "server MiB"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for each in results:
         cells = [f"{each.shoes:,}", each.index, "strong" if each.strong else "acknowledged"]
-        cells += ["" if each.insert != each.insert else f"{each.insert:,.0f}", f"{each.write:.0f} ms"]
+        cells += ["" if each.insert != each.insert else f"{each.insert:,.0f} ({each.writers})", f"{each.write:.0f} ms"]
         cells += [f"{each.p50[load]:.1f} / {each.p99[load]:.1f}" for load in loads]
         cells += [f"{each.rate[load]:.0f}, {each.ours[load]:.1f} + {each.theirs[load]:.1f}" for load in loads]
         cells += [f"{each.recall:.4f}", f"{each.filtered:.4f}", f"{each.memory:,.0f}"]
@@ -92,11 +95,11 @@ def format_speed(results: list[Measured]) -> str:
 
 def format_faults(book: Book, outages: list[Outage], compared: int) -> str:
     """All of it, for people."""
-    lines = ["| kill | away s | start s | 503 after s | answers again s | takes writes again s |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
+    lines = ["| kill | away s | start s | 503 after s | Milvus finds s | replicas answer s | a change is taken s |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     lines += [
-        f"| {number} | {each.down:.1f} | {each.start:.1f} | {each.noticed:.1f} | {each.recovered:.1f} "
-        f"| {each.written:.1f} |"
+        f"| {number} | {each.down:.1f} | {each.start:.1f} | {each.noticed:.1f} | {each.usable:.1f} "
+        f"| {each.recovered:.1f} | {each.written:.1f} |"
         for number, each in enumerate(outages, start=1)
     ]
     slow = ", ".join(f"{status}: {seconds:.1f} s" for status, seconds in sorted(book.slow.items()))

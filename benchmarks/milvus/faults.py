@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import grpc
 import numpy as np
 from numpy.typing import NDArray
+from pymilvus import MilvusClient, MilvusException
 
 from benchmarks.milvus.replicas import Answer, Replica, make_checkpoint
 from benchmarks.milvus.server import URI, MilvusProcess
@@ -68,6 +70,7 @@ class Outage:
         down: from the kill to the start.
         start: from the start until Milvus says that it is well.
         noticed: from the kill until both replicas said that they are not ready.
+        usable: from Milvus's word that it is well until it answers a plain search.
         recovered: from Milvus's word until both replicas answered searches again.
         written: from Milvus's word until the next change was acknowledged.
     """
@@ -75,6 +78,7 @@ class Outage:
     down: float
     start: float
     noticed: float
+    usable: float
     recovered: float
     written: float
 
@@ -264,10 +268,25 @@ def go_through_outage(server: MilvusProcess, story: Story, calm: float, *, down:
     started = time.monotonic()
     start = server.start()
     well = time.monotonic()
+    usable = wait_for(lambda: finds(story.queries[0]), 180) - well
     asked = story.queries[0].tolist()
     answered = wait_for(lambda: all(replica.search(asked).status == 200 for replica in story.replicas), 180)
     written = wait_for(lambda: story.last_write > well, 180)
-    return Outage(started - killed, start, noticed, answered - well, written - well)
+    return Outage(started - killed, start, noticed, usable, answered - well, written - well)
+
+
+def finds(query: NDArray[np.float32]) -> bool:
+    """Whether Milvus answers a search, without the service."""
+    try:
+        client = MilvusClient(URI, timeout=2, dedicated=True)
+    except MilvusException:
+        return False
+    try:
+        return len(client.search("faults", data=[query], anns_field="overall", limit=K, timeout=2)[0]) == K
+    except (MilvusException, grpc.RpcError):
+        return False
+    finally:
+        client.close()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> float:

@@ -19,7 +19,14 @@ __all__ = ["MilvusProcess", "require_isolation"]
 URI = "http://127.0.0.1:19530"
 HEALTH = "http://127.0.0.1:9091/healthz"
 START_SECONDS = 300.0
-"""Killed, Milvus waits at its next start until its old session has expired."""
+
+LAY_OUT = """
+import sys
+import milvus
+server = milvus.MilvusServer(data_dir=sys.argv[1])
+server.config.resolve()
+milvus._initialize_data_files(server.config.base_data_dir)
+"""
 
 
 def require_isolation() -> None:
@@ -56,6 +63,16 @@ class MilvusProcess:
     ) -> None:
         self.kill()
 
+    def _lay_out(self) -> None:
+        """Have the package write the program and its configuration, once.
+
+        Not its own command, which takes other ports where those of a server that was killed are still to expire.
+        """
+        if not (self._folder / "configs" / "milvus.yaml").exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            python = self._command.with_name("python")
+            subprocess.run([str(python), "-c", LAY_OUT, str(self._folder)], check=True, cwd=self._folder)
+
     @property
     def pids(self) -> set[int]:
         """Of the server and of what started it."""
@@ -63,11 +80,21 @@ class MilvusProcess:
 
     def start(self) -> float:
         """Start it and wait until it says that it is well. Returns the seconds of that."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lay_out()
+        environment = {
+            "DEPLOY_MODE": "STANDALONE",
+            "METRICS_PORT": "9091",
+            "MILVUS_RUN_DIR": str(self._folder / "run"),
+            "LD_LIBRARY_PATH": str(self._folder / "bin"),
+        }
         began = time.monotonic()
         with (self._folder / "output.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._command), "--data", str(self._folder)], stdout=log, stderr=log, cwd=self._folder
+                [str(self._folder / "bin" / "milvus"), "run", "standalone"],
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
             )
         while time.monotonic() - began < START_SECONDS:
             if is_well():

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -37,7 +38,8 @@ class Measured:
         shoes: how many it held.
         index: how its vectors were indexed.
         strong: whether Milvus was to find out with each read what was written before.
-        insert: shoes a second, by one writer.
+        insert: shoes a second, by all writers together.
+        writers: how many those are.
         write: p50 of replacing one shoe.
         p50: by (condition, clients).
         p99: likewise.
@@ -53,6 +55,7 @@ class Measured:
     index: Index
     strong: bool
     insert: float
+    writers: int
     write: float
     p50: dict[str, float]
     p99: dict[str, float]
@@ -65,7 +68,14 @@ class Measured:
 
 
 def measure(
-    server: MilvusProcess, shoes: int, index: Index, *, strong: bool = False, seconds: float = 6.0, fresh: bool = True
+    server: MilvusProcess,
+    shoes: int,
+    index: Index,
+    *,
+    strong: bool = False,
+    seconds: float = 6.0,
+    fresh: bool = True,
+    writers: int = 1,
 ) -> Measured:
     """Fill a store and search it.
 
@@ -76,13 +86,14 @@ def measure(
         strong: see `Address`.
         seconds: of each load.
         fresh: fill it; otherwise it is there from before.
+        writers: that fill it at once.
     """
     address = Address(URI, f"speed_{index}_{shoes}", index=index, strong=strong)
     vectors = make_vectors(shoes)
     if fresh:
         MilvusStore.remove(address)
     store = MilvusStore.create(address, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=Path("/none"))
-    insert = fill(store, vectors) if fresh else float("nan")
+    insert = fill(address, vectors, writers) if fresh else float("nan")
     if fresh:
         settle(address)
     queries = make_queries(vectors, QUERIES)
@@ -102,6 +113,7 @@ def measure(
         index=index,
         strong=strong,
         insert=insert,
+        writers=writers,
         write=write,
         p50=p50,
         p99=p99,
@@ -116,12 +128,25 @@ def measure(
     return measured
 
 
-def fill(store: MilvusStore, vectors: NDArray[np.float32]) -> float:
-    """Put them in. Returns how many a second."""
+def fill(address: Address, vectors: NDArray[np.float32], writers: int) -> float:
+    """Put them in, by several writers at once, each with a store of its own. Returns how many a second."""
     records: Iterator[Record] = make_records(vectors)
+    batches = iter(lambda: list(islice(records, BATCH)), [])
+    taking = threading.Lock()
+
+    def write(_: int) -> None:
+        store = MilvusStore.open(address)
+        while True:
+            with taking:
+                some = next(batches, None)
+            if some is None:
+                break
+            store.upsert(some)
+        store.close()
+
     began = time.monotonic()
-    while some := list(islice(records, BATCH)):
-        store.upsert(some)
+    with ThreadPoolExecutor(writers) as pool:
+        list(pool.map(write, range(writers)))
     return len(vectors) / (time.monotonic() - began)
 
 
@@ -131,6 +156,9 @@ def settle(address: Address) -> None:
     for name in client.list_collections():
         if name.startswith(address.collection):
             client.flush(name, timeout=120)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and client.describe_index(address.collection, "overall")["state"] != "Finished":
+        time.sleep(1)
     client.close()
     time.sleep(SETTLE_SECONDS)
 

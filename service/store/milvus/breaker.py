@@ -11,7 +11,7 @@ __all__ = ["Breaker"]
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 """Seconds between two looks; they double, and each is drawn from the upper half of its length."""
 
 RETRY_AFTER = 2
