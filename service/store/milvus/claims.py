@@ -31,12 +31,12 @@ CLAIM, JOURNAL, KNOWN_VALUE, MARK = 1, 2, 3, 4
 """Kinds of rows in the collection."""
 
 MAKE_SECONDS = 12.0
-"""How long after its claim a change is tried to be made by whom it is of; the last attempt may take 5 s more."""
+"""How long after its claim a change is tried to be made by whom it is of; the last attempt may take 8 s more."""
 
 REFRESH_SECONDS = 3.0
 """After so long a claim that still waits for others is put anew."""
 
-LEASE_SECONDS = 20.0
+LEASE_SECONDS = 25.0
 """After so long a claim is nobody's any more."""
 
 WAIT_SECONDS = 10.0
