@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from model.errors import (
     StoreBusy,
     StoreUnavailable,
 )
+from service.store.milvus import claims, versions
 from service.store.milvus.address import Address
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, NaiveStore, ids, shoe, shoes
 
@@ -44,9 +46,13 @@ def store(address: Address) -> Iterator[MilvusStore]:
 @contextmanager
 def long_ago(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is claimed and decided in here was so a minute ago."""
-    now = time.time
+    # Not `time.time` itself, from which gRPC works out its deadlines.
+    clock = SimpleNamespace(
+        time=lambda: time.time() - 60, time_ns=time.time_ns, monotonic=time.monotonic, sleep=time.sleep
+    )
     with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: now() - 60)
+        for module in (claims, versions):
+            patch.setattr(module, "time", clock)
         yield
 
 
