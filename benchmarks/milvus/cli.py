@@ -5,6 +5,7 @@ import logging
 import platform
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +73,12 @@ def faults(
         book, outages, compared = run_faults(process, Path(temporary), kills=kills, calm=calm)
     print(format_faults(book, outages, compared))
     if out is not None:
-        figures = asdict(book) | {"outages": [asdict(each) for each in outages], "compared": compared}
+        book.statuses, statuses = Counter(), dict(book.statuses)  # asdict takes a Counter for something else
+        figures = asdict(book) | {
+            "statuses": statuses,
+            "outages": [asdict(each) for each in outages],
+            "compared": compared,
+        }
         out.write_text(json.dumps(figures))
     sys.exit(bool(book.problems))
 

@@ -5,6 +5,7 @@ It listens on all interfaces, so it is started only within a network namespace t
 
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -14,9 +15,10 @@ from typing import Self
 
 from benchmarks.serving.processes import family
 
-__all__ = ["MilvusProcess", "require_isolation"]
+__all__ = ["URI", "MilvusProcess", "require_isolation"]
 
-URI = "http://127.0.0.1:19530"
+PORT = 19530
+URI = f"http://127.0.0.1:{PORT}"
 HEALTH = "http://127.0.0.1:9091/healthz"
 START_SECONDS = 300.0
 
@@ -114,8 +116,9 @@ class MilvusProcess:
 
 
 def is_well() -> bool:
-    """Whether the server says so."""
+    """Whether the server says so, and takes connections."""
     try:
+        socket.create_connection(("127.0.0.1", PORT), timeout=1).close()
         with urllib.request.urlopen(HEALTH, timeout=1) as answer:
             return bool(answer.read() == b"OK")
     except OSError:

@@ -15,6 +15,7 @@ from pymilvus import MilvusClient
 from benchmarks.milvus.server import URI, MilvusProcess
 from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
 from benchmarks.serving.processes import cpu_seconds, peak_mib
+from model.errors import Overloaded
 from service.store.base import Filter, Hit, Record
 from service.store.milvus.address import Address, Index
 from service.store.milvus.store import MilvusStore
@@ -141,7 +142,13 @@ def fill(address: Address, vectors: NDArray[np.float32], writers: int) -> float:
                 some = next(batches, None)
             if some is None:
                 break
-            store.upsert(some)
+            while True:
+                try:
+                    store.upsert(some)
+                except Overloaded as error:  # on a slow machine a write may take longer than it is waited for
+                    time.sleep(error.retry_after)
+                else:
+                    break
         store.close()
 
     began = time.monotonic()

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -31,12 +31,12 @@ CLAIM, JOURNAL, KNOWN_VALUE, MARK = 1, 2, 3, 4
 """Kinds of rows in the collection."""
 
 MAKE_SECONDS = 12.0
-"""How long after its claim a change is tried to be made by whom it is of; the last attempt may take 5 s more."""
+"""How long after its claim a change is tried to be made by whom it is of; the last attempt may take 8 s more."""
 
 REFRESH_SECONDS = 3.0
 """After so long a claim that still waits for others is put anew."""
 
-LEASE_SECONDS = 20.0
+LEASE_SECONDS = 25.0
 """After so long a claim is nobody's any more."""
 
 WAIT_SECONDS = 10.0
@@ -65,7 +65,7 @@ class Claim:
     keys: frozenset[int]
     first: int
     count: int
-    at: float = field(default_factory=time.time)
+    at: float
 
     def meets(self, other: "Claim") -> bool:
         """Whether it must not be held together with another."""
@@ -182,7 +182,7 @@ class Claims:
     def _put(self, owner: int, keys: frozenset[int], count: int, slot: int) -> Claim:
         # Microseconds: the next shoe's number is almost always larger anyway, and never one that was given out.
         first = max(time.time_ns() // 1000, self._versions.read().last + 1)
-        claim = Claim(owner, slot, keys, first, count)
+        claim = Claim(owner, slot, keys, first, count, at=time.time())
         text = json.dumps([claim.first, claim.count, claim.at])
         self._write([self._row(CLAIM, owner, slot, some, text) for some in batches(sorted(keys), MOST_KEYS)])
         return claim

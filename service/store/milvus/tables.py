@@ -17,7 +17,7 @@ WINDOW = 16_384
 AT_ONCE = 1000
 """Rows of one write: Milvus cuts larger ones into messages of its own."""
 
-WRITE_SECONDS = 5.0
+WRITE_SECONDS = 8.0
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
