@@ -42,6 +42,11 @@ class Address:
     replicas: int = 1
     strong: bool = False
 
+    @property
+    def is_lite(self) -> bool:
+        """Whether it is in Milvus Lite, whose server is a thread of this process."""
+        return "://" not in self.uri
+
     def __str__(self) -> str:
         return f"{self.uri}/{self.collection}"
 

@@ -7,6 +7,7 @@ key, and properties are set to a value. So each of them may be retried.
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from model.errors import StoreUnavailable
 from service.store.milvus.address import Address
 from service.store.milvus.breaker import AWAY, RETRY_AFTER, Breaker
 
-__all__ = ["Link"]
+__all__ = ["Link", "Operation"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 ERRORS_IN_A_ROW = 5
 """So many answers that are errors, one after another, count as no answer."""
 
+LITE_WRITES = threading.RLock()
+"""Of two writes at once, Milvus Lite can lose one: its collections have no lock of their own."""
+
 T = TypeVar("T")
 
 Operation = Callable[[MilvusClient, float], T]
@@ -44,7 +48,11 @@ Operation = Callable[[MilvusClient, float], T]
 
 
 class Link:
-    """The connection to one server. For any thread."""
+    """The connection to one server. For any thread.
+
+    Attributes:
+        writing: is held while rows are written or removed.
+    """
 
     def __init__(self, address: Address, *, token: str = "", probe: Operation[object] | None = None) -> None:
         """Connect when first asked to.
@@ -55,6 +63,7 @@ class Link:
             probe: fails as long as the store can't be used; left out, the server's answer is enough.
         """
         self.address = address
+        self.writing: AbstractContextManager[object] = LITE_WRITES if address.is_lite else nullcontext()
         self._token = token
         self._connecting = threading.Lock()
         self._client: MilvusClient | None = None
@@ -117,7 +126,7 @@ class Link:
             return self._client
 
     def _connect(self, seconds: float) -> MilvusClient:
-        options: dict[str, Any] = {"dedicated": True} if "://" in self.address.uri else {}
+        options: dict[str, Any] = {} if self.address.is_lite else {"dedicated": True}
         return MilvusClient(
             self.address.uri, token=self._token, db_name=self.address.database, timeout=max(seconds, 0.1), **options
         )

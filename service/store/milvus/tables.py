@@ -1,13 +1,14 @@
 """Reading and writing rows: each read complete up to a moment, each write telling its own."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from pymilvus import MilvusClient
 from pymilvus.client.ts_utils import get_collection_ts
 
-from service.store.milvus.link import Link
+from service.store.milvus.link import Link, Operation
 
 __all__ = ["WINDOW", "Tables", "batches"]
 
@@ -87,21 +88,17 @@ class Tables:
     def write(self, collection: str, rows: Iterable[Row]) -> int:
         """Put rows in the place of those with their primary keys. Returns the moment of the last write."""
         for some in batches(rows, AT_ONCE):
-            self._link.call(
-                lambda client, seconds, some=some: client.upsert(collection, some, timeout=seconds),  # type: ignore[misc]
-                attempt=WRITE_SECONDS,
-                seconds=WRITE_SECONDS,
-            )
+            self._write(partial(put, collection, some))
         return self.moment_of(collection)
 
     def remove(self, collection: str, numbers: Iterable[int]) -> None:
         """Remove rows by their primary keys."""
         for some in batches(numbers, AT_ONCE):
-            self._link.call(
-                lambda client, seconds, some=some: client.delete(collection, ids=some, timeout=seconds),  # type: ignore[misc]
-                attempt=WRITE_SECONDS,
-                seconds=WRITE_SECONDS,
-            )
+            self._write(partial(drop, collection, some))
+
+    def _write(self, operation: Operation[object]) -> None:
+        with self._link.writing:
+            self._link.call(operation, attempt=WRITE_SECONDS, seconds=WRITE_SECONDS)
 
     def complete(self, moment: int) -> dict[str, Any]:
         """Have a read wait until Milvus has all that was written up to `moment`; 0 is now."""
@@ -112,6 +109,16 @@ class Tables:
     def moment_of(self, collection: str) -> int:
         """The timestamp that Milvus gave the last of this process's writes to a collection; 0 if it gives none."""
         return int(get_collection_ts(collection, self._link.endpoint, self._link.address.database or "default"))
+
+
+def put(collection: str, rows: list[Row], client: MilvusClient, seconds: float) -> None:
+    """Write some rows."""
+    client.upsert(collection, rows, timeout=seconds)
+
+
+def drop(collection: str, numbers: list[int], client: MilvusClient, seconds: float) -> None:
+    """Remove some rows."""
+    client.delete(collection, ids=numbers, timeout=seconds)
 
 
 def number_of(row: Row) -> int:
