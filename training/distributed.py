@@ -18,6 +18,10 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Before there is a process group: the functions in it keep the one that there is when they are first loaded, as their
+# default. Its threads would then outlive `destroy_process_group`, and now and then abort the interpreter as it ends.
+import torch.distributed.nn
 from torch import nn
 
 from model.errors import TrainingError

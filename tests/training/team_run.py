@@ -91,3 +91,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with join_team(torch.device("cpu")) as joined:
         {"train": train_and_resume, "fail": fail}[sys.argv[1]](Path(sys.argv[2]), joined)
+    names = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]
+    Path(sys.argv[2], f"threads-{joined.rank}.txt").write_text("".join(names))

@@ -69,6 +69,16 @@ def test_processes_that_differ_are_refused(trained: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at Linux's /proc")
+def test_no_thread_outlives_the_team(trained: Path) -> None:
+    """One of gloo's that still holds a tensor when the interpreter ends would abort the process."""
+    for rank in range(2):
+        threads = (trained / f"threads-{rank}.txt").read_text()
+        assert "python" in threads
+        assert "gloo" not in threads
+
+
+@pytest.mark.slow
 def test_one_failure_ends_all(tmp_path: Path) -> None:
     """When a process fails, none of the others waits for it, and the last checkpoint is there."""
     done = _torchrun("fail", str(tmp_path))
