@@ -101,7 +101,7 @@ def index(
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
-        save_uploads(out)
+        save_uploads(out, place, token=token)
         remove_store(out, place, token=token)
         Ledger.remove(out)
     if place:

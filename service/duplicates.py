@@ -8,7 +8,7 @@ without folding more than 1 in 100 shoes into another one: the shoe nearest to e
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from model.errors import ImageError, PictureMissing
 from model.files import write_json
 from service.engine import PictureEmbedder
 from service.pictures import locate_picture
-from service.store.base import Item, VectorStore
+from service.store.base import Item, VectorStore, iterate_items
 
 __all__ = ["MEASURE", "MIN_SHOES", "Measure", "measure_duplicates", "read_measure", "write_measure"]
 
@@ -37,7 +37,6 @@ MIN_SHOES = 100
 PICTURES = 300
 SHOES = 1000
 BATCH = 50
-PAGE = 1000
 
 FOUND = 0.99
 WRONG = 0.01
@@ -145,18 +144,8 @@ def _parse(data: bytes) -> Measure:
 def _draw_sample(store: VectorStore, rng: np.random.Generator) -> list[Item]:
     """Some shoes, each as likely as any other, in random order."""
     places = set(rng.permutation(store.info().count)[:SHOES].tolist())
-    sample = [item for place, item in enumerate(_all_items(store)) if place in places]
+    sample = [item for place, item in enumerate(iterate_items(store)) if place in places]
     return [sample[place] for place in rng.permutation(len(sample))]
-
-
-def _all_items(store: VectorStore) -> Iterator[Item]:
-    cursor: str | None = None
-    while True:
-        page = store.page(limit=PAGE, cursor=cursor)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return
 
 
 def _measure_copies(

@@ -16,7 +16,7 @@ from service.bulk import CHUNK, Embedded, Hire, Team, TeamLost, threads
 from service.engine import PictureEmbedder, Vector
 from service.ledger import Ledger, Stamp, begin, finish
 from service.shards import WHOLE, Shard
-from service.store.base import Item, Record, VectorStore
+from service.store.base import Item, Record, VectorStore, iterate_items
 from service.uploads import is_upload
 
 __all__ = ["BAD_ROWS", "IndexReport", "IndexingStopped", "index_catalog"]
@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BAD_ROWS = "bad-rows.csv"
-
-PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ class _BadRowCheck:
 
 
 def _make_plan(catalog: Catalog, store: VectorStore, ledger: Ledger) -> _Plan:
-    stored = {item.id: item for item in _items(store)}
+    stored = {item.id: item for item in iterate_items(store)}
     # What was uploaded was never in the catalogue, and so can't have vanished from it.
     plan = _Plan(stored=[item.id for item in stored.values() if not is_upload(item.image)])
     for shoe in catalog.shoes:
@@ -224,16 +222,6 @@ def _to_item(shoe: Shoe, root: Path) -> Item:
     # A cut is ten times faster than pathlib, which is asked only where it may say something else.
     image = path[len(folder) :] if path.startswith(folder) else shoe.image.relative_to(root).as_posix()
     return Item(id=shoe.id, image=image, attributes=dict(shoe.attributes))
-
-
-def _items(store: VectorStore) -> Iterator[Item]:
-    cursor: str | None = None
-    while True:
-        page = store.page(limit=PAGE, cursor=cursor)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return
 
 
 def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -19,8 +19,7 @@ from model.errors import ArtifactError, ArtifactMissing, UnknownItem
 from model.files import explain_failure, write_atomic
 from service.engine import PictureEmbedder
 from service.store.base import Item, Record, VectorStore
-from service.store.embedded import DATABASE
-from service.store.maintenance import read_items
+from service.store.places import list_shoes
 from service.uploads import Uploads, is_upload
 
 __all__ = ["restore_uploads", "save_uploads"]
@@ -32,14 +31,20 @@ SAVED = "uploaded-shoes.jsonl"
 BATCH = 64
 
 
-def save_uploads(folder: Path) -> None:
-    """Write down the uploaded shoes of the store in `folder`, beside it. A store that can't be read is passed over.
+def save_uploads(folder: Path, place: str = "", *, token: str = "") -> None:
+    """Write down the uploaded shoes of a catalogue in `folder`. One that is damaged is passed over.
+
+    Args:
+        folder: where their pictures are, and the catalogue itself if `place` names none.
+        place: an address of Milvus.
+        token: for Milvus.
 
     Raises:
+        StoreUnavailable: Milvus does not answer.
         ArtifactError: the file can't be written.
     """
     try:
-        items = [item for item in read_items(folder / DATABASE) if is_upload(item.image)]
+        items = [item for item in list_shoes(folder, place, token=token) if is_upload(item.image)]
     except ArtifactMissing:
         return  # perhaps a run before was interrupted after it had removed the store
     except ArtifactError as error:

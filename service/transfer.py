@@ -18,12 +18,11 @@ from model.errors import ArtifactError, ArtifactMismatch, UnknownItem
 from model.files import explain_failure, sync_folder
 from service.archive import COPY_BYTES, FORMAT, ITEMS, MANIFEST, PICTURES, VECTORS, VERSION, Archive, Manifest
 from service.changes import Add, CatalogWriter, Changed
-from service.store.base import Item, StoreInfo, VectorStore
+from service.store.base import Item, StoreInfo, VectorStore, iterate_items
 from service.uploads import CleanPicture, Uploads, is_upload, require_name
 
 __all__ = ["ImportReport", "export_catalog", "import_catalog"]
 
-PAGE = 1000
 BATCH = 256
 
 
@@ -92,17 +91,11 @@ def _write_archive(store: VectorStore, uploads: Uploads, file: BufferedRandom, s
 
 
 def _read_store(store: VectorStore) -> Iterator[tuple[Item, NDArray[np.float32]]]:
-    cursor: str | None = None
-    while True:
-        page = store.page(limit=PAGE, cursor=cursor)
-        for listed in page.items:
-            try:
-                yield store.get(listed.id), store.vector(listed.id)
-            except UnknownItem:
-                continue  # removed since
-        cursor = page.next
-        if cursor is None:
-            return
+    for listed in iterate_items(store):
+        try:
+            yield store.get(listed.id), store.vector(listed.id)
+        except UnknownItem:
+            continue  # removed since
 
 
 def _locate(uploads: Uploads, item: Item) -> Path:

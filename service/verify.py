@@ -13,7 +13,7 @@ from model.errors import ArtifactError, PictureMissing, UnknownItem
 from model.files import sha256_file
 from service.engine import Vector
 from service.pictures import locate_picture
-from service.store.base import Item, VectorStore
+from service.store.base import Item, VectorStore, iterate_items
 from service.store.embedded import DATABASE, EmbeddedStore
 from service.store.loading import damaged_files
 from service.store.maintenance import inspect_database
@@ -27,7 +27,6 @@ TOLERANCE = 1e-3
 The same network gives numbers that differ in the sixth digit with the batch that a picture rides in, and in the fourth
 on another device."""
 
-PAGE = 1000
 BATCH = 64
 
 
@@ -95,7 +94,7 @@ def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport,
     """Look for every shoe's picture, at the content of the uploaded ones, and for pictures that no shoe has."""
     named: set[str] = set()
     root = store.info().root
-    for item in _items(store):
+    for item in iterate_items(store):
         report.shoes += 1
         if is_upload(item.image):
             named.add(item.image.rpartition("/")[2])
@@ -109,7 +108,7 @@ def _check_vectors(
     store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int, seed: int
 ) -> None:
     """Make some vectors again, from their pictures. Shoes whose pictures are gone have been told of already."""
-    items = list(_items(store))
+    items = list(iterate_items(store))
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(items), size=min(sample, len(items)), replace=False)
     root = store.info().root
@@ -170,13 +169,3 @@ def _is_current(store: VectorStore, item: Item) -> bool:
         return store.get(item.id).image == item.image
     except (UnknownItem, ArtifactError):
         return False
-
-
-def _items(store: VectorStore) -> Iterator[Item]:
-    cursor: str | None = None
-    while True:
-        page = store.page(limit=PAGE, cursor=cursor)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return

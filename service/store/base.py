@@ -1,6 +1,6 @@
 """What the service asks of a vector store, whatever keeps the vectors."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ __all__ = [
     "StoreInfo",
     "VectorStore",
     "Weights",
+    "iterate_items",
 ]
 
 OVERALL = "overall"
@@ -236,3 +237,24 @@ class VectorStore(Protocol):
     def close(self) -> None:
         """Release files and connections."""
         ...
+
+
+def iterate_items(store: VectorStore, *, at_once: int = 1000) -> Iterator[Item]:
+    """Every shoe of a store, in the order of insertion.
+
+    The store may be changed meanwhile: a shoe that is added or removed since the first was given may be there or not.
+
+    Args:
+        store: is read page by page, as the shoes are taken.
+        at_once: shoes of a page.
+
+    Raises:
+        QueryError, ArtifactError, StoreUnavailable: as `VectorStore.page`.
+    """
+    cursor: str | None = None
+    while True:
+        page = store.page(limit=at_once, cursor=cursor)
+        yield from page.items
+        cursor = page.next
+        if cursor is None:
+            return

@@ -1,19 +1,21 @@
 """Where a catalogue is kept: in a folder, or in Milvus where the settings name one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ArtifactError
-from service.store.base import SearchWatch, VectorStore
-from service.store.embedded import EXACT_UP_TO, MIN_RECALL, EmbeddedStore
+from service.store.base import Item, SearchWatch, VectorStore, iterate_items
+from service.store.embedded import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore
+from service.store.maintenance import read_items
 from service.store.milvus.address import parse_address
 from service.store.sqlite import BUSY_SECONDS
 
 if TYPE_CHECKING:
     from service.store.milvus.store import MilvusStore
 
-__all__ = ["create_store", "open_store", "remove_store"]
+__all__ = ["create_store", "list_shoes", "open_store", "remove_store"]
 
 
 def open_store(
@@ -76,6 +78,22 @@ def create_store(
         address, milvus = parse_address(store), load_milvus()
         return milvus.create(address, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root, token=token)
     return EmbeddedStore.create(folder, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root)
+
+
+def list_shoes(folder: Path, store: str = "", *, token: str = "") -> Iterator[Item]:
+    """The shoes of a catalogue, in their order, whatever checkpoint made their vectors.
+
+    Raises:
+        ArtifactMissing: there is none.
+        ArtifactCorrupt: it fails its check.
+        ArtifactError: it can't be read.
+        StoreUnavailable: Milvus does not answer.
+    """
+    if store:
+        with closing(load_milvus().open(parse_address(store), token=token)) as opened:
+            yield from iterate_items(opened)
+    else:
+        yield from read_items(folder / DATABASE)
 
 
 def remove_store(folder: Path, store: str = "", *, token: str = "") -> None:

@@ -1,11 +1,13 @@
 """What a store in Milvus keeps to beyond the contract: replicas, changes that were cut short, and Milvus going away."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,9 @@ from model.errors import (
     StoreBusy,
     StoreUnavailable,
 )
+from service.rescue import save_uploads
+from service.store import places
+from service.store.base import Record
 from service.store.milvus import claims, versions
 from service.store.milvus.address import Address
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, NaiveStore, ids, shoe, shoes
@@ -108,6 +113,27 @@ class TestReplicas:
         assert succeeded.count(True) == 1
         assert store.vector("a")[0] == succeeded.index(True)
         assert store.info().count == 1
+
+
+class TestRebuild:
+    def test_uploaded_shoes_are_written_down(
+        self, store: MilvusStore, address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Before a rebuild removes the collections, to be embedded anew; a second run adds to the file."""
+        monkeypatch.setattr(places, "parse_address", {"milvus://there/shoes": address}.__getitem__)
+        items = [replace(shoe(name, [1.0]).item, image=f"/uploads/{name}.png") for name in ("b", "c")]
+        store.upsert([shoe("a", [1.0]), *(Record(item, shoe("", [1.0]).vector) for item in items)])
+        assert [item.id for item in places.list_shoes(tmp_path, "milvus://there/shoes")] == ["a", "b", "c"]
+        save_uploads(tmp_path, "milvus://there/shoes")
+        store.delete(["b"])
+        save_uploads(tmp_path, "milvus://there/shoes")
+        saved = [json.loads(line) for line in (tmp_path / "uploaded-shoes.jsonl").read_text().splitlines()]
+        assert saved == [[item.id, item.image, {}] for item in items]
+
+    def test_nothing_is_removed_while_milvus_is_away(self, tmp_path: Path) -> None:
+        """Shoes that could not be written down are no reason to go on without them."""
+        with pytest.raises(StoreUnavailable):
+            save_uploads(tmp_path, "milvus://127.0.0.1:1/shoes")
 
 
 class TestFacts:
