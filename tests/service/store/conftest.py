@@ -51,6 +51,10 @@ def milvus_lite(folder: Path) -> VectorStore:
     return milvus(Address(str(folder / "milvus.db"), "shoes"))
 
 
+NUMBERS = count()
+"""Of the collections in the server, whoever makes them."""
+
+
 class ServerStores:
     """Stores in one Milvus server: to make collections takes seconds, so those of ended tests are emptied and lent out.
 
@@ -61,7 +65,6 @@ class ServerStores:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.used: dict[Path, str] = {}
-        self._numbers = count()
 
     def __call__(self, folder: Path) -> VectorStore:
         """The store that stands for `folder`, made or opened."""
@@ -70,7 +73,7 @@ class ServerStores:
             store = milvus(self.address(folder))
             store.delete([item.id for item in store.page(limit=100_000).items])
             return store
-        self.used.setdefault(folder, f"test_solemate_{os.getpid()}_{next(self._numbers)}")
+        self.used.setdefault(folder, f"test_solemate_{os.getpid()}_{next(NUMBERS)}")
         return milvus(self.address(folder))
 
     def address(self, folder: Path) -> Address:
