@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,21 @@ QUERIES = 500
 WARM = 20
 SETTLE_SECONDS = 15.0
 
+
+class Load(NamedTuple):
+    """How a store is asked: by which condition, by how many threads, and how many queries each asks at once."""
+
+    condition: str
+    clients: int
+    together: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.condition} c={self.clients}" + (f" of {self.together}" if self.together > 1 else "")
+
+
+LOADS = (Load("overall", 1), Load("overall", 8), Load("category", 1), Load("category", 8), Load("overall", 2, 32))
+"""The last is what the service does with what has queued."""
+
 CHECKPOINT = "0" * 64
 
 
@@ -42,7 +58,7 @@ class Measured:
         insert: shoes a second, by all writers together.
         writers: how many those are.
         write: p50 of replacing one shoe.
-        p50: by (condition, clients).
+        p50: of one call, by condition, clients and queries of a call.
         p99: likewise.
         rate: searches a second, likewise.
         ours: processor time of a search in this process, in ms, likewise; with Milvus's client.
@@ -100,15 +116,15 @@ def measure(
     queries = make_queries(vectors, QUERIES)
     write = replace_some(store, vectors)
     p50, p99, rate, ours, theirs = {}, {}, {}, {}, {}
-    for condition in ("overall", "category"):
-        for clients in (1, 8):
-            name = f"{condition} c={clients}"
-            here, there = time.process_time(), cpu_seconds(server.pids)
-            times = load(store, queries, condition, clients, seconds)
-            ours[name] = (time.process_time() - here) / (len(times) + WARM) * 1000
-            theirs[name] = (cpu_seconds(server.pids) - there) / (len(times) + WARM) * 1000
-            p50[name], p99[name] = (float(np.percentile(times, each)) for each in (50, 99))
-            rate[name] = len(times) / seconds
+    for how in LOADS:
+        name = str(how)
+        here, there = time.process_time(), cpu_seconds(server.pids)
+        times = load(store, queries, how, seconds)
+        searches = (len(times) + WARM) * how.together
+        ours[name] = (time.process_time() - here) / searches * 1000
+        theirs[name] = (cpu_seconds(server.pids) - there) / searches * 1000
+        p50[name], p99[name] = (float(np.percentile(times, each)) for each in (50, 99))
+        rate[name] = len(times) * how.together / seconds
     measured = Measured(
         shoes=shoes,
         index=index,
@@ -180,24 +196,22 @@ def replace_some(store: MilvusStore, vectors: NDArray[np.float32]) -> float:
     return float(np.median(times)) * 1000
 
 
-def load(
-    store: MilvusStore, queries: NDArray[np.float32], condition: str, clients: int, seconds: float
-) -> NDArray[np.float64]:
-    """Search by so many threads at once. Returns the times in ms, those of the first searches left out."""
+def load(store: MilvusStore, queries: NDArray[np.float32], how: Load, seconds: float) -> NDArray[np.float64]:
+    """Search for a while. Returns the times in ms, those of the first searches left out."""
     numbers = count()
     times: list[float] = []
     over = threading.Event()
 
     def work() -> None:
         while not over.is_set():
-            query = queries[next(numbers) % len(queries)]
+            first = next(numbers) * how.together % (len(queries) - how.together + 1)
             began = time.perf_counter()
-            store.search(query[None], K, condition=condition)
+            store.search(queries[first : first + how.together], K, condition=how.condition)
             times.append(time.perf_counter() - began)
 
     for _ in range(WARM):
-        store.search(queries[:1], K, condition=condition)
-    threads = [threading.Thread(target=work) for _ in range(clients)]
+        store.search(queries[: how.together], K, condition=how.condition)
+    threads = [threading.Thread(target=work) for _ in range(how.clients)]
     for thread in threads:
         thread.start()
     time.sleep(seconds)
