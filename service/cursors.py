@@ -1,6 +1,6 @@
 """Where the next page of a search begins: an opaque text that holds all that is needed to go on.
 
-    check (8 bytes) | offset (4) | print of the options (8) | print of the catalogue (8) | the vector (4 D)
+    check (8 bytes) | offset (4) | prints of the last shoe's id, the options and the catalogue (8 each) | vector (4 D)
 
 The vector is the one that the pages before were ranked by: a picture's differs in its last bits with the batch that it
 rides in, and pages must not. Nothing in a cursor is secret, and none of it is trusted: whatever it says is checked as
@@ -21,7 +21,7 @@ from model.errors import CatalogueChanged, QueryError
 
 __all__ = ["Cursor", "print_of", "read_cursor", "write_cursor"]
 
-HEAD = struct.Struct("<8sI8s8s")
+HEAD = struct.Struct("<8sI8s8s8s")
 
 MAX_CHARACTERS = 32 * 1024
 
@@ -34,13 +34,15 @@ class Cursor:
     """What a cursor says.
 
     Attributes:
-        offset: shoes on the pages before.
+        offset: shoes on the pages before, at least 1.
+        last: print of the id of the last of them.
         options: print of the options of the search.
         catalog: print of the catalogue that the pages before were taken from.
         vector: (D,) float32, what is searched for.
     """
 
     offset: int
+    last: bytes
     options: bytes
     catalog: bytes
     vector: NDArray[np.float32]
@@ -71,7 +73,8 @@ def print_of(parts: Iterable[object]) -> bytes:
 
 def write_cursor(cursor: Cursor) -> str:
     """As a text of letters, digits, `-` and `_`."""
-    body = HEAD.pack(b"", cursor.offset, cursor.options, cursor.catalog)[8:] + cursor.vector.astype("<f4").tobytes()
+    body = HEAD.pack(b"", cursor.offset, cursor.last, cursor.options, cursor.catalog)[8:]
+    body += cursor.vector.astype("<f4").tobytes()
     return base64.urlsafe_b64encode(blake2b(body, digest_size=8).digest() + body).rstrip(b"=").decode()
 
 
@@ -79,11 +82,11 @@ def read_cursor(text: str) -> Cursor:
     """Read what `write_cursor` wrote. Raises QueryError for any other text."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        check, offset, options, catalog = HEAD.unpack_from(data)
+        check, offset, last, options, catalog = HEAD.unpack_from(data)
         vector = np.frombuffer(data[HEAD.size :], dtype="<f4").astype(np.float32)
     except (ValueError, struct.error, binascii.Error):
         raise _unreadable() from None
-    cursor = Cursor(offset, options, catalog, vector)
+    cursor = Cursor(offset, last, options, catalog, vector)
     # Written again it is the same: neither a bit of it has changed, nor its spelling.
     if len(text) > MAX_CHARACTERS or check != blake2b(data[8:], digest_size=8).digest() or write_cursor(cursor) != text:
         raise _unreadable()

@@ -286,4 +286,5 @@ def _name_next(work: Work, search: Search) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
     catalog = print_of([work.fingerprint])
-    return write_cursor(Cursor(search.offset + search.k, search.print(), catalog, work.vectors[0]))
+    last = print_of([work.found.hits[-1].item.id])
+    return write_cursor(Cursor(work.found.end, last, search.print(), catalog, work.vectors[0]))

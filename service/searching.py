@@ -8,11 +8,13 @@ needs. So an answer does not depend on how many shoes were looked at, and pages 
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import QueryError, SolemateError
+from service.cursors import print_of
 from service.ranking import are_near, diversify, fold
 from service.store.base import OVERALL, Filter, Hit, VectorStore, Weights
 from service.store.weighted import scale_of
@@ -46,6 +48,7 @@ class Query:
         filter: only shoes that pass it.
         exclude: ids of shoes to leave out.
         offset: how many of the answer's shoes were on pages before.
+        after: `print_of` the id of the last of them, b"" for none: the page begins behind it, wherever it is by now.
         max_distance: only shoes that are at most so far, by the condition.
         fold_within: fold shoes into a nearer one that is at most so far from them, by whole vectors; None: don't.
         diversity: 0 to 1; see `service.ranking.diversify`.
@@ -60,6 +63,7 @@ class Query:
     max_distance: float | None = None
     fold_within: float | None = None
     diversity: float = 0.0
+    after: bytes = b""
 
     @property
     def stop(self) -> int:
@@ -84,11 +88,13 @@ class Ranked:
     Attributes:
         hits: the page, in its order.
         more: whether there is another page.
+        end: the shoes up to the end of the page.
         folded: id of a hit -> ids of the near-duplicates that are folded into it, the nearest to it first.
     """
 
     hits: Sequence[Hit]
     more: bool = False
+    end: int = 0
     folded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -139,25 +145,32 @@ class Searcher:
             whole = True
             found = [hit for hit in found if hit.distance <= query.max_distance]
         if not query.needs_vectors:
-            return Ranked(found[query.offset : query.stop], more=len(found) > query.stop)
-        leaders = found
-        if query.fold_within is not None:
-            leaders = [found[place] for place in fold(vectors_of(found), query.fold_within, query.needed)]
-        if len(leaders) < query.needed and not whole:
+            start = _begin(query, found)
+            end = start + query.k
+            if len(found) <= end and not whole and fetch < MAX_LOOKED_AT:
+                return None
+            return Ranked(found[start:end], len(found) > end, end)
+        leaders = _lead(query, found, query.needed)
+        # What is varied is chosen among as many for every page, and so among the same.
+        start = query.offset if query.diversity else _begin(query, leaders)
+        needed = query.needed + start - query.offset
+        if start > query.offset:
+            leaders = _lead(query, found, needed)
+        if len(leaders) < needed and not whole:
             if fetch < MAX_LOOKED_AT:
                 return None
-            if len(leaders) < query.stop:
+            if len(leaders) < start + query.k:
                 return _give_up(query, len(leaders))
         try:
-            return self._make_page(query, leaders, whole=whole)
+            return self._make_page(query, leaders, start, whole=whole)
         except SolemateError as error:
             return error
 
-    def _make_page(self, query: Query, leaders: list[Hit], *, whole: bool) -> Ranked:
-        order = self._vary(query, leaders) if query.diversity and leaders else leaders
-        page = order[query.offset : query.stop]
+    def _make_page(self, query: Query, leaders: list[Hit], start: int, *, whole: bool) -> Ranked:
+        order, end = self._vary(query, leaders) if query.diversity and leaders else leaders, start + query.k
+        page = order[start:end]
         folded = {} if query.fold_within is None else self._name_folded(query, page, leaders)
-        return Ranked(page, len(leaders) > query.stop or not whole, folded)
+        return Ranked(page, len(leaders) > end or not whole, end, folded)
 
     def _vary(self, query: Query, ranked: list[Hit]) -> list[Hit]:
         """The ranking in its varied order, up to the end of the page at least."""
@@ -205,6 +218,26 @@ class Searcher:
             return np.ones(info.dimension)
         weights = {condition: 1.0} if isinstance(condition, str) else condition
         return scale_of(weights, info.slices, info.dimension)
+
+
+def _lead(query: Query, found: list[Hit], needed: int) -> list[Hit]:
+    """The first `needed` shoes that are not folded into one before them; all, where nothing is to be folded."""
+    if query.fold_within is None:
+        return found
+    return [found[place] for place in fold(vectors_of(found), query.fold_within, needed)]
+
+
+def _begin(query: Query, order: Sequence[Hit]) -> int:
+    """The place of the page's first shoe: behind the last one of the page before.
+
+    An approximate index looks further when it is asked for more, and so may come upon shoes that belong before that
+    one: by its place alone it would be shown again.
+    """
+    if not query.after:
+        return query.offset
+    likely = query.offset - 1
+    places = chain(range(likely, len(order)), range(min(likely, len(order))))
+    return next((place + 1 for place in places if print_of([order[place].item.id]) == query.after), query.offset)
 
 
 def vectors_of(hits: Sequence[Hit]) -> NDArray[np.float32]:

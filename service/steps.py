@@ -69,6 +69,7 @@ class Search:
             self.max_distance,
             self.fold_within,
             self.diversity,
+            b"" if self.cursor is None else self.cursor.last,
         )
 
 

@@ -15,7 +15,7 @@ VECTOR = np.linspace(-3, 3, 8, dtype=np.float32)
 
 def cursor(offset: int = 10) -> Cursor:
     """One of a search for VECTOR."""
-    return Cursor(offset, print_of(["overall", []]), print_of(["abc"]), VECTOR)
+    return Cursor(offset, print_of(["a shoe"]), print_of(["overall", []]), print_of(["abc"]), VECTOR)
 
 
 @settings(deadline=None)
@@ -23,10 +23,11 @@ def cursor(offset: int = 10) -> Cursor:
 def test_round_trip(offset: int, values: list[float]) -> None:
     """What comes back is what went in, to the bit, in letters that an address may hold."""
     vector = np.array(values, dtype=np.float32)
-    text = write_cursor(Cursor(offset, b"options!", b"catalog!", vector))
+    text = write_cursor(Cursor(offset, b"the last", b"options!", b"catalog!", vector))
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     read = read_cursor(text)
-    assert (read.offset, read.options, read.catalog) == (offset, b"options!", b"catalog!")
+    assert (read.offset, read.last) == (offset, b"the last")
+    assert (read.options, read.catalog) == (b"options!", b"catalog!")
     assert read.vector.tobytes() == vector.tobytes()
 
 

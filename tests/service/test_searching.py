@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from model.errors import QueryError
 from service import searching
+from service.cursors import print_of
 from service.searching import Query, Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Record, Weights
 from tests.service.fakes import MemoryStore
@@ -203,3 +204,43 @@ def test_searches_that_differ_in_what_is_done_afterwards_are_one(monkeypatch: py
         ]
     )
     assert asked == [(4, 11, False), (1, 506, False)]
+
+
+class Shallow:
+    """A store that finds some shoes only when it is asked for many, as an approximate index does."""
+
+    def __init__(self, records: Sequence[Record], hidden: set[str], below: int) -> None:
+        self.store = MemoryStore(Path())
+        self.store.upsert(records)
+        self.hidden, self.below = hidden, below
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def search(self, queries: Any, k: int, **options: Any) -> list[list[Hit]]:
+        """As the store in memory does, but for what is hidden from few."""
+        found = self.store.search(queries, 1000, **options)
+        return [[hit for hit in hits if k >= self.below or hit.item.id not in self.hidden][:k] for hits in found]
+
+
+@pytest.mark.parametrize("fold_within", [None, 1e-6])
+def test_what_is_found_only_by_looking_further_repeats_no_shoe(fold_within: float | None) -> None:
+    """Where deeper searches find nearer shoes, pages go on behind the last one that was shown, as long as asked for."""
+    records = shoes(60)
+    whole = make_searcher(records).search([Query(records[0].vector, 60)])[0]
+    assert isinstance(whole, Ranked)
+    exact = [hit.item.id for hit in whole.hits]
+    hidden = {exact[2], exact[5], exact[6], exact[21]}
+    searcher = Searcher(Shallow(records, hidden, below=20))
+    shown: list[str] = []
+    offset, after = 0, b""
+    while True:
+        query = Query(records[0].vector, 7, offset=offset, after=after, fold_within=fold_within)
+        answer = searcher.search([query])[0]
+        assert isinstance(answer, Ranked)
+        shown += [hit.item.id for hit in answer.hits]
+        if not answer.more:
+            break
+        assert len(answer.hits) == 7
+        offset, after = answer.end, print_of([shown[-1]])
+    assert shown == [item_id for item_id in exact if item_id not in hidden - {exact[21]}]
