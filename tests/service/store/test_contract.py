@@ -544,6 +544,7 @@ class Machine(RuleBasedStateMachine):
         self.temporary.cleanup()
 
 
+@pytest.mark.timeout(1800)  # a Milvus server takes a fifth of a second for each change
 def test_any_sequence_of_changes_agrees_with_a_dict(make_store: StoreFactory) -> None:
     """Whatever is inserted, replaced and removed in whatever order, the answers are those of the naive store."""
     bound = type("BoundMachine", (Machine,), {"make_store": staticmethod(make_store)})
