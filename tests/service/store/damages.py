@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-__all__ = ["DAMAGES"]
+__all__ = ["DAMAGES", "flip"]
 
 
 def flip(place: float) -> Callable[[bytes], bytes]:
