@@ -82,6 +82,7 @@ def index(
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
+    from model.stopping import stop_on_signals
     from service.bulk import Recipe, hire
     from service.cpus import count_cpus
     from service.duplicates import MEASURE, measure_duplicates, write_measure
@@ -89,7 +90,6 @@ def index(
     from service.ledger import Ledger
     from service.rescue import restore_uploads, save_uploads
     from service.shards import WHOLE, Shard
-    from service.stopping import stop_on_signals
     from service.store.embedded import EmbeddedStore
     from service.store.places import create_store, remove_store
 

@@ -1,6 +1,6 @@
 """What a training run works with: made once from the images and the configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ class Run:
         weights: (N,) how often to draw each; None is alike.
         validation: on the shoes held out.
         precise: within it, convolutions run in the run's precision.
+        stop: is asked before each step whether to end as by Ctrl-C.
     """
 
     config: TrainConfig
@@ -52,6 +53,7 @@ class Run:
     weights: torch.Tensor | None
     validation: Validation
     precise: AbstractContextManager[None] = field(repr=False)
+    stop: Callable[[], bool] = field(default=lambda: False, repr=False)
 
 
 class Passed(NamedTuple):

@@ -3,9 +3,11 @@
 import copy
 import logging
 import math
+import signal
 import time
 from collections.abc import Collection
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from model.errors import TrainingError
 from model.preprocess import to_float
 from model.progress import Progress, progress
+from model.stopping import stop_on_signals
 from training.augment import draw_changes, erase, mirror, reframe
 from training.batches import batch_indices
 from training.board import Board
@@ -91,8 +94,13 @@ def train(
     facts = {"catalog": source, **_describe_excluded(excluded), "vgg_sha256": run.vgg_sha256, "processes": team.size}
     saver = Saver(out, run, fingerprint=fingerprint, facts=facts, save_every=save_every)
     try:
-        with team.quiet(), _open_board(out, run.state.epoch, wanted=tensorboard and team.leads) as board:
-            _loop(run, saver, board)
+        with (
+            team.quiet(),
+            _open_board(out, run.state.epoch, wanted=tensorboard and team.leads) as board,
+            # An interrupt raised wherever it comes is lost where Python ignores errors: in finalizers and callbacks.
+            stop_on_signals(signal.SIGINT) as stop,
+        ):
+            _loop(replace(run, stop=stop), saver, board)
     except KeyboardInterrupt:
         saver.checkpoint()
         if team.leads:
@@ -136,6 +144,8 @@ def _epoch(run: Run, shown: Progress) -> dict[str, Any]:
     sums: dict[str, float] = {}
     state.network.train()
     for step, rows in enumerate(batches):
+        if run.stop():
+            raise KeyboardInterrupt
         done = (state.epoch + step / len(batches)) / config.epochs
         figures = run.team.average(train_step(run, rows, done, generator))
         if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):

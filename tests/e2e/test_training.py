@@ -84,7 +84,10 @@ def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:
     process = _start("train", "--catalog", str(catalog), *TRAIN, "--epochs", "500", "--out", str(tmp_path))
     _wait_for_progress(tmp_path, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "--resume" in errors
     assert "Traceback" not in errors

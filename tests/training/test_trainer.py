@@ -1,6 +1,8 @@
 import json
 import math
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -250,6 +252,40 @@ def test_interrupt_leaves_a_usable_checkpoint(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         _train(tmp_path)
     assert load_checkpoint(tmp_path).training["epoch"] == 1
+
+
+class Interrupting:
+    """Where Python ignores whatever is raised, there comes a Ctrl-C."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_is_never_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever runs when it comes, the training ends before its next step, and can go on from there to the same end."""
+    whole = _train(tmp_path / "whole")
+    step, taken = trainer.train_step, 0
+
+    def interrupted(*arguments: Any) -> dict[str, float]:
+        nonlocal taken
+        taken += 1
+        figures = step(*arguments)
+        if taken == 7:
+            Interrupting()
+        return figures
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer, "train_step", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                _train(tmp_path / "cut")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert taken == 7
+    assert load_checkpoint(tmp_path / "cut").training["epoch"] == 1
+    resumed = _train(tmp_path / "cut", resume=True)
+    assert _losses(resumed) == _losses(whole)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.stopping import stop_on_signals
+from model.stopping import stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,27 @@ def test_signals_mean_afterwards_what_they_meant_before() -> None:
     with stop_on_signals():
         assert signal.getsignal(signal.SIGTERM) is not before[0]
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_some_signals_alone() -> None:
+    """Others stay what they are."""
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals(signal.SIGINT) as stop:
+        assert signal.getsignal(signal.SIGTERM) is before
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal == signal.SIGINT
+
+
+def test_another_thread_takes_no_signals() -> None:
+    """Python lets only the main one; a job in another is not stopped, and changes nothing."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def work() -> bool:
+        with stop_on_signals() as stop:
+            return stop() or signal.getsignal(signal.SIGINT) is not before
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() is False
 
 
 def test_what_is_ignored_stays_so() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -27,13 +28,20 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Within the block the first SIGINT or SIGTERM only sets the `Stop`; a second one does what it always does.
+def stop_on_signals(*numbers: signal.Signals) -> Iterator[Stop]:
+    """Within the block the first of these signals only sets the `Stop`; a second one does what it always does.
 
-    One that is ignored, as a shell has it for Ctrl-C in what it runs in the background, stays so. For the main thread.
+    One that is ignored, as a shell has it for Ctrl-C in what it runs in the background, stays so. Only a program's main
+    thread can take signals: in others nothing is changed, and the `Stop` is never set.
+
+    Args:
+        numbers: left out, SIGINT and SIGTERM.
     """
     stop = Stop()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    handlers = {number: signal.getsignal(number) for number in numbers or (signal.SIGINT, signal.SIGTERM)}
     before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
