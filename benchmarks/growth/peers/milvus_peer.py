@@ -1,6 +1,5 @@
 """Milvus, over its client: an HNSW index as hnswlib's, in a collection that the benchmark makes and fills."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from grpc import RpcError
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from benchmarks.growth.side import Job, Opened, Vectors, main
+from benchmarks.serving.processes import cpu_seconds, resident_mib
 
 AT_ONCE = 10_000
 SECONDS = 3600.0
@@ -41,7 +41,7 @@ class Milvus:
             rows = [{"id": number, "lot": lot, "vector": vector} for number, (vector, lot) in enumerate(part, start)]
             client.insert(name, rows, timeout=SECONDS)
         client.flush(name, timeout=SECONDS)
-        stored, processors = perf_counter(), cpu_seconds()
+        stored, processors = perf_counter(), cpu_seconds(server())
         index = client.prepare_index_params()
         index.add_index("vector", index_type="HNSW", metric_type="L2", params={"M": 16, "efConstruction": 200})
         client.create_index(name, index, timeout=SECONDS)
@@ -49,7 +49,7 @@ class Milvus:
         return {
             "stored_seconds": stored - began,
             "index_seconds": perf_counter() - stored,
-            "index_cpu_seconds": cpu_seconds() - processors,
+            "index_cpu_seconds": cpu_seconds(server()) - processors,
         }
 
     def open(self, job: Job, _folder: Path) -> Opened:
@@ -67,7 +67,7 @@ class OpenedMilvus:
         self._client, self._name = connect(job), collection(job)
         self._client.load_collection(self._name, timeout=SECONDS)
         self._wait(np.load(job.queries, mmap_mode="r")[0])
-        self.told: dict[str, Any] = {"server_mib": resident_mib()}
+        self.told: dict[str, Any] = {"server_mib": resident_mib(server())}
 
     def search(self, query: Vectors, effort: int) -> Sequence[int]:
         """See Opened."""
@@ -107,26 +107,14 @@ def connect(job: Job) -> MilvusClient:
     return MilvusClient(uri=job.milvus)
 
 
-def server() -> list[Path]:
-    """The server's entries in Linux's /proc; none where it runs on another machine."""
-    found = []
+def server() -> set[int]:
+    """The server's processes, by Linux's /proc; none where it runs on another machine."""
+    found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (entry / "cmdline").read_bytes().endswith(b"milvus\0run\0standalone\0"):
-                found.append(entry)
+                found.add(int(entry.name))
     return found
-
-
-def cpu_seconds() -> float:
-    """Processor time that the server has used so far."""
-    fields = [(entry / "stat").read_text().rpartition(")")[2].split() for entry in server()]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mib() -> float:
-    """Its resident memory."""
-    pages = sum(int((entry / "statm").read_text().split()[1]) for entry in server())
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def collection(job: Job) -> str:
