@@ -167,7 +167,8 @@ class Searcher:
             return error
 
     def _make_page(self, query: Query, leaders: list[Hit], start: int, *, whole: bool) -> Ranked:
-        order, end = self._vary(query, leaders) if query.diversity and leaders else leaders, start + query.k
+        order = self._vary(query, leaders) if query.diversity and leaders else leaders
+        end = start + query.k
         page = order[start:end]
         folded = {} if query.fold_within is None else self._name_folded(query, page, leaders)
         return Ranked(page, len(leaders) > end or not whole, end, folded)

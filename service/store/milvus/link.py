@@ -38,7 +38,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 ERRORS_IN_A_ROW = 5
 """So many answers that are errors, one after another, count as no answer."""
 
-LITE_WRITES = threading.RLock()
+LITE_WRITES = threading.Lock()
 """Of two writes at once, Milvus Lite can lose one: its collections have no lock of their own."""
 
 T = TypeVar("T")
