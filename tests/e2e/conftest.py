@@ -1,6 +1,7 @@
 """The real thing: a small catalogue indexed and served by the commands that a user types."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 
 from tests.service.stack import draw_catalog, make_checkpoint
 
-__all__ = ["Artifacts", "Server", "environment", "index_arguments"]
+__all__ = ["Artifacts", "Server", "environment", "heed_interrupts", "index_arguments"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +36,11 @@ def environment(**settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SOLEMATE_")}
     # Processes run in the tree that is tested, wherever the tests were started from.
     return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SOLEMATE_WORKERS": "2", **settings}
+
+
+def heed_interrupts() -> None:
+    """In a new process: Ctrl-C as in a terminal, also where the tests run in the background and one is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def index_arguments(artifacts: Artifacts, *options: str) -> list[str]:

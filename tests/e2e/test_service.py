@@ -21,7 +21,7 @@ from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from service.store.embedded import EmbeddedStore
-from tests.e2e.conftest import Artifacts, Server, environment, index_arguments
+from tests.e2e.conftest import Artifacts, Server, environment, heed_interrupts, index_arguments
 from tests.service.commands import run_main
 from tests.service.problems import check_problem
 from tests.service.stack import draw_catalog, draw_shoe, make_checkpoint
@@ -177,8 +177,7 @@ def start_index(artifacts: Artifacts, *options: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # As in a terminal, also where the tests run in the background and a Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
     )
 
 

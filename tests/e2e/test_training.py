@@ -10,7 +10,7 @@ import pytest
 
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
-from tests.e2e.conftest import environment
+from tests.e2e.conftest import environment, heed_interrupts
 
 TRAIN = ("--epochs", "6", "--batch-size", "16", "--save-every", "0", "--device", "cpu", "--condition", "Category")
 
@@ -30,8 +30,7 @@ def _start(*arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # As in a terminal, also where the tests run in the background and a Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
     )
 
 
