@@ -17,6 +17,7 @@ import typer
 from model.command import run_command
 from model.errors import QueryError
 from service import administration, logs
+from service.environment import check_environment
 from service.keys import read_keys
 from service.settings import Settings, settings_table
 from service.tallies import reserve, share_tallies
@@ -36,6 +37,14 @@ REBUILD_OF_A_PART = (
 )
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
+
+
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Set up the log before any of the commands."""
+    logs.set_up()
+    if context.invoked_subcommand != "serve":  # it first reads how it is to log
+        _warn_of_environment()
 
 
 @app.command()
@@ -174,6 +183,7 @@ def serve(
         host=host, port=port, checkpoint=checkpoint, catalog=catalog, store=store, workers=workers
     )
     logs.set_up(settings.log_level, settings.log_format)
+    _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
     read_keys(settings)  # a mistake in them is told before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
@@ -253,8 +263,12 @@ def _announce(lines: Sequence[str]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    logs.set_up()
     run_command(app)
+
+
+def _warn_of_environment() -> None:
+    for warning in check_environment(os.environ, Settings.model_fields):
+        logging.getLogger("service").warning("%s", warning)
 
 
 def _read_settings(**options: str | int | Path | None) -> Settings:

@@ -1,12 +1,13 @@
 """What may differ between two machines that serve the same vectors: everything here is the environment's."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.cpus import count_cpus
+from service.environment import PREFIX, is_service_link
 from service.logs import LogFormat
 from service.store.milvus.address import parse_address
 
@@ -35,10 +36,11 @@ def default_workers() -> int:
 class Settings(BaseSettings):
     """The service's settings, read from `SOLEMATE_<NAME>`; the command line's options win over them.
 
+    An empty value counts as none, as Compose and many templates write a variable that is not set.
     Nothing in here changes a vector; what does, lives in the checkpoint.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SOLEMATE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", description="The address to listen on; 0.0.0.0 is every interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
@@ -148,6 +150,25 @@ class Settings(BaseSettings):
     recall_share: float = Field(
         default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_unset(cls, values: dict[str, object]) -> dict[str, object]:
+        """Take the default for what is empty, and for a port that is what Kubernetes tells of a Service."""
+        return {
+            name: value
+            for name, value in values.items()
+            if not (isinstance(value, str) and not value.strip()) and not (name == "port" and is_service_link(value))
+        }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _ignore_case(cls, value: object, info: ValidationInfo) -> object:
+        """Take one of several fixed words in upper or lower case."""
+        if not isinstance(value, str):
+            return value
+        words = [word for word in get_args(cls.model_fields[info.field_name or ""].annotation) if isinstance(word, str)]
+        return next((word for word in words if word.lower() == value.strip().lower()), value)
 
     @field_validator("store")
     @classmethod
