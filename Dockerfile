@@ -51,7 +51,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     SOLEMATE_HOST=0.0.0.0 \
     SOLEMATE_PORT=8000 \
     SOLEMATE_CHECKPOINT=/app/artifacts/checkpoint \
-    SOLEMATE_CATALOG=/app/artifacts/catalog
+    SOLEMATE_INDEX=/app/artifacts/catalog
 USER 10001:10001
 VOLUME /app/artifacts
 EXPOSE 8000

@@ -58,7 +58,7 @@ def index(
         ),
     ],
     checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    out: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
+    out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
     place: Annotated[
@@ -168,7 +168,7 @@ def serve(
     checkpoint: Annotated[
         Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
     ] = None,
-    catalog: Annotated[
+    index: Annotated[
         Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
     ] = None,
     store: Annotated[
@@ -179,9 +179,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    settings = _read_settings(
-        host=host, port=port, checkpoint=checkpoint, catalog=catalog, store=store, workers=workers
-    )
+    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
     logs.set_up(settings.log_level, settings.log_format)
     _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
@@ -203,7 +201,7 @@ def serve(
 def duplicates(
     *,
     checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    catalog: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
+    index: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
@@ -216,17 +214,17 @@ def duplicates(
     from service.store.embedded import EmbeddedStore
 
     loaded = load_checkpoint(checkpoint)
-    store = EmbeddedStore.open(catalog)
+    store = EmbeddedStore.open(index)
     try:
         if store.info().checkpoint != loaded.digest:
-            raise ArtifactMismatch(f"the catalogue in {catalog} was not indexed by the checkpoint in {checkpoint}")
+            raise ArtifactMismatch(f"the catalogue in {index} was not indexed by the checkpoint in {checkpoint}")
         measure = measure_duplicates(Embedder(loaded, device=pick_device(device)), store)
     finally:
         store.close()
     if measure is None:
         typer.echo(f"the catalogue has fewer than {MIN_SHOES} shoes whose pictures can be read: nothing is measured")
         raise typer.Exit(1)
-    write_measure(catalog, measure)
+    write_measure(index, measure)
     typer.echo(measure.describe())
 
 

@@ -30,6 +30,9 @@ OTHERS = frozenset(
 )
 """Names without the prefix that are used by something else than the service's settings."""
 
+RENAMED = {"CATALOG": "INDEX"}
+"""What a name was once, and what it is now."""
+
 LINK = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 LINK_NAME = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
@@ -59,6 +62,6 @@ def check_environment(environment: Mapping[str, str], settings: Collection[str])
                 "`enableServiceLinks: false` in the Pod's specification keeps such variables out"
             )
         elif not (name in known or is_service_link(value) or LINK_NAME.search(name)):
-            nearest = difflib.get_close_matches(name, known, n=1)
+            nearest = [RENAMED[name]] if name in RENAMED else difflib.get_close_matches(name, known, n=1)
             remedy = f"did you mean {PREFIX}{nearest[0]}?" if nearest else "`solemate settings` lists those that are"
             yield f"{variable} is not a setting, and has no effect; {remedy}"

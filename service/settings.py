@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address to listen on; 0.0.0.0 is every interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
     checkpoint: Path = Field(default=Path("artifacts/checkpoint"), description="The checkpoint's folder.")
-    catalog: Path = Field(default=Path("artifacts/catalog"), description="The indexed catalogue's folder.")
+    index: Path = Field(default=Path("artifacts/catalog"), description="The indexed catalogue's folder.")
     store: str = Field(
         default="",
         description="A catalogue in Milvus in place of that folder: milvus://host:port/collection (docs/scaling.md).",
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
     @property
     def place(self) -> str:
         """Where the catalogue is, for messages."""
-        return self.store or str(self.catalog)
+        return self.store or str(self.index)
 
     def describe(self) -> str:
         """All settings in one line, for the log; the values of secrets are masked."""

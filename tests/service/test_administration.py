@@ -37,7 +37,7 @@ class Folder:
 
     def run(self, *arguments: str, catalog: Path | None = None) -> Done:
         """A command on the catalogue, or on another one."""
-        return self._run(*arguments, "--catalog", str(catalog or self.catalog))
+        return self._run(*arguments, "--index", str(catalog or self.catalog))
 
     def add(self, item_id: str, number: int, *options: str) -> Done:
         """Add a drawn shoe."""

@@ -45,7 +45,7 @@ class Folder:
                 "1",
                 "--checkpoint",
                 str(self.checkpoint),
-                "--catalog",
+                "--index",
                 str(self.catalog),
                 *options,
             )
@@ -180,7 +180,7 @@ def test_unfinished_index_is_told(folder: Folder, caplog: pytest.LogCaptureFixtu
     """Serving what an interrupted indexing left says so."""
     folder.index()
     (folder.catalog / "indexing-unfinished").touch()
-    open_engine(Settings(checkpoint=folder.checkpoint, catalog=folder.catalog)).close()
+    open_engine(Settings(checkpoint=folder.checkpoint, index=folder.catalog)).close()
     assert "did not finish" in caplog.text
 
 

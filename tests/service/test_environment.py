@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 
-OF_THE_IMAGE = {"host", "port", "checkpoint", "catalog"}
+OF_THE_IMAGE = {"host", "port", "checkpoint", "index"}
 """Settings that mean something else within a container than on the machine that it runs on."""
 
 
@@ -38,7 +38,7 @@ def test_empty_is_unset(monkeypatch: pytest.MonkeyPatch, name: str, value: str) 
 
 def test_empty_option_is_unset(tmp_path: Path) -> None:
     """Commands that take a folder from the environment take the default for an empty variable, too."""
-    done = run_main("verify", "--checkpoint", str(tmp_path), SOLEMATE_CATALOG="")
+    done = run_main("verify", "--checkpoint", str(tmp_path), SOLEMATE_INDEX="")
     assert "artifacts/catalog" in done.error
     assert "is not a setting" not in done.error
 
@@ -96,7 +96,13 @@ def test_service_links_are_known() -> None:
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("WORKER", "WORKERS"), ("LOGLEVEL", "LOG_LEVEL"), ("API_KEY", "API_KEYS"), ("TORCH_INDX", "TORCH_INDEX")],
+    [
+        ("WORKER", "WORKERS"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("API_KEY", "API_KEYS"),
+        ("TORCH_INDX", "TORCH_INDEX"),
+        ("CATALOG", "INDEX"),
+    ],
 )
 def test_mistyped_names(name: str, nearest: str) -> None:
     """A name that there is not is told with the nearest that there is, and without its value."""
@@ -120,7 +126,7 @@ def test_foreign_names() -> None:
 def test_commands_tell_it(tmp_path: Path) -> None:
     """`serve` and the other commands warn of a mistyped name before they do their work."""
     for command in (("serve", "--port", "0", "--workers", "1"), ("verify",)):
-        done = run_main(*command, SOLEMATE_CHECKPOINT=str(tmp_path), SOLEMATE_MAXK="5", SOLEMATE_CATALOG=str(tmp_path))
+        done = run_main(*command, SOLEMATE_CHECKPOINT=str(tmp_path), SOLEMATE_MAXK="5", SOLEMATE_INDEX=str(tmp_path))
         assert done.status == 1
         assert done.error.count("did you mean SOLEMATE_MAX_K?") == 1
 

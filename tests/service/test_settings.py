@@ -11,10 +11,10 @@ from service.settings import Settings, settings_table
 def test_environment_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment sets what is not given outright."""
     monkeypatch.setenv("SOLEMATE_MAX_K", "7")
-    monkeypatch.setenv("SOLEMATE_CATALOG", "/srv/catalog")
+    monkeypatch.setenv("SOLEMATE_INDEX", "/srv/catalog")
     monkeypatch.setenv("SOLEMATE_PORT", "1")
     settings = Settings(port=9000)
-    assert (settings.max_k, settings.catalog, settings.port) == (7, Path("/srv/catalog"), 9000)
+    assert (settings.max_k, settings.index, settings.port) == (7, Path("/srv/catalog"), 9000)
 
 
 def test_a_store_in_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
