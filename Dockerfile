@@ -30,6 +30,7 @@ COPY README.md LICENSE ./
 COPY model model
 COPY training training
 COPY service service
+COPY solemate solemate
 RUN pip install --no-deps .
 
 
@@ -64,4 +65,4 @@ port = os.environ.get('SOLEMATE_PORT', ''); \
 service = http.client.HTTPConnection('127.0.0.1', int(port) if port.isdecimal() else 8000, timeout=4); \
 service.request('GET', '/readyz'); \
 sys.exit(service.getresponse().status != 200)"]
-CMD ["python", "-m", "service", "serve"]
+CMD ["solemate", "serve"]

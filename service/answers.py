@@ -1,9 +1,6 @@
 """From what the engine returns to what the schemas say."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from model.version import find_version
 from service import schemas
 from service.changes import Changed
 from service.engine import Embedded, Engine, Facets
@@ -30,7 +28,6 @@ __all__ = [
     "answer_item",
     "answer_page",
     "answer_reload",
-    "find_version",
     "spell_item",
 ]
 
@@ -170,19 +167,6 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
             if outcome.facts is not None
         ]
     )
-
-
-def find_version() -> str:
-    """The version of solemate that is installed; in a tree that was not installed, the tree's."""
-    try:
-        return version("solemate")
-    except PackageNotFoundError:
-        pass
-    try:
-        project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8"))
-        return str(project["project"]["version"])
-    except (OSError, LookupError):
-        return "unknown"
 
 
 def _item(item: Item) -> schemas.Item:

@@ -11,9 +11,9 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from model.version import find_version
 from service import docs, errors, openapi
 from service.access import RequireKey, ShareWithOrigins, TrustHosts
-from service.answers import find_version
 from service.engine import Engine
 from service.head import AnswerHead
 from service.headers import SecurityHeaders

@@ -9,20 +9,21 @@ from contextlib import closing
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pydantic
 import typer
 
 from model.command import run_command
 from model.errors import QueryError
 from service import administration, logs
-from service.environment import check_environment
-from service.keys import read_keys
-from service.settings import Settings, settings_table
-from service.tallies import reserve, share_tallies
 
-__all__ = ["app", "main", "work"]
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+__all__ = ["app", "begin", "main", "work"]
+
+# Not at the top, in all of this: --help and a wrong option are answered without loading torch, and where the extra
+# `service` is not installed.
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -87,7 +88,6 @@ def index(
     are embedded, vanished shoes removed. Shoes that were added to the store itself stay, also with --rebuild, unless
     the catalogue has one of the same id.
     """
-    # Not at the top: --help and a wrong option are answered without loading torch.
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
@@ -179,6 +179,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
+    from service.keys import read_keys
+    from service.sockets import bind
+
     settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
     logs.set_up(settings.log_level, settings.log_format)
     _warn_of_environment()
@@ -186,9 +189,8 @@ def serve(
     read_keys(settings)  # a mistake in them is told before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
-    from service.sockets import bind
-
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
+        _require_artifacts(settings)
         if settings.workers > 1:
             _serve_with_workers(settings, listener)
         else:
@@ -234,10 +236,26 @@ administration.install(app)
 @app.command("settings")
 def show_settings() -> None:
     """Print every setting of `serve` as a Markdown table, with its default."""
+    from service.settings import settings_table
+
     typer.echo(settings_table())
 
 
-def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
+def _require_artifacts(settings: "Settings") -> None:
+    """Raise ArtifactMissing for what is not there: no process has to be started to find that out, or torch loaded."""
+    if not (settings.checkpoint / "config.json").is_file():
+        from model.checkpoint import load_checkpoint
+
+        load_checkpoint(settings.checkpoint)
+    if not (settings.store or (settings.index / "catalog.sqlite").is_file()):
+        from service.store.embedded import EmbeddedStore
+
+        EmbeddedStore.open(settings.index).close()
+
+
+def _serve_with_workers(settings: "Settings", listener: socket.socket) -> None:
+    from service.tallies import share_tallies
+
     with share_tallies():  # before the metrics' library is loaded, which looks for them then
         from service.workers import Supervisor
 
@@ -245,9 +263,11 @@ def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
 
 
 def work(
-    settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
+    settings: "Settings", listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
 ) -> None:
     """What a worker process runs. See `service.server.work`, which loads what the supervisor does without."""
+    from service.tallies import reserve
+
     logs.set_up(settings.log_level, settings.log_format)
     reserve()
     from service.server import work as serve_as_worker
@@ -265,12 +285,19 @@ def main() -> None:
 
 
 def _warn_of_environment() -> None:
+    from service.environment import check_environment
+    from service.settings import Settings
+
     for warning in check_environment(os.environ, Settings.model_fields):
         logging.getLogger("service").warning("%s", warning)
 
 
-def _read_settings(**options: str | int | Path | None) -> Settings:
+def _read_settings(**options: str | int | Path | None) -> "Settings":
     """The environment's settings, with the options that were given; a wrong one ends the program, named."""
+    import pydantic
+
+    from service.settings import Settings
+
     try:
         return Settings.model_validate({name: value for name, value in options.items() if value is not None})
     except pydantic.ValidationError as error:

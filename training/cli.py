@@ -13,7 +13,7 @@ from model.command import run_command
 from training.options import CatalogOption, DeviceOption
 from training.reproduce.cli import app as reproduce
 
-__all__ = ["app", "main"]
+__all__ = ["app", "begin", "main"]
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate a TVAE."
@@ -25,6 +25,12 @@ _network = partial(typer.Option, rich_help_panel="Network")
 _objective = partial(typer.Option, rich_help_panel="Objective")
 _optimisation = partial(typer.Option, rich_help_panel="Optimisation")
 _run = partial(typer.Option, rich_help_panel="Run")
+
+
+@app.callback()
+def begin(_context: typer.Context) -> None:
+    """Set up the log before any of the commands."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
 @app.command("demo-catalog")
@@ -308,5 +314,4 @@ app.add_typer(reproduce, name="reproduce")
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     run_command(app)

@@ -105,6 +105,15 @@ def test_missing_artifacts_name_the_command(folder: Folder) -> None:
     assert not folder.catalog.exists()
 
 
+def test_missing_artifacts_start_no_workers(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint or a catalogue that is not there is told before any process is started."""
+    monkeypatch.setattr("service.workers.Supervisor", None)
+    assert "python -m service index" in error_of(folder.serve("--workers", "2"))
+    folder.index()
+    shutil.rmtree(folder.checkpoint)
+    assert "python -m training train" in error_of(folder.serve("--workers", "2"))
+
+
 def test_other_checkpoint_is_refused(folder: Folder) -> None:
     """A catalogue indexed by another checkpoint is neither served nor added to; --rebuild makes it anew."""
     folder.index()
