@@ -41,8 +41,10 @@ def export_catalog(store: VectorStore, uploads: Uploads, to: Path) -> Manifest:
     The store may be in use: a shoe that is changed meanwhile is in the file as it was before or after.
 
     Raises:
-        ArtifactError: an uploaded picture is gone, or the file can't be written.
+        ArtifactError: an uploaded picture is gone, or the file exists, or can't be written.
     """
+    if to.exists():
+        raise ArtifactError(f"{to} exists; give a file that does not")
     try:
         descriptor, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.", suffix=".tmp")
         temporary = Path(name)

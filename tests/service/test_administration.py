@@ -268,6 +268,14 @@ class TestCarrying:
             image for image in folder.images().values() if image.startswith("/")
         )
 
+    def test_not_over_another_file(self, folder: Folder, tmp_path: Path) -> None:
+        """An export is not written over a file that is there, as a backup is not."""
+        (tmp_path / "shoes.zip").write_bytes(b"precious")
+        done = folder.run("export", str(tmp_path / "shoes.zip"))
+        assert done.status == 1
+        assert "shoes.zip exists; give a file that does not" in done.error
+        assert (tmp_path / "shoes.zip").read_bytes() == b"precious"
+
     def test_another_root(self, folder: Folder, tmp_path: Path) -> None:
         """A new catalogue may have its indexed pictures elsewhere."""
         folder.run("export", str(tmp_path / "shoes.zip"))
