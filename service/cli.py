@@ -1,5 +1,6 @@
-"""`python -m service`: index a catalogue, serve it, and look after it."""
+"""`python -m service`: index a catalogue, serve and search it, and look after it."""
 
+import json
 import logging
 import os
 import socket
@@ -29,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Index a catalogue, serve it, and look after it.",
+    help="Index a catalogue, serve and search it, and look after it.",
 )
 
 REBUILD_OF_A_PART = (
@@ -197,6 +198,42 @@ def serve(
             from service.server import run
 
             run(settings, listener, _announce)
+
+
+@app.command()
+def search(
+    *,
+    picture: Annotated[Path, typer.Argument(help="A photo of a shoe.", exists=True, dir_okay=False)],
+    url: Annotated[
+        str | None,
+        typer.Option(help="Ask the service at this address, such as http://127.0.0.1:8000.", show_default="the index"),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many shoes.")] = 10,
+    condition: Annotated[
+        str, typer.Option(help="What to compare by: a condition, or several by weight, such as heel:0.7,category:0.3.")
+    ] = "overall",
+    filter: Annotated[list[str], typer.Option("--filter", help="Attribute:Value; repeatable.")] = [],  # noqa: B006
+    key: Annotated[
+        str,
+        typer.Option(envvar="SOLEMATE_SEARCH_KEY", help="An API key, if the service asks for one.", show_default=False),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer, as /v1/search gives it.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
+    ] = None,
+) -> None:
+    """Find the shoes most like the one in a picture: by the index on this machine, or by a service that runs."""
+    from service.client import ask_index, ask_service, to_table
+
+    if url is None:
+        settings = _read_settings(checkpoint=checkpoint, index=index)
+        answer = ask_index(settings, picture, k=k, condition=condition, filters=filter)
+    else:
+        answer = ask_service(url, picture, k=k, condition=condition, filters=filter, key=key)
+    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else to_table(answer))
 
 
 @app.command()

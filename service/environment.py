@@ -20,6 +20,8 @@ OTHERS = frozenset(
         "MINIO_USER",
         "PYTHON",
         "TORCH_INDEX",
+        # Of `search`.
+        "SEARCH_KEY",
         # Of tests/ and benchmarks/.
         "CHROMIUM",
         "FAULTS_PICTURES",

