@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 
 __all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
@@ -52,11 +53,14 @@ class PreprocessConfig:
         size: H = W, in pixels.
         channels: 3 for RGB, 1 for grey.
         background: the grey level in 0..255 behind transparency and beside pictures that are not square.
+        color_management: colours are converted to sRGB from the ICC profile that a picture embeds. A broken profile
+            counts as none.
     """
 
     size: int = 64
     channels: int = 3
     background: int = 255
+    color_management: bool = True
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ class Preprocessor:
     def render(self, data: bytes, longest: int) -> Image.Image:
         """Decode one picture as people see it: all of it, upright, on the background, in RGB.
 
-        Nothing of the file but its pixels is left: no camera data, no place, no colour profile, no text.
+        Nothing of the file but its pixels is left: no camera data, no place, no text, and no colour profile, which
+        their colours no longer need.
 
         Args:
             data: the bytes of a picture file.
@@ -144,7 +149,7 @@ class Preprocessor:
         """
         image = self._load(self.open(data), least=longest)
         try:
-            flat = _flatten(image, self.config.background)
+            flat = _flatten(image, self.config.background, self._find_transform(image))
             if max(flat.size) > longest:
                 flat.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
         except _DECODING_FAILURES as error:
@@ -168,9 +173,12 @@ class Preprocessor:
             raise CorruptImage(f"the {name} is truncated or broken") from error
         return _turn_upright(image)
 
+    def _find_transform(self, image: Image.Image) -> ColorTransform | None:
+        return find_transform(image) if self.config.color_management else None
+
     def _fit(self, image: Image.Image) -> NDArray[np.uint8]:
         try:
-            flat = _flatten(image, self.config.background)
+            flat = _flatten(image, self.config.background, self._find_transform(image))
             square = _resize(_pad_ratio(flat, self.config), self.config)
         except _DECODING_FAILURES as error:
             raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
@@ -190,17 +198,17 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if transposition is None else image.transpose(transposition)
 
 
-def _flatten(image: Image.Image, background: int) -> Image.Image:
+def _flatten(image: Image.Image, background: int, to_srgb: ColorTransform | None = None) -> Image.Image:
     """Any mode to RGB, with transparency on the background.
 
     A large picture is taken strip by strip: the steps in between would need several times its memory.
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if image.mode == "RGB" and "transparency" not in image.info and to_srgb is None:
         return image
     white = _find_white(image)
     flat = Image.new("RGB", image.size)
     for strip, top in _strips(image):
-        flat.paste(_flatten_strip(strip, background, white), (0, top))
+        flat.paste(_flatten_strip(strip, background, white, to_srgb), (0, top))
     return flat
 
 
@@ -211,13 +219,19 @@ def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, int]]:
         yield image.crop((0, top, image.width, min(top + rows, image.height))), top
 
 
-def _flatten_strip(image: Image.Image, background: int, white: float) -> Image.Image:
+def _flatten_strip(image: Image.Image, background: int, white: float, to_srgb: ColorTransform | None) -> Image.Image:
     if _is_deep(image):
         image = _to_eight_bits(image, white)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
+        if to_srgb is not None:
+            alpha = image.getchannel("A")
+            image = to_srgb.apply(image)
+            image.putalpha(alpha)
         canvas = Image.new("RGBA", image.size, (background, background, background, 255))
         return Image.alpha_composite(canvas, image).convert("RGB")
+    if to_srgb is not None:
+        return to_srgb.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
