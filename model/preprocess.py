@@ -7,7 +7,7 @@ the trainer and the service can't drift apart.
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from model.png import skip_bulk
 
 __all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+MAX_PIXELS = 8192 * 6144
+"""Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
+
+PIXEL_WEIGHTS: Mapping[str, int] = {"WEBP": 2}
+"""Formats whose decoding takes a multiple of the 9 bytes a pixel that others need at most (measured: WebP takes 18)."""
+
+Image.MAX_IMAGE_PIXELS = None  # ImageLimits are the one limit: Pillow's counts a JPEG before it is scaled
 
 # Pillow tells of damage by many exceptions, some of them from the codecs' insides.
 _DECODING_FAILURES = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
     struct.error, zlib.error,
 )  # fmt: skip
+
+TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
+JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})  # markers of the frames that are in several scans
 
 # EXIF orientation -> what makes the picture upright; 1 is upright.
 _TRANSPOSITIONS: dict[object, Image.Transpose] = {
@@ -65,10 +79,18 @@ class PreprocessConfig:
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What is refused before it is decoded. These never change a vector, so they belong to the environment."""
+    """What is refused before it is decoded. These never change a vector, so they belong to the environment.
+
+    Attributes:
+        max_bytes: of the file.
+        max_pixels: that are decoded. A JPEG in a single scan is decoded at down to 1/8 of its width and height, where
+            that is enough; in other formats these are all of the picture's pixels, and half as many are allowed in
+            those that take twice the memory (`PIXEL_WEIGHTS`).
+        formats: Pillow's names of the formats that are read.
+    """
 
     max_bytes: int = 20 * 2**20
-    max_pixels: int = 50_000_000
+    max_pixels: int = MAX_PIXELS
     formats: tuple[str, ...] = FORMATS
 
 
@@ -112,23 +134,35 @@ class Preprocessor:
             raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
         allowed = ", ".join(self.limits.formats)
         try:
-            image = Image.open(io.BytesIO(data), formats=self.limits.formats)
+            image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
         except UnidentifiedImageError as error:
             raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-            # Pillow warns before it refuses; the warning arrives here only where warnings are errors.
-            raise ImageTooLarge(f"the image has more than {self.limits.max_pixels:,} pixels") from error
+        except MemoryError as error:
+            raise ImageTooLarge("the image does not fit in memory") from error
         except _DECODING_FAILURES as error:
             raise CorruptImage("the image's header is broken") from error
         width, height = image.size
         if width < 1 or height < 1:
             raise CorruptImage(f"the image's header is broken: it claims {width}x{height} pixels")
-        if width * height > self.limits.max_pixels:
-            raise ImageTooLarge(
-                f"the image has {width}x{height} = {width * height:,} pixels; "
-                f"at most {self.limits.max_pixels:,} are allowed"
-            )
+        if not _is_scalable(image, data):
+            self._check_pixels(image)
         return image
+
+    def _check_pixels(self, image: Image.Image, verb: str = "has") -> None:
+        """Refuse a picture for the pixels that it will be decoded to."""
+        width, height = image.size
+        if image.format == "TIFF" and isinstance(image, TiffImageFile):
+            # A tile may be larger than the picture, and is decoded as a whole.
+            tags = image.tag_v2
+            width = max(width, int(tags.get(TILE_WIDTH, 0)))
+            height = max(height, int(tags.get(TILE_HEIGHT, 0)))
+        name = image.format or ""
+        allowed = self.limits.max_pixels // PIXEL_WEIGHTS.get(name, 1)
+        if width * height > allowed:
+            raise ImageTooLarge(
+                f"the image {verb} {width}x{height} = {width * height:,} pixels; at most {allowed:,} are allowed"
+                + (f" in {name}" if name in PIXEL_WEIGHTS else "")
+            )
 
     def finish(self, image: Image.Image) -> NDArray[np.uint8]:
         """Decode what `open` gave, once: the rest of `decode`, with its errors."""
@@ -166,10 +200,11 @@ class Preprocessor:
         wanted = 3 * self.config.size if least is None else least
         try:
             image.draft(None, (wanted, wanted))
+            self._check_pixels(image, verb="is decoded to")
             image.load()
         except MemoryError as error:
             raise ImageTooLarge("the image does not fit in memory") from error
-        except (*_DECODING_FAILURES, Image.DecompressionBombError) as error:
+        except _DECODING_FAILURES as error:
             raise CorruptImage(f"the {name} is truncated or broken") from error
         return _turn_upright(image)
 
@@ -186,6 +221,24 @@ class Preprocessor:
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, C) -> (C, H, W)
+
+
+def _is_scalable(image: Image.Image, data: bytes) -> bool:
+    """Whether a picture is decoded at a fraction of its size without the memory of all of it: a JPEG in one scan.
+
+    Of one in several scans, such as a progressive one, libjpeg keeps all coefficients, 6 bytes a pixel.
+    """
+    if not isinstance(image, JpegImageFile):
+        return False
+    position = 2
+    while position + 5 <= len(data) and data[position] == 0xFF:
+        marker, length = struct.unpack_from(">xBH", data, position)
+        if marker == 0xDA:  # start of a scan; it says how many of the components it has
+            return data[position + 4] == image.layers
+        if marker in JPEG_PROGRESSIVE or not 0xC0 <= marker < 0xFF or 0xD0 <= marker <= 0xD9:
+            return False
+        position += 2 + length
+    return False
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
