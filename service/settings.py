@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         default=8192 * 6144,
         ge=1,
         description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
-        "and a WebP may have half as many.",
+        "and a WebP or AVIF may have half as many.",
     )
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")

@@ -92,7 +92,7 @@ def make_jpeg_bomb(width: int, height: int) -> bytes:
 )
 def test_what_is_no_picture(data: bytes) -> None:
     """Anything else is unsupported, and the message lists what is supported."""
-    with pytest.raises(UnsupportedImage, match="JPEG, PNG, WEBP, GIF, BMP, TIFF"):
+    with pytest.raises(UnsupportedImage, match="JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"):
         decode(data)
 
 
@@ -117,7 +117,7 @@ def test_empty() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
 def test_truncation(format: str) -> None:
     """A picture cut anywhere is refused, unless nothing of its pixels was lost; it is never half a picture."""
     data = encode(NOISE, format)
@@ -291,6 +291,7 @@ SEEDS = {
     "palette png": encode(Image.fromarray(NOISE).quantize(16)),
     "gif": encode(NOISE, "GIF", save_all=True, append_images=[Image.fromarray(NOISE[::-1].copy())]),
     "webp": encode(NOISE, "WEBP", exif=EXIF),
+    "avif": encode(NOISE, "AVIF", exif=EXIF),
     "bmp": encode(NOISE, "BMP"),
     "tiff": encode(NOISE, "TIFF", compression="tiff_lzw"),
 }
@@ -356,14 +357,26 @@ def test_strips_make_no_difference(mode: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a while")
 @pytest.mark.parametrize(
     ("mode", "format"),
-    [("RGB", "PNG"), ("RGBA", "PNG"), ("LA", "PNG"), ("P", "PNG"), ("I;16", "PNG"), ("RGBA", "WEBP"), ("CMYK", "TIFF")],
+    [
+        ("RGB", "PNG"),
+        ("RGBA", "PNG"),
+        ("LA", "PNG"),
+        ("P", "PNG"),
+        ("I;16", "PNG"),
+        ("RGBA", "WEBP"),
+        ("RGBA", "AVIF"),
+        ("CMYK", "TIFF"),
+    ],
 )
 @pytest.mark.parametrize("profile", [None, "own"])
 def test_memory_of_large_pictures(mode: str, format: str, profile: str | None) -> None:
     """Decoding takes at most 9 bytes for a pixel of those allowed, whatever the picture is: the settings promise it."""
     side = 4000
     icc = {"CMYK": CMYK, "LA": GREY, "I;16": GREY}.get(mode, ADOBE_RGB) if profile else None
-    options: dict[str, Any] = {"lossless": True, "quality": 0, "method": 0} if format == "WEBP" else {}
+    options: dict[str, Any] = {
+        "WEBP": {"lossless": True, "quality": 0, "method": 0},
+        "AVIF": {"speed": 10, "subsampling": "4:4:4"},
+    }.get(format, {})
     data = encode(Image.new(mode, (side, side)), format, icc_profile=icc, **options)
     decode(encode(Image.new(mode, (10, 10)), format, icc_profile=icc))
     Path("/proc/self/clear_refs").write_text("5")
