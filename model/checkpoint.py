@@ -26,6 +26,9 @@ from model.tvae import TVAE, Slice, TVAEConfig
 __all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "save_checkpoint"]
 
 FORMAT_VERSION = 1
+OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False}
+"""The preprocessing of checkpoints that were made before these fields were: their vectors stay what they are."""
+
 TRAIN_COMMAND = "python -m training train --catalog PATH --out"
 
 
@@ -109,7 +112,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         conditions = tuple(
             Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
         )
-        preprocess = PreprocessConfig(**config["preprocess"])
+        preprocess = PreprocessConfig(**{**OLDER_PREPROCESS, **config["preprocess"]})
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise ArtifactCorrupt(
             f"checkpoint {folder}: its parts do not fit together ({error}); {_remedy(folder)}"

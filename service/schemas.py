@@ -131,7 +131,7 @@ File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "a
 class PictureForm(BaseModel):
     """A form with a picture."""
 
-    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, GIF, BMP or TIFF.")
+    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")
 
 
 class PicturesForm(BaseModel):
@@ -331,7 +331,10 @@ class Limits(BaseModel):
     max_depth: int = Field(description="Shoes of one search, on all its pages.")
     max_upload_bytes: int = Field(description="Bytes of one picture.")
     max_body_bytes: int = Field(description="Bytes of all pictures of one request.")
-    max_pixels: int = Field(description="Width times height of one picture.")
+    max_pixels: int = Field(
+        description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
+        "and a WebP or AVIF may have half as many."
+    )
     max_images: int = Field(description="Pictures of one request for embeddings.")
     formats: list[str]
 

@@ -84,12 +84,17 @@ class Settings(BaseSettings):
         default=2,
         ge=1,
         le=64,
-        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 8 bytes "
-        "a pixel of max_pixels, 400 MB.",
+        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 9 bytes "
+        "a pixel of max_pixels, 450 MB.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Bytes of one picture.")
     max_body_bytes: int = Field(default=64 * MIB, ge=1, description="Bytes of one request, with all its pictures.")
-    max_pixels: int = Field(default=50_000_000, ge=1, description="Width times height of one picture.")
+    max_pixels: int = Field(
+        default=8192 * 6144,
+        ge=1,
+        description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
+        "and a WebP or AVIF may have half as many.",
+    )
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
     max_depth: int = Field(
