@@ -41,7 +41,8 @@ _DECODING_FAILURES = (
 )  # fmt: skip
 
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
-JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})  # markers of the frames that are in several scans
+JPEG_SEGMENTS = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+"""Markers before the scan of a JPEG in sequential Huffman coding: its frame, tables, comments and applications' data."""
 
 # EXIF orientation -> what makes the picture upright; 1 is upright.
 _TRANSPOSITIONS: dict[object, Image.Transpose] = {
@@ -227,16 +228,17 @@ class Preprocessor:
 def _is_scalable(image: Image.Image, data: bytes) -> bool:
     """Whether a picture is decoded at a fraction of its size without the memory of all of it: a JPEG in one scan.
 
-    Of one in several scans, such as a progressive one, libjpeg keeps all coefficients, 6 bytes a pixel.
+    Of one in several scans, such as a progressive one, libjpeg keeps all coefficients, 6 bytes a pixel. One that claims
+    more pixels than its bytes can hold, at two bits or more for each 8x8 of them, does not count as one.
     """
-    if not isinstance(image, JpegImageFile):
+    if not isinstance(image, JpegImageFile) or image.width * image.height > 256 * len(data):
         return False
     position = 2
     while position + 5 <= len(data) and data[position] == 0xFF:
         marker, length = struct.unpack_from(">xBH", data, position)
         if marker == 0xDA:  # start of a scan; it says how many of the components it has
             return data[position + 4] == image.layers
-        if marker in JPEG_PROGRESSIVE or not 0xC0 <= marker < 0xFF or 0xD0 <= marker <= 0xD9:
+        if marker not in JPEG_SEGMENTS:
             return False
         position += 2 + length
     return False
