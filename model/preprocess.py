@@ -42,7 +42,7 @@ _DECODING_FAILURES = (
 
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
 JPEG_SEGMENTS = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-"""Markers before the scan of a JPEG in sequential Huffman coding: its frame, tables, comments and applications' data."""
+"""Markers before the scan of a JPEG in sequential Huffman coding: frame, tables, comments, applications' data."""
 
 # EXIF orientation -> what makes the picture upright; 1 is upright.
 _TRANSPOSITIONS: dict[object, Image.Transpose] = {
