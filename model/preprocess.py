@@ -15,35 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from model.formats import FORMATS, HEIC_HINT, is_heic
 from model.png import skip_bulk
 
-try:
-    import pillow_heif
-except ImportError:  # the optional extra `heif`
-    HEIF: tuple[str, ...] = ()
-else:
-    pillow_heif.register_heif_opener()
-    HEIF = ("HEIF",)
-
 __all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()), *HEIF)
-"""Pillow's names of the formats that can be read here."""
-
-HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-"""Brands of the file type box (ISO/IEC 23008-12) of pictures that HEVC compresses."""
-
-HEIC_HINT = (
-    "HEIC pictures, as iPhones take them, can't be read here: send a JPEG instead (on an iPhone: Settings > Camera > "
-    "Formats > Most Compatible, or export the photo as JPEG). Whoever runs solemate can add them with "
-    "`pip install 'solemate[heif]'`"
-)
 
 MAX_PIXELS = 8192 * 6144
 """Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
@@ -60,7 +41,8 @@ _DECODING_FAILURES = (
 )  # fmt: skip
 
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
-JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})  # markers of the frames that are in several scans
+JPEG_SEGMENTS = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+"""Markers before the scan of a JPEG in sequential Huffman coding: frame, tables, comments, applications' data."""
 
 # EXIF orientation -> what makes the picture upright; 1 is upright.
 _TRANSPOSITIONS: dict[object, Image.Transpose] = {
@@ -154,7 +136,7 @@ class Preprocessor:
         try:
             image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
         except UnidentifiedImageError as error:
-            if "HEIF" not in self.limits.formats and _is_heic(data):
+            if "HEIF" not in self.limits.formats and is_heic(data):
                 raise UnsupportedImage(HEIC_HINT) from error
             raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
         except MemoryError as error:
@@ -243,27 +225,20 @@ class Preprocessor:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, C) -> (C, H, W)
 
 
-def _is_heic(data: bytes) -> bool:
-    """Whether the bytes begin with the file type box of a HEIC picture: its size, `ftyp`, and its brands."""
-    if data[4:8] != b"ftyp":
-        return False
-    size = min(int.from_bytes(data[:4]), 256)
-    return any(data[start : start + 4] in HEIC_BRANDS for start in (8, *range(16, size, 4)))
-
-
 def _is_scalable(image: Image.Image, data: bytes) -> bool:
     """Whether a picture is decoded at a fraction of its size without the memory of all of it: a JPEG in one scan.
 
-    Of one in several scans, such as a progressive one, libjpeg keeps all coefficients, 6 bytes a pixel.
+    Of one in several scans, such as a progressive one, libjpeg keeps all coefficients, 6 bytes a pixel. One that claims
+    more pixels than its bytes can hold, at two bits or more for each 8x8 of them, does not count as one.
     """
-    if not isinstance(image, JpegImageFile):
+    if not isinstance(image, JpegImageFile) or image.width * image.height > 256 * len(data):
         return False
     position = 2
     while position + 5 <= len(data) and data[position] == 0xFF:
         marker, length = struct.unpack_from(">xBH", data, position)
         if marker == 0xDA:  # start of a scan; it says how many of the components it has
             return data[position + 4] == image.layers
-        if marker in JPEG_PROGRESSIVE or not 0xC0 <= marker < 0xFF or 0xD0 <= marker <= 0xD9:
+        if marker not in JPEG_SEGMENTS:
             return False
         position += 2 + length
     return False

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,14 @@ def test_no_pictures(tmp_path: Path) -> None:
         read_folder(tmp_path)
     with pytest.raises(CatalogError, match="is not a folder"):
         read_folder(tmp_path / "notes.txt")
+
+
+def test_pictures_that_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A picture in another format is a bad row with its reason; other files are counted in the log."""
+    touch(tmp_path, "boots/1.jfif", "boots/2.psd", "boots/notes.txt", "@eaDir/1.jpg")
+    with caplog.at_level(logging.WARNING):
+        catalog = read_folder(tmp_path)
+    assert [shoe.id for shoe in catalog.shoes] == ["boots:1"]
+    assert [bad.row for bad in catalog.bad_rows] == ["boots/2.psd"]
+    assert ".psd can't be read; save it as JPEG" in catalog.bad_rows[0].reason
+    assert "1 files (.txt), 1 folders (@eaDir)" in caplog.text
