@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service import docs, errors, openapi
+from service import docs, errors, openapi, routed
 from service.access import RequireKey, ShareWithOrigins, TrustHosts
 from service.answers import find_version
 from service.engine import Engine
@@ -87,10 +87,11 @@ def create_app(
     docs.install(app)
     openapi.install(app)
     errors.install(app)
+    routed.install(app)
     # The last one added is the outermost.
     app.add_middleware(LeaseGeneration, live=served)
     app.add_middleware(LimitRequest, settings=settings)
-    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings)
+    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=app.router.routes)
     if settings.cors_origins:
         app.add_middleware(ShareWithOrigins, origins=settings.cors_origins)
     if settings.trusted_hosts and "*" not in settings.trusted_hosts:
