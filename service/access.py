@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import metrics
 from service.errors import render_error
 from service.keys import Keys, KeyScope
+from service.proxied import route_path
 from service.refusals import Forbidden, Unauthorized, WrongHost
 from service.routed import is_routed
 from service.settings import Settings
@@ -48,7 +49,7 @@ class RequireKey:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        needed = self._find_need(scope["method"], scope["path"])
+        needed = self._find_need(scope["method"], route_path(scope))
         try:
             caller = None if needed is None else self._admit(needed, scope["headers"])
         except (Unauthorized, Forbidden) as error:
@@ -142,7 +143,7 @@ class TrustHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["path"] not in HEALTH and not self._is_trusted(scope["headers"]):
+        if scope["type"] == "http" and route_path(scope) not in HEALTH and not self._is_trusted(scope["headers"]):
             metrics.count_rejection("wrong-host")
             await render_error(WrongHost())(scope, receive, send)
             return

@@ -23,6 +23,7 @@ from service.live import LeaseGeneration, Live, OneProcess
 from service.observe import Observe
 from service.parameters import State
 from service.pipeline import Pipeline
+from service.proxied import BehindProxy
 from service.reloading import Reloader
 from service.routes import admin, changes, items, metrics, operations, pictures, search
 from service.settings import Settings
@@ -101,6 +102,7 @@ def create_app(
     app.add_middleware(AnswerHead)
     paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
     app.add_middleware(Observe, paths=(*paths, *OTHER_PATHS))
+    app.add_middleware(BehindProxy, settings=settings)
     return app
 
 

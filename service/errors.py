@@ -33,6 +33,7 @@ from model.errors import (
     UnsupportedImage,
 )
 from service import metrics
+from service.proxied import current_root_path
 from service.refusals import (
     MAX_ECHO,
     BodyTooLarge,
@@ -219,7 +220,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     detail, headers = str(error.detail), error.headers
     path = request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"nothing is at {path}; /docs lists the paths"
+        detail = f"nothing is at {path}; {current_root_path()}/docs lists the paths"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = find_methods(request.app.router.routes, request.scope) or ["GET"]  # a folder's files are no routes
         if "GET" in methods:
