@@ -15,6 +15,7 @@ from service.changes import Changed
 from service.engine import Embedded, Engine, Facets
 from service.options import SearchOptions
 from service.pipeline import Found
+from service.proxied import current_root_path
 from service.reloading import Outcome
 from service.settings import Settings
 from service.store.base import Item, Page
@@ -175,7 +176,7 @@ def _item(item: Item) -> schemas.Item:
 
 def spell_item(item: Item) -> dict[str, Any]:
     """As `schemas.Item` describes it."""
-    path = f"/v1/items/{quote(item.id, safe='')}"
+    path = f"{current_root_path()}/v1/items/{quote(item.id, safe='')}"
     return {
         "id": item.id,
         "attributes": dict(item.attributes),

@@ -1,5 +1,7 @@
 """What may differ between two machines that serve the same vectors: everything here is the environment's."""
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -11,9 +13,12 @@ from service.environment import PREFIX, is_service_link
 from service.logs import LogFormat
 from service.store.milvus.address import parse_address
 
-__all__ = ["Settings", "settings_table"]
+__all__ = ["ROOT_PATH", "Settings", "settings_table"]
 
 MIB = 2**20
+
+ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
+"""A path that links can begin with as it is: nothing in it needs escapes, and `//` would be another host."""
 
 MOST_WORKERS = 8
 """Unless told otherwise."""
@@ -138,6 +143,15 @@ class Settings(BaseSettings):
     trusted_hosts: Words = Field(
         default=(), description="Host headers that are answered, such as shoes.example or *.example; none: every one."
     )
+    root_path: str = Field(
+        default="",
+        description="The path under which a proxy shows the service, such as /shoes; it may cut it off, or pass it on.",
+    )
+    trusted_proxies: Words = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Prefix (in place of "
+        "root_path) are believed, such as 10.0.0.0/8; * is any. The proxy must set all three or remove them.",
+    )
     frame_ancestors: Words = Field(default=(), description="Origins whose pages may show this one in a frame.")
     hsts_seconds: int = Field(
         default=0, ge=0, description="For how long browsers are to insist on HTTPS; 0 does not tell them to."
@@ -181,6 +195,24 @@ class Settings(BaseSettings):
         """An address that can be understood, or none."""
         if value:
             parse_address(value)
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _require_path(cls, value: str) -> str:
+        """A path that links can begin with; the slash at its end does not count."""
+        value = value.rstrip("/")
+        if not re.fullmatch(ROOT_PATH, value):
+            raise ValueError("expected a path such as /shoes, of letters, digits and - . _ ~ between its slashes")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _require_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Numbers, not names: what a connection has is an address."""
+        for proxy in value:
+            if proxy != "*":
+                ipaddress.ip_network(proxy)
         return value
 
     @field_validator("max_body_memory")
