@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from model.codecs import silence_codecs
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 
 __all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
@@ -74,6 +75,7 @@ class Preprocessor:
     def __init__(self, config: PreprocessConfig, limits: ImageLimits | None = None) -> None:
         self.config = config
         self.limits = limits or ImageLimits()
+        silence_codecs()
 
     def decode_file(self, path: Path) -> NDArray[np.uint8]:
         """`decode` of a file's bytes. Raises OSError beside the errors of `decode`."""
