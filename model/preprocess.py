@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from model.codecs import silence_codecs
 from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 from model.formats import FORMATS, HEIC_HINT, is_heic
@@ -100,6 +101,7 @@ class Preprocessor:
     def __init__(self, config: PreprocessConfig, limits: ImageLimits | None = None) -> None:
         self.config = config
         self.limits = limits or ImageLimits()
+        silence_codecs()
 
     def decode_file(self, path: Path) -> NDArray[np.uint8]:
         """`decode` of a file's bytes. Raises OSError beside the errors of `decode`."""

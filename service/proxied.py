@@ -59,7 +59,7 @@ class BehindProxy(ProxyHeadersMiddleware):
         if client and client[0] in self.trusted_hosts:
             for name, value in scope["headers"]:
                 if name == b"x-forwarded-prefix":
-                    prefix = value.decode("latin-1").strip().rstrip("/")
+                    prefix: str = value.decode("latin-1").strip().rstrip("/")
                     if re.fullmatch(ROOT_PATH, prefix):
                         return prefix
         return self._root_path

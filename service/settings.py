@@ -230,8 +230,10 @@ class Settings(BaseSettings):
         return self.store or str(self.index)
 
     def describe(self) -> str:
-        """All settings in one line, for the log; the values of secrets are masked."""
-        return " ".join(f"{name}={value}" for name, value in self.model_dump(mode="json").items())
+        """The settings that are not at their defaults in one line, for the log; the values of secrets are masked."""
+        defaults = Settings.model_construct().model_dump(mode="json")
+        own = {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
+        return " ".join(f"{name}={value}" for name, value in own.items()) or "all at their defaults"
 
 
 def settings_table() -> str:

@@ -350,7 +350,9 @@ def ask_to_upgrade(token: str, *more: bytes, line: bytes = b"POST / HTTP/1.1") -
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("token", TOKENS)
-def test_upgrades_are_not_taken(open_door: Open, token: str, framing: str, apart: bool) -> None:
+def test_upgrades_are_not_taken(
+    open_door: Open, caplog: pytest.LogCaptureFixture, token: str, framing: str, apart: bool
+) -> None:
     """A request to speak another protocol is answered with its body like any other, and what follows it is the next."""
     header, body = FRAMINGS[framing]
     head = ask_to_upgrade(token, header)
@@ -368,6 +370,7 @@ def test_upgrades_are_not_taken(open_door: Open, token: str, framing: str, apart
         client.sendall(GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
         assert client.read_answer() == b"0"
         assert client.read() == b""
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
