@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 from service.stages import current_stages
 
@@ -44,8 +44,16 @@ def set_up(level: str = "INFO", form: LogFormat = "text") -> None:
         logging.getLogger(name).setLevel(least)
 
 
-def log_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_more: object) -> None:
+def log_warning(  # noqa: PLR0917 - as `warnings.showwarning`
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Log a warning of Python's as one line, in place of `warnings.showwarning`, which prints two."""
+    del file, line
     logging.getLogger("py.warnings").warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
 
 
