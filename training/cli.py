@@ -187,6 +187,8 @@ def train(
     from training.trainer import train as run_training
     from training.triplets import MINERS
 
+    if triplet_weight == 0 and (condition or label_weight):
+        typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
     with join_team(pick_device(device)) as team:
         base = TrainConfig()
         with team.quiet():

@@ -27,6 +27,7 @@ from training.run import Passed, Run, prepare_run
 from training.saver import Saver, is_finished
 from training.state import STATE_FILE, load_state
 from training.stopping import best_epoch, is_over
+from training.suitability import find_shortcomings
 
 __all__ = ["learning_rate", "train", "train_step"]
 
@@ -91,6 +92,8 @@ def train(
     if finished:
         _log.info("the training in %s is already finished", out)
         return
+    if run.state.epoch == 0:
+        _begin(images, run)
     facts = {"catalog": source, **_describe_excluded(excluded), "vgg_sha256": run.vgg_sha256, "processes": team.size}
     saver = Saver(out, run, fingerprint=fingerprint, facts=facts, save_every=save_every)
     try:
@@ -107,6 +110,13 @@ def train(
             _log.warning("interrupted: %s holds a usable checkpoint; --resume goes on from its last whole epoch", out)
         raise
     saver.finish()
+
+
+def _begin(images: ImageSet, run: Run) -> None:
+    """What comes before the first epoch of a run that is not resumed."""
+    with run.team.quiet():
+        for each in find_shortcomings(images, run):
+            _log.warning("warning: %s", each)
 
 
 def _loop(run: Run, saver: Saver, board: Board | None) -> None:

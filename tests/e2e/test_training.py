@@ -1,5 +1,6 @@
 """`python -m training`, as a user runs it."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,20 @@ def _wait_for_progress(folder: Path, process: subprocess.Popen[str]) -> None:
     before = state.stat().st_mtime_ns if state.exists() else 0
     while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
         time.sleep(0.01)
+
+
+def test_a_flat_folder(catalog: Path, tmp_path: Path) -> None:
+    """Pictures in one folder have nothing to be ordered by; the training says so, and goes on as a plain VAE."""
+    (tmp_path / "flat").mkdir()
+    for path in sorted(catalog.rglob("*.jpg"))[:12]:
+        shutil.copy(path, tmp_path / "flat")
+    process = _start("train", "--catalog", str(tmp_path / "flat"), "--out", str(tmp_path / "out"), "--epochs", "1")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    warnings = [line for line in errors.splitlines() if line.startswith("warning: ")]
+    assert ["plain VAE" in each for each in warnings] == [True, *[False] * (len(warnings) - 1)]
+    assert any("shoes are few to train on" in each for each in warnings)
+    assert load_checkpoint(tmp_path / "out").conditions == ()
 
 
 def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:

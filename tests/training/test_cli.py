@@ -91,6 +91,17 @@ def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     assert set(call["images"].ids) == set(ids) - call["excluded"]
 
 
+def test_train_without_triplets(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """A plain VAE that is asked for comes without a warning, unless conditions are asked for as well."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    assert "warning" not in _run(*options, "--triplet-weight", 0).stderr
+    for ignored in (("--condition", "Gender"), ("--label-weight", 10)):
+        result = _run(*options, "--triplet-weight", 0, *ignored)
+        assert "--triplet-weight 0 leaves out --condition and --label-weight" in result.stderr
+    assert [call["config"].conditions for call in started] == [(), (), ()]
+
+
 def test_help_is_in_groups() -> None:
     """The help shows its options by what they are about."""
     shown = _run("train", "--help").output
