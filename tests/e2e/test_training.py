@@ -12,6 +12,7 @@ import pytest
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
 from tests.e2e.conftest import environment, heed_interrupts
+from training.output import STAGING
 
 TRAIN = ("--epochs", "6", "--batch-size", "16", "--save-every", "0", "--device", "cpu", "--condition", "Category")
 
@@ -63,6 +64,26 @@ def test_kill_while_training(catalog: Path, tmp_path: Path) -> None:
     assert load_checkpoint(cut).digest == whole.digest
     left = {path.name for path in cut.iterdir() if not path.name.startswith(".")}
     assert left == {"weights.safetensors", "config.json", "metrics.json", "README.md", "training-curves.png"}
+
+
+@pytest.mark.slow
+def test_kill_while_overwriting(catalog: Path, tmp_path: Path) -> None:
+    """A finished checkpoint is there, whole, until the training that replaces it is over, however that is cut short."""
+    arguments = ("train", "--catalog", str(catalog), *TRAIN, "--out", str(tmp_path))
+    _run(*arguments)
+    before = load_checkpoint(tmp_path).digest
+    refused = _start(*arguments, "--seed", "1")
+    _, errors = refused.communicate(timeout=60)
+    assert (refused.returncode, errors.count("\n")) == (1, 1)
+    assert "holds a finished checkpoint: --overwrite" in errors
+    process = _start(*arguments, "--seed", "1", "--epochs", "500", "--overwrite")
+    _wait_for_progress(tmp_path / STAGING, process)
+    process.kill()
+    process.communicate()
+    assert load_checkpoint(tmp_path).digest == before
+    _run(*arguments, "--seed", "1", "--overwrite")
+    assert load_checkpoint(tmp_path).digest != before
+    assert not (tmp_path / STAGING).exists()
 
 
 def _is_done(folder: Path) -> bool:
