@@ -18,7 +18,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from model.errors import ArtifactCorrupt, ArtifactMissing
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from model.files import sha256_bytes, write_atomic, write_json
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
@@ -100,8 +100,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         ArtifactMissing: there is none; the message names the command that makes one.
         ArtifactCorrupt: an unknown format version, a failed digest, a truncated file, or parts that do not fit.
     """
-    config = _read_config(folder)
-    weights = _read_weights(folder, config["weights_sha256"])
+    config, weights = _read_pair(folder)
     try:
         network = dict(config["network"])
         network["widths"] = tuple(network["widths"])
@@ -135,6 +134,19 @@ def _digest(config: Mapping[str, Any]) -> str:
     """Of everything that can change a vector, and the format; not of the free-form facts."""
     bound = {key: value for key, value in config.items() if key not in {"digest", "training"}}
     return sha256_bytes(json.dumps(bound, sort_keys=True).encode())
+
+
+def _read_pair(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """The config and the weights that it names; those of a new checkpoint where one comes in between."""
+    config = _read_config(folder)
+    while True:
+        try:
+            return config, _read_weights(folder, config["weights_sha256"])
+        except ArtifactError:
+            current = _read_config(folder)
+            if current["digest"] == config["digest"]:
+                raise
+            config = current
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -172,6 +172,10 @@ def train(
     seed: Annotated[int, _optimisation(help="Of everything random.")] = 0,
     device: DeviceOption = "auto",
     resume: Annotated[bool, _run("--resume", help="Go on where a stopped run was.")] = False,
+    overwrite: Annotated[
+        bool,
+        _run("--overwrite", help="Replace a finished checkpoint; it stays until the new one is finished."),
+    ] = False,
     save_every: Annotated[float, _run(min=0, help="Seconds between two saves of the state.")] = 10.0,
     tensorboard: Annotated[bool, _run("--tensorboard", help="Write event files into OUT/tensorboard.")] = False,
 ) -> None:
@@ -189,10 +193,16 @@ def train(
     from training.data.images import load_images, read_ids
     from training.distributed import join_team
     from training.objective import ObjectiveConfig
+    from training.output import refuse_finished
     from training.perceptual import LAYERS
     from training.trainer import train as run_training
     from training.triplets import MINERS
 
+    # Before the minutes that a large catalogue takes to decode; the trainer asks again.
+    if not (resume or overwrite):
+        refuse_finished(out)
+    if triplet_weight == 0 and (condition or label_weight):
+        typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
     with join_team(pick_device(device)) as team:
         base = TrainConfig()
         with team.quiet():
@@ -251,6 +261,7 @@ def train(
             device=team.device,
             source=catalog,
             resume=resume,
+            overwrite=overwrite,
             save_every=save_every,
             excluded=excluded,
             vgg_weights=vgg_weights,

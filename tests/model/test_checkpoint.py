@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from model import checkpoint
 from model.checkpoint import Checkpoint, _digest, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactMissing
 from tests.model.networks import tiny_checkpoint
@@ -66,6 +67,24 @@ def test_missing_weights(folder: Path) -> None:
     (folder / "weights.safetensors").unlink()
     with pytest.raises(ArtifactMissing, match=r"weights\.safetensors is missing"):
         load_checkpoint(folder)
+
+
+def test_load_while_another_takes_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that is replaced between its configuration and its weights is loaded as the new one."""
+    others = [tiny_checkpoint() for _ in range(2)]
+    for number, other in enumerate(others):
+        with torch.no_grad():
+            other.tvae.get_parameter("to_mean.bias")[0] += 1.0 + number
+    read, digests = checkpoint._read_weights, []
+
+    def replaced(*arguments: Any) -> bytes:
+        if others:
+            digests.append(save_checkpoint(folder, others.pop()))
+        return read(*arguments)
+
+    monkeypatch.setattr(checkpoint, "_read_weights", replaced)
+    assert load_checkpoint(folder).digest == digests[-1]
+    assert len(digests) == 2
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
