@@ -269,11 +269,11 @@ class TestCarrying:
         )
 
     def test_another_root(self, folder: Folder, tmp_path: Path) -> None:
-        """A new catalogue may have its indexed pictures elsewhere."""
-        folder.run("export", str(tmp_path / "shoes.zip"))
+        """A new catalogue may have its indexed pictures elsewhere, and the file lies in a folder that `export` makes."""
+        folder.run("export", str(tmp_path / "exports/shoes.zip"))
         shutil.copytree(folder.demo, tmp_path / "moved")
         root = tmp_path / "moved" / "ut-zap50k-images"
-        done = folder.run("import", str(tmp_path / "shoes.zip"), "--root", str(root), catalog=tmp_path / "other")
+        done = folder.run("import", str(tmp_path / "exports/shoes.zip"), "--root", str(root), catalog=tmp_path / "other")
         assert done.status == 0
         with closing(EmbeddedStore.open(tmp_path / "other")) as store:
             assert store.info().root == str(root)
