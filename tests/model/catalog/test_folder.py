@@ -52,3 +52,16 @@ def test_no_pictures(tmp_path: Path) -> None:
         read_folder(tmp_path)
     with pytest.raises(CatalogError, match="is not a folder"):
         read_folder(tmp_path / "notes.txt")
+
+
+def test_names_in_both_unicode_forms(tmp_path: Path) -> None:
+    """Folders that macOS and others have named are one value, ids are in form C, pictures are found."""
+    nfc, nfd = "Hausschuhe für Damen", "Hausschuhe fu\u0308r Damen"
+    touch(tmp_path, f"{nfd}/Größe 1.jpg", f"{nfc}/Gro\u0308ße 2.jpg", f"{nfc}/Größe 1.jpg")
+    catalog = read_folder(tmp_path)
+    assert {shoe.id: dict(shoe.attributes) for shoe in catalog.shoes} == {
+        f"{nfc}:Größe 1": {"category": (nfc,)},
+        f"{nfc}:Größe 2": {"category": (nfc,)},
+    }
+    assert all(shoe.image.is_file() for shoe in catalog.shoes)
+    assert ["is taken by" in bad.reason for bad in catalog.bad_rows] == [True]
