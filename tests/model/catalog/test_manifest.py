@@ -7,7 +7,6 @@ import pytest
 from model.catalog import ManifestOptions, read_manifest
 from model.errors import CatalogError
 
-
 Form = Literal["NFC", "NFD"]
 
 
