@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model.text import nfc
+
 if TYPE_CHECKING:
     from model.embedder import Embedder
     from service.store.embedded import EmbeddedStore
@@ -113,7 +115,7 @@ def delete_items(
     from service.changes import CatalogWriter, Changed, Remove
 
     with _open(index) as (store, uploads):
-        outcomes = CatalogWriter(store, uploads).run([Remove(item_id) for item_id in ids])
+        outcomes = CatalogWriter(store, uploads).run([Remove(nfc(item_id)) for item_id in ids])
     for outcome in outcomes:
         if isinstance(outcome, Changed):
             typer.echo(f"deleted {outcome.item.id}")

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
+
+from model.text import nfc
 
 __all__ = [
     "AttributesPatch",
@@ -33,6 +35,7 @@ __all__ = [
     "SearchFields",
     "SearchForm",
     "Status",
+    "Text",
     "VectorSearch",
     "WorkerReload",
 ]
@@ -63,6 +66,9 @@ DIVERSITY_TEXT = (
     "distance)."
 )
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
+
+Text = Annotated[str, AfterValidator(nfc)]
+"""A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -147,9 +153,9 @@ class SearchFields(BaseModel):
     """How to search, as texts say it: in a query string or in a form."""
 
     k: int | None = Field(default=None, description=K_TEXT)
-    condition: str | None = Field(default=None, description=CONDITION_TEXT)
+    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: list[Text] | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
     max_distance: Amount | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
@@ -168,9 +174,9 @@ class SearchBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     k: int | None = Field(default=None, strict=True, description=K_TEXT)
-    condition: str | None = Field(default=None, description=CONDITION_TEXT)
+    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: list[Text] | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
     max_distance: Number | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
@@ -194,8 +200,8 @@ NEGATIVE_TEXT = "What they are not to be like, likewise."
 class Recommendation(SearchBody):
     """A search by several examples."""
 
-    positive: list[str | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
-    negative: list[str | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
+    positive: list[Text | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
+    negative: list[Text | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
 
 
 class RecommendationForm(SearchFields):
@@ -239,7 +245,7 @@ class NewItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: str = Field(description=ID_TEXT)
+    id: Text = Field(description=ID_TEXT)
     attributes: Attributes = {}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ArtifactError, ArtifactMismatch, UnknownItem
-from model.files import explain_failure, sync_folder
+from model.files import explain_failure, make_folder, sync_folder
 from service.archive import COPY_BYTES, FORMAT, ITEMS, MANIFEST, PICTURES, VECTORS, VERSION, Archive, Manifest
 from service.changes import Add, CatalogWriter, Changed
 from service.store.base import Item, StoreInfo, VectorStore, iterate_items
@@ -46,6 +46,7 @@ def export_catalog(store: VectorStore, uploads: Uploads, to: Path) -> Manifest:
     if to.exists():
         raise ArtifactError(f"{to} exists; give a file that does not")
     try:
+        make_folder(to.parent)
         descriptor, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.", suffix=".tmp")
         temporary = Path(name)
         try:

@@ -301,6 +301,7 @@ def evaluate(
     pictures: Annotated[bool, _run(help="Draw them, or only measure.")] = True,
 ) -> None:
     """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
+    from model.text import nfc
     from training.evaluation import evaluate as run_evaluation
     from training.evaluation import parse_lists
 
@@ -311,7 +312,7 @@ def evaluate(
         out=out,
         ids=ids,
         triplets=parse_lists(triplets or ()),
-        attributes=attribute or (),
+        attributes=[nfc(name) for name in attribute or ()],
         device=device,
         seed=seed,
         pictures=pictures,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from model.errors import CatalogError
 from model.formats import IMAGE_SUFFIXES, is_other_picture
+from model.text import nfc
 
-__all__ = ["IMAGE_SUFFIXES", "LeftOut", "walk_images"]
+__all__ = ["IMAGE_SUFFIXES", "FileFinder", "LeftOut", "walk_images"]
 
 SYSTEM_FOLDERS = frozenset({
     "__macosx", "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler",
@@ -100,3 +101,35 @@ def _walk(folder: str, prefix: str, ancestors: tuple[FileKey, ...], left_out: Le
 def _suffix_of(name: str) -> str:
     _, dot, suffix = name.rpartition(".")
     return f"{dot}{suffix.lower()}" if dot else ""
+
+
+class FileFinder:
+    """Finds files below a folder by names that differ from theirs in Unicode's form only. Lists each folder once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[Path, dict[str, str]] = {}
+
+    def find(self, path: str) -> str | None:
+        """The spelling on disk of a file's path below the root, with forward slashes; None where no file is there.
+
+        Raises:
+            OSError, ValueError: it can't be looked up.
+        """
+        if (self._root / path).is_file():
+            return path
+        if path.isascii():  # the only form of itself
+            return None
+        folder = self._root
+        for part in path.split("/"):
+            name = self._list(folder).get(nfc(part))
+            if name is None:
+                return None
+            folder /= name
+        return folder.relative_to(self._root).as_posix() if folder.is_file() else None
+
+    def _list(self, folder: Path) -> dict[str, str]:
+        if folder not in self._names:
+            names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            self._names[folder] = {nfc(name): name for name in names}
+        return self._names[folder]

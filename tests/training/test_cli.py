@@ -61,6 +61,17 @@ def test_train_without_options(tmp_path: Path, started: list[dict[str, Any]]) ->
     assert config.network == replace(usual.network, slices=(Slice("Gender", 32), Slice("free", 32)))
 
 
+def test_a_first_run_reports_what_it_leaves_out(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """One missing picture of a catalogue is in the report, in a folder that the run makes, and the training starts."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    next((tmp_path / "demo").rglob("*.jpg")).unlink()
+    out = tmp_path / "artifacts/first"
+    result = _run("train", "--catalog", tmp_path / "demo", "--out", out, "--max-bad-share", 0.5, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert len(started) == 1
+    assert "is missing" in (out / "bad-rows.csv").read_text()
+
+
 def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     """Options reach the configuration and the trainer; excluded shoes are not among the images."""
     draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
