@@ -27,7 +27,16 @@ OPEN = HEALTH | {"/", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/web/"
 """The page itself is no secret; what it asks for is, and it asks its reader for a key."""
 
-READING = frozenset({"/v1/search", "/v1/search/vector", "/v1/recommendations", "/v1/embeddings", "/v1/reconstructions"})
+READING = frozenset(
+    {
+        "/v1/search",
+        "/v1/search/vector",
+        "/v1/recommendations",
+        "/v1/embeddings",
+        "/v1/reconstructions",
+        "/v1/reconstructions/vector",
+    }
+)
 """Paths that take a POST and change nothing."""
 
 ADMIN_FOLDER = "/v1/admin/"

@@ -196,6 +196,10 @@ class Pipeline:
         """A picture after a pass through the network, as a PNG. Raises ImageError."""
         return await self._draw(Work(images=[image], draws=True))
 
+    async def reconstruct_vector(self, vector: Sequence[float] | Vector) -> bytes:
+        """What a vector, (D,), decodes to, as a PNG. Raises QueryError."""
+        return await self._draw(Work(vectors=self.engine.check_vector(vector)[None], draws=True))
+
     async def interpolate(self, start_id: str, end_id: str, steps: int) -> bytes:
         """The way from one shoe to another, as a PNG with `steps` pictures side by side.
 

@@ -16,6 +16,7 @@ __all__ = [
     "EmbeddingsAnswer",
     "FacetValue",
     "FacetsAnswer",
+    "GivenVector",
     "Hit",
     "Info",
     "Item",
@@ -189,6 +190,14 @@ class VectorSearch(SearchBody):
     """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
+
+
+class GivenVector(BaseModel):
+    """A vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vector: list[Number] = Field(description="The whole vector.")
 
 
 POSITIVE_TEXT = (

@@ -9,7 +9,7 @@ from service.downloads import PNG, answer_drawing, answer_picture, answer_png
 from service.openapi import answers, form_body, pictures
 from service.parameters import EngineOf, OneImage, PipelineOf, known_query
 from service.routes.items import ItemId
-from service.schemas import PictureForm, Text
+from service.schemas import GivenVector, PictureForm, Text
 
 __all__ = ["router"]
 
@@ -51,6 +51,19 @@ async def get_reconstruction(request: Request, pipeline: PipelineOf, id: ItemId)
 async def reconstruct_picture(request: Request, pipeline: PipelineOf, image: OneImage) -> Response:
     """A picture after a pass through the network."""
     return answer_png(await unless_gone(request, pipeline.reconstruct_image(image)))
+
+
+@router.post(
+    "/reconstructions/vector",
+    dependencies=[Depends(known_query())],
+    responses={
+        **pictures("What the vector decodes to.", PNG),
+        **answers("search_vector", 400, 413, 422),
+    },
+)
+async def reconstruct_vector(request: Request, pipeline: PipelineOf, body: GivenVector) -> Response:
+    """The picture that a vector decodes to."""
+    return answer_png(await unless_gone(request, pipeline.reconstruct_vector(body.vector)))
 
 
 @router.get(

@@ -2,6 +2,9 @@
 
 import { currentKey, headersOf, renewKey } from "./key.js";
 
+/** Where the service is: this file is at web/api.js there, whatever a proxy puts before its paths. */
+const BASE = new URL("../", import.meta.url).href;
+
 /** A request that failed, in words fit for the person at the screen. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
   constructor({ status = 0, title = "Something went wrong", detail, field = null }) {
@@ -43,7 +46,7 @@ async function problemOf(response) {
 
 async function attempt(path, options) {
   try {
-    return await fetch(path, options);
+    return await fetch(new URL(path, BASE), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError({
@@ -53,12 +56,12 @@ async function attempt(path, options) {
   }
 }
 
-async function request(path, options) {
+async function request(path, options = {}) {
   let key = currentKey();
-  let response = await attempt(path, { ...options, headers: headersOf(key) });
+  let response = await attempt(path, { ...options, headers: { ...options.headers, ...headersOf(key) } });
   while (response.status === 401 && (await renewKey(key))) {
     key = currentKey();
-    response = await attempt(path, { ...options, headers: headersOf(key) });
+    response = await attempt(path, { ...options, headers: { ...options.headers, ...headersOf(key) } });
   }
   if (!response.ok) throw await problemOf(response);
   return response;
@@ -80,23 +83,37 @@ function withParameters(path, { filters = [], hidden = [], ...others }) {
 }
 
 function itemPath(id) {
-  return `/v1/items/${encodeURIComponent(id)}`;
+  return `v1/items/${encodeURIComponent(id)}`;
 }
 
-function upload(photo) {
-  const body = new FormData();
-  body.append("image", photo, photo.name || "photo");
-  return body;
+function asJson(content) {
+  return { method: "POST", body: JSON.stringify(content), headers: { "Content-Type": "application/json" } };
+}
+
+/** Where a shoe's picture is. */
+export function imageOf({ id }) {
+  return new URL(`${itemPath(id)}/image`, BASE).href;
+}
+
+/** Where the picture is that a shoe's vector decodes to. */
+export function reconstructionOf({ id }) {
+  return new URL(`${itemPath(id)}/reconstruction`, BASE).href;
+}
+
+/** The id of the shoe whose picture is at an address; null for any other address. */
+export function idOfImage(address) {
+  const [, id] = (address.startsWith(BASE) && /^v1\/items\/([^/?#]+)\/image$/.exec(address.slice(BASE.length))) || [];
+  return id ? decodeURIComponent(id) : null;
 }
 
 /** What is served: catalogue, conditions, attributes and limits. */
 export function getInfo() {
-  return getJson("/v1/info");
+  return getJson("v1/info");
 }
 
 /** One page of the catalogue: {items, next, total}. */
 export function listItems({ filters, cursor, limit, signal }) {
-  return getJson(withParameters("/v1/items", { filters, cursor, limit }), { signal });
+  return getJson(withParameters("v1/items", { filters, cursor, limit }), { signal });
 }
 
 /** One shoe of the catalogue. */
@@ -104,19 +121,28 @@ export function getItem(id, { signal }) {
   return getJson(itemPath(id), { signal });
 }
 
-function searchParameters({ filters, hidden, condition, fold, k, cursor }) {
+function searchOptions({ filters, hidden, condition, fold, k, cursor }) {
   return { filters, hidden, condition, group: fold ? "duplicates" : null, k, cursor };
 }
 
 /** A page of the shoes nearest to one of the catalogue: {hits, next}. */
 export function findSimilar(id, { signal, ...options }) {
-  return getJson(withParameters(`${itemPath(id)}/similar`, searchParameters(options)), { signal });
+  return getJson(withParameters(`${itemPath(id)}/similar`, searchOptions(options)), { signal });
 }
 
-/** A page of the shoes nearest to a photo: {hits, next}. */
-export function searchPhoto(photo, { signal, ...options }) {
-  const path = withParameters("/v1/search", searchParameters(options));
-  return getJson(path, { method: "POST", body: upload(photo), signal });
+/** A photo's vector, and the checkpoint that made it: {vector, checkpoint}. */
+export async function embedPhoto(photo) {
+  const body = new FormData();
+  body.append("image", photo, photo.name || "photo");
+  const { embeddings, checkpoint } = await getJson("v1/embeddings", { method: "POST", body });
+  return { vector: embeddings[0].vector, checkpoint };
+}
+
+/** A page of the shoes nearest to a vector: {hits, next, checkpoint}. */
+export function searchVector(vector, { signal, ...options }) {
+  const { filters, hidden, ...others } = searchOptions(options);
+  const filter = filters.map(({ key, value }) => `${key}:${value}`);
+  return getJson("v1/search/vector", { ...asJson({ vector, ...others, filter, exclude: hidden }), signal });
 }
 
 /** A picture at an address that the service gave, as a blob. */
@@ -124,9 +150,9 @@ export async function getPicture(address) {
   return (await request(address)).blob();
 }
 
-/** The photo after a pass through the network, as a PNG blob. */
-export async function reconstructPhoto(photo, { signal }) {
-  return (await request("/v1/reconstructions", { method: "POST", body: upload(photo), signal })).blob();
+/** What a vector decodes to, as a PNG blob. */
+export async function reconstructVector(vector, { signal }) {
+  return (await request("v1/reconstructions/vector", { ...asJson({ vector }), signal })).blob();
 }
 
 /**
@@ -136,7 +162,7 @@ export async function reconstructPhoto(photo, { signal }) {
  * each attribute in use is counted again without them.
  */
 export async function countFacets(filters, { signal }) {
-  const ask = (some) => getJson(withParameters("/v1/facets", { filters: some }), { signal });
+  const ask = (some) => getJson(withParameters("v1/facets", { filters: some }), { signal });
   const keys = [...new Set(filters.map(({ key }) => key))];
   const [all, ...rest] = await Promise.all([
     ask(filters),

@@ -117,7 +117,7 @@ function hiddenChip(number, onRestore) {
     {},
     make(
       "button",
-      { type: "button", class: "chip", "aria-label": `Show ${shoes(number)} again that you hid`, click: onRestore },
+      { type: "button", class: "chip", "aria-label": `${shoes(number)} hidden: show again`, click: onRestore },
       `${shoes(number)} hidden`,
       make("span", { class: "cross", "aria-hidden": "true" }, "×"),
     ),
@@ -138,10 +138,11 @@ export function showChips(filters, { onToggle, onClear, hidden, onRestore }) {
         {
           type: "button",
           class: "chip",
-          "aria-label": `Remove filter ${label(filter.key)}: ${filter.value}`,
+          title: "Remove this filter",
           click: () => onToggle(filter),
         },
-        make("span", { class: "chip-key" }, label(filter.key)),
+        make("span", { class: "unseen" }, "Remove filter "),
+        make("span", { class: "chip-key" }, `${label(filter.key)}: `),
         filter.value,
         make("span", { class: "cross", "aria-hidden": "true" }, "×"),
       ),

@@ -1,10 +1,11 @@
 // solemate's page. The address says what to show (route.js); `show` brings it to the screen.
 
-import { countFacets, findSimilar, getInfo, getItem, listItems, searchPhoto, toApiError } from "./api.js";
+import { countFacets, findSimilar, getInfo, getItem, listItems, toApiError } from "./api.js";
 import { byId, isPlainClick } from "./dom.js";
 import * as filters from "./filters.js";
 import * as intake from "./intake.js";
 import { button, hush, say } from "./notice.js";
+import * as photos from "./photos.js";
 import * as query from "./query.js";
 import * as results from "./results.js";
 import * as routes from "./route.js";
@@ -15,7 +16,8 @@ const PAGE = 24;
 let info = { conditions: [], attributes: [], limits: {}, catalog: {} };
 let shown = null; // the route on the screen
 let pictured = null; // the route whose query pictures are on the screen
-let answer = null; // the shoes on the screen: {shoes, total, next}
+let answer = null; // the shoes on the screen: {shoes, total, next, facets}
+let settled = null; // the last route that was answered, with its answer: {route, answer}
 const seen = new Map(); // every shoe that was in the grid, by id
 let gap = null; // where a shoe was hidden: the one that takes its place gets the focus
 let asking = new AbortController(); // ends the requests made for the route on the screen
@@ -28,6 +30,11 @@ function conditionOf(route) {
   return route.condition ?? info.conditions[0];
 }
 
+/** How many shoes a route can show, on all its pages. */
+function deepest(route) {
+  return isQuery(route) ? (info.limits.max_depth ?? Infinity) : Infinity;
+}
+
 async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
   const { filters, hidden } = route;
   if (!isQuery(route)) {
@@ -37,7 +44,7 @@ async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
   const options = { filters, hidden, condition: conditionOf(route), fold: route.fold, cursor, signal };
   options.k = Math.min(k, info.limits.max_k ?? PAGE);
   const { hits, next } = route.photo
-    ? await searchPhoto(query.photoOf(route.photo), options)
+    ? await photos.search(photos.get(route.photo), options)
     : await findSimilar(route.item, options);
   return { shoes: hits, next };
 }
@@ -45,8 +52,9 @@ async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
 /** The shoes after those of `before`, put behind them. */
 async function askMore(route, signal, before) {
   try {
-    const { shoes, next, total } = await ask(route, signal, { cursor: before.next });
-    return { shoes: [...before.shoes, ...shoes], next, total: total ?? before.total };
+    const k = Math.min(PAGE, deepest(route) - before.shoes.length);
+    const { shoes, next, total } = await ask(route, signal, { k, cursor: before.next });
+    return { ...before, shoes: [...before.shoes, ...shoes], next, total: total ?? before.total };
   } catch (error) {
     if (error.status !== 409) throw error;
     // The catalogue has changed in between: what is on the screen is replaced by the answer of now.
@@ -59,7 +67,7 @@ async function showQuery(route, signal) {
   byId("intro").hidden = isQuery(route);
   document.title = isQuery(route) ? "Similar shoes · solemate" : "solemate";
   if (!isQuery(route)) return query.clear();
-  if (route.photo) return query.showPhoto(query.photoOf(route.photo), signal);
+  if (route.photo) return query.showPhoto(photos.get(route.photo), signal);
   query.awaitItem();
   // A shoe chosen from the grid is known already; one from an address is not.
   const shoe = seen.get(route.item) ?? (await getItem(route.item, { signal }));
@@ -67,11 +75,12 @@ async function showQuery(route, signal) {
   document.title = `Like ${words.describe(shoe, info.attributes).name} · solemate`;
 }
 
-async function showFacets(route, signal) {
+/** Show the filters with their counts, and return those: `counted`, where they are known already. */
+async function showFacets(route, signal, counted) {
   try {
-    const counted = await countFacets(route.filters, { signal });
-    filters.show(counted, { keys: info.attributes, filters: route.filters, onToggle: toggle });
-    return counted.total;
+    const facets = counted ?? (await countFacets(route.filters, { signal }));
+    filters.show(facets, { keys: info.attributes, filters: route.filters, onToggle: toggle });
+    return facets;
   } catch (error) {
     // Filters are a help, not the answer: without them the shoes still show. A wrong filter fails the search too.
     if (error.name !== "AbortError") filters.hide();
@@ -103,19 +112,30 @@ function presentNothing(route) {
   }
 }
 
+/** Why there is nothing more to show, where "Show more" was there before. */
+function ending(tooDeep) {
+  const { shoes, next, total } = answer;
+  if (tooDeep) {
+    const all = total ? `the ${words.count(shoes.length)} nearest of ${words.shoes(total)}` : "the nearest shoes";
+    return `These are ${all}: a search goes no deeper. Filters bring others into view.`;
+  }
+  return next || shoes.length <= PAGE ? "" : `That is all: ${words.shoes(shoes.length)}.`;
+}
+
 function present(route) {
   for (const shoe of answer.shoes) seen.set(shoe.id, shoe);
   routes.keep(answer);
   tally(route);
   if (!answer.shoes.length) return presentNothing(route);
   const like = (shoe) => ({ item: shoe.id, condition: route.condition, fold: route.fold, filters: route.filters });
-  const tooDeep = isQuery(route) && answer.shoes.length + PAGE > (info.limits.max_depth ?? Infinity);
+  const tooDeep = answer.shoes.length >= deepest(route);
   results.show(answer.shoes, {
     keys: info.attributes,
     hrefOf: (shoe) => routes.format(like(shoe)),
     onChoose: (shoe) => routes.go(like(shoe)),
     onHide: isQuery(route) ? hide : null,
     onMore: answer.next && !tooDeep ? () => showMore(route) : null,
+    ending: ending(answer.next && tooDeep),
   });
 }
 
@@ -124,7 +144,8 @@ async function showMore(route) {
   const { signal } = asking;
   try {
     const found = await askMore(route, signal, before);
-    answer = { ...found, total: found.total ?? before.total };
+    answer = { ...before, ...found, total: found.total ?? before.total };
+    settled = { route, answer };
     present(route);
     results.focusShoe(before.shoes.length);
   } catch (cause) {
@@ -158,9 +179,20 @@ function fail(cause, route) {
   asking.abort();
   pictured = null;
   const aboutRequest = ["filter", "condition", "k", "group", "exclude"].includes(error.field);
-  if (route.photo && !error.passing && !aboutRequest) {
+  const badPhoto = route.photo && !error.passing && !aboutRequest;
+  if (settled && (badPhoto || error.passing)) {
+    // What was on the screen comes back, under the message.
+    routes.go(settled.route, { replace: true, kept: { answer: settled.answer, scroll: 0 } });
+  } else if (badPhoto) {
     routes.go({ filters: route.filters }, { replace: true });
+  }
+  if (badPhoto) {
     say("This photo did not work.", error.message);
+    return;
+  }
+  if (settled && error.passing) {
+    const text = `${words.sentence(error.message)} What was there before is below.`;
+    say(error.title, text, [button("Try again", () => routes.go(route))]);
     return;
   }
   results.clear();
@@ -181,9 +213,9 @@ async function show(route, kept) {
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  if (route.photo && !query.photoOf(route.photo)) {
+  if (route.photo && !photos.get(route.photo)) {
     routes.go({ filters: route.filters }, { replace: true });
-    say("The photo is gone.", "The page does not keep photos once it is left. Choose it once more.");
+    say("The photo is gone.", "Photos are kept in their own tab only, and there the latest. Choose it once more.");
     return;
   }
   hush();
@@ -205,6 +237,7 @@ async function show(route, kept) {
     const found = kept?.answer ?? (await ask(route, signal));
     signal.throwIfAborted();
     answer = found;
+    settled = { route, answer };
     present(route);
     if (gap !== null) results.focusShoe(gap);
     gap = null;
@@ -213,9 +246,10 @@ async function show(route, kept) {
   try {
     const pictures = refined ? null : showQuery(route, signal);
     if (isQuery(route) && !refined && !first) byId("query-title").focus({ preventScroll: true });
-    const [total] = await Promise.all([showFacets(route, signal), answering(), pictures]);
+    const [facets] = await Promise.all([showFacets(route, signal, kept?.answer.facets), answering(), pictures]);
     signal.throwIfAborted();
-    answer.total ??= total;
+    answer.facets ??= facets;
+    answer.total ??= facets?.total;
     tally(route);
   } catch (error) {
     if (!signal.aborted) fail(error, route);
@@ -223,21 +257,16 @@ async function show(route, kept) {
 }
 
 function searchWith(photo) {
-  const limit = info.limits.max_upload_bytes;
-  if (limit && photo.size > limit) {
-    const size = words.megabytes(photo.size);
-    say("This photo is too large.", `It has ${size}; the service takes up to ${words.megabytes(limit)}.`);
-    return;
-  }
+  const { formats, max_upload_bytes: limit } = info.limits;
+  const name = photos.keep(photo, { formats, side: info.checkpoint.image_size, limit });
   const { condition, fold, filters: chosen } = shown ?? {};
-  routes.go({ photo: query.keepPhoto(photo), condition, fold, filters: chosen ?? [] });
+  routes.go({ photo: name, condition, fold, filters: chosen ?? [] });
 }
 
 function showInfo() {
   const { catalog, limits, conditions } = info;
   byId("catalog-size").textContent = `${words.shoes(catalog.count)}`;
-  const formats = words.choice(limits.formats);
-  byId("drop-limits").textContent = `${formats}, up to ${words.megabytes(limits.max_upload_bytes)}`;
+  byId("drop-limits").textContent = `${words.choice(limits.formats)}. Large photos are made smaller before they are sent.`;
   query.offerConditions(conditions, (condition) => {
     // The first condition is the usual one and stays out of the address.
     routes.go({ ...shown, condition: condition === conditions[0] ? null : condition });
@@ -258,7 +287,11 @@ async function begin() {
     return;
   }
   showInfo();
-  intake.listen(searchWith);
+  intake.listen({
+    onPhoto: searchWith,
+    onShoe: (item) => routes.go({ item, filters: shown.filters }),
+    onMiss: (title, text) => say(title, text),
+  });
   routes.start(show);
 }
 

@@ -1,27 +1,12 @@
 // The picture searched with, what the network makes of it, and the switch between conditions.
 
-import { reconstructPhoto } from "./api.js";
+import { imageOf, reconstructionOf } from "./api.js";
 import { byId, make } from "./dom.js";
+import { reconstruct } from "./photos.js";
 import { load } from "./pictures.js";
 import { attributesOf, describe, label } from "./words.js";
 
-const photos = new Map();
 const addresses = [];
-let photoCounter = 0;
-
-/** Keep a photo in this tab and return the name that a route calls it by. */
-export function keepPhoto(file) {
-  photoCounter += 1;
-  // The time keeps names apart across reloads, where the history outlives the photos.
-  const name = `${Date.now().toString(36)}-${photoCounter}`;
-  photos.set(name, file);
-  return name;
-}
-
-/** The photo of that name, or undefined after a reload. */
-export function photoOf(name) {
-  return photos.get(name);
-}
 
 function addressOf(blob) {
   const address = URL.createObjectURL(blob);
@@ -75,13 +60,13 @@ export async function showPhoto(photo, signal) {
   forgetAddresses();
   byId("query").hidden = false;
   byId("query-caption").textContent = "Your photo";
-  byId("query-title").textContent = "Shoes like the one in your photo";
+  byId("query-title").textContent = "Shoes like yours";
   list(photo.name ? [["File", photo.name]] : []);
-  fill(byId("query-picture"), addressOf(photo), "The photo you chose", "No preview of this file type");
+  fill(byId("query-picture"), addressOf(photo.preview), "The photo you chose", "No preview of this file type");
   const tile = byId("query-reconstruction");
   wait(tile);
   try {
-    const blob = await reconstructPhoto(photo, { signal });
+    const blob = await reconstruct(photo, { signal });
     fill(tile, addressOf(blob), "Your photo, as the network redraws it", "Not available");
   } catch (error) {
     if (error.name !== "AbortError") showMissing(tile, "Not available");
@@ -107,8 +92,8 @@ export function showItem(shoe, keys) {
     ...attributesOf(shoe, keys).map(([key, values]) => [label(key), values.join(", ")]),
     ...(words.name === shoe.id ? [] : [["Id", shoe.id]]),
   ]);
-  fill(byId("query-picture"), shoe.image, words.all, "No picture");
-  fill(byId("query-reconstruction"), shoe.reconstruction, `${words.name}, as the network redraws it`, "Not available");
+  fill(byId("query-picture"), imageOf(shoe), words.all, "No picture");
+  fill(byId("query-reconstruction"), reconstructionOf(shoe), `${words.name}, as the network redraws it`, "Not available");
 }
 
 /** Offer the conditions, if there is more than one; `onChoose(condition)` is called with the one chosen. */

@@ -1,21 +1,23 @@
 // The grid of shoes: while waiting, filled, empty.
 
+import { imageOf } from "./api.js";
 import { byId, isPlainClick, make } from "./dom.js";
 import { load } from "./pictures.js";
 import { describe, distance, nearDuplicates } from "./words.js";
 
 const grid = byId("grid");
 const more = byId("more");
+const end = byId("end");
 const empty = byId("empty");
 
 /** Pictures that are likely in sight and need not wait for the layout. */
 const AT_ONCE = 8;
 
-function picture(shoe, words, loading) {
+function picture(shoe, loading) {
   const frame = make("span", { class: "frame" });
-  const image = make("img", { alt: words.all, loading, decoding: "async", width: 136, height: 102 });
+  const image = make("img", { alt: "", loading, decoding: "async", width: 136, height: 102 });
   image.addEventListener("error", () => frame.replaceChildren(make("span", { class: "no-picture" }, "No picture")));
-  load(image, shoe.image);
+  load(image, imageOf(shoe));
   frame.append(image);
   return frame;
 }
@@ -38,11 +40,11 @@ function card(shoe, index, { keys, hrefOf, onChoose, onHide }) {
   const words = describe(shoe, keys);
   const far = shoe.distance === undefined ? null : distance(shoe.distance);
   const folded = shoe.duplicates?.length ? `and ${nearDuplicates(shoe.duplicates.length)}` : null;
-  const spoken = [words.all, far === null ? null : `distance ${far}`, folded, "find similar"].filter(Boolean);
+  // Its name to assistive technology is the text in it.
   const link = make(
     "a",
-    { class: "card", href: hrefOf(shoe), "aria-label": spoken.join(", "), "data-id": shoe.id, title: words.all },
-    picture(shoe, words, index < AT_ONCE ? "eager" : "lazy"),
+    { class: "card", href: hrefOf(shoe), "data-id": shoe.id, title: `Find shoes like this: ${words.all}` },
+    picture(shoe, index < AT_ONCE ? "eager" : "lazy"),
     make("span", { class: "name" }, words.name),
   );
   if (words.details) link.append(make("span", { class: "details" }, words.details));
@@ -74,10 +76,15 @@ export function wait(number, { dim = false } = {}) {
   grid.hidden = false;
   empty.hidden = true;
   more.hidden = true;
+  end.textContent = "";
 }
 
-/** Show shoes; those already at the front of the grid stay as they are, so focus and pictures do not jump. */
-export function show(shoes, { keys, hrefOf, onChoose, onHide, onMore }) {
+/**
+ * Show shoes, and the words `ending` behind them.
+ *
+ * Shoes already at the front of the grid stay as they are, so focus and pictures do not jump.
+ */
+export function show(shoes, { keys, hrefOf, onChoose, onHide, onMore, ending }) {
   grid.removeAttribute("aria-busy");
   grid.hidden = shoes.length === 0;
   empty.hidden = true;
@@ -92,6 +99,7 @@ export function show(shoes, { keys, hrefOf, onChoose, onHide, onMore }) {
     entry.shoeKey = wanted[index];
     grid.append(entry);
   }
+  end.textContent = ending;
   more.hidden = !onMore;
   more.disabled = false;
   more.onclick = onMore
@@ -126,5 +134,6 @@ export function clear() {
   grid.replaceChildren();
   grid.hidden = true;
   more.hidden = true;
+  end.textContent = "";
   empty.hidden = true;
 }

@@ -68,14 +68,14 @@ export function keep(answer) {
   if (kept.size > KEPT_ENTRIES) kept.delete(kept.keys().next().value);
 }
 
-/** Go to a route as a new history entry, or in place of the current one. */
-export function go(route, { replace = false } = {}) {
+/** Go to a route as a new history entry, or in place of the current one; `kept` is what it showed before, if known. */
+export function go(route, { replace = false, kept: before = null } = {}) {
   leave();
   currentKey = newKey();
   const address = location.pathname + format(route);
   if (replace) history.replaceState({ key: currentKey }, "", address);
   else history.pushState({ key: currentKey }, "", address);
-  listener({ ...NOWHERE, ...route }, null);
+  listener({ ...NOWHERE, ...route }, before);
 }
 
 function arrive() {

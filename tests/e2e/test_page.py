@@ -123,7 +123,7 @@ def test_start(visit: Visit) -> None:
     picture = visit.page.locator("#grid img").first
     sync_api.expect(picture).to_have_js_property("complete", True)
     assert picture.evaluate("image => image.naturalWidth") > 0
-    assert picture.get_attribute("alt")
+    assert visit.page.locator("#grid .card").first.inner_text().strip()
     visit.page.get_by_role("button", name="Show more").click()
     sync_api.expect(visit.page.locator("#grid .card")).not_to_have_count(len(before))
     after = visit.ids()
@@ -191,10 +191,27 @@ def test_address_opens_a_shoe(visit: Visit) -> None:
     assert visit.ids() == [hit["id"] for hit in similar]
 
 
-def test_photo_address_after_reload(visit: Visit, photo: Upload) -> None:
-    """A reload loses the photo; the page says so and goes back to the start."""
+def test_photo_survives_a_reload(visit: Visit, photo: Upload) -> None:
+    """After a reload the photo is still there with what it found, and is not sent again."""
     visit.open()
     visit.search(photo)
+    found = visit.ids()
+    sent: list[str] = []
+    visit.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    visit.page.reload()
+    visit.settle()
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    for tile in ("#query-picture img", "#query-reconstruction img"):
+        sync_api.expect(visit.page.locator(tile)).not_to_have_js_property("naturalWidth", 0)
+    assert visit.ids() == found
+    assert sorted(url.removeprefix(visit.base) for url in sent) == ["/v1/reconstructions/vector", "/v1/search/vector"]
+
+
+def test_photo_address_of_another_tab(visit: Visit, photo: Upload) -> None:
+    """The address of a photo opens in no other tab; the page says so and goes to the start."""
+    visit.open()
+    visit.search(photo)
+    visit.page.evaluate("sessionStorage.clear()")
     visit.page.reload()
     sync_api.expect(visit.page.get_by_role("alert")).to_contain_text("photo is gone")
     visit.settle()

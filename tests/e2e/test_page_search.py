@@ -97,7 +97,7 @@ def test_a_hidden_shoe_is_gone_until_it_is_shown_again(visit: Visit) -> None:
     assert visit.ids() == before
     visit.page.go_forward()
     visit.settle()
-    visit.page.get_by_role("button", name="Show 1 shoe again").click()
+    visit.page.get_by_role("button", name="1 shoe hidden").click()
     sync_api.expect(visit.page.locator("#chips")).to_be_hidden()
     visit.settle()
     assert visit.ids() == before

@@ -32,10 +32,10 @@ def test_page_and_its_files(client: TestClient) -> None:
     page = client.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["cache-control"] == "no-cache"
-    files = re.findall(r'(?:href|src)="(/web/[^"]+)"', page.text)
+    files = re.findall(r'(?:href|src)="(web/[^"]+)"', page.text)
     assert len(files) >= 2
     for file in files:
-        response = client.get(file)
+        response = client.get(f"/{file}")
         assert response.status_code == 200, file
         kind = {".js": "javascript", ".css": "text/css", ".svg": "image/svg+xml"}[Path(file).suffix]
         assert kind in response.headers["content-type"]

@@ -151,3 +151,13 @@ def test_swap_takes_one_slice(client: TestClient, memory_engine: Engine) -> None
 def test_refused_drawings(client: TestClient, path: str, status: int, field: str | None) -> None:
     """A drawing of what is not there, or out of range, is refused."""
     check_problem(client.get(path), status, field)
+
+
+def test_reconstruction_of_a_vector(client: TestClient) -> None:
+    """A shoe's vector decodes to the shoe's reconstruction; a vector of another size is refused."""
+    vector = client.get("/v1/items/1000.1").json()["vector"]
+    response = client.post("/v1/reconstructions/vector", json={"vector": vector})
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.content == client.get("/v1/items/1000.1/reconstruction").content
+    check_problem(client.post("/v1/reconstructions/vector", json={"vector": [0.0] * 7}), 422, "vector")

@@ -1,0 +1,181 @@
+"""The page on a phone, under a path of a proxy, with a service that goes away. Skipped where test_page.py is."""
+
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e import test_page
+from tests.e2e.conftest import Artifacts, Server
+from tests.e2e.test_page import Upload, Visit, browser, photo, visit
+
+__all__ = ["browser", "photo", "visit"]
+
+sync_api = test_page.sync_api
+pytestmark = test_page.pytestmark
+
+MISNAMED = """() => Array.from(document.querySelectorAll("a[aria-label], button[aria-label]"))
+  .filter((element) => {
+    const copy = element.cloneNode(true);
+    for (const silent of copy.querySelectorAll("[aria-hidden=true]")) silent.remove();
+    return !element.getAttribute("aria-label").includes(copy.textContent.trim());
+  })
+  .map((element) => element.outerHTML)"""
+
+
+@contextmanager
+def proxy(target: str, prefix: str) -> Iterator[str]:
+    """A proxy that serves `target` under a path, which it takes off, and nothing beside it; gives its address."""
+    host = urlsplit(target).netloc
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(prefix):
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            connection = http.client.HTTPConnection(host, timeout=60)
+            connection.request(self.command, self.path[len(prefix) - 1 :], body, dict(self.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                    self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            connection.close()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, format: str, *values: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{prefix.rstrip('/')}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def forgive_failures(visit: Visit) -> None:
+    """Browsers report each request that failed; nothing else may have gone wrong."""
+    visit.errors[:] = [error for error in visit.errors if not error.startswith("Failed to load resource")]
+
+
+def test_under_a_path_of_a_proxy(visit: Visit, photo: Upload) -> None:
+    """Served under a path of its own, the page finds its files, the service and the pictures there."""
+    with proxy(visit.base, "/shoes/") as base:
+        there = Visit(visit.page, base, visit.errors)
+        there.open()
+        there.search(photo)
+        for picture in ("#query-picture img", "#query-reconstruction img", "#grid img >> nth=0"):
+            sync_api.expect(there.page.locator(picture)).not_to_have_js_property("naturalWidth", 0)
+        there.page.locator("#grid .card").nth(1).click()
+        sync_api.expect(there.page.locator("#query-caption")).to_have_text("From the catalogue")
+        there.settle()
+        sync_api.expect(there.page.locator("#query-reconstruction img")).not_to_have_js_property("naturalWidth", 0)
+        assert there.page.url.startswith(f"{base}/#item=")
+        there.page.reload()
+        there.settle()
+        there.page.goto("about:blank")
+
+
+def test_results_are_in_view_on_a_phone(visit: Visit, photo: Upload) -> None:
+    """At 360 by 780 a search shows shoes at once, and the query stays in sight as a strip while they are scrolled."""
+    visit.page.set_viewport_size({"width": 360, "height": 780})
+    visit.open()
+    visit.search(photo)
+    card = visit.page.locator("#grid .card").nth(1).bounding_box()
+    assert card["y"] + card["height"] <= 780
+    visit.page.mouse.wheel(0, 900)
+    sync_api.expect(visit.page.locator("#grid .card").first).not_to_be_in_viewport()
+    box = visit.page.locator("#query").bounding_box()
+    assert box["y"] == pytest.approx(0, abs=1)
+    assert box["height"] <= 96
+
+
+@pytest.mark.parametrize("step", ["condition", "filter", "shoe", "photo"])
+def test_results_stay_when_the_service_is_away(visit: Visit, photo: Upload, step: str) -> None:
+    """If the service can't be reached, what was shown stays under a notice, and trying again goes on."""
+    visit.open()
+    visit.search(photo)
+    before = visit.ids()
+    visit.page.route("**/v1/**", lambda route: route.abort())
+    if step == "condition":
+        visit.page.locator(".segment").nth(1).click()
+    elif step == "filter":
+        visit.page.locator("#filter-groups input").first.click()
+    elif step == "shoe":
+        visit.page.locator("#grid .card").nth(1).click()
+    else:
+        visit.page.locator("#file").set_input_files(Upload("other.jpg", photo.mime, photo.content).payload())
+    alert = visit.page.get_by_role("alert")
+    sync_api.expect(alert).to_contain_text("No connection")
+    visit.settle()
+    assert visit.ids() == before
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    sync_api.expect(visit.page.locator("#conditions input").first).to_be_checked()
+    sync_api.expect(visit.page.locator("#filter-groups input").first).not_to_be_checked()
+    visit.page.unroute_all()
+    alert.get_by_role("button", name="Try again").click()
+    sync_api.expect(alert).to_be_empty()
+    visit.settle()
+    if step == "condition":
+        sync_api.expect(visit.page.locator("#conditions input").nth(1)).to_be_checked()
+    elif step == "filter":
+        sync_api.expect(visit.page.locator("#filter-groups input").first).to_be_checked()
+    elif step == "shoe":
+        sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
+    else:
+        sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text("other.jpg")
+    forgive_failures(visit)
+
+
+def test_show_more_ends_with_all_shoes(visit: Visit) -> None:
+    """Where Show more has brought the last shoe, the page says so."""
+    visit.open()
+    visit.page.get_by_role("button", name="Show more").click()
+    sync_api.expect(visit.page.locator("#end")).to_have_text("That is all: 40 shoes.")
+
+
+def test_show_more_ends_where_a_search_ends(visit: Visit, artifacts: Artifacts) -> None:
+    """Where a search goes no deeper, Show more brings all that it may show, and the page says why it ends."""
+    server = Server(artifacts, SOLEMATE_MAX_DEPTH="30", SOLEMATE_MAX_K="24")
+    try:
+        there = Visit(visit.page, server.url, visit.errors)
+        item = there.get("/v1/items?limit=1")["items"][0]
+        there.open(f"/#item={item['id']}")
+        there.page.get_by_role("button", name="Show more").click()
+        sync_api.expect(there.page.locator("#grid .card")).to_have_count(30)
+        sync_api.expect(there.page.locator("#end")).to_contain_text("30 nearest of 40 shoes: a search goes no deeper")
+        sync_api.expect(there.page.get_by_role("button", name="Show more")).to_be_hidden()
+        there.settle()
+    finally:
+        server.stop()
+
+
+def test_names_hold_what_is_seen(visit: Visit, photo: Upload) -> None:
+    """What a link or button shows is in its name, so that whoever speaks to the page can say what they see."""
+    visit.open()
+    visit.search(photo)
+    visit.page.locator(".hide").first.click(force=True)
+    visit.settle()
+    visit.page.locator("#filter-groups input").first.check()
+    sync_api.expect(visit.page.get_by_role("button", name="Remove filter")).to_be_visible()
+    visit.settle()
+    assert visit.page.evaluate(MISNAMED) == []
+    card = visit.page.locator("#grid .card").first
+    spoken = re.sub(r"\s+", " ", card.inner_text()).strip()
+    sync_api.expect(card).to_have_accessible_name(re.compile(re.escape(spoken)))
