@@ -48,8 +48,8 @@ def test_values_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: 
 def test_description_is_one_line() -> None:
     """The log's line has the settings that are not at their defaults, and no others."""
     assert Settings().describe() == "all at their defaults"
-    own = Settings(max_k=7, workers=64, catalog=Path("shoes"), cors_origins=("https://a.example",), max_depth=1000)
-    assert own.describe() == "catalog=shoes workers=64 max_k=7 cors_origins=['https://a.example']"
+    own = Settings(max_k=7, workers=64, index=Path("shoes"), cors_origins=("https://a.example",), max_depth=1000)
+    assert own.describe() == "index=shoes workers=64 max_k=7 cors_origins=['https://a.example']"
 
 
 def test_several_words(monkeypatch: pytest.MonkeyPatch) -> None:
