@@ -29,6 +29,7 @@ def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Seque
             f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
             f"the weights are of epoch {facts['weights_of_epoch']}"
         ),
+        f"- computed with {facts['execution']['threads']} threads, convolutions in {facts['execution']['precision']}",
         "",
         "| slice | numbers | ordered by |",
         "| --- | --- | --- |",

@@ -168,7 +168,12 @@ def train(
             min=0, help="Stop after so many measurements without a better one, and keep the best weights; 0: never."
         ),
     ] = 0,
-    precision: Annotated[str, _optimisation(help="auto, bf16 or float32.")] = "auto",
+    precision: Annotated[
+        str, _optimisation(help="bf16 or float32; auto times a few steps of each and takes the faster one.")
+    ] = "auto",
+    threads: Annotated[
+        str, _optimisation(help="Of torch: a number; auto times a few steps and takes the fastest, on a CPU.")
+    ] = "auto",
     seed: Annotated[int, _optimisation(help="Of everything random.")] = 0,
     device: DeviceOption = "auto",
     resume: Annotated[bool, _run("--resume", help="Go on where a stopped run was.")] = False,
@@ -189,7 +194,7 @@ def train(
     from model.preprocess import Preprocessor
     from model.tvae import PRESETS
     from training.augment import AugmentConfig
-    from training.config import TrainConfig, choose_conditions, cut_latent, one_of
+    from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_threads
     from training.data.images import load_images, read_ids
     from training.distributed import join_team
     from training.objective import ObjectiveConfig
@@ -252,6 +257,7 @@ def train(
             patience=patience,
             ema_decay=ema_decay,
             precision=one_of("precision", precision, ("auto", "bf16", "float32")),
+            threads=parse_threads(threads),
             seed=seed,
         )
         run_training(

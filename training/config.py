@@ -15,7 +15,7 @@ from model.tvae import FREE, PRESETS, Slice, TVAEConfig
 from training.augment import AugmentConfig
 from training.objective import ObjectiveConfig
 
-__all__ = ["Precision", "TrainConfig", "choose_conditions", "cut_latent", "one_of", "parse_condition"]
+__all__ = ["Precision", "TrainConfig", "choose_conditions", "cut_latent", "one_of", "parse_condition", "parse_threads"]
 
 T = TypeVar("T", bound=str)
 
@@ -23,6 +23,8 @@ USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "
 """UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
 
 Precision = Literal["auto", "bf16", "float32"]
+
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class TrainConfig:
         validate_every: epochs between two measurements on the held-out shoes; the last epoch is always measured.
         patience: measurements without a better one after which the training stops and keeps the best weights; 0: none.
         ema_decay: of the average of the weights that is measured and kept; 0 keeps the weights themselves.
-        precision: of the convolutions in training; `auto` is bf16 where the hardware computes it.
+        precision: of the convolutions in training; `auto` is what a few timed steps find to be faster.
+        threads: of torch in training; None is, on a CPU, what a few timed steps find to be fastest.
         seed: of everything random.
     """
 
@@ -63,6 +66,7 @@ class TrainConfig:
     patience: int = 0
     ema_decay: float = 0.0
     precision: Precision = "auto"
+    threads: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,9 +83,14 @@ class TrainConfig:
                 raise TrainingError(f"{name} is {value}; expected {low} to {high}")
         if self.learning_rate <= 0:
             raise TrainingError(f"learning_rate is {self.learning_rate}; expected a positive number")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise TrainingError(f"threads is {self.threads}; expected 1 to {MOST_THREADS}")
 
     def fingerprint(self, ids: Sequence[str], vgg_sha256: str | None = None) -> str:
-        """Of the run: two runs with the same one, on the same machine, give the same network.
+        """Of the run: two runs with the same one that are computed alike give the same network.
+
+        A resumed run is computed as it was begun. Two runs are where `threads` and `precision` name how, or where the
+        same was found to be fastest.
 
         Args:
             ids: of the shoes.
@@ -169,6 +178,15 @@ def _orders(values: Mapping[str, int], shoes: int) -> bool:
     """Can this attribute make triplets for most shoes: several values, most of them shared by some shoes?"""
     shared = [count for count in values.values() if count > 1]
     return len(values) > 1 and bool(shared) and sum(shared) >= shoes / 2 and len(values) <= sum(values.values()) / 2
+
+
+def parse_threads(text: str) -> int | None:
+    """`auto` as None, or a number. Raises TrainingError."""
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise TrainingError(f"threads is {text!r}; expected auto, or a number from 1 to {MOST_THREADS}")
+    return int(text)
 
 
 def one_of(name: str, value: str, known: Sequence[T]) -> T:

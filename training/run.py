@@ -1,10 +1,9 @@
 """What a training run works with: made once from the images and the configuration."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
 from training.distributed import Team
 from training.ema import WeightAverage
+from training.execution import usual_execution
 from training.labels import encode_labels
 from training.objective import ConditionLabels, Objective, condition_labels
 from training.perceptual import PerceptualLoss, find_vgg_weights
@@ -37,7 +37,6 @@ class Run:
         pixels: (N, C, H, W) uint8 of the shoes to train on.
         weights: (N,) how often to draw each; None is alike.
         validation: on the shoes held out.
-        precise: within it, convolutions run in the run's precision.
         stop: is asked before each step whether to end as by Ctrl-C.
     """
 
@@ -52,8 +51,12 @@ class Run:
     pixels: torch.Tensor
     weights: torch.Tensor | None
     validation: Validation
-    precise: AbstractContextManager[None] = field(repr=False)
     stop: Callable[[], bool] = field(default=lambda: False, repr=False)
+
+    @property
+    def precise(self) -> torch.autocast:
+        """Within it, convolutions run in the run's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.state.execution.precision == "bf16")
 
 
 class Passed(NamedTuple):
@@ -120,7 +123,13 @@ def prepare_run(
         device=device,
         team=team,
         state=RunState(
-            network=tvae, classifiers=classifiers, optimizer=optimizer, epoch=0, history=[], average=average
+            network=tvae,
+            classifiers=classifiers,
+            optimizer=optimizer,
+            epoch=0,
+            history=[],
+            execution=usual_execution(config, team),
+            average=average,
         ),
         forward=team.parallel(_Pass(tvae, conditions, classifiers)),
         objective=Objective(config.objective, conditions, team),
@@ -129,7 +138,6 @@ def prepare_run(
         pixels=torch.from_numpy(training.pixels),
         weights=sampling_weights([each.table for each in conditions], config.balance),
         validation=Validation(images.take(held_out), config),
-        precise=torch.autocast(device.type, torch.bfloat16, enabled=_use_bf16(config, device)),
     )
 
 
@@ -172,13 +180,3 @@ def _perceptual(
         return None, None
     path = weights or find_vgg_weights()
     return PerceptualLoss(config.objective.perceptual_layers, path).to(device), sha256_file(path)
-
-
-def _use_bf16(config: TrainConfig, device: torch.device) -> bool:
-    if config.precision != "auto":
-        return config.precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Releases of torch before the question could be asked get float32, which is right everywhere.
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))

@@ -60,6 +60,7 @@ class Saver:
             "weights_of_epoch": self._kept() or state.epoch,
             "finished": finished,
             "fingerprint": self.fingerprint,
+            "execution": asdict(state.execution),
             "config": asdict(run.config),
         }
         checkpoint = Checkpoint(state.best or state.current, run.config.preprocess, run.config.conditions, facts)

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from model.errors import ArtifactCorrupt, TrainingError
 from model.files import write_atomic
 from model.tvae import TVAE
 from training.ema import WeightAverage
+from training.execution import Execution
 
 __all__ = ["STATE_FILE", "RunState", "is_state_of", "load_state", "save_state"]
 
@@ -30,6 +31,7 @@ class RunState:
         classifiers: of the label term, which are needed in training only.
         epoch: epochs that are done.
         history: figures of each epoch.
+        execution: how its steps are computed, from the first to the last.
         average: of the weights, where the run keeps one.
         best: the weights that measured best so far, where the run may stop early.
     """
@@ -39,6 +41,7 @@ class RunState:
     optimizer: torch.optim.Optimizer
     epoch: int
     history: list[dict[str, Any]]
+    execution: Execution
     average: WeightAverage | None = None
     best: TVAE | None = None
 
@@ -67,7 +70,7 @@ def save_state(folder: Path, state: RunState, fingerprint: str) -> None:
         tensors |= {f"optimizer.{index}.{name}": value.detach().cpu() for name, value in moments.items()}
     metadata = {
         "fingerprint": fingerprint,
-        "progress": json.dumps({"epoch": state.epoch, "history": state.history}),
+        "progress": json.dumps({"epoch": state.epoch, "history": state.history, "execution": asdict(state.execution)}),
     }
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     write_atomic(folder / STATE_FILE, safetensors.torch.save(contiguous, metadata=metadata))
@@ -100,7 +103,8 @@ def load_state(folder: Path, state: RunState, fingerprint: str) -> None:
             state.best.load_state_dict(best)
         _load_moments(state.optimizer, _part(tensors, "optimizer"))
         state.epoch, state.history = int(progress["epoch"]), list(progress["history"])
-    except (safetensors.SafetensorError, LookupError, ValueError, RuntimeError) as error:
+        state.execution = Execution(**progress["execution"])
+    except (safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
 
 

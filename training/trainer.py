@@ -29,6 +29,7 @@ from training.saver import Saver
 from training.state import STATE_FILE, load_state
 from training.stopping import best_epoch, is_over
 from training.suitability import find_shortcomings
+from training.tuning import tune
 
 __all__ = ["learning_rate", "train", "train_step"]
 
@@ -85,7 +86,7 @@ def train(
     output = open_output(out, fingerprint, resume=resume, overwrite=overwrite)
     if resume and not output.finished and (output.work / STATE_FILE).exists():
         load_state(output.work, run.state, fingerprint)
-        _log.info("going on after epoch %d of %d", run.state.epoch, config.epochs)
+        _log.info("going on after epoch %d of %d on %s", run.state.epoch, config.epochs, run.state.execution)
     if not team.agrees(f"{fingerprint} {output.staged} {output.finished} {run.state.epoch}"):
         raise TrainingError(
             "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
@@ -101,6 +102,7 @@ def train(
     try:
         with (
             team.quiet(),
+            run.state.execution.applied(),
             _open_board(output.work, run.state.epoch, wanted=tensorboard and team.leads) as board,
             # An interrupt raised wherever it comes is lost where Python ignores errors: in finalizers and callbacks.
             stop_on_signals(signal.SIGINT) as stop,
@@ -122,6 +124,7 @@ def _begin(images: ImageSet, run: Run, output: Output) -> None:
             _log.warning("warning: %s", each)
         if run.team.leads:
             output.clear()
+        run.state.execution = tune(run, train_step)
 
 
 def _loop(run: Run, saver: Saver, board: Board | None) -> None:

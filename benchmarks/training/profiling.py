@@ -20,6 +20,7 @@ from training.data.images import ImageSet, load_images
 from training.distributed import Team
 from training.run import Run, prepare_run
 from training.trainer import train_step
+from training.tuning import tune
 
 __all__ = ["Profile", "profile_step", "sort_events"]
 
@@ -55,7 +56,7 @@ class Profile:
     Attributes:
         shoes: in a batch.
         threads: of torch.
-        precision: as it was asked for.
+        precision: of its convolutions; as with the threads, what was named or was measured to be fastest.
         step: milliseconds without the profiler, the median.
         without_triplets: the same without the triplet term, its forward and backward computation.
         profiled: milliseconds under the profiler, the mean.
@@ -76,7 +77,7 @@ class Profile:
         table = "\n".join(["| part | ms | % |", "| --- | ---: | ---: |", *rows])
         triplets = self.step - self.without_triplets
         return (
-            f"A step of {self.shoes} shoes, --precision {self.precision}, {self.threads} threads: {self.step:.1f} ms, "
+            f"A step of {self.shoes} shoes in {self.precision}, {self.threads} threads: {self.step:.1f} ms, "
             f"{1000 * self.shoes / self.step:,.0f} images/s; under the profiler {self.profiled:.1f} ms:\n\n"
             f"{table}\n\n"
             f"Without the triplet term a step takes {self.without_triplets:.1f} ms: its forward and backward "
@@ -95,16 +96,19 @@ def profile_step(plan: Plan, *, steps: int) -> Profile:
     without = replace(config, objective=replace(config.objective, triplet_weight=0.0))
     runs = [prepare_run(images, each, torch.device("cpu"), Team(), None) for each in (config, without)]
     generator = torch.Generator().manual_seed(config.seed)
-    for run in runs:
-        run.state.network.train()
-        _time_step(run, images, generator)  # the first one makes the optimizer's state and picks kernels
-    times = [[_time_step(run, images, generator) for run in runs] for _ in range(steps)]
-    profiled, parts = _profile(runs[0], images, generator, steps)
+    execution = tune(runs[0], train_step)
+    with execution.applied():
+        for run in runs:
+            run.state.execution = execution
+            run.state.network.train()
+            _time_step(run, images, generator)  # the first one makes the optimizer's state and picks kernels
+        times = [[_time_step(run, images, generator) for run in runs] for _ in range(steps)]
+        profiled, parts = _profile(runs[0], images, generator, steps)
     step, without_triplets = (1000 * median(column) for column in zip(*times, strict=True))
     return Profile(
         shoes=min(plan.batch_size, len(images)),
-        threads=torch.get_num_threads(),
-        precision=plan.precision,
+        threads=execution.threads,
+        precision=execution.precision,
         step=step,
         without_triplets=without_triplets,
         profiled=profiled,

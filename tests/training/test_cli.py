@@ -104,6 +104,18 @@ def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     assert set(call["images"].ids) == set(ids) - call["excluded"]
 
 
+def test_train_execution(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """Threads are a number, or left to be measured; anything else is answered with what is expected."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    assert _run(*options, "--threads", 2, "--precision", "bf16").exit_code == 0
+    assert _run(*options, "--threads", "auto").exit_code == 0
+    configs = [call["config"] for call in started]
+    assert [(each.threads, each.precision) for each in configs] == [(2, "bf16"), (None, "auto")]
+    assert "expected auto, or a number from 1 to 1024" in str(_run(*options, "--threads", "all").exception)
+    assert "threads is 0; expected 1 to 1024" in str(_run(*options, "--threads", 0).exception)
+
+
 def test_train_into_a_finished_checkpoint(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     """It is refused before the catalogue is read; --overwrite reaches the trainer."""
     draw_demo_catalog(tmp_path / "demo", count=8, seed=0)

@@ -88,7 +88,7 @@ def test_one_of_lists_the_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"epochs": 0}, {"batch_size": 1}, {"validation_share": 1.0}, {"learning_rate": 0.0}]
+    "options", [{"epochs": 0}, {"batch_size": 1}, {"validation_share": 1.0}, {"learning_rate": 0.0}, {"threads": 0}]
 )
 def test_impossible_runs_are_refused(options: dict[str, float]) -> None:
     """A value out of range is named."""
