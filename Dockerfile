@@ -30,6 +30,7 @@ COPY README.md LICENSE ./
 COPY model model
 COPY training training
 COPY service service
+COPY solemate solemate
 RUN pip install --no-deps .
 
 
@@ -51,15 +52,17 @@ ENV PATH=/opt/venv/bin:$PATH \
     SOLEMATE_HOST=0.0.0.0 \
     SOLEMATE_PORT=8000 \
     SOLEMATE_CHECKPOINT=/app/artifacts/checkpoint \
-    SOLEMATE_CATALOG=/app/artifacts/catalog
+    SOLEMATE_INDEX=/app/artifacts/catalog
 USER 10001:10001
 VOLUME /app/artifacts
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# The image has no curl. /readyz sends a picture through the network and the index.
+# The image has no curl. /readyz sends a picture through the network and the index. A SOLEMATE_PORT that is empty, or set
+# by Kubernetes for a Service of that name, counts as none, as it does for the service.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-I", "-c", "\
 import http.client, os, sys; \
-service = http.client.HTTPConnection('127.0.0.1', int(os.environ['SOLEMATE_PORT']), timeout=4); \
+port = os.environ.get('SOLEMATE_PORT', ''); \
+service = http.client.HTTPConnection('127.0.0.1', int(port) if port.isdecimal() else 8000, timeout=4); \
 service.request('GET', '/readyz'); \
 sys.exit(service.getresponse().status != 200)"]
-CMD ["python", "-m", "service", "serve"]
+CMD ["solemate", "serve"]

@@ -18,7 +18,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from model.errors import ArtifactCorrupt, ArtifactMissing
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from model.files import sha256_bytes, write_atomic, write_json
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
@@ -26,6 +26,9 @@ from model.tvae import TVAE, Slice, TVAEConfig
 __all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "save_checkpoint"]
 
 FORMAT_VERSION = 1
+OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False}
+"""The preprocessing of checkpoints that were made before these fields were: their vectors stay what they are."""
+
 TRAIN_COMMAND = "python -m training train --catalog PATH --out"
 
 
@@ -97,8 +100,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         ArtifactMissing: there is none; the message names the command that makes one.
         ArtifactCorrupt: an unknown format version, a failed digest, a truncated file, or parts that do not fit.
     """
-    config = _read_config(folder)
-    weights = _read_weights(folder, config["weights_sha256"])
+    config, weights = _read_pair(folder)
     try:
         network = dict(config["network"])
         network["widths"] = tuple(network["widths"])
@@ -109,7 +111,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         conditions = tuple(
             Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
         )
-        preprocess = PreprocessConfig(**config["preprocess"])
+        preprocess = PreprocessConfig(**{**OLDER_PREPROCESS, **config["preprocess"]})
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise ArtifactCorrupt(
             f"checkpoint {folder}: its parts do not fit together ({error}); {_remedy(folder)}"
@@ -132,6 +134,19 @@ def _digest(config: Mapping[str, Any]) -> str:
     """Of everything that can change a vector, and the format; not of the free-form facts."""
     bound = {key: value for key, value in config.items() if key not in {"digest", "training"}}
     return sha256_bytes(json.dumps(bound, sort_keys=True).encode())
+
+
+def _read_pair(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """The config and the weights that it names; those of a new checkpoint where one comes in between."""
+    config = _read_config(folder)
+    while True:
+        try:
+            return config, _read_weights(folder, config["weights_sha256"])
+        except ArtifactError:
+            current = _read_config(folder)
+            if current["digest"] == config["digest"]:
+                raise
+            config = current
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

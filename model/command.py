@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from traceback import walk_tb
 
 import typer
 
@@ -11,6 +12,10 @@ __all__ = ["run_command"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What an operating system says of a disk that takes no more, whoever writes to it."""
+
+
+EXTRAS = ("service", "training")
+"""The packages that need more than `model` does; what they need is the extra of the same name."""
 
 
 def run_command(app: typer.Typer) -> None:
@@ -25,6 +30,12 @@ def run_command(app: typer.Typer) -> None:
     except SolemateError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        missing, extra = (error.name or "").partition(".")[0], _find_extra(error)
+        if not extra:
+            raise
+        typer.echo(f"error: this needs {missing}, which is not installed: pip install 'solemate[{extra}]'", err=True)
+        sys.exit(1)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -32,3 +43,11 @@ def run_command(app: typer.Typer) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _find_extra(error: ModuleNotFoundError) -> str:
+    """The extra that brings a missing module; "" if none does: then it is one of ours, and a fault."""
+    if (error.name or "").partition(".")[0] in {"model", "solemate", *EXTRAS}:
+        return ""
+    importers = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    return next((name for name in reversed(importers) if name in EXTRAS), "")

@@ -18,11 +18,12 @@ CHUNK = 64
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the GPU where there is one, else the CPU.
+    """The device of that name, in upper or lower case; `auto` is the GPU where there is one, else the CPU.
 
     Raises:
         QueryError: no such device on this machine.
     """
+    name = name.lower()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -16,6 +16,7 @@ __all__ = [
     "READ_ONLY",
     "explain_failure",
     "explained",
+    "make_folder",
     "sha256_bytes",
     "sha256_file",
     "sync_folder",
@@ -49,11 +50,12 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write all parts so that `path` holds all of them, or what it held before: temporary file, fsync, rename.
 
     The temporary file lies beside the target, since a rename is atomic only within one file system. A process that
-    is killed in between leaves at most a dot-file behind.
+    is killed in between leaves at most a dot-file behind. Folders that are missing above it are made.
 
     Raises:
-        OSError: the folder is missing, read-only or full; `path` is then as it was.
+        OSError: the folder can't be made, is read-only or full; `path` is then as it was.
     """
+    make_folder(path.parent)
     _write_and_rename(path, parts)
     sync_folder(path.parent)
 
@@ -64,9 +66,19 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     Raises:
         OSError: as `write_atomic`; some of the files may be there, whole.
     """
+    make_folder(folder)
     for name, data in contents.items():
         _write_and_rename(folder / name, [data])
     sync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, durably. Raises OSError."""
+    if not folder.is_dir():
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in missing:
+            sync_folder(each.parent)
 
 
 def _write_and_rename(path: Path, parts: Iterable[bytes | memoryview]) -> None:

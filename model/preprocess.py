@@ -7,7 +7,7 @@ the trainer and the service can't drift apart.
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
+from model.codecs import silence_codecs
+from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from model.formats import FORMATS, HEIC_HINT, is_heic
+from model.png import skip_bulk
 
 __all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 8192 * 6144
+"""Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
+
+PIXEL_WEIGHTS: Mapping[str, int] = {"WEBP": 2, "AVIF": 2}
+"""Formats whose decoding takes a multiple of the 9 bytes a pixel that others need (measured: WebP 18, AVIF 15)."""
+
+Image.MAX_IMAGE_PIXELS = None  # ImageLimits are the one limit: Pillow's counts a JPEG before it is scaled
 
 # Pillow tells of damage by many exceptions, some of them from the codecs' insides.
 _DECODING_FAILURES = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
     struct.error, zlib.error,
 )  # fmt: skip
+
+TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
+JPEG_SEGMENTS = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+"""Markers before the scan of a JPEG in sequential Huffman coding: frame, tables, comments, applications' data."""
 
 # EXIF orientation -> what makes the picture upright; 1 is upright.
 _TRANSPOSITIONS: dict[object, Image.Transpose] = {
@@ -52,19 +68,30 @@ class PreprocessConfig:
         size: H = W, in pixels.
         channels: 3 for RGB, 1 for grey.
         background: the grey level in 0..255 behind transparency and beside pictures that are not square.
+        color_management: colours are converted to sRGB from the ICC profile that a picture embeds. A broken profile
+            counts as none.
     """
 
     size: int = 64
     channels: int = 3
     background: int = 255
+    color_management: bool = True
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What is refused before it is decoded. These never change a vector, so they belong to the environment."""
+    """What is refused before it is decoded. These never change a vector, so they belong to the environment.
+
+    Attributes:
+        max_bytes: of the file.
+        max_pixels: that are decoded. A JPEG in a single scan is decoded at down to 1/8 of its width and height, where
+            that is enough; in other formats these are all of the picture's pixels, and half as many are allowed in
+            those that take twice the memory (`PIXEL_WEIGHTS`).
+        formats: Pillow's names of the formats that are read.
+    """
 
     max_bytes: int = 20 * 2**20
-    max_pixels: int = 50_000_000
+    max_pixels: int = MAX_PIXELS
     formats: tuple[str, ...] = FORMATS
 
 
@@ -74,6 +101,7 @@ class Preprocessor:
     def __init__(self, config: PreprocessConfig, limits: ImageLimits | None = None) -> None:
         self.config = config
         self.limits = limits or ImageLimits()
+        silence_codecs()
 
     def decode_file(self, path: Path) -> NDArray[np.uint8]:
         """`decode` of a file's bytes. Raises OSError beside the errors of `decode`."""
@@ -108,23 +136,37 @@ class Preprocessor:
             raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
         allowed = ", ".join(self.limits.formats)
         try:
-            image = Image.open(io.BytesIO(data), formats=self.limits.formats)
+            image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
         except UnidentifiedImageError as error:
+            if "HEIF" not in self.limits.formats and is_heic(data):
+                raise UnsupportedImage(HEIC_HINT) from error
             raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-            # Pillow warns before it refuses; the warning arrives here only where warnings are errors.
-            raise ImageTooLarge(f"the image has more than {self.limits.max_pixels:,} pixels") from error
+        except MemoryError as error:
+            raise ImageTooLarge("the image does not fit in memory") from error
         except _DECODING_FAILURES as error:
             raise CorruptImage("the image's header is broken") from error
         width, height = image.size
         if width < 1 or height < 1:
             raise CorruptImage(f"the image's header is broken: it claims {width}x{height} pixels")
-        if width * height > self.limits.max_pixels:
-            raise ImageTooLarge(
-                f"the image has {width}x{height} = {width * height:,} pixels; "
-                f"at most {self.limits.max_pixels:,} are allowed"
-            )
+        if not _is_scalable(image, data):
+            self._check_pixels(image)
         return image
+
+    def _check_pixels(self, image: Image.Image, verb: str = "has") -> None:
+        """Refuse a picture for the pixels that it will be decoded to."""
+        width, height = image.size
+        if image.format == "TIFF" and isinstance(image, TiffImageFile):
+            # A tile may be larger than the picture, and is decoded as a whole.
+            tags = image.tag_v2
+            width = max(width, int(tags.get(TILE_WIDTH, 0)))
+            height = max(height, int(tags.get(TILE_HEIGHT, 0)))
+        name = image.format or ""
+        allowed = self.limits.max_pixels // PIXEL_WEIGHTS.get(name, 1)
+        if width * height > allowed:
+            raise ImageTooLarge(
+                f"the image {verb} {width}x{height} = {width * height:,} pixels; at most {allowed:,} are allowed"
+                + (f" in {name}" if name in PIXEL_WEIGHTS else "")
+            )
 
     def finish(self, image: Image.Image) -> NDArray[np.uint8]:
         """Decode what `open` gave, once: the rest of `decode`, with its errors."""
@@ -133,7 +175,8 @@ class Preprocessor:
     def render(self, data: bytes, longest: int) -> Image.Image:
         """Decode one picture as people see it: all of it, upright, on the background, in RGB.
 
-        Nothing of the file but its pixels is left: no camera data, no place, no colour profile, no text.
+        Nothing of the file but its pixels is left: no camera data, no place, no text, and no colour profile, which
+        their colours no longer need.
 
         Args:
             data: the bytes of a picture file.
@@ -144,7 +187,7 @@ class Preprocessor:
         """
         image = self._load(self.open(data), least=longest)
         try:
-            flat = _flatten(image, self.config.background)
+            flat = _flatten(image, self.config.background, self._find_transform(image))
             if max(flat.size) > longest:
                 flat.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
         except _DECODING_FAILURES as error:
@@ -161,16 +204,20 @@ class Preprocessor:
         wanted = 3 * self.config.size if least is None else least
         try:
             image.draft(None, (wanted, wanted))
+            self._check_pixels(image, verb="is decoded to")
             image.load()
         except MemoryError as error:
             raise ImageTooLarge("the image does not fit in memory") from error
-        except (*_DECODING_FAILURES, Image.DecompressionBombError) as error:
+        except _DECODING_FAILURES as error:
             raise CorruptImage(f"the {name} is truncated or broken") from error
         return _turn_upright(image)
 
+    def _find_transform(self, image: Image.Image) -> ColorTransform | None:
+        return find_transform(image) if self.config.color_management else None
+
     def _fit(self, image: Image.Image) -> NDArray[np.uint8]:
         try:
-            flat = _flatten(image, self.config.background)
+            flat = _flatten(image, self.config.background, self._find_transform(image))
             square = _resize(_pad_ratio(flat, self.config), self.config)
         except _DECODING_FAILURES as error:
             raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
@@ -178,6 +225,25 @@ class Preprocessor:
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, C) -> (C, H, W)
+
+
+def _is_scalable(image: Image.Image, data: bytes) -> bool:
+    """Whether a picture is decoded at a fraction of its size without the memory of all of it: a JPEG in one scan.
+
+    Of one in several scans, such as a progressive one, libjpeg keeps all coefficients, 6 bytes a pixel. One that claims
+    more pixels than its bytes can hold, at two bits or more for each 8x8 of them, does not count as one.
+    """
+    if not isinstance(image, JpegImageFile) or image.width * image.height > 256 * len(data):
+        return False
+    position = 2
+    while position + 5 <= len(data) and data[position] == 0xFF:
+        marker, length = struct.unpack_from(">xBH", data, position)
+        if marker == 0xDA:  # start of a scan; it says how many of the components it has
+            return data[position + 4] == image.layers
+        if marker not in JPEG_SEGMENTS:
+            return False
+        position += 2 + length
+    return False
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -190,17 +256,17 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if transposition is None else image.transpose(transposition)
 
 
-def _flatten(image: Image.Image, background: int) -> Image.Image:
+def _flatten(image: Image.Image, background: int, to_srgb: ColorTransform | None = None) -> Image.Image:
     """Any mode to RGB, with transparency on the background.
 
     A large picture is taken strip by strip: the steps in between would need several times its memory.
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if image.mode == "RGB" and "transparency" not in image.info and to_srgb is None:
         return image
     white = _find_white(image)
     flat = Image.new("RGB", image.size)
     for strip, top in _strips(image):
-        flat.paste(_flatten_strip(strip, background, white), (0, top))
+        flat.paste(_flatten_strip(strip, background, white, to_srgb), (0, top))
     return flat
 
 
@@ -211,13 +277,19 @@ def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, int]]:
         yield image.crop((0, top, image.width, min(top + rows, image.height))), top
 
 
-def _flatten_strip(image: Image.Image, background: int, white: float) -> Image.Image:
+def _flatten_strip(image: Image.Image, background: int, white: float, to_srgb: ColorTransform | None) -> Image.Image:
     if _is_deep(image):
         image = _to_eight_bits(image, white)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
+        if to_srgb is not None:
+            alpha = image.getchannel("A")
+            image = to_srgb.apply(image)
+            image.putalpha(alpha)
         canvas = Image.new("RGBA", image.size, (background, background, background, 255))
         return Image.alpha_composite(canvas, image).convert("RGB")
+    if to_srgb is not None:
+        return to_srgb.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -240,7 +240,8 @@ make_artifacts() {
   # A stage that runs anew makes the later ones due.
   if ! is_done train "$checkpoint/config.json"; then
     rm -f "$artifacts/.done/train" "$artifacts/.done/index"
-    stage train "Training the network" -m training train --catalog "$spec" --out "$checkpoint" --resume
+    # What is there is this script's own: a network trained on what the catalogue was before.
+    stage train "Training the network" -m training train --catalog "$spec" --out "$checkpoint" --resume --overwrite
     # What was indexed with another network, since removed, is of no use to this one.
     [ ! -e "$catalog" ] || rebuild=--rebuild
   fi

@@ -9,12 +9,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
 from service.errors import render_error
 from service.keys import Keys, KeyScope
+from service.proxied import route_path
 from service.refusals import Forbidden, Unauthorized, WrongHost
+from service.routed import is_routed
 from service.settings import Settings
 
 __all__ = ["RequireKey", "ShareWithOrigins", "TrustHosts"]
@@ -40,11 +43,13 @@ ADMIN_FOLDER = "/v1/admin/"
 
 
 class RequireKey:
-    """Lets a request through whose key allows what it asks for."""
+    """Lets a request through whose key allows what it asks for, and one for which there is no route to be told so."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, settings: Settings, routes: Sequence[BaseRoute]) -> None:
+        """Wrap `app`, whose routes are `routes`."""
         self.app = app
         self._keys = keys
+        self._routes = routes
         seen_by = settings.metrics_access
         self._metrics: KeyScope | None = seen_by if seen_by in {"read", "admin"} else None
 
@@ -53,10 +58,13 @@ class RequireKey:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        needed = self._find_need(scope["method"], scope["path"])
+        needed = self._find_need(scope["method"], route_path(scope))
         try:
             caller = None if needed is None else self._admit(needed, scope["headers"])
         except (Unauthorized, Forbidden) as error:
+            if not is_routed(self._routes, scope):
+                await self.app(scope, receive, send)  # it can answer 404, 405 or a redirect only
+                return
             metrics.count_rejection("forbidden" if isinstance(error, Forbidden) else "unauthorized")
             await render_error(error)(scope, receive, send)
             return
@@ -144,7 +152,7 @@ class TrustHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["path"] not in HEALTH and not self._is_trusted(scope["headers"]):
+        if scope["type"] == "http" and route_path(scope) not in HEALTH and not self._is_trusted(scope["headers"]):
             metrics.count_rejection("wrong-host")
             await render_error(WrongHost())(scope, receive, send)
             return

@@ -7,6 +7,7 @@ import pydantic
 from starlette.requests import Request
 
 from model.errors import QueryError
+from model.text import nfc
 from service.editing import NewShoe
 from service.forms import read_form
 from service.multipart import Form, FormLimits
@@ -61,7 +62,7 @@ async def read_addition(request: Request) -> NewShoe:
     item_id, attributes = _one_field(form, "id"), _one_field(form, "attributes")
     if item_id is None:
         raise QueryError("id", "expected a form field `id`, as `curl -F id=boot-7 -F image=@shoe.jpg` sends it")
-    return NewShoe(item_id, {} if not attributes else _parse_attributes(attributes), form.images[0].content)
+    return NewShoe(nfc(item_id), {} if not attributes else _parse_attributes(attributes), form.images[0].content)
 
 
 async def read_additions(request: Request) -> list[Addition]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model.text import nfc
+
 if TYPE_CHECKING:
     from model.embedder import Embedder
     from service.store.embedded import EmbeddedStore
@@ -20,11 +22,11 @@ __all__ = ["install"]
 items = typer.Typer(no_args_is_help=True, help="List, add and delete shoes, in the store itself.")
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
-CatalogOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")]
+IndexOption = Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 CHECKPOINT = Path("artifacts/checkpoint")
-CATALOG = Path("artifacts/catalog")
+INDEX = Path("artifacts/catalog")
 
 HOUR = 3600.0
 
@@ -44,7 +46,7 @@ def list_items(
     filter: Annotated[
         list[str], typer.Option("--filter", help="Attribute:Value, repeated as in the interface's searches.")
     ] = [],  # noqa: B006
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
 ) -> None:
     """Print every shoe as a line of JSON: id, picture, attributes."""
     passing = None
@@ -52,7 +54,7 @@ def list_items(
         from service.options import parse_filter
 
         passing = parse_filter(filter)
-    with _open(catalog) as (store, _):
+    with _open(index) as (store, _):
         cursor: str | None = None
         while True:
             page = store.page(limit=1000, cursor=cursor, filter=passing)
@@ -72,7 +74,7 @@ def add_item(
     attribute: Annotated[list[str], typer.Option("--attribute", "-a", help="Name:Value, repeated.")] = [],  # noqa: B006
     overwrite: Annotated[bool, typer.Option(help="Replace the shoe of that id, if there is one.")] = True,
     checkpoint: CheckpointOption = CHECKPOINT,
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
     device: DeviceOption = "auto",
 ) -> None:
     """Put a shoe into the catalogue, as `POST /v1/items` does; a service sees it in its next answer."""
@@ -93,7 +95,7 @@ def add_item(
         picture = clean_picture(embedder.preprocessor, image.read_bytes())
     except OSError as error:
         raise explain_failure(image, error) from error
-    with _open(catalog) as (store, uploads):
+    with _open(index) as (store, uploads):
         _require_checkpoint(store, embedder.checkpoint.digest)
         (vector,) = embedder.embed([picture.content])
         add = Add(check_id(item_id), checked, picture, vector, overwrite=overwrite)
@@ -107,13 +109,13 @@ def add_item(
 def delete_items(
     *,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The shoes' ids.")],
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
 ) -> None:
     """Take shoes out of the catalogue, each with its picture if that was uploaded."""
     from service.changes import CatalogWriter, Changed, Remove
 
-    with _open(catalog) as (store, uploads):
-        outcomes = CatalogWriter(store, uploads).run([Remove(item_id) for item_id in ids])
+    with _open(index) as (store, uploads):
+        outcomes = CatalogWriter(store, uploads).run([Remove(nfc(item_id)) for item_id in ids])
     for outcome in outcomes:
         if isinstance(outcome, Changed):
             typer.echo(f"deleted {outcome.item.id}")
@@ -133,7 +135,7 @@ def verify(
         float, typer.Option(min=0, help="Younger ones are left alone: a change may be about to need them.")
     ] = HOUR,
     checkpoint: CheckpointOption = CHECKPOINT,
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
     device: DeviceOption = "auto",
 ) -> None:
     """Check everything: digests, the database, each vector, each picture, and some vectors against their pictures.
@@ -144,11 +146,11 @@ def verify(
     from service.verify import verify_catalog
 
     report = verify_catalog(
-        catalog, lambda: _load_embedder(checkpoint, device), sample=sample, orphan_seconds=orphan_seconds
+        index, lambda: _load_embedder(checkpoint, device), sample=sample, orphan_seconds=orphan_seconds
     )
     wrong = report.wrong
     if remove_orphans:
-        Uploads(catalog).sweep(report.orphans)
+        Uploads(index).sweep(report.orphans)
     else:
         wrong += [f"uploaded picture {name}: no shoe has it; --remove-orphans deletes it" for name in report.orphans]
     for problem in wrong:
@@ -163,12 +165,12 @@ def verify(
 def export(
     *,
     to: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as shoes.zip.")],
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
 ) -> None:
     """Write shoes, vectors and uploaded pictures into one file, which `import` takes into any store."""
     from service.transfer import export_catalog
 
-    with _open(catalog) as (store, uploads):
+    with _open(index) as (store, uploads):
         manifest = export_catalog(store, uploads, to)
     typer.echo(f"{manifest.count:,} shoes are in {to}")
 
@@ -176,7 +178,7 @@ def export(
 def import_(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` wrote.")],
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
     root: Annotated[
         Path | None,
         typer.Option(help="Where the indexed pictures lie; only for a new catalogue.", show_default="as exported"),
@@ -193,19 +195,19 @@ def import_(
 
     with Archive(file) as archive:
         facts = archive.manifest
-        if not (catalog / DATABASE).exists():
+        if not (index / DATABASE).exists():
             EmbeddedStore.create(
-                catalog,
+                index,
                 dimension=facts.dimension,
                 slices=facts.slices,
                 checkpoint=facts.checkpoint,
                 root=facts.root if root is None else root.absolute(),
             ).close()
-        with closing(EmbeddedStore.open(catalog)) as store:
-            report = import_catalog(archive, store, Uploads(catalog))
+        with closing(EmbeddedStore.open(index)) as store:
+            report = import_catalog(archive, store, Uploads(index))
             count = store.info().count
     typer.echo(
-        f"{count:,} shoes are in {catalog}: {report.created:,} added, {report.replaced:,} replaced, "
+        f"{count:,} shoes are in {index}: {report.created:,} added, {report.replaced:,} replaced, "
         f"{report.pictures:,} with their pictures"
     )
 
@@ -213,12 +215,12 @@ def import_(
 def backup(
     *,
     to: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that does not exist yet.")],
-    catalog: CatalogOption = CATALOG,
+    index: IndexOption = INDEX,
 ) -> None:
     """Copy the catalogue as it is at one moment, with its uploaded pictures, while it is served and changed."""
     from service.backup import back_up
 
-    report = back_up(catalog, to)
+    report = back_up(index, to)
     for item_id in report.missing:
         typer.echo(f"shoe {item_id!r}: its uploaded picture was gone already", err=True)
     typer.echo(f"{report.shoes:,} shoes and {report.pictures:,} uploaded pictures are in {to}")
@@ -227,12 +229,12 @@ def backup(
 
 
 @contextmanager
-def _open(catalog: Path) -> "Iterator[tuple[EmbeddedStore, Uploads]]":
+def _open(index: Path) -> "Iterator[tuple[EmbeddedStore, Uploads]]":
     from service.store.embedded import EmbeddedStore
     from service.uploads import Uploads
 
-    with closing(EmbeddedStore.open(catalog)) as store:
-        yield store, Uploads(catalog)
+    with closing(EmbeddedStore.open(index)) as store:
+        yield store, Uploads(index)
 
 
 def _load_embedder(checkpoint: Path, device: str) -> "Embedder":

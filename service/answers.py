@@ -1,9 +1,6 @@
 """From what the engine returns to what the schemas say."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +9,13 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from model.version import find_version
 from service import schemas
 from service.changes import Changed
 from service.engine import Embedded, Engine, Facets
 from service.options import SearchOptions
 from service.pipeline import Found
+from service.proxied import current_root_path
 from service.reloading import Outcome
 from service.settings import Settings
 from service.store.base import Item, Page
@@ -30,7 +29,6 @@ __all__ = [
     "answer_item",
     "answer_page",
     "answer_reload",
-    "find_version",
     "spell_item",
 ]
 
@@ -172,26 +170,13 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
     )
 
 
-def find_version() -> str:
-    """The version of solemate that is installed; in a tree that was not installed, the tree's."""
-    try:
-        return version("solemate")
-    except PackageNotFoundError:
-        pass
-    try:
-        project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8"))
-        return str(project["project"]["version"])
-    except (OSError, LookupError):
-        return "unknown"
-
-
 def _item(item: Item) -> schemas.Item:
     return schemas.Item.model_validate(spell_item(item))
 
 
 def spell_item(item: Item) -> dict[str, Any]:
     """As `schemas.Item` describes it."""
-    path = f"/v1/items/{quote(item.id, safe='')}"
+    path = f"{current_root_path()}/v1/items/{quote(item.id, safe='')}"
     return {
         "id": item.id,
         "attributes": dict(item.attributes),

@@ -11,9 +11,9 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service import docs, errors, openapi
+from model.version import find_version
+from service import docs, errors, openapi, routed
 from service.access import RequireKey, ShareWithOrigins, TrustHosts
-from service.answers import find_version
 from service.engine import Engine
 from service.head import AnswerHead
 from service.headers import SecurityHeaders
@@ -23,6 +23,7 @@ from service.live import LeaseGeneration, Live, OneProcess
 from service.observe import Observe
 from service.parameters import State
 from service.pipeline import Pipeline
+from service.proxied import BehindProxy
 from service.reloading import Reloader
 from service.routes import admin, changes, items, metrics, operations, pictures, search
 from service.settings import Settings
@@ -87,10 +88,11 @@ def create_app(
     docs.install(app)
     openapi.install(app)
     errors.install(app)
+    routed.install(app)
     # The last one added is the outermost.
     app.add_middleware(LeaseGeneration, live=served)
     app.add_middleware(LimitRequest, settings=settings)
-    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings)
+    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=app.router.routes)
     if settings.cors_origins:
         app.add_middleware(ShareWithOrigins, origins=settings.cors_origins)
     if settings.trusted_hosts and "*" not in settings.trusted_hosts:
@@ -100,6 +102,7 @@ def create_app(
     app.add_middleware(AnswerHead)
     paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
     app.add_middleware(Observe, paths=(*paths, *OTHER_PATHS))
+    app.add_middleware(BehindProxy, settings=settings)
     return app
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from model.errors import ArtifactCorrupt, ImageError, SolemateError
 from model.files import explain_failure, sha256_bytes
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
+from model.text import nfc, nfc_attributes
 from service.changes import Add
 from service.store.base import Item
 from service.uploads import CleanPicture, digest_in, is_upload, require_name
@@ -149,7 +150,7 @@ class Archive:
         texts = [item_id, image, *values, *(value for each in values.values() for value in each)]
         if not all(isinstance(text, str) and text for text in texts) or not _is_safe(image):
             raise self._corrupt(f"line {number + 1} of {ITEMS} is no shoe")
-        return Item(item_id, image, values)
+        return Item(nfc(item_id), image, nfc_attributes(values))
 
     def _read_picture(self, item: Item, preprocessor: Preprocessor) -> CleanPicture:
         name = require_name(item.image)

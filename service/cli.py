@@ -1,5 +1,6 @@
-"""`python -m service`: index a catalogue, serve it, and look after it."""
+"""`python -m service`: index a catalogue, serve and search it, and look after it."""
 
+import json
 import logging
 import os
 import socket
@@ -9,25 +10,27 @@ from contextlib import closing
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pydantic
 import typer
 
 from model.command import run_command
 from model.errors import QueryError
 from service import administration, logs
-from service.keys import read_keys
-from service.settings import Settings, settings_table
-from service.tallies import reserve, share_tallies
 
-__all__ = ["app", "main", "work"]
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+__all__ = ["app", "begin", "main", "work"]
+
+# Not at the top, in all of this: --help and a wrong option are answered without loading torch, and where the extra
+# `service` is not installed.
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Index a catalogue, serve it, and look after it.",
+    help="Index a catalogue, serve and search it, and look after it.",
 )
 
 REBUILD_OF_A_PART = (
@@ -36,6 +39,14 @@ REBUILD_OF_A_PART = (
 )
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
+
+
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Set up the log before any of the commands."""
+    logs.set_up()
+    if context.invoked_subcommand != "serve":  # it first reads how it is to log
+        _warn_of_environment()
 
 
 @app.command()
@@ -49,7 +60,7 @@ def index(
         ),
     ],
     checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    out: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
+    out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
     place: Annotated[
@@ -78,7 +89,6 @@ def index(
     are embedded, vanished shoes removed. Shoes that were added to the store itself stay, also with --rebuild, unless
     the catalogue has one of the same id.
     """
-    # Not at the top: --help and a wrong option are answered without loading torch.
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
@@ -159,7 +169,7 @@ def serve(
     checkpoint: Annotated[
         Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
     ] = None,
-    catalog: Annotated[
+    index: Annotated[
         Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
     ] = None,
     store: Annotated[
@@ -170,17 +180,18 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    settings = _read_settings(
-        host=host, port=port, checkpoint=checkpoint, catalog=catalog, store=store, workers=workers
-    )
+    from service.keys import read_keys
+    from service.sockets import bind
+
+    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
     logs.set_up(settings.log_level, settings.log_format)
+    _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
     read_keys(settings)  # a mistake in them is told before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
-    from service.sockets import bind
-
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
+        _require_artifacts(settings)
         if settings.workers > 1:
             _serve_with_workers(settings, listener)
         else:
@@ -190,10 +201,46 @@ def serve(
 
 
 @app.command()
+def search(
+    *,
+    picture: Annotated[Path, typer.Argument(help="A photo of a shoe.", exists=True, dir_okay=False)],
+    url: Annotated[
+        str | None,
+        typer.Option(help="Ask the service at this address, such as http://127.0.0.1:8000.", show_default="the index"),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many shoes.")] = 10,
+    condition: Annotated[
+        str, typer.Option(help="What to compare by: a condition, or several by weight, such as heel:0.7,category:0.3.")
+    ] = "overall",
+    filter: Annotated[list[str], typer.Option("--filter", help="Attribute:Value; repeatable.")] = [],  # noqa: B006
+    key: Annotated[
+        str,
+        typer.Option(envvar="SOLEMATE_SEARCH_KEY", help="An API key, if the service asks for one.", show_default=False),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer, as /v1/search gives it.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
+    ] = None,
+) -> None:
+    """Find the shoes most like the one in a picture: by the index on this machine, or by a service that runs."""
+    from service.client import ask_index, ask_service, to_table
+
+    if url is None:
+        settings = _read_settings(checkpoint=checkpoint, index=index)
+        answer = ask_index(settings, picture, k=k, condition=condition, filters=filter)
+    else:
+        answer = ask_service(url, picture, k=k, condition=condition, filters=filter, key=key)
+    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else to_table(answer))
+
+
+@app.command()
 def duplicates(
     *,
     checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    catalog: Annotated[Path, typer.Option(envvar="SOLEMATE_CATALOG", help="The indexed catalogue's folder.")] = Path(
+    index: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
@@ -206,17 +253,17 @@ def duplicates(
     from service.store.embedded import EmbeddedStore
 
     loaded = load_checkpoint(checkpoint)
-    store = EmbeddedStore.open(catalog)
+    store = EmbeddedStore.open(index)
     try:
         if store.info().checkpoint != loaded.digest:
-            raise ArtifactMismatch(f"the catalogue in {catalog} was not indexed by the checkpoint in {checkpoint}")
+            raise ArtifactMismatch(f"the catalogue in {index} was not indexed by the checkpoint in {checkpoint}")
         measure = measure_duplicates(Embedder(loaded, device=pick_device(device)), store)
     finally:
         store.close()
     if measure is None:
         typer.echo(f"the catalogue has fewer than {MIN_SHOES} shoes whose pictures can be read: nothing is measured")
         raise typer.Exit(1)
-    write_measure(catalog, measure)
+    write_measure(index, measure)
     typer.echo(measure.describe())
 
 
@@ -226,10 +273,26 @@ administration.install(app)
 @app.command("settings")
 def show_settings() -> None:
     """Print every setting of `serve` as a Markdown table, with its default."""
+    from service.settings import settings_table
+
     typer.echo(settings_table())
 
 
-def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
+def _require_artifacts(settings: "Settings") -> None:
+    """Raise ArtifactMissing for what is not there: no process has to be started to find that out, or torch loaded."""
+    if not (settings.checkpoint / "config.json").is_file():
+        from model.checkpoint import load_checkpoint
+
+        load_checkpoint(settings.checkpoint)
+    if not (settings.store or (settings.index / "catalog.sqlite").is_file()):
+        from service.store.embedded import EmbeddedStore
+
+        EmbeddedStore.open(settings.index).close()
+
+
+def _serve_with_workers(settings: "Settings", listener: socket.socket) -> None:
+    from service.tallies import share_tallies
+
     with share_tallies():  # before the metrics' library is loaded, which looks for them then
         from service.workers import Supervisor
 
@@ -237,9 +300,11 @@ def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
 
 
 def work(
-    settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
+    settings: "Settings", listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
 ) -> None:
     """What a worker process runs. See `service.server.work`, which loads what the supervisor does without."""
+    from service.tallies import reserve
+
     logs.set_up(settings.log_level, settings.log_format)
     reserve()
     from service.server import work as serve_as_worker
@@ -253,12 +318,23 @@ def _announce(lines: Sequence[str]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    logs.set_up()
     run_command(app)
 
 
-def _read_settings(**options: str | int | Path | None) -> Settings:
+def _warn_of_environment() -> None:
+    from service.environment import check_environment
+    from service.settings import Settings
+
+    for warning in check_environment(os.environ, Settings.model_fields):
+        logging.getLogger("service").warning("%s", warning)
+
+
+def _read_settings(**options: str | int | Path | None) -> "Settings":
     """The environment's settings, with the options that were given; a wrong one ends the program, named."""
+    import pydantic
+
+    from service.settings import Settings
+
     try:
         return Settings.model_validate({name: value for name, value in options.items() if value is not None})
     except pydantic.ValidationError as error:

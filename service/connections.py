@@ -10,6 +10,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, cast
 
+import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -38,8 +39,9 @@ class ConnectionConfig(uvicorn.Config):
         super().__init__(
             app,
             http=ClientConnection,
-            ws="none",  # nothing here speaks it: requests to upgrade are answered as any other
+            ws="none",  # nothing here speaks it
             server_header=False,
+            proxy_headers=False,  # see `service.proxied`
             timeout_keep_alive=settings.keep_alive_seconds,
             **options,
         )
@@ -103,7 +105,11 @@ class ClientConnection(HttpToolsProtocol):
             return
         if self._phase is _Phase.IDLE:
             self._enter(_Phase.HEAD)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._refuse(MalformedRequest())
         if self._phase is _Phase.HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > self._settings.max_head_bytes:
@@ -115,10 +121,40 @@ class ClientConnection(HttpToolsProtocol):
         self._unread = None
         super().resume_writing()
 
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. A request that asks for another protocol is parsed as if it did not (RFC 9110, 7.8).
+
+        httptools ends such a message with its head, whatever is answered: the body would be read as the next request.
+
+        Raises:
+            HttpParserError: this is not HTTP; CONNECT counts as such, as a server that is no proxy can't frame it.
+        """
+        rest = memoryview(data)
+        while not self.transport.is_closing():
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                self._parse_again()
+            else:
+                return
+
+    def _parse_again(self) -> None:
+        """Put a new parser behind the head that was just parsed, without its header Upgrade."""
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        headers = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(b"\r\n".join([line, *headers, b"", b""]))
+
     # From the parser.
 
     def on_headers_complete(self) -> None:
         """A request's head has come: it is answered, or waits for the one before."""
+        if self.parser.should_upgrade():
+            return  # see `_parse`
         self._enter(_Phase.BODY)
         super().on_headers_complete()
         if len(self.pipeline) > MAX_PIPELINED:
@@ -126,15 +162,10 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request's last byte has come."""
+        if self.parser.should_upgrade():
+            return
         self._enter(_Phase.IDLE)
         super().on_message_complete()
-
-    # From uvicorn.
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, with a problem in place of uvicorn's own words."""
-        del msg
-        self._refuse(MalformedRequest())
 
     # From the watch.
 

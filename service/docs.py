@@ -66,7 +66,7 @@ def render(document: Schema) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}: the HTTP interface</title><style>{STYLE}</style></head><body>"
         f"<h1>{title}</h1><p>{_text(info['description'])}</p>"
-        '<p>The same for programs: <a href="/openapi.json">openapi.json</a>. <a href="/">The page</a>.</p>'
+        '<p>The same for programs: <a href="openapi.json">openapi.json</a>. <a href="./">The page</a>.</p>'
         f"<ul>{listing}</ul>{body}</body></html>"
     )
 

@@ -8,6 +8,7 @@ without folding more than 1 in 100 shoes into another one: the shoe nearest to e
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -159,9 +160,7 @@ def _measure_copies(
         for item in sample[start : start + BATCH]:
             try:
                 data = locate_picture(root, item).read_bytes()
-                opened = embedder.preprocessor.open(data)
-                opened.load()
-                picture = ImageOps.exif_transpose(opened).convert("RGB")
+                picture = embedder.preprocessor.render(data, sys.maxsize)
                 made.append([embedder.preprocessor.decode(copy(picture)) for copy in COPIES.values()])
             except (OSError, ValueError, ImageError, PictureMissing) as error:
                 logger.warning("the picture of shoe %r is passed over (%s)", item.id, error)

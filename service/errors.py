@@ -33,6 +33,7 @@ from model.errors import (
     UnsupportedImage,
 )
 from service import metrics
+from service.proxied import current_root_path
 from service.refusals import (
     MAX_ECHO,
     BodyTooLarge,
@@ -47,6 +48,7 @@ from service.refusals import (
     WrongHost,
 )
 from service.reloading import ReloadRefused
+from service.routed import find_methods
 from service.schemas import Problem
 
 __all__ = [
@@ -218,13 +220,13 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     detail, headers = str(error.detail), error.headers
     path = request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"nothing is at {path}; /docs lists the paths"
+        detail = f"nothing is at {path}; {current_root_path()}/docs lists the paths"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = {name.lower(): value for name, value in (headers or {}).items()}.get("allow", "")
-        if "GET" in allowed and "HEAD" not in allowed:  # see `service.head`
-            allowed = f"{allowed}, HEAD"
-            headers = {"allow": allowed}
-        detail = f"{request.method} is not a method of {path}" + (f"; expected {allowed}" if allowed else "")
+        methods = find_methods(request.app.router.routes, request.scope) or ["GET"]  # a folder's files are no routes
+        if "GET" in methods:
+            methods.append("HEAD")  # see `service.head`
+        allowed = ", ".join(methods)
+        detail, headers = f"{request.method} is not a method of {path}; expected {allowed}", {"allow": allowed}
     elif error.status_code == HTTPStatus.BAD_REQUEST:
         return render_problem(MALFORMED, f"the body is not what its content type says: {detail}", headers=headers)
     return render_problem(Kind(error.status_code, "", HTTPStatus(error.status_code).phrase), detail, headers=headers)

@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from model.version import find_version
 from service import metrics
-from service.answers import find_version
 from service.engine import Engine
 
 __all__ = ["CONTENT_TYPE", "Processes", "Served", "read_shared", "render"]

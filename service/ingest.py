@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from model.catalog import BadRow, Catalog, Shoe, check_bad_rows
-from model.files import explained
 from model.progress import Progress, progress
 from service.bulk import CHUNK, Embedded, Hire, Team, TeamLost, threads
 from service.engine import PictureEmbedder, Vector
@@ -149,8 +148,7 @@ class _BadRowCheck:
             self.report()
 
     def report(self) -> None:
-        with explained(self._path):
-            check_bad_rows(self._size, self.bad_rows, max_share=self._max_share, report=self._path)
+        check_bad_rows(self._size, self.bad_rows, max_share=self._max_share, report=self._path)
 
 
 def _make_plan(catalog: Catalog, store: VectorStore, ledger: Ledger) -> _Plan:

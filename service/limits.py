@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
 from service.errors import render_error
+from service.proxied import route_path
 from service.refusals import BodyTooLarge, HeadTooLarge, NoRoom, SlowSender
 from service.settings import Settings
 
@@ -61,7 +62,7 @@ class LimitRequest:
             response = render_error(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
             await response(scope, receive, send)
             return
-        limit = self._bodies.get(scope["path"], OTHER_BODY)
+        limit = self._bodies.get(route_path(scope), OTHER_BODY)
         if length.isdigit() and int(length[:20]) > limit:
             metrics.count_rejection("body-too-large")
             await render_error(BodyTooLarge(limit))(scope, receive, send)

@@ -4,9 +4,10 @@ import json
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 from service.stages import current_stages
 
@@ -38,8 +39,22 @@ def set_up(level: str = "INFO", form: LogFormat = "text") -> None:
             root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
+    warnings.showwarning = log_warning
     for name, least in LOUD.items():
         logging.getLogger(name).setLevel(least)
+
+
+def log_warning(  # noqa: PLR0917 - as `warnings.showwarning`
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log a warning of Python's as one line, in place of `warnings.showwarning`, which prints two."""
+    del file, line
+    logging.getLogger("py.warnings").warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs, metrics
 from service.errors import CLIENT_GONE
+from service.proxied import route_path
 from service.stages import STAGES, Stages, watch
 
 __all__ = ["Observe"]
@@ -44,6 +45,7 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        path = route_path(scope)  # now, as a folder's route moves the root path
         exchange = _Exchange(find_id(scope), receive, send)
         metrics.request_began()
         try:
@@ -54,18 +56,18 @@ class Observe:
                     exchange.status = exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR
                     raise
                 finally:
-                    exchange.note(scope["method"], self._template(scope))
+                    exchange.note(scope["method"], self._template(scope, path))
         finally:
             metrics.request_ended()
 
-    def _template(self, scope: Scope) -> str:
+    def _template(self, scope: Scope, path: str) -> str:
         """The template of the request's path. What a client wrote is none: ids of shoes are not logged or counted."""
-        if scope["path"] in self._fixed:
-            return str(scope["path"])
+        if path in self._fixed:
+            return path
         template = getattr(scope.get("route"), "path", None)
         if isinstance(template, str):
             return template
-        return next((folder for folder in self._folders if scope["path"].startswith(folder)), metrics.OTHER)
+        return next((folder for folder in self._folders if path.startswith(folder)), metrics.OTHER)
 
 
 class _Exchange:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from model.errors import QueryError
+from model.text import nfc
 from service.store.base import OVERALL, Filter, Weights
 
 __all__ = ["DEFAULT_K", "MAX_EXCLUDED", "PLAIN", "Refinement", "SearchOptions", "parse_condition", "parse_filter"]
@@ -83,9 +84,9 @@ def parse_condition(text: str) -> str | Weights:
         QueryError: it has a colon or a comma and is no list of a name and a number each, or names one twice.
     """
     if ":" not in text and "," not in text:
-        return text
+        return nfc(text)
     weights: dict[str, float] = {}
-    for part in text.split(",", MAX_WEIGHTS):
+    for part in nfc(text).split(",", MAX_WEIGHTS):
         name, _, number = part.rpartition(":")
         try:
             weight = float(number)
@@ -106,7 +107,7 @@ def parse_filter(texts: Sequence[str]) -> Filter:
     """Several `Attribute:Value` as a filter; a value may hold colons itself. Raises QueryError."""
     allowed: dict[str, set[str]] = {}
     for text in texts:
-        attribute, colon, value = text.partition(":")
+        attribute, colon, value = nfc(text).partition(":")
         if not (attribute and colon and value):
             raise QueryError("filter", f"filter {text!r} is not Attribute:Value, such as Gender:Women")
         allowed.setdefault(attribute, set()).add(value)

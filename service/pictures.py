@@ -22,6 +22,15 @@ SIGNATURES = (
     (b"MM\x00*", "image/tiff"),
 )
 
+BRANDS = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heif",
+}
+"""Of the file type box, which films begin with as well."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -84,4 +93,6 @@ def read_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -
 def _sniff(content: bytes) -> str:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
+    if content[4:8] == b"ftyp":
+        return BRANDS.get(content[8:12], UNKNOWN_TYPE)
     return next((kind for signature, kind in SIGNATURES if content.startswith(signature)), UNKNOWN_TYPE)

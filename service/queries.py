@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 
 from model.errors import QueryError
+from model.text import nfc
 from service.examples import MAX_EXAMPLES, Examples, Picture
 from service.forms import read_form
 from service.multipart import Form, FormLimits
@@ -223,8 +224,8 @@ def _to_examples(body: Recommendation) -> Examples:
 
 def _examples_of(form: Form) -> Examples:
     return Examples(
-        liked_ids=[text for text in form.fields.get("positive", ()) if text],
-        disliked_ids=[text for text in form.fields.get("negative", ()) if text],
+        liked_ids=[nfc(text) for text in form.fields.get("positive", ()) if text],
+        disliked_ids=[nfc(text) for text in form.fields.get("negative", ()) if text],
         liked_vectors=_read_vectors("positive_vector", form),
         disliked_vectors=_read_vectors("negative_vector", form),
         images=[Picture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in form.images],

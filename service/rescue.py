@@ -17,6 +17,7 @@ import numpy as np
 from model.catalog import BadRow, Shoe, decode_shoes
 from model.errors import ArtifactError, ArtifactMissing, UnknownItem
 from model.files import explain_failure, write_atomic
+from model.text import nfc, nfc_attributes
 from service.engine import PictureEmbedder
 from service.store.base import Item, Record, VectorStore
 from service.store.places import list_shoes
@@ -102,4 +103,4 @@ def _read(folder: Path) -> Iterator[Item]:
         return
     for line in filter(None, lines):
         item_id, image, attributes = json.loads(line)
-        yield Item(item_id, image, {name: tuple(values) for name, values in attributes.items()})
+        yield Item(nfc(item_id), image, nfc_attributes(attributes))

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
+
+from model.text import nfc
 
 __all__ = [
     "AttributesPatch",
@@ -34,6 +36,7 @@ __all__ = [
     "SearchFields",
     "SearchForm",
     "Status",
+    "Text",
     "VectorSearch",
     "WorkerReload",
 ]
@@ -64,6 +67,9 @@ DIVERSITY_TEXT = (
     "distance)."
 )
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
+
+Text = Annotated[str, AfterValidator(nfc)]
+"""A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -132,7 +138,7 @@ File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "a
 class PictureForm(BaseModel):
     """A form with a picture."""
 
-    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, GIF, BMP or TIFF.")
+    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")
 
 
 class PicturesForm(BaseModel):
@@ -148,9 +154,9 @@ class SearchFields(BaseModel):
     """How to search, as texts say it: in a query string or in a form."""
 
     k: int | None = Field(default=None, description=K_TEXT)
-    condition: str | None = Field(default=None, description=CONDITION_TEXT)
+    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: list[Text] | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
     max_distance: Amount | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
@@ -169,9 +175,9 @@ class SearchBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     k: int | None = Field(default=None, strict=True, description=K_TEXT)
-    condition: str | None = Field(default=None, description=CONDITION_TEXT)
+    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: list[Text] | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
     max_distance: Number | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
@@ -203,8 +209,8 @@ NEGATIVE_TEXT = "What they are not to be like, likewise."
 class Recommendation(SearchBody):
     """A search by several examples."""
 
-    positive: list[str | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
-    negative: list[str | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
+    positive: list[Text | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
+    negative: list[Text | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
 
 
 class RecommendationForm(SearchFields):
@@ -248,7 +254,7 @@ class NewItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: str = Field(description=ID_TEXT)
+    id: Text = Field(description=ID_TEXT)
     attributes: Attributes = {}
 
 
@@ -340,7 +346,10 @@ class Limits(BaseModel):
     max_depth: int = Field(description="Shoes of one search, on all its pages.")
     max_upload_bytes: int = Field(description="Bytes of one picture.")
     max_body_bytes: int = Field(description="Bytes of all pictures of one request.")
-    max_pixels: int = Field(description="Width times height of one picture.")
+    max_pixels: int = Field(
+        description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
+        "and a WebP or AVIF may have half as many."
+    )
     max_images: int = Field(description="Pictures of one request for embeddings.")
     formats: list[str]
 

@@ -1,18 +1,24 @@
 """What may differ between two machines that serve the same vectors: everything here is the environment's."""
 
+import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.cpus import count_cpus
+from service.environment import PREFIX, is_service_link
 from service.logs import LogFormat
 from service.store.milvus.address import parse_address
 
-__all__ = ["Settings", "settings_table"]
+__all__ = ["ROOT_PATH", "Settings", "settings_table"]
 
 MIB = 2**20
+
+ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
+"""A path that links can begin with as it is: nothing in it needs escapes, and `//` would be another host."""
 
 MOST_WORKERS = 8
 """Unless told otherwise."""
@@ -35,15 +41,16 @@ def default_workers() -> int:
 class Settings(BaseSettings):
     """The service's settings, read from `SOLEMATE_<NAME>`; the command line's options win over them.
 
+    An empty value counts as none, as Compose and many templates write a variable that is not set.
     Nothing in here changes a vector; what does, lives in the checkpoint.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SOLEMATE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", description="The address to listen on; 0.0.0.0 is every interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free.")
     checkpoint: Path = Field(default=Path("artifacts/checkpoint"), description="The checkpoint's folder.")
-    catalog: Path = Field(default=Path("artifacts/catalog"), description="The indexed catalogue's folder.")
+    index: Path = Field(default=Path("artifacts/catalog"), description="The indexed catalogue's folder.")
     store: str = Field(
         default="",
         description="A catalogue in Milvus in place of that folder: milvus://host:port/collection (docs/scaling.md).",
@@ -82,12 +89,17 @@ class Settings(BaseSettings):
         default=2,
         ge=1,
         le=64,
-        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 8 bytes "
-        "a pixel of max_pixels, 400 MB.",
+        description="Large pictures that each process decodes at once, beside the small ones; each takes up to 9 bytes "
+        "a pixel of max_pixels, 450 MB.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Bytes of one picture.")
     max_body_bytes: int = Field(default=64 * MIB, ge=1, description="Bytes of one request, with all its pictures.")
-    max_pixels: int = Field(default=50_000_000, ge=1, description="Width times height of one picture.")
+    max_pixels: int = Field(
+        default=8192 * 6144,
+        ge=1,
+        description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
+        "and a WebP or AVIF may have half as many.",
+    )
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
     max_depth: int = Field(
@@ -131,6 +143,15 @@ class Settings(BaseSettings):
     trusted_hosts: Words = Field(
         default=(), description="Host headers that are answered, such as shoes.example or *.example; none: every one."
     )
+    root_path: str = Field(
+        default="",
+        description="The path under which a proxy shows the service, such as /shoes; it may cut it off, or pass it on.",
+    )
+    trusted_proxies: Words = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Prefix (in place of "
+        "root_path) are believed, such as 10.0.0.0/8; * is any. The proxy must set all three or remove them.",
+    )
     frame_ancestors: Words = Field(default=(), description="Origins whose pages may show this one in a frame.")
     hsts_seconds: int = Field(
         default=0, ge=0, description="For how long browsers are to insist on HTTPS; 0 does not tell them to."
@@ -149,12 +170,49 @@ class Settings(BaseSettings):
         default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_unset(cls, values: dict[str, object]) -> dict[str, object]:
+        """Take the default for what is empty, and for a port that is what Kubernetes tells of a Service."""
+        return {
+            name: value
+            for name, value in values.items()
+            if not (isinstance(value, str) and not value.strip()) and not (name == "port" and is_service_link(value))
+        }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _ignore_case(cls, value: object, info: ValidationInfo) -> object:
+        """Take one of several fixed words in upper or lower case."""
+        if not isinstance(value, str):
+            return value
+        words = [word for word in get_args(cls.model_fields[info.field_name or ""].annotation) if isinstance(word, str)]
+        return next((word for word in words if word.lower() == value.strip().lower()), value)
+
     @field_validator("store")
     @classmethod
     def _require_address(cls, value: str) -> str:
         """An address that can be understood, or none."""
         if value:
             parse_address(value)
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _require_path(cls, value: str) -> str:
+        """A path that links can begin with; the slash at its end does not count."""
+        value = value.rstrip("/")
+        if not re.fullmatch(ROOT_PATH, value):
+            raise ValueError("expected a path such as /shoes, of letters, digits and - . _ ~ between its slashes")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _require_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Numbers, not names: what a connection has is an address."""
+        for proxy in value:
+            if proxy != "*":
+                ipaddress.ip_network(proxy)
         return value
 
     @field_validator("max_body_memory")
@@ -169,11 +227,13 @@ class Settings(BaseSettings):
     @property
     def place(self) -> str:
         """Where the catalogue is, for messages."""
-        return self.store or str(self.catalog)
+        return self.store or str(self.index)
 
     def describe(self) -> str:
-        """All settings in one line, for the log; the values of secrets are masked."""
-        return " ".join(f"{name}={value}" for name, value in self.model_dump(mode="json").items())
+        """The settings that are not at their defaults in one line, for the log; the values of secrets are masked."""
+        defaults = Settings.model_construct().model_dump(mode="json")
+        own = {name: value for name, value in self.model_dump(mode="json").items() if value != defaults[name]}
+        return " ".join(f"{name}={value}" for name, value in own.items()) or "all at their defaults"
 
 
 def settings_table() -> str:

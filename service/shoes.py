@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from model.errors import QueryError
+from model.text import nfc, nfc_attributes
 
 __all__ = ["MAX_ATTRIBUTES", "MAX_ID", "MAX_NAME", "MAX_VALUE", "MAX_VALUES", "check_attributes", "check_id"]
 
@@ -24,7 +25,7 @@ SHOWN = 40
 
 
 def check_id(item_id: str) -> str:
-    """The id of a new shoe.
+    """The id of a new shoe, in Unicode's normal form C.
 
     It becomes a part of paths in URLs: a slash would end that part, and `.` and `..` would lead out of it. Shoes that a
     catalogue was indexed with may be called otherwise.
@@ -32,6 +33,7 @@ def check_id(item_id: str) -> str:
     Raises:
         QueryError: it is empty, too long, or has characters that an id can't have.
     """
+    item_id = nfc(item_id)
     _check_text("id", "id", item_id, MAX_ID)
     if "/" in item_id or item_id in {".", ".."}:
         raise QueryError("id", f"id {_show(item_id)}: expected an id without slashes that is neither . nor ..")
@@ -39,14 +41,14 @@ def check_id(item_id: str) -> str:
 
 
 def check_attributes(attributes: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """The attributes of a shoe, each with its values, each value once; none removes an attribute.
+    """The attributes of a shoe, each with its values, in normal form C, each value once; none removes an attribute.
 
     Raises:
         QueryError: there are too many, one is too long, or has characters that it can't have.
     """
     if len(attributes) > MAX_ATTRIBUTES:
         raise QueryError("attributes", f"{len(attributes)} attributes; expected at most {MAX_ATTRIBUTES}")
-    return {_check_name(name): _check_values(name, tuple(dict.fromkeys(values))) for name, values in attributes.items()}
+    return {_check_name(name): _check_values(name, values) for name, values in nfc_attributes(attributes).items()}
 
 
 def _check_name(name: str) -> str:

@@ -43,9 +43,9 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
     watch = RecallSampler(settings.recall_share)
-    uploads = Uploads(settings.catalog)
+    uploads = Uploads(settings.index)
     store = open_store(
-        settings.catalog,
+        settings.index,
         settings.store,
         token=settings.store_token.get_secret_value(),
         threads=settings.threads,
@@ -84,22 +84,22 @@ def _find_duplicate_distance(settings: Settings, info: StoreInfo) -> float | Non
     """The largest distance of near-duplicates: what is set, or else what was measured with these vectors."""
     if settings.duplicate_distance is not None:
         return settings.duplicate_distance
-    measured = read_measure(settings.catalog, info.checkpoint)
+    measured = read_measure(settings.index, info.checkpoint)
     return None if measured is None else measured.distance
 
 
 def _check_complete(settings: Settings, *, required: bool) -> None:
     """Raise ArtifactError if the catalogue is not all there; or only say so in the log."""
-    if settings.store or is_complete(settings.catalog):
+    if settings.store or is_complete(settings.index):
         return
     if required:
-        raise ArtifactError(f"the indexing of {settings.catalog} has not finished; reload again when it has")
-    logger.warning("the indexing of %s did not finish; run the same command again", settings.catalog)
+        raise ArtifactError(f"the indexing of {settings.index} has not finished; reload again when it has")
+    logger.warning("the indexing of %s did not finish; run the same command again", settings.index)
 
 
 def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> None:
     """Raise ArtifactMismatch unless the store's vectors are the embedder's."""
-    into = f"--store {settings.store}" if settings.store else f"--out {settings.catalog}"
+    into = f"--store {settings.store}" if settings.store else f"--out {settings.index}"
     remedy = (
         f"index it anew with `python -m service index --catalog PATH --checkpoint {settings.checkpoint} "
         f"{into} --rebuild`"

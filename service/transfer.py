@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ArtifactError, ArtifactMismatch, UnknownItem
-from model.files import explain_failure, sync_folder
+from model.files import explain_failure, make_folder, sync_folder
 from service.archive import COPY_BYTES, FORMAT, ITEMS, MANIFEST, PICTURES, VECTORS, VERSION, Archive, Manifest
 from service.changes import Add, CatalogWriter, Changed
 from service.store.base import Item, StoreInfo, VectorStore, iterate_items
@@ -41,9 +41,12 @@ def export_catalog(store: VectorStore, uploads: Uploads, to: Path) -> Manifest:
     The store may be in use: a shoe that is changed meanwhile is in the file as it was before or after.
 
     Raises:
-        ArtifactError: an uploaded picture is gone, or the file can't be written.
+        ArtifactError: an uploaded picture is gone, or the file exists, or can't be written.
     """
+    if to.exists():
+        raise ArtifactError(f"{to} exists; give a file that does not")
     try:
+        make_folder(to.parent)
         descriptor, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.", suffix=".tmp")
         temporary = Path(name)
         try:

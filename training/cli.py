@@ -13,7 +13,7 @@ from model.command import run_command
 from training.options import CatalogOption, DeviceOption
 from training.reproduce.cli import app as reproduce
 
-__all__ = ["app", "main"]
+__all__ = ["app", "begin", "main"]
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate a TVAE."
@@ -25,6 +25,12 @@ _network = partial(typer.Option, rich_help_panel="Network")
 _objective = partial(typer.Option, rich_help_panel="Objective")
 _optimisation = partial(typer.Option, rich_help_panel="Optimisation")
 _run = partial(typer.Option, rich_help_panel="Run")
+
+
+@app.callback()
+def begin(_context: typer.Context) -> None:
+    """Set up the log before any of the commands."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
 @app.command("demo-catalog")
@@ -166,6 +172,10 @@ def train(
     seed: Annotated[int, _optimisation(help="Of everything random.")] = 0,
     device: DeviceOption = "auto",
     resume: Annotated[bool, _run("--resume", help="Go on where a stopped run was.")] = False,
+    overwrite: Annotated[
+        bool,
+        _run("--overwrite", help="Replace a finished checkpoint; it stays until the new one is finished."),
+    ] = False,
     save_every: Annotated[float, _run(min=0, help="Seconds between two saves of the state.")] = 10.0,
     tensorboard: Annotated[bool, _run("--tensorboard", help="Write event files into OUT/tensorboard.")] = False,
 ) -> None:
@@ -183,10 +193,16 @@ def train(
     from training.data.images import load_images, read_ids
     from training.distributed import join_team
     from training.objective import ObjectiveConfig
+    from training.output import refuse_finished
     from training.perceptual import LAYERS
     from training.trainer import train as run_training
     from training.triplets import MINERS
 
+    # Before the minutes that a large catalogue takes to decode; the trainer asks again.
+    if not (resume or overwrite):
+        refuse_finished(out)
+    if triplet_weight == 0 and (condition or label_weight):
+        typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
     with join_team(pick_device(device)) as team:
         base = TrainConfig()
         with team.quiet():
@@ -245,6 +261,7 @@ def train(
             device=team.device,
             source=catalog,
             resume=resume,
+            overwrite=overwrite,
             save_every=save_every,
             excluded=excluded,
             vgg_weights=vgg_weights,
@@ -284,6 +301,7 @@ def evaluate(
     pictures: Annotated[bool, _run(help="Draw them, or only measure.")] = True,
 ) -> None:
     """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
+    from model.text import nfc
     from training.evaluation import evaluate as run_evaluation
     from training.evaluation import parse_lists
 
@@ -294,7 +312,7 @@ def evaluate(
         out=out,
         ids=ids,
         triplets=parse_lists(triplets or ()),
-        attributes=attribute or (),
+        attributes=[nfc(name) for name in attribute or ()],
         device=device,
         seed=seed,
         pictures=pictures,
@@ -308,5 +326,4 @@ app.add_typer(reproduce, name="reproduce")
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     run_command(app)

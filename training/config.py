@@ -10,6 +10,7 @@ from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
+from model.text import nfc
 from model.tvae import FREE, PRESETS, Slice, TVAEConfig
 from training.augment import AugmentConfig
 from training.objective import ObjectiveConfig
@@ -99,6 +100,7 @@ def parse_condition(text: str) -> tuple[Condition, int | None]:
     Raises:
         TrainingError: the text is none of these.
     """
+    text = nfc(text)
     body, colon, size = text.rpartition(":")
     if not colon:
         body, size = text, ""

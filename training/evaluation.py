@@ -15,6 +15,7 @@ from model.errors import ArtifactCorrupt, CatalogError, QueryError
 from model.files import write_atomic, write_json
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import progress
+from model.text import nfc
 from training.data.images import ImageSet, digest_ids, load_images, read_ids, split_by_group
 from training.embeddings import Embedding, embed_pixels, embed_shoes
 from training.evaluate import measure_retrieval, measure_triplets
@@ -98,7 +99,7 @@ def parse_lists(options: Sequence[str]) -> dict[str, Path]:
         attribute, equals, path = option.partition("=")
         if not (attribute and equals and path):
             raise QueryError("triplets", f"--triplets {option!r}; expected ATTRIBUTE=FILE, such as gender=gender.npy")
-        lists[attribute] = Path(path)
+        lists[nfc(attribute)] = Path(path)
     return lists
 
 

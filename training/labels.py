@@ -34,6 +34,17 @@ class Labels:
         known: NDArray[np.bool_] = np.logical_or.reduce(self.table, axis=1)
         return known
 
+    def makes_triplets(self) -> bool:
+        """Is there a shoe that shares a value with a second one and differs from a third one?"""
+        shared, known = self.table.sum(axis=0) > 1, int(self.known.sum())
+        seen = set()
+        for row in self.table[self.known]:
+            if (key := row.tobytes()) not in seen and (row & shared).any():
+                if int(self.table[:, row].any(axis=1).sum()) < known:
+                    return True
+                seen.add(key)
+        return False
+
     def alike(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Do these pairs of shoes share a value? (M,) and (M,) indices -> (M,) bool."""
         shared: NDArray[np.bool_] = np.logical_or.reduce(self.table[left] & self.table[right], axis=1)

@@ -149,6 +149,12 @@ def _check_sizes(kept: int, held_out: int, config: TrainConfig, team: Team) -> N
 def _conditions(training: ImageSet, config: TrainConfig) -> Sequence[ConditionLabels]:
     attributes = {name for each in config.conditions for name in each.attributes}
     labels = {name: encode_labels(training.attributes, name) for name in attributes}
+    for each in labels.values():
+        if not each.makes_triplets():
+            raise TrainingError(
+                f"the attribute {each.attribute!r} can order nothing: among the {len(training)} shoes to train on none "
+                f"shares a value with a second one and differs from a third one"
+            )
     return condition_labels(config.conditions, config.network.slice_bounds, labels)
 
 

@@ -3,28 +3,29 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.errors import ArtifactError
+from model.checkpoint import Checkpoint, save_checkpoint
 from model.files import write_atomic, write_json
 from training.card import write_card
 from training.curves import draw_curves
+from training.output import Output
 from training.run import Run
-from training.state import STATE_FILE, save_state
+from training.state import save_state
 from training.stopping import best_epoch
 
-__all__ = ["CURVES_FILE", "Saver", "is_finished"]
+__all__ = ["CURVES_FILE", "Saver"]
 
 CURVES_FILE = "training-curves.png"
 
 
 class Saver:
-    """Writes into one folder; in a team, the leader's does and the others' do not."""
+    """Writes a run's files; in a team, the leader's does and the others' do not."""
 
-    def __init__(self, out: Path, run: Run, *, fingerprint: str, facts: Mapping[str, Any], save_every: float) -> None:
-        self.out, self.run, self.fingerprint = out, run, fingerprint
+    def __init__(
+        self, output: Output, run: Run, *, fingerprint: str, facts: Mapping[str, Any], save_every: float
+    ) -> None:
+        self.output, self.run, self.fingerprint = output, run, fingerprint
         self.facts = facts
         self.save_every = save_every
         self._last = time.monotonic()
@@ -32,16 +33,16 @@ class Saver:
     def after_epoch(self) -> None:
         """Save the state, unless that was done a moment ago."""
         if self.run.team.leads and time.monotonic() - self._last >= self.save_every:
-            save_state(self.out, self.run.state, self.fingerprint)
+            save_state(self.output.work, self.run.state, self.fingerprint)
             self.checkpoint()
             self._last = time.monotonic()
 
     def finish(self) -> None:
         """The run is over: its curves, a checkpoint, and no state to resume."""
         if self.run.team.leads:
-            write_atomic(self.out / CURVES_FILE, draw_curves(self.run.state.history, self._kept()))
+            write_atomic(self.output.folder / CURVES_FILE, draw_curves(self.run.state.history, self._kept()))
             self.checkpoint(finished=True)
-            (self.out / STATE_FILE).unlink(missing_ok=True)
+            self.output.discard()
 
     def checkpoint(self, *, finished: bool = False) -> None:
         """Write the best weights of a run that may stop early, else those it has; with metrics and the model card."""
@@ -62,21 +63,11 @@ class Saver:
             "config": asdict(run.config),
         }
         checkpoint = Checkpoint(state.best or state.current, run.config.preprocess, run.config.conditions, facts)
-        digest = save_checkpoint(self.out, checkpoint)
-        write_json(self.out / "metrics.json", {"checkpoint": digest, "history": state.history})
-        write_card(self.out, digest, checkpoint, state.history)
+        folder = self.output.folder if finished else self.output.work
+        digest = save_checkpoint(folder, checkpoint)
+        write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})
+        write_card(folder, digest, checkpoint, state.history)
 
     def _kept(self) -> int | None:
         """The epoch whose weights are kept, where that may be another than the last."""
         return None if self.run.state.best is None else best_epoch(self.run.state.history)
-
-
-def is_finished(out: Path, fingerprint: str) -> bool:
-    """Does the folder hold the whole result of this very run?"""
-    if (out / STATE_FILE).exists():
-        return False
-    try:
-        facts = load_checkpoint(out).training
-    except ArtifactError:
-        return False
-    return facts.get("fingerprint") == fingerprint and facts.get("finished") is True

@@ -17,7 +17,7 @@ from model.files import write_atomic
 from model.tvae import TVAE
 from training.ema import WeightAverage
 
-__all__ = ["STATE_FILE", "RunState", "load_state", "save_state"]
+__all__ = ["STATE_FILE", "RunState", "is_state_of", "load_state", "save_state"]
 
 STATE_FILE = "resume.safetensors"
 
@@ -102,6 +102,15 @@ def load_state(folder: Path, state: RunState, fingerprint: str) -> None:
         state.epoch, state.history = int(progress["epoch"]), list(progress["history"])
     except (safetensors.SafetensorError, LookupError, ValueError, RuntimeError) as error:
         raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
+
+
+def is_state_of(path: Path, fingerprint: str) -> bool:
+    """Is there a readable state, and is it of the run of this fingerprint?"""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return bool((file.metadata() or {}).get("fingerprint") == fingerprint)
+    except (FileNotFoundError, NotADirectoryError, safetensors.SafetensorError):
+        return False
 
 
 def _part(tensors: Mapping[str, torch.Tensor], role: str) -> dict[str, torch.Tensor]:

@@ -23,10 +23,12 @@ from training.board import Board
 from training.config import TrainConfig
 from training.data.images import ImageSet, digest_ids
 from training.distributed import Team
+from training.output import Output, open_output
 from training.run import Passed, Run, prepare_run
-from training.saver import Saver, is_finished
+from training.saver import Saver
 from training.state import STATE_FILE, load_state
 from training.stopping import best_epoch, is_over
+from training.suitability import find_shortcomings
 
 __all__ = ["learning_rate", "train", "train_step"]
 
@@ -45,6 +47,7 @@ def train(
     device: torch.device,
     source: str,
     resume: bool = False,
+    overwrite: bool = False,
     save_every: float = SECONDS_BETWEEN_SAVES,
     excluded: Collection[str] = (),
     vgg_weights: Path | None = None,
@@ -64,6 +67,7 @@ def train(
         device: where to train.
         source: what the catalogue was read from, for the model card.
         resume: go on from the state in `out`, if there is one.
+        overwrite: `out` may hold a finished checkpoint, which stays there until this run is finished.
         save_every: seconds between two saves of the state; it is saved between epochs only.
         excluded: ids that were kept out of `images`, for the record.
         vgg_weights: for the perceptual term; None takes those in torch's cache.
@@ -71,32 +75,33 @@ def train(
         team: the processes that share each batch, of which this is one; None is this one alone.
 
     Raises:
-        TrainingError: the loss is not finite, an attribute can't make triplets, the state is of another run, the
-            processes of the team were not started alike, or TensorBoard or the weights of VGG19 are missing.
+        TrainingError: `out` holds a finished checkpoint that may not be replaced, the loss is not finite, an attribute
+            can't make triplets, the state is of another run, the processes of the team were not started alike, or
+            TensorBoard or the weights of VGG19 are missing.
     """
     team = team or Team()
     run = prepare_run(images, config, device, team, vgg_weights)
-    if team.leads:
-        out.mkdir(parents=True, exist_ok=True)
     fingerprint = config.fingerprint(images.ids, run.vgg_sha256)
-    finished = resume and is_finished(out, fingerprint)
-    if resume and not finished and (out / STATE_FILE).exists():
-        load_state(out, run.state, fingerprint)
+    output = open_output(out, fingerprint, resume=resume, overwrite=overwrite)
+    if resume and not output.finished and (output.work / STATE_FILE).exists():
+        load_state(output.work, run.state, fingerprint)
         _log.info("going on after epoch %d of %d", run.state.epoch, config.epochs)
-    if not team.agrees(f"{fingerprint} {finished} {run.state.epoch}"):
+    if not team.agrees(f"{fingerprint} {output.staged} {output.finished} {run.state.epoch}"):
         raise TrainingError(
             "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
             "and --out on a disk that all of them see"
         )
-    if finished:
+    if output.finished:
         _log.info("the training in %s is already finished", out)
         return
+    if run.state.epoch == 0:
+        _begin(images, run, output)
     facts = {"catalog": source, **_describe_excluded(excluded), "vgg_sha256": run.vgg_sha256, "processes": team.size}
-    saver = Saver(out, run, fingerprint=fingerprint, facts=facts, save_every=save_every)
+    saver = Saver(output, run, fingerprint=fingerprint, facts=facts, save_every=save_every)
     try:
         with (
             team.quiet(),
-            _open_board(out, run.state.epoch, wanted=tensorboard and team.leads) as board,
+            _open_board(output.work, run.state.epoch, wanted=tensorboard and team.leads) as board,
             # An interrupt raised wherever it comes is lost where Python ignores errors: in finalizers and callbacks.
             stop_on_signals(signal.SIGINT) as stop,
         ):
@@ -104,9 +109,19 @@ def train(
     except KeyboardInterrupt:
         saver.checkpoint()
         if team.leads:
-            _log.warning("interrupted: %s holds a usable checkpoint; --resume goes on from its last whole epoch", out)
+            kept = "keeps the checkpoint it had" if output.staged else "holds a usable checkpoint"
+            _log.warning("interrupted: %s %s; --resume goes on from the last whole epoch", out, kept)
         raise
     saver.finish()
+
+
+def _begin(images: ImageSet, run: Run, output: Output) -> None:
+    """What comes before the first epoch of a run that is not resumed."""
+    with run.team.quiet():
+        for each in find_shortcomings(images, run):
+            _log.warning("warning: %s", each)
+        if run.team.leads:
+            output.clear()
 
 
 def _loop(run: Run, saver: Saver, board: Board | None) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.errors import CatalogError
 from model.files import write_atomic
+from model.text import nfc
 from training.labels import Labels
 
 __all__ = ["draw_triplets", "read_triplets", "write_triplets"]
@@ -40,7 +41,7 @@ def read_triplets(path: Path, ids: Sequence[str]) -> NDArray[np.intp]:
         raise CatalogError(f"{path}: a list of shape {names.shape}; {EXPECTED}")
     unique, inverse = np.unique(names, return_inverse=True)
     index = {shoe: position for position, shoe in enumerate(ids)}
-    positions = np.array([index.get(str(name), -1) for name in unique.tolist()], dtype=np.intp)
+    positions = np.array([index.get(nfc(str(name)), -1) for name in unique.tolist()], dtype=np.intp)
     if (positions < 0).any():
         unknown = [str(name) for name in unique[positions < 0].tolist()]
         few = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")

@@ -120,7 +120,7 @@ def start_service(
     }
     clean = {key: value for key, value in os.environ.items() if not key.startswith("SOLEMATE_")}
     command = [sys.executable, "-m", module, "serve", "--port", "0", "--workers", str(workers)]
-    command += ["--checkpoint", str(ground.checkpoint), "--catalog", str(ground.catalog)]
+    command += ["--checkpoint", str(ground.checkpoint), "--index", str(ground.catalog)]
     with (ground.folder / "logs" / f"{name}.log").open("wb") as log, _output(ground, name).open("wb") as output:
         return subprocess.Popen(
             command,

@@ -33,7 +33,7 @@ class Server:
         title: in the table.
         path: where it takes pictures.
         field: the form's field for them.
-        command: arguments of Python; {port}, {workers}, {checkpoint} and {catalog} are filled in.
+        command: arguments of Python; {port}, {workers}, {checkpoint} and {index} are filled in.
         packages: distributions whose versions are told.
     """
 
@@ -66,8 +66,8 @@ SERVERS = (
             "{port}",
             "--checkpoint",
             "{checkpoint}",
-            "--catalog",
-            "{catalog}",
+            "--index",
+            "{index}",
         ),
         packages=("fastapi", "uvicorn"),
     ),
@@ -141,7 +141,7 @@ def serve(server: Server, python: Path, workload: Workload, *, port: int, worker
     Raises:
         BenchmarkError: it does not come up, or its answers are wrong.
     """
-    fill = {"port": port, "workers": workers, "checkpoint": workload.checkpoint, "catalog": workload.catalog}
+    fill = {"port": port, "workers": workers, "checkpoint": workload.checkpoint, "index": workload.catalog}
     command = [str(python), *(argument.format_map(fill) for argument in server.command)]
     log = workload.folder / f"{server.name}.log"
     with log.open("wb") as output:

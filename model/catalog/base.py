@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.errors import CatalogError
+from model.text import nfc, nfc_attributes
 
 __all__ = ["MAX_ID_LENGTH", "BadRow", "Catalog", "CatalogBuilder", "Shoe", "find_id_problem", "locate", "split_values"]
 
@@ -23,7 +24,7 @@ class Shoe:
 
     Attributes:
         id: unique in the catalogue; 1 to 200 characters without "/" and control characters.
-        image: the picture's absolute path, below `Catalog.root`.
+        image: the picture's absolute path as its disk spells it, below `Catalog.root`.
         attributes: attribute -> its values (one or several); an attribute without a value is absent.
         group: shoes that are variants of one product share it, so that a split into training and test shoes can
             keep them together. The id where nothing else is known.
@@ -87,6 +88,8 @@ class CatalogBuilder:
     def add(self, row: str, *, id: str, image: str, attributes: Mapping[str, tuple[str, ...]], group: str = "") -> None:
         """Take a shoe in, or report its row when the id is unusable or taken.
 
+        All texts but the picture's path are stored in Unicode's normal form C.
+
         Args:
             row: where the shoe was found, for `BadRow.row`.
             id: the shoe's id.
@@ -94,16 +97,17 @@ class CatalogBuilder:
             attributes: as in `Shoe`.
             group: as in `Shoe`; empty means the id.
         """
-        problem = find_id_problem(id)
-        if problem is None and id in self._row_of_id:
-            problem = f"id {id!r} is taken by {self._row_of_id[id]}"
+        shoe_id = nfc(id)
+        problem = find_id_problem(shoe_id)
+        if problem is None and shoe_id in self._row_of_id:
+            problem = f"id {shoe_id!r} is taken by {self._row_of_id[shoe_id]}"
         if problem is None and not _is_unicode(image):
             problem = "the file's name is not UTF-8"
         if problem is not None:
             self.reject(row, problem)
             return
-        self._row_of_id[id] = row
-        self._shoes.append(Shoe(id, self.root / image, attributes, group))
+        self._row_of_id[shoe_id] = row
+        self._shoes.append(Shoe(shoe_id, self.root / image, nfc_attributes(attributes), nfc(group)))
 
     def reject(self, row: str, reason: str) -> None:
         """Report a row that is left out."""

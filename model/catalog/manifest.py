@@ -9,7 +9,9 @@ from pathlib import Path
 
 from model.catalog.base import Catalog, CatalogBuilder, locate, split_values
 from model.catalog.table import Row, Table, read_table
+from model.catalog.tree import FileFinder
 from model.errors import CatalogError
+from model.text import nfc
 
 __all__ = ["ManifestOptions", "read_manifest"]
 
@@ -68,17 +70,18 @@ def read_manifest(path: Path, options: ManifestOptions | None = None) -> Catalog
     image_text = options.image if options.image is not None else _find_image_column(table)
     read_id, read_image = _compile(id_text, table), _compile(image_text, table)
     read_group = _compile(options.group, table) if options.group is not None else read_id
-    columns = _choose_attributes(table, options, {id_text, image_text, options.group or id_text})
+    columns = _choose_attributes(table, options, set(map(nfc, (id_text, image_text, options.group or id_text))))
     indices = {column: table.index_of(column) for column in columns}
 
     root = locate(options.root or path.parent)
     builder = CatalogBuilder(f"csv:{locate(path)}", root)
+    finder = FileFinder(root)
     for row in table.rows:
         shoe_id = ""
         try:
             _check_cells(table, row)
             shoe_id = read_id(row)
-            image = _locate_image(root, read_image(row))
+            image = _locate_image(root, finder, read_image(row))
             group = read_group(row)
         except _RowProblem as problem:
             builder.reject(_name_row(row, shoe_id), str(problem))
@@ -128,7 +131,7 @@ def _compile(text: str, table: Table) -> Callable[[Row], str]:
     return read
 
 
-def _locate_image(root: Path, text: str) -> str:
+def _locate_image(root: Path, finder: FileFinder, text: str) -> str:
     """The path below `root`, with forward slashes, of a picture that is there."""
     # Manifests written on Windows have backslashes. The path is normalised as text, so that `..` counts before any
     # link is followed: links below the root are the owner's own and may lead elsewhere.
@@ -136,12 +139,12 @@ def _locate_image(root: Path, text: str) -> str:
     if not absolute.is_relative_to(root) or absolute == root:
         raise _RowProblem(f"its picture {text!r} is outside of the catalogue's folder")
     try:
-        found = absolute.is_file()
+        found = finder.find(absolute.relative_to(root).as_posix())
     except (OSError, ValueError) as error:
         raise _RowProblem(f"its picture {text!r} can't be looked up: {error}") from error
-    if not found:
+    if found is None:
         raise _RowProblem(f"its picture {text!r} is missing")
-    return absolute.relative_to(root).as_posix()
+    return found
 
 
 def _find_id_column(table: Table) -> str:
@@ -164,7 +167,7 @@ def _find_image_column(table: Table) -> str:
 
 def _choose_attributes(table: Table, options: ManifestOptions, used: set[str]) -> Sequence[str]:
     if options.attributes is not None:
-        columns: Sequence[str] = options.attributes
+        columns: Sequence[str] = tuple(map(nfc, options.attributes))
     else:
         # Columns inside templates stay: a brand is an attribute also where the picture's path is {brand}/{id}.jpg.
         candidates = [column for column in dict.fromkeys(table.columns) if column and column not in used]

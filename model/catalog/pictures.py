@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.catalog.base import BadRow, Shoe
 from model.errors import CatalogError, ImageError
-from model.files import write_atomic
+from model.files import explained, write_atomic
 
 __all__ = ["PictureDecoder", "check_bad_rows", "decode_picture", "decode_shoes"]
 
@@ -124,13 +124,16 @@ def check_bad_rows(
 
     Raises:
         CatalogError: the share is larger; the message gives the first reasons and the option that allows more.
+        ArtifactError: the report can't be written.
     """
-    if not bad_rows:
-        if report is not None:
-            report.unlink(missing_ok=True)
-        return
     if report is not None:
-        write_atomic(report, _format_report(bad_rows))
+        with explained(report):
+            if bad_rows:
+                write_atomic(report, _format_report(bad_rows))
+            else:
+                report.unlink(missing_ok=True)
+    if not bad_rows:
+        return
     listing = f"all are listed in {report}" if report is not None else "no report is written"
     share = len(bad_rows) / max(size, len(bad_rows))
     if share > max_share:

@@ -1,5 +1,6 @@
 """From a catalogue's spelling on the command line to the reader that understands it."""
 
+import logging
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,10 +9,19 @@ from pathlib import Path
 from model.catalog.base import Catalog, locate
 from model.catalog.folder import read_folder
 from model.catalog.manifest import ManifestOptions, read_manifest
+from model.catalog.tree import IMAGE_SUFFIXES, LeftOut
 from model.catalog.zappos import find_layout, read_zappos
 from model.errors import CatalogError
 
 __all__ = ["CatalogSpec", "parse_spec", "read_catalog"]
+
+logger = logging.getLogger(__name__)
+
+MAX_TABLES = 3
+"""Of the CSV files beside the pictures of a folder catalogue, so many are looked into."""
+
+NAMING_COLUMNS = ("id", "ID", "Id", "sku", "SKU", "Handle", "handle", "name")
+"""Columns that pictures may be named by, where a CSV file has no column of pictures."""
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "zappos": ("images",),
@@ -133,7 +143,33 @@ def _read_csv(spec: CatalogSpec) -> Catalog:
 
 
 def _read_folder(spec: CatalogSpec) -> Catalog:
-    return read_folder(spec.path)
+    left_out = LeftOut()
+    try:
+        return read_folder(spec.path, left_out)
+    finally:
+        for table in left_out.tables[:MAX_TABLES]:
+            logger.warning("%s", _advise_table(spec.path / table))
+        if len(left_out.tables) > MAX_TABLES:
+            logger.warning("%d more CSV files are not read either", len(left_out.tables) - MAX_TABLES)
+
+
+def _advise_table(path: Path) -> str:
+    """That a CSV file beside a folder's pictures is not read, and how to have it read."""
+    ignored = f"{path} is not read: the folders' names are the attributes"
+    tabs = {"delimiter": "\t"} if path.suffix.lower() == ".tsv" else {}
+    suffixes = dict.fromkeys(each.suffix for each in sorted(path.parent.iterdir()) if each.suffix in IMAGE_SUFFIXES)
+    templates = [f"{{{column}}}{suffix}" for suffix in suffixes for column in NAMING_COLUMNS]
+    reason = ""
+    for image in (None, *templates):
+        spec = CatalogSpec("csv", path, tabs if image is None else {**tabs, "image": image})
+        try:
+            catalog = _read_csv(spec)
+        except CatalogError as error:
+            reason = reason or str(error)
+        else:
+            usable = f"{len(catalog.shoes)} of {catalog.size} have a picture"
+            return f"{ignored}. To read its rows, of which {usable}: --catalog '{spec}'"
+    return f"{ignored}. To read its rows: --catalog 'csv:{locate(path)}'; but {reason}"
 
 
 READERS: Mapping[str, Callable[[CatalogSpec], Catalog]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import CatalogError
+from model.text import nfc
 
 __all__ = ["Row", "Table", "read_table"]
 
@@ -30,7 +31,7 @@ class Table:
 
     Attributes:
         path: the file.
-        columns: the header, trimmed.
+        columns: the header, trimmed, in Unicode's normal form C; columns may be asked for in any form.
         rows: the rows below it, without blank lines; a row may have more or fewer cells than the header.
     """
 
@@ -45,7 +46,7 @@ class Table:
             CatalogError: the table has no such column, or has it twice.
         """
         self.require([column])
-        return self.columns.index(column)
+        return self.columns.index(nfc(column))
 
     def require(self, columns: Sequence[str]) -> None:
         """Check that columns are there, each once.
@@ -53,13 +54,13 @@ class Table:
         Raises:
             CatalogError: names those that are missing, and lists those that are there.
         """
-        missing = [column for column in columns if column not in self.columns]
+        missing = [column for column in columns if nfc(column) not in self.columns]
         if missing:
             raise CatalogError(
                 f"{self.path} has no column {', '.join(map(repr, missing))}; its columns are {self.describe_columns()}"
             )
         for column in columns:
-            if self.columns.count(column) > 1:
+            if self.columns.count(nfc(column)) > 1:
                 raise CatalogError(f"{self.path} has the column {column!r} more than once")
 
     def describe_columns(self) -> str:
@@ -102,7 +103,7 @@ def read_table(path: Path, *, encoding: str = "utf-8", delimiter: str = ",") -> 
         raise CatalogError(f"{path}, line {line}: {error}") from error
     if not rows:
         raise CatalogError(f"{path} is empty; a header is expected")
-    return Table(path, rows[0].cells, tuple(rows[1:]))
+    return Table(path, tuple(map(nfc, rows[0].cells)), tuple(rows[1:]))
 
 
 def _read_text(path: Path, encoding: str) -> str:

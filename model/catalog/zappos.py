@@ -23,6 +23,7 @@ from model.catalog.base import Catalog, CatalogBuilder, locate, split_values
 from model.catalog.table import Row, Table, read_table
 from model.catalog.tree import walk_images
 from model.errors import CatalogError
+from model.text import nfc
 
 __all__ = ["IMAGE_FOLDERS", "ZapposLayout", "find_layout", "parse_brand", "product_id", "read_zappos"]
 
@@ -141,7 +142,7 @@ def _find_table(folder: Path) -> Path | None:
 def _index_by_stem(root: Path, builder: CatalogBuilder) -> dict[str, str]:
     files: dict[str, str] = {}
     for image in walk_images(root):
-        stem = image.rpartition("/")[2].rpartition(".")[0]
+        stem = nfc(image.rpartition("/")[2].rpartition(".")[0])
         if stem in files:
             builder.reject(image, f"a second picture of {stem}; the first is {files[stem]}")
         else:
@@ -172,7 +173,7 @@ def _add_rows(table: Table, files: dict[str, str], builder: CatalogBuilder) -> N
         if problem is not None:
             builder.reject(name, problem)
             continue
-        stem = row.cells[cid_index].replace("-", ".")
+        stem = nfc(row.cells[cid_index].replace("-", "."))
         listed.add(stem)
         image = files.get(stem)
         if image is None:

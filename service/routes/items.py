@@ -9,13 +9,13 @@ from service.disconnect import unless_gone
 from service.openapi import answers
 from service.parameters import EngineOf, FilterQuery, PipelineOf, known_query
 from service.queries import SEARCH_FIELDS, SearchQuery
-from service.schemas import FacetsAnswer, ItemAnswer, ItemsAnswer, SearchAnswer
+from service.schemas import FacetsAnswer, ItemAnswer, ItemsAnswer, SearchAnswer, Text
 
 __all__ = ["ItemId", "router"]
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
-ItemId = Annotated[str, Path(description="A shoe's id, as the catalogue has it.")]
+ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.")]
 
 
 @router.get(

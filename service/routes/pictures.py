@@ -9,14 +9,14 @@ from service.downloads import PNG, answer_drawing, answer_picture, answer_png
 from service.openapi import answers, form_body, pictures
 from service.parameters import EngineOf, OneImage, PipelineOf, known_query
 from service.routes.items import ItemId
-from service.schemas import GivenVector, PictureForm
+from service.schemas import GivenVector, PictureForm, Text
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
 
-From = Annotated[str, Query(alias="from", description="The shoe it starts at.")]
-To = Annotated[str, Query(description="The shoe it ends at.")]
+From = Annotated[Text, Query(alias="from", description="The shoe it starts at.")]
+To = Annotated[Text, Query(description="The shoe it ends at.")]
 
 
 @router.get(
@@ -90,9 +90,9 @@ async def interpolate_items(
 async def swap_slice(
     request: Request,
     pipeline: PipelineOf,
-    item: Annotated[str, Query(description="The shoe to draw.")],
-    condition: Annotated[str, Query(description="The slice to exchange; `/v1/info` lists them.")],
-    of: Annotated[str, Query(description="The shoe to take that slice from.")],
+    item: Annotated[Text, Query(description="The shoe to draw.")],
+    condition: Annotated[Text, Query(description="The slice to exchange; `/v1/info` lists them.")],
+    of: Annotated[Text, Query(description="The shoe to take that slice from.")],
 ) -> Response:
     """One shoe with another's slice, such as its closure, in place of its own."""
     return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from model.errors import ArtifactCorrupt
+from model.text import nfc
 from service.store import rows
 from service.store.base import Item
 from service.store.sqlite import connect_to_read, translated
@@ -87,6 +88,11 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
             yield f"shoe {item_id!r}: its vector has {len(blob)} bytes, not {4 * facts.dimension}"
         elif not np.isfinite(np.frombuffer(blob, dtype="<f4")).all():
             yield f"shoe {item_id!r}: its vector has a number that is not finite"
+        if item_id != nfc(item_id):
+            yield (
+                f"shoe {item_id!r}: its id is not in Unicode's normal form C, so nothing finds it; index with "
+                "--rebuild, or export the catalogue and import it into a new one"
+            )
         if seq > last:
             yield f"shoe {item_id!r}: its last change has the number {seq}, and the catalogue's is {last}"
     connection.execute("COMMIT")

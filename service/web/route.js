@@ -16,7 +16,9 @@ const KEPT_ENTRIES = 40;
 
 /** Read a route from the text of an address: "#item=1&filter=Gender:Women". */
 export function parse(text) {
-  const parameters = new URLSearchParams(text.replace(/^[#?]/, ""));
+  // Normal form C, as the catalogue has all names: an address may have been typed or copied in another one.
+  const given = [...new URLSearchParams(text.replace(/^[#?]/, ""))];
+  const parameters = new URLSearchParams(given.map(([name, value]) => [name, value.normalize()]));
   const filters = parameters.getAll("filter").flatMap((each) => {
     const colon = each.indexOf(":");
     return colon > 0 ? [{ key: each.slice(0, colon), value: each.slice(colon + 1) }] : [];

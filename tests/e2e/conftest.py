@@ -64,7 +64,7 @@ class Server:
 
     def __init__(self, artifacts: Artifacts, *options: str, cwd: Path | None = None, **settings: str) -> None:
         command = [sys.executable, "-m", "service", "serve", "--port", "0", *options]
-        command += ["--checkpoint", str(artifacts.checkpoint), "--catalog", str(artifacts.catalog)]
+        command += ["--checkpoint", str(artifacts.checkpoint), "--index", str(artifacts.catalog)]
         self.process = subprocess.Popen(
             command,
             cwd=cwd,

@@ -54,7 +54,7 @@ class Shop:
     def verify(self, *options: str) -> Done:
         """Look the catalogue over."""
         return run_main(
-            *("verify", "--catalog", str(self.artifacts.catalog), "--checkpoint", str(self.artifacts.checkpoint)),
+            *("verify", "--index", str(self.artifacts.catalog), "--checkpoint", str(self.artifacts.checkpoint)),
             *("--device", "cpu", "--orphan-seconds", "0", *options),
         )
 
@@ -214,10 +214,10 @@ def test_backup_in_use(shop: Shop, tmp_path: Path) -> None:
         try:
             for attempt in range(3):
                 to = tmp_path / f"{attempt}"
-                done = run_main("backup", str(to), "--catalog", str(shop.artifacts.catalog))
+                done = run_main("backup", str(to), "--index", str(shop.artifacts.catalog))
                 assert done.status == 0, done.error
                 checked = run_main(
-                    *("verify", "--catalog", str(to), "--checkpoint", str(shop.artifacts.checkpoint)),
+                    *("verify", "--index", str(to), "--checkpoint", str(shop.artifacts.checkpoint)),
                     *("--device", "cpu", "--orphan-seconds", "0"),
                 )
                 assert checked.status == 0, checked.output

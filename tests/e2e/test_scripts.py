@@ -39,6 +39,8 @@ match arguments[arguments.index("-m") + 1 :]:
         note("draw", "go")
         made("--out", "drawn")
     case ["training", "train", *_]:
+        if os.path.exists(arguments[arguments.index("--out") + 1] + "/config.json") and "--overwrite" not in arguments:
+            sys.exit("a finished checkpoint is there")
         note("train", "go")
         made("--out", "config.json")
     case ["service", "index", *_]:
@@ -145,6 +147,18 @@ def test_a_killed_run_leaves_no_lock(checkout: Checkout) -> None:
     checkout.allow("go")
     assert checkout.wait() == [-9, 0]
     assert checkout.stages() == ["draw", "draw", "train", "index"]
+
+
+def test_a_due_training_replaces_the_checkpoint(checkout: Checkout) -> None:
+    """A network that the scripts made before is trained anew where that is due, for instance for a new drawing."""
+    settings = {"SOLEMATE_PYTHON": str(checkout.python)}
+    checkout.allow("go")
+    checkout.start("prepare", **settings)
+    assert checkout.wait() == [0]
+    (checkout.path / "artifacts/.done/draw").unlink()
+    checkout.start("prepare", **settings)
+    assert checkout.wait() == [0, 0]
+    assert checkout.stages() == ["draw", "train", "index"] * 2
 
 
 def test_catalogues_do_not_wait_for_each_other(checkout: Checkout) -> None:

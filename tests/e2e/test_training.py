@@ -1,5 +1,6 @@
 """`python -m training`, as a user runs it."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
 from tests.e2e.conftest import environment, heed_interrupts
+from training.output import STAGING
 
 TRAIN = ("--epochs", "6", "--batch-size", "16", "--save-every", "0", "--device", "cpu", "--condition", "Category")
 
@@ -64,6 +66,26 @@ def test_kill_while_training(catalog: Path, tmp_path: Path) -> None:
     assert left == {"weights.safetensors", "config.json", "metrics.json", "README.md", "training-curves.png"}
 
 
+@pytest.mark.slow
+def test_kill_while_overwriting(catalog: Path, tmp_path: Path) -> None:
+    """A finished checkpoint is there, whole, until the training that replaces it is over, however that is cut short."""
+    arguments = ("train", "--catalog", str(catalog), *TRAIN, "--out", str(tmp_path))
+    _run(*arguments)
+    before = load_checkpoint(tmp_path).digest
+    refused = _start(*arguments, "--seed", "1")
+    _, errors = refused.communicate(timeout=60)
+    assert (refused.returncode, errors.count("\n")) == (1, 1)
+    assert "holds a finished checkpoint: --overwrite" in errors
+    process = _start(*arguments, "--seed", "1", "--epochs", "500", "--overwrite")
+    _wait_for_progress(tmp_path / STAGING, process)
+    process.kill()
+    process.communicate()
+    assert load_checkpoint(tmp_path).digest == before
+    _run(*arguments, "--seed", "1", "--overwrite")
+    assert load_checkpoint(tmp_path).digest != before
+    assert not (tmp_path / STAGING).exists()
+
+
 def _is_done(folder: Path) -> bool:
     try:
         facts = load_checkpoint(folder).training
@@ -78,6 +100,20 @@ def _wait_for_progress(folder: Path, process: subprocess.Popen[str]) -> None:
     before = state.stat().st_mtime_ns if state.exists() else 0
     while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
         time.sleep(0.01)
+
+
+def test_a_flat_folder(catalog: Path, tmp_path: Path) -> None:
+    """Pictures in one folder have nothing to be ordered by; the training says so, and goes on as a plain VAE."""
+    (tmp_path / "flat").mkdir()
+    for path in sorted(catalog.rglob("*.jpg"))[:12]:
+        shutil.copy(path, tmp_path / "flat")
+    process = _start("train", "--catalog", str(tmp_path / "flat"), "--out", str(tmp_path / "out"), "--epochs", "1")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    warnings = [line for line in errors.splitlines() if line.startswith("warning: ")]
+    assert ["plain VAE" in each for each in warnings] == [True, *[False] * (len(warnings) - 1)]
+    assert any("shoes are few to train on" in each for each in warnings)
+    assert load_checkpoint(tmp_path / "out").conditions == ()
 
 
 def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:

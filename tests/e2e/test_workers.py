@@ -192,7 +192,7 @@ def test_stop_under_load(artifacts: Artifacts) -> None:
 def test_failed_start_is_told_once(artifacts: Artifacts, tmp_path: Path) -> None:
     """Artifacts that can't be served end a start of several workers with one line, and the status 1."""
     make_checkpoint(tmp_path / "checkpoint", seed=7)
-    arguments = ("--checkpoint", str(tmp_path / "checkpoint"), "--catalog", str(artifacts.catalog))
+    arguments = ("--checkpoint", str(tmp_path / "checkpoint"), "--index", str(artifacts.catalog))
     done = subprocess.run(
         [sys.executable, "-m", "service", "serve", "--port", "0", "--workers", "2", *arguments],
         env=environment(),

@@ -2,11 +2,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model import checkpoint
+from model.checkpoint import Checkpoint, _digest, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactMissing
 from tests.model.networks import tiny_checkpoint
 
@@ -67,6 +69,24 @@ def test_missing_weights(folder: Path) -> None:
         load_checkpoint(folder)
 
 
+def test_load_while_another_takes_its_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that is replaced between its configuration and its weights is loaded as the new one."""
+    others = [tiny_checkpoint() for _ in range(2)]
+    for number, other in enumerate(others):
+        with torch.no_grad():
+            other.tvae.get_parameter("to_mean.bias")[0] += 1.0 + number
+    read, digests = checkpoint._read_weights, []
+
+    def replaced(*arguments: Any) -> bytes:
+        if others:
+            digests.append(save_checkpoint(folder, others.pop()))
+        return read(*arguments)
+
+    monkeypatch.setattr(checkpoint, "_read_weights", replaced)
+    assert load_checkpoint(folder).digest == digests[-1]
+    assert len(digests) == 2
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
 def test_truncated_weights(folder: Path, share: float) -> None:
     """Weights that are cut short anywhere are named."""
@@ -87,7 +107,7 @@ def test_one_changed_bit_in_the_weights(folder: Path) -> None:
         load_checkpoint(folder)
 
 
-def _edit(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
+def _edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     config = json.loads((folder / "config.json").read_text())
     change(config)
     (folder / "config.json").write_text(json.dumps(config))
@@ -143,3 +163,15 @@ def test_killed_while_saving(folder: Path, monkeypatch: pytest.MonkeyPatch, step
         loaded.tvae.get_parameter("to_mean.bias")[0],
         changed.tvae.get_parameter("to_mean.bias")[0] - (1.0 if steps < 3 else 0.0),
     )
+
+
+def test_older_checkpoints_keep_their_vectors(folder: Path) -> None:
+    """A checkpoint without the setting of colours loads, with colours left as they are; new ones convert them."""
+    assert load_checkpoint(folder).preprocess.color_management
+
+    def take_back(config: dict[str, Any]) -> None:
+        del config["preprocess"]["color_management"]
+        config["digest"] = _digest(config)
+
+    _edit(folder, take_back)
+    assert not load_checkpoint(folder).preprocess.color_management

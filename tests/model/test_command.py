@@ -3,6 +3,7 @@ import os
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -81,3 +82,21 @@ def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         run_command(_app_that_raises(ZeroDivisionError()))
     with pytest.raises(FileNotFoundError):
         run_command(_app_that_raises(FileNotFoundError(errno.ENOENT, "no such file")))
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not installed is told with the extra that brings it; a module of ours that is missing is a fault."""
+    for module, importer in (("nowhere.at_all", "training.maps"), ("service.nowhere", "service.app"), ("no", "other")):
+        names: dict[str, Any] = {"__name__": importer}
+        exec(f"def work(): import {module}", names)
+        app = typer.Typer(pretty_exceptions_enable=False)
+        app.command()(names["work"])
+        if importer == "training.maps":
+            assert _run(app, monkeypatch) == 1
+            assert capsys.readouterr().err == (
+                "error: this needs nowhere, which is not installed: pip install 'solemate[training]'\n"
+            )
+        else:
+            monkeypatch.setattr(sys, "argv", ["program"])
+            with pytest.raises(ModuleNotFoundError):
+                run_command(app)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model.files import sha256_bytes, sha256_file, sync_folder, write_atomic, write_json
+from model.files import sha256_bytes, sha256_file, sync_folder, write_atomic, write_files, write_json
 
 
 def test_write_and_overwrite(tmp_path: Path) -> None:
@@ -80,10 +80,21 @@ def test_others_may_read(tmp_path: Path) -> None:
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o644
 
 
-def test_missing_folder(tmp_path: Path) -> None:
-    """A folder that is not there is not made."""
-    with pytest.raises(FileNotFoundError):
-        write_atomic(tmp_path / "nothing/x", b"data")
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    """The first file of a run makes its folder and those above it, however it is written."""
+    write_atomic(tmp_path / "a/b/x", b"data")
+    write_json(tmp_path / "c/x.json", [])
+    write_files(tmp_path / "d/e", {"x": b"1", "y": b"2"})
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["a/b/x", "c/x.json", "d/e/x", "d/e/y"]
+
+
+def test_a_file_in_the_way_of_a_folder(tmp_path: Path) -> None:
+    """A folder that can't be made is an error, and the file in its place stays."""
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        write_atomic(tmp_path / "out/x", b"data")
+    assert (tmp_path / "out").read_bytes() == b"mine"
 
 
 def test_write_json(tmp_path: Path) -> None:

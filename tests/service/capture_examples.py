@@ -1,6 +1,6 @@
 """The examples of the interface's description: asked of a real service, and kept in `service/examples.json`.
 
-To refresh them, with the demo catalogue indexed where `serve` would find it (or SOLEMATE_CHECKPOINT, SOLEMATE_CATALOG):
+To refresh them, with the demo catalogue indexed where `serve` would find it (or SOLEMATE_CHECKPOINT, SOLEMATE_INDEX):
 
     python -m tests.service.capture_examples
 """
@@ -198,8 +198,8 @@ def main() -> None:
     """Ask a service over the artifacts that the environment names, and write what it answered."""
     with tempfile.TemporaryDirectory() as folder:  # what is asked changes the catalogue
         settings = Settings()
-        copy = shutil.copytree(settings.catalog, Path(folder) / "catalog")
-        examples = capture(settings.model_copy(update={"catalog": copy}))
+        copy = shutil.copytree(settings.index, Path(folder) / "catalog")
+        examples = capture(settings.model_copy(update={"index": copy}))
     write_json(EXAMPLES, examples)
 
 

@@ -65,9 +65,9 @@ def test_page_and_health_are_open(serve: Serve) -> None:
 
 def test_changing_needs_an_admin(serve: Serve) -> None:
     """Whatever may change something needs a key of the scope admin; without keys nobody may."""
-    changes = [("POST", "/v1/admin/anything"), ("POST", "/v1/items"), ("DELETE", "/v1/items/1"), ("PUT", "/new")]
+    changes = [("POST", "/v1/admin/reload"), ("POST", "/v1/items"), ("DELETE", "/v1/items/1")]
     with serve(api_keys=KEYS) as client:
-        for method, path in (*changes, ("GET", "/v1/admin/anything")):
+        for method, path in changes:
             check_problem(client.request(method, path), 401)
             assert (
                 "shop may only read" in check_problem(client.request(method, path, headers=bearer(READ)), 403)["detail"]
@@ -79,6 +79,38 @@ def test_changing_needs_an_admin(serve: Serve) -> None:
                 response = client.request(method, path, headers=headers)
                 assert "SOLEMATE_API_KEYS" in check_problem(response, 403)["detail"]
         assert client.get("/v1/info").status_code == 200
+
+
+WRONG = [
+    ("POST", "/v1/serach", 404),
+    ("PUT", "/v1/nothing", 404),
+    ("GET", "/v1/admin/anything", 404),
+    ("DELETE", "/new", 404),
+    ("PUT", "/v1/search", 405),
+    ("OPTIONS", "/v1/search", 405),
+    ("OPTIONS", "/v1/items/1", 405),
+    ("BREW", "/v1/items", 405),
+    ("GET", "/v1/admin/reload", 405),
+    ("DELETE", "/web/main.js", 405),
+    ("POST", "/v1/search/", 307),
+    ("POST", "/v1/items/", 307),
+    ("GET", "/v1/info/", 307),
+    ("GET", "/web", 307),
+]
+
+
+@pytest.mark.parametrize("keys", ["", KEYS])
+@pytest.mark.parametrize(("method", "path", "status"), WRONG)
+def test_wrong_path_or_method_needs_no_key(serve: Serve, method: str, path: str, status: int, keys: str) -> None:
+    """A path or a method that is not there is answered as such, with and without keys, and with any key."""
+    with serve(api_keys=keys) as client:
+        for headers in ({}, bearer(READ), bearer("wrong-0123456789abcdef")):
+            response = client.request(method, path, headers=headers, follow_redirects=False)
+            assert response.status_code == status
+            if status != 307:
+                check_problem(response, status)
+            if status == 405:
+                assert response.headers["allow"]
 
 
 def test_every_route_is_reading_or_closed(serve: Serve) -> None:
@@ -143,7 +175,7 @@ def test_keys_are_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> 
     with serve(api_keys=KEYS) as client:
         for key in keys:
             client.get("/v1/info", headers=bearer(key))
-            client.post("/v1/admin/anything", headers={"x-api-key": key})
+            client.post("/v1/admin/reload", headers={"x-api-key": key})
     assert "service.requests" in caplog.text
     for key in keys:
         assert key not in caplog.text

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ class Folder:
 
     def run(self, *arguments: str, catalog: Path | None = None) -> Done:
         """A command on the catalogue, or on another one."""
-        return self._run(*arguments, "--catalog", str(catalog or self.catalog))
+        return self._run(*arguments, "--index", str(catalog or self.catalog))
 
     def add(self, item_id: str, number: int, *options: str) -> Done:
         """Add a drawn shoe."""
@@ -268,12 +269,43 @@ class TestCarrying:
             image for image in folder.images().values() if image.startswith("/")
         )
 
-    def test_another_root(self, folder: Folder, tmp_path: Path) -> None:
-        """A new catalogue may have its indexed pictures elsewhere."""
+    def test_not_over_another_file(self, folder: Folder, tmp_path: Path) -> None:
+        """An export is not written over a file that is there, as a backup is not."""
+        (tmp_path / "shoes.zip").write_bytes(b"precious")
+        done = folder.run("export", str(tmp_path / "shoes.zip"))
+        assert done.status == 1
+        assert "shoes.zip exists; give a file that does not" in done.error
+        assert (tmp_path / "shoes.zip").read_bytes() == b"precious"
+
+    def test_ids_of_an_old_store_in_another_unicode_form(self, folder: Folder, tmp_path: Path) -> None:
+        """`verify` names an id in form D, which an old store may have; an import and a rebuild bring it into form C."""
+        with closing(EmbeddedStore.open(folder.catalog)) as store:
+            old = store.get("new-50")
+            renamed = replace(old, id="Schu\u0308hchen", attributes={"Gro\u0308ße": ("fu\u0308r alle",)})
+            store.upsert([Record(renamed, store.vector("new-50"))])
+            store.delete(["new-50"])
+        verified = folder.verify()
+        assert verified.status == 1
+        assert "Schu\u0308hchen" in verified.output
+        assert "normal form C" in verified.output
         folder.run("export", str(tmp_path / "shoes.zip"))
+        folder.run("import", str(tmp_path / "shoes.zip"), catalog=tmp_path / "other")
+        options = ("--catalog", str(folder.demo), "--out", str(folder.catalog), "--device", "cpu")
+        done = run_main("index", "--rebuild", *options, SOLEMATE_CHECKPOINT=str(folder.checkpoint))
+        assert done.status == 0, done.error
+        for catalog in (tmp_path / "other", folder.catalog):
+            assert folder.verify(catalog=catalog).status == 0
+            with closing(EmbeddedStore.open(catalog)) as store:
+                assert store.get("Schühchen").attributes == {"Größe": ("für alle",)}
+        assert folder.run("items", "delete", "Schu\u0308hchen").output == "deleted Schühchen\n"
+
+    def test_another_root(self, folder: Folder, tmp_path: Path) -> None:
+        """A new catalogue may have its indexed pictures elsewhere, and `export` makes the folder of its file."""
+        file = str(tmp_path / "exports/shoes.zip")
+        folder.run("export", file)
         shutil.copytree(folder.demo, tmp_path / "moved")
         root = tmp_path / "moved" / "ut-zap50k-images"
-        done = folder.run("import", str(tmp_path / "shoes.zip"), "--root", str(root), catalog=tmp_path / "other")
+        done = folder.run("import", file, "--root", str(root), catalog=tmp_path / "other")
         assert done.status == 0
         with closing(EmbeddedStore.open(tmp_path / "other")) as store:
             assert store.info().root == str(root)

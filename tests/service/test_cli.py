@@ -45,7 +45,7 @@ class Folder:
                 "1",
                 "--checkpoint",
                 str(self.checkpoint),
-                "--catalog",
+                "--index",
                 str(self.catalog),
                 *options,
             )
@@ -103,6 +103,15 @@ def test_missing_artifacts_name_the_command(folder: Folder) -> None:
     assert "python -m training train" in error_of(folder.serve())
     assert "python -m training train" in error_of(folder.index())
     assert not folder.catalog.exists()
+
+
+def test_missing_artifacts_start_no_workers(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint or a catalogue that is not there is told before any process is started."""
+    monkeypatch.setattr("service.workers.Supervisor", None)
+    assert "python -m service index" in error_of(folder.serve("--workers", "2"))
+    folder.index()
+    shutil.rmtree(folder.checkpoint)
+    assert "python -m training train" in error_of(folder.serve("--workers", "2"))
 
 
 def test_other_checkpoint_is_refused(folder: Folder) -> None:
@@ -180,7 +189,7 @@ def test_unfinished_index_is_told(folder: Folder, caplog: pytest.LogCaptureFixtu
     """Serving what an interrupted indexing left says so."""
     folder.index()
     (folder.catalog / "indexing-unfinished").touch()
-    open_engine(Settings(checkpoint=folder.checkpoint, catalog=folder.catalog)).close()
+    open_engine(Settings(checkpoint=folder.checkpoint, index=folder.catalog)).close()
     assert "did not finish" in caplog.text
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -81,6 +82,18 @@ class Client(socket.socket):
         except ConnectionResetError:
             pass
         return received
+
+    def read_answer(self) -> bytes:
+        """The body of the next answer, which has to be a 200, and not a byte after it."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            piece = self.recv(1)
+            assert piece, f"closed after {head!r}"
+            head += piece
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None
+        return self.recv(int(length[1]), socket.MSG_WAITALL)
 
     def ask(self, request: bytes = GET) -> bytes:
         """Send a request and read the first piece of its answer."""
@@ -318,11 +331,125 @@ def test_pipelined_requests(open_door: Open) -> None:
         assert client.read() == b""
 
 
-def test_upgrades_are_not_taken(open_door: Open) -> None:
-    """A request to speak another protocol is answered like any other."""
-    upgrade = b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+TOKENS = ("h2c", "websocket", "TLS/1.0")
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+"""A body that reads like a request."""
+
+FRAMINGS = {
+    "length": (b"Content-Length: %d" % len(HIDDEN), HIDDEN),
+    "chunked": (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)),
+}
+
+
+def ask_to_upgrade(token: str, *more: bytes, line: bytes = b"POST / HTTP/1.1") -> bytes:
+    """The head of a request that asks for another protocol."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + token.encode()
+    return b"\r\n".join([line, b"Host: x", upgrade, b"HTTP2-Settings: AAMAAABk", *more, b"", b""])
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("token", TOKENS)
+def test_upgrades_are_not_taken(
+    open_door: Open, caplog: pytest.LogCaptureFixture, token: str, framing: str, apart: bool
+) -> None:
+    """A request to speak another protocol is answered with its body like any other, and what follows it is the next."""
+    header, body = FRAMINGS[framing]
+    head = ask_to_upgrade(token, header)
     with open_door() as door:
-        assert b" 200 " in door.connect().ask(GET.replace(b"Host: x\r\n", upgrade))
+        client = door.connect()
+        if apart:
+            client.sendall(head)
+            time.sleep(0.1)
+            client.sendall(body)
+        else:
+            client.sendall(head + body)
+        assert client.read_answer() == b"%d" % len(HIDDEN)
+        client.sendall(GET)
+        assert client.read_answer() == b"0"
+        client.sendall(GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        assert client.read_answer() == b"0"
+        assert client.read() == b""
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_pipelined_upgrades(open_door: Open, size: int) -> None:
+    """Such requests are framed as others are, wherever their segments end."""
+    requests = [ask_to_upgrade("h2c", header) + body for header, body in FRAMINGS.values()]
+    empty = ask_to_upgrade("websocket", line=b"GET / HTTP/1.1")
+    stream = requests[0] + GET + requests[1] + empty + GET
+    with open_door(head_seconds=SOON) as door:
+        client = door.connect()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(stream), size):
+            client.sendall(stream[start : start + size])
+        sizes = [client.read_answer() for _ in range(5)]
+        assert sizes == [b"%d" % len(HIDDEN), b"0", b"%d" % len(HIDDEN), b"0", b"0"]
+
+
+def test_many_pipelined_upgrades(open_door: Open) -> None:
+    """A client that sends ever more of them is cut off, as with other requests."""
+    with open_door() as door:
+        client = door.connect()
+        late = ask_to_upgrade("h2c", line=b"GET /late HTTP/1.1")
+        client.sendall(late + ask_to_upgrade("h2c", line=b"GET / HTTP/1.1") * 1000)
+        assert client.read() == b""
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 4\r\nContent-Length: 5",
+        b"Transfer-Encoding: gzip",
+    ],
+)
+def test_ambiguous_bodies(open_door: Open, framing: bytes) -> None:
+    """A body whose end is not clear is refused, and nothing after it is read; also with a request to upgrade."""
+    with open_door() as door:
+        for head in (ask_to_upgrade("h2c", framing), b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"):
+            client = door.connect()
+            client.sendall(head + b"0\r\n\r\n" + HIDDEN)
+            assert b" 200 " not in client.read()
+
+
+def test_connection_upgrade_alone(open_door: Open) -> None:
+    """The word Upgrade in Connection without the header of that name, and the header without the word, mean nothing."""
+    with open_door() as door:
+        for header in (b"Connection: Upgrade", b"Upgrade: h2c"):
+            client = door.connect()
+            length, body = FRAMINGS["length"]
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n" + length + b"\r\n\r\n" + body + GET)
+            assert [client.read_answer(), client.read_answer()] == [b"%d" % len(HIDDEN), b"0"]
+
+
+def test_upgrade_in_http_1_0(open_door: Open) -> None:
+    """HTTP/1.0 has no upgrades; its request is answered, and its connection closed."""
+    length, body = FRAMINGS["length"]
+    with open_door() as door:
+        client = door.connect()
+        client.sendall(ask_to_upgrade("h2c", length, line=b"POST / HTTP/1.0") + body)
+        assert client.read_answer() == b"%d" % len(HIDDEN)
+        assert client.read() == b""
+
+
+@pytest.mark.parametrize("target", [b"x:80", b"/", b"x:80 HTTP/1.1\r\nContent-Length: 4"])
+def test_connect(open_door: Open, target: bytes) -> None:
+    """CONNECT is refused, as nobody can know what follows it, and its connection closed."""
+    with open_door() as door:
+        client = door.connect()
+        client.sendall(b"CONNECT " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN)
+        check_refusal(client.read(), 400, "malformed-request")
+
+
+def test_headers_after_a_body(open_door: Open) -> None:
+    """What follows the last chunk can't upgrade the connection."""
+    with open_door() as door:
+        client = door.connect()
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
+        client.sendall(b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + GET)
+        assert [client.read_answer(), client.read_answer()] == [b"1", b"0"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -122,13 +122,13 @@ def test_what_does_not_fit_is_no_measure(tmp_path: Path, change: Any, caplog: py
 def test_command_and_start(folder: Path, embedder: Embedder, tmp_path: Path) -> None:
     """The command writes what a start reads, and the setting wins over it."""
     make_checkpoint(tmp_path / "checkpoint")
-    options = ["--checkpoint", str(tmp_path / "checkpoint"), "--catalog", str(folder), "--device", "cpu"]
+    options = ["--checkpoint", str(tmp_path / "checkpoint"), "--index", str(folder), "--device", "cpu"]
     done = run_main("duplicates", *options)
     assert (done.status, done.error) == (0, "")
     measure = read_measure(folder, embedder.checkpoint.digest)
     assert measure is not None
     assert measure.describe() in done.output
-    settings = Settings(checkpoint=tmp_path / "checkpoint", catalog=folder)
+    settings = Settings(checkpoint=tmp_path / "checkpoint", index=folder)
     for given, expected in (
         (settings, measure.distance),
         (settings.model_copy(update={"duplicate_distance": 3.0}), 3.0),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -101,6 +102,18 @@ def test_set_up_replaces_what_was_set_up(root: logging.Logger, capsys: pytest.Ca
     logger.warning("this")
     lines = capsys.readouterr().err.splitlines()
     assert [json.loads(line)["message"] for line in lines] == ["this"]
+
+
+def test_warnings_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning of Python's, as libraries give them, is a line of the log like any other."""
+    logs.set_up(form="json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("odd\nthing", RuntimeWarning, stacklevel=1)
+    (line,) = capsys.readouterr().err.splitlines()
+    record = json.loads(line)
+    assert (record["level"], record["logger"]) == ("WARNING", "py.warnings")
+    assert record["message"].startswith("RuntimeWarning: odd\nthing (")
 
 
 def test_set_up_leaves_other_handlers(root: logging.Logger) -> None:

@@ -35,7 +35,7 @@ class Artifacts(NamedTuple):
 
     def settings(self) -> Settings:
         """To serve it."""
-        return Settings(checkpoint=self.checkpoint, catalog=self.catalog)
+        return Settings(checkpoint=self.checkpoint, index=self.catalog)
 
     @classmethod
     def below(cls, folder: Path) -> "Artifacts":

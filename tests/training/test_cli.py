@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from model.catalog import Catalog, read_catalog
+from model.checkpoint import save_checkpoint
 from model.tvae import Slice
+from tests.model.networks import tiny_checkpoint
 from tests.training.test_csn import make_lists
 from training import csn_draw, trainer
 from training.cli import app
@@ -59,6 +61,17 @@ def test_train_without_options(tmp_path: Path, started: list[dict[str, Any]]) ->
     assert config.network == replace(usual.network, slices=(Slice("Gender", 32), Slice("free", 32)))
 
 
+def test_a_first_run_reports_what_it_leaves_out(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """One missing picture of a catalogue is in the report, in a folder that the run makes, and the training starts."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    next((tmp_path / "demo").rglob("*.jpg")).unlink()
+    out = tmp_path / "artifacts/first"
+    result = _run("train", "--catalog", tmp_path / "demo", "--out", out, "--max-bad-share", 0.5, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert len(started) == 1
+    assert "is missing" in (out / "bad-rows.csv").read_text()
+
+
 def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     """Options reach the configuration and the trainer; excluded shoes are not among the images."""
     draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
@@ -89,6 +102,28 @@ def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     assert (call["tensorboard"], call["resume"], call["save_every"]) == (True, True, 1.0)
     assert call["excluded"] == {ids[0], ids[3]}
     assert set(call["images"].ids) == set(ids) - call["excluded"]
+
+
+def test_train_into_a_finished_checkpoint(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """It is refused before the catalogue is read; --overwrite reaches the trainer."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    save_checkpoint(tmp_path / "out", tiny_checkpoint())
+    refused = _run("train", "--catalog", "nowhere", "--out", tmp_path / "out")
+    assert "holds a finished checkpoint: --overwrite" in str(refused.exception)
+    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    assert _run(*options, "--overwrite").exit_code == 0
+    assert [call["overwrite"] for call in started] == [True]
+
+
+def test_train_without_triplets(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """A plain VAE that is asked for comes without a warning, unless conditions are asked for as well."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    assert "warning" not in _run(*options, "--triplet-weight", 0).stderr
+    for ignored in (("--condition", "Gender"), ("--label-weight", 10)):
+        result = _run(*options, "--triplet-weight", 0, *ignored)
+        assert "--triplet-weight 0 leaves out --condition and --label-weight" in result.stderr
+    assert [call["config"].conditions for call in started] == [(), (), ()]
 
 
 def test_help_is_in_groups() -> None:

@@ -2,9 +2,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.errors import TrainingError
-from training.labels import encode_labels
+from training.labels import Labels, encode_labels
 
 SHOES: list[Mapping[str, tuple[str, ...]]] = [
     {"Closure": ("Lace up", "Zipper")},
@@ -33,3 +34,24 @@ def test_one_value_tells_no_two_apart() -> None:
     """An attribute with one value can't make a triplet."""
     with pytest.raises(TrainingError, match="tells no two apart"):
         encode_labels(SHOES, "Gender")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["a", "a", "b"], True),
+        (["a", "b", "c"], False),
+        (["a", "a", ""], False),
+        (["ab", "a", "ac"], False),
+        (["ab", "a", "c"], True),
+        (["ab", "ac", "bc"], False),
+        (["ab", "cd", "bc"], True),
+    ],
+)
+def test_makes_triplets(values: list[str], *, expected: bool) -> None:
+    """A triplet needs a shoe that is like a second one and unlike a third one; a letter is a value here."""
+    assert Labels("kind", tuple("abcd"), _table(values)).makes_triplets() is expected
+
+
+def _table(values: list[str]) -> NDArray[np.bool_]:
+    return np.array([[letter in each for letter in "abcd"] for each in values])

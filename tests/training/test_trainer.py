@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,31 +15,16 @@ from torchvision.models.vgg import cfgs, make_layers
 from model.checkpoint import Condition, load_checkpoint
 from model.errors import TrainingError
 from model.files import sha256_bytes
-from model.preprocess import PreprocessConfig
-from model.tvae import TVAE, Slice, TVAEConfig
-from tests.training.images import coloured_squares
+from model.tvae import TVAE, Slice
+from tests.training.runs import CONFIG, CPU, IMAGES, stop_after
 from tests.training.test_perceptual import save
 from training import objective, trainer
 from training.augment import AugmentConfig
 from training.config import TrainConfig
-from training.objective import ObjectiveConfig
 from training.saver import CURVES_FILE
 from training.state import STATE_FILE
 from training.trainer import learning_rate, train
 from training.validation import Validation
-
-CPU = torch.device("cpu")
-CONFIG = TrainConfig(
-    network=TVAEConfig(image_size=16, widths=(8, 16), slices=(Slice("colour", 4), Slice("free", 4))),
-    preprocess=PreprocessConfig(size=16),
-    conditions=(Condition("colour", ("Colour",)),),
-    objective=ObjectiveConfig(triplet_weight=1000.0),
-    epochs=4,
-    batch_size=32,
-    learning_rate=5e-3,
-    validation_share=0.2,
-)
-IMAGES = coloured_squares(160)
 
 
 def _train(out: Path, config: TrainConfig = CONFIG, *, save_every: float = 0.0, **options: Any) -> dict[str, Any]:
@@ -77,17 +61,6 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     assert _train(tmp_path / "c", replace(CONFIG, seed=1))["checkpoint"] != first
 
 
-def _stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole: Callable[..., dict[str, Any]] = trainer._epoch
-
-    def epoch(run: Any, shown: Any) -> dict[str, Any]:
-        if run.state.epoch == epochs:
-            raise error
-        return whole(run, shown)
-
-    monkeypatch.setattr(trainer, "_epoch", epoch)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -108,7 +81,7 @@ def test_resume_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option
     config = replace(CONFIG, **options)
     whole = _train(tmp_path / "whole", config)
     with monkeypatch.context() as patch:
-        _stop_after(2, MemoryError, patch)
+        stop_after(2, MemoryError, patch)
         with pytest.raises(MemoryError):
             _train(tmp_path / "cut", config)
     resumed = _train(tmp_path / "cut", config, resume=True)
@@ -151,7 +124,7 @@ def test_early_stop_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     config = replace(CONFIG, epochs=10, patience=3)
     seen = _measure_as([0.8, 0.7, 0.6, 0.5], monkeypatch)
     with monkeypatch.context() as patch:
-        _stop_after(2, MemoryError, patch)
+        stop_after(2, MemoryError, patch)
         with pytest.raises(MemoryError):
             _train(tmp_path, config)
     assert len(_train(tmp_path, config, resume=True)["history"]) == 4
@@ -227,7 +200,7 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch's figures are in the event files once, also those of a run that was cut off and resumed."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     with monkeypatch.context() as patch:
-        _stop_after(2, MemoryError, patch)
+        stop_after(2, MemoryError, patch)
         with pytest.raises(MemoryError):
             _train(tmp_path, tensorboard=True)
     metrics = _train(tmp_path, tensorboard=True, resume=True)
@@ -248,7 +221,7 @@ def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.M
 
 def test_interrupt_leaves_a_usable_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C leaves a checkpoint that loads and says how far it came."""
-    _stop_after(1, KeyboardInterrupt, monkeypatch)
+    stop_after(1, KeyboardInterrupt, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         _train(tmp_path)
     assert load_checkpoint(tmp_path).training["epoch"] == 1
@@ -299,7 +272,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
 def test_resuming_another_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state made with other settings is not mixed with these."""
     with monkeypatch.context() as patch:
-        _stop_after(2, MemoryError, patch)
+        stop_after(2, MemoryError, patch)
         with pytest.raises(MemoryError):
             _train(tmp_path)
     with pytest.raises(TrainingError, match="other settings"):
@@ -309,7 +282,7 @@ def test_resuming_another_run_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_damaged_state_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A torn resume file says which file to delete."""
     with monkeypatch.context() as patch:
-        _stop_after(2, MemoryError, patch)
+        stop_after(2, MemoryError, patch)
         with pytest.raises(MemoryError):
             _train(tmp_path)
     path = tmp_path / STATE_FILE

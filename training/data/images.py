@@ -13,6 +13,7 @@ from model.errors import CatalogError
 from model.files import sha256_bytes
 from model.preprocess import Preprocessor
 from model.progress import track
+from model.text import nfc
 
 __all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group"]
 
@@ -102,7 +103,7 @@ def read_ids(path: Path) -> frozenset[str]:
         CatalogError: the file can't be read, or has no id in it.
     """
     try:
-        ids = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        ids = frozenset(nfc(line.strip()) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"can't read shoe ids from {path}: {error}") from error
     if not ids:

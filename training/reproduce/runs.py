@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 
 from model.checkpoint import Checkpoint, load_checkpoint
 from training.config import TrainConfig
 from training.data.images import ImageSet
-from training.state import STATE_FILE
+from training.output import STAGING
+from training.state import STATE_FILE, is_state_of
 from training.trainer import train
 
 __all__ = ["Trained", "read_trained", "train_or_take_up"]
@@ -73,15 +73,7 @@ def train_or_take_up(
         source: what the pictures were read from.
         excluded: ids that were kept out of `images`, for the record.
     """
-    resume = _is_of(out / STATE_FILE, config.fingerprint(images.ids))
-    train(images, config, out, device=device, source=source, resume=resume, excluded=excluded)
-
-
-def _is_of(state: Path, fingerprint: str) -> bool:
-    """May the run go on from what is there? Not from the state of a run with other settings, which it replaces."""
-    try:
-        with safetensors.safe_open(state, framework="pt") as file:
-            return bool((file.metadata() or {}).get("fingerprint") == fingerprint)
-    except (FileNotFoundError, safetensors.SafetensorError):
-        # None, or a damaged one, which the trainer tells of.
-        return True
+    # Not from the state of a run with other settings, which is replaced.
+    states = [path for path in (out / STATE_FILE, out / STAGING / STATE_FILE) if path.exists()]
+    resume = all(is_state_of(path, config.fingerprint(images.ids)) for path in states)
+    train(images, config, out, device=device, source=source, resume=resume, overwrite=True, excluded=excluded)

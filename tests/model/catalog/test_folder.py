@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,27 @@ def test_no_pictures(tmp_path: Path) -> None:
         read_folder(tmp_path)
     with pytest.raises(CatalogError, match="is not a folder"):
         read_folder(tmp_path / "notes.txt")
+
+
+def test_pictures_that_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A picture in another format is a bad row with its reason; other files are counted in the log."""
+    touch(tmp_path, "boots/1.jfif", "boots/2.psd", "boots/notes.txt", "@eaDir/1.jpg")
+    with caplog.at_level(logging.WARNING):
+        catalog = read_folder(tmp_path)
+    assert [shoe.id for shoe in catalog.shoes] == ["boots:1"]
+    assert [bad.row for bad in catalog.bad_rows] == ["boots/2.psd"]
+    assert ".psd can't be read; save it as JPEG" in catalog.bad_rows[0].reason
+    assert "1 files (.txt), 1 folders (@eaDir)" in caplog.text
+
+
+def test_names_in_both_unicode_forms(tmp_path: Path) -> None:
+    """Folders that macOS and others have named are one value, ids are in form C, pictures are found."""
+    nfc, nfd = "Hausschuhe für Damen", "Hausschuhe fu\u0308r Damen"
+    touch(tmp_path, f"{nfd}/Größe 1.jpg", f"{nfc}/Gro\u0308ße 2.jpg", f"{nfc}/Größe 1.jpg")
+    catalog = read_folder(tmp_path)
+    assert {shoe.id: dict(shoe.attributes) for shoe in catalog.shoes} == {
+        f"{nfc}:Größe 1": {"category": (nfc,)},
+        f"{nfc}:Größe 2": {"category": (nfc,)},
+    }
+    assert all(shoe.image.is_file() for shoe in catalog.shoes)
+    assert ["is taken by" in bad.reason for bad in catalog.bad_rows] == [True]

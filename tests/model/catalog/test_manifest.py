@@ -1,9 +1,13 @@
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from model.catalog import ManifestOptions, read_manifest
 from model.errors import CatalogError
+
+Form = Literal["NFC", "NFD"]
 
 
 def write(folder: Path, text: str, *images: str) -> Path:
@@ -153,3 +157,19 @@ def test_nothing_usable(tmp_path: Path) -> None:
         read_manifest(write(tmp_path, "id,image\n1,1.jpg\n"))
     with pytest.raises(CatalogError, match="it has no rows"):
         read_manifest(write(tmp_path, "id,image\n"))
+
+
+@pytest.mark.parametrize(("row", "file"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_row_and_its_file_in_other_unicode_forms(tmp_path: Path, row: Form, file: Form) -> None:
+    """A picture is found whichever form its row and its file's name have; columns, ids and values are in form C."""
+    table = "id,image,Größe\nSchuh für 1,für/Größe 1.jpg,weiß für\n8,für/nichts.jpg,weiß\n"
+    table += "9,für/Größe 2.jpg,weiß für;weiß\n"
+    names = [unicodedata.normalize(file, f"für/Größe {number}.jpg") for number in (1, 2)]
+    path = write(tmp_path, unicodedata.normalize(row, table), *names)
+    for attributes in (None, ("Größe",), ("Gro\u0308ße",)):
+        catalog = read_manifest(path, ManifestOptions(attributes=attributes))
+        assert [(shoe.id, shoe.image, dict(shoe.attributes)) for shoe in catalog.shoes] == [
+            ("Schuh für 1", tmp_path / names[0], {"Größe": ("weiß für",)}),
+            ("9", tmp_path / names[1], {"Größe": ("weiß für", "weiß")}),
+        ]
+        assert ["is missing" in bad.reason for bad in catalog.bad_rows] == [True]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.catalog import BadRow, Shoe, check_bad_rows, decode_shoes
 from model.catalog.pictures import CHUNK, CHUNKS_AHEAD
-from model.errors import CatalogError, CorruptImage
+from model.errors import ArtifactError, CatalogError, CorruptImage
 from model.preprocess import PreprocessConfig, Preprocessor
 
 
@@ -127,6 +127,17 @@ def test_stale_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     check_bad_rows(0, [], report=report)
     check_bad_rows(0, [])
     assert caplog.records == []
+
+
+def test_a_report_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A first run's report makes its folder; a file in that folder's place is named, with or without bad rows."""
+    report = tmp_path / "out/bad-rows.csv"
+    check_bad_rows(100, [BadRow("line 3", "its picture is missing")], report=report)
+    assert "line 3" in report.read_text()
+    (tmp_path / "file").touch()
+    for bad_rows in ([BadRow("line 3", "bad")], []):
+        with pytest.raises(ArtifactError, match=r"file/bad-rows\.csv: "):
+            check_bad_rows(100, bad_rows, report=tmp_path / "file/bad-rows.csv")
 
 
 def test_too_many_bad_rows(tmp_path: Path) -> None:

@@ -105,3 +105,29 @@ def test_errors(folder: Path, spec: str, message: str) -> None:
     """What can't be read is an error that says what was given and what is known."""
     with pytest.raises(CatalogError, match=message):
         read_catalog(spec.format(folder))
+
+
+@pytest.mark.parametrize(
+    ("table", "spec"),
+    [
+        ("id,image,colour\n1,1.jpg,red\n", "csv:{}/shop.csv"),
+        ("sku,colour\n1,red\n2,blue\n", "csv:{}/shop.csv?image={{sku}}.jpg"),
+    ],
+    ids=["a column of pictures", "pictures named by the sku"],
+)
+def test_a_table_beside_the_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str, spec: str) -> None:
+    """A CSV file in a folder catalogue is told of, with the spelling that reads it, which works as it stands."""
+    (tmp_path / "shop.csv").write_text(table)
+    (tmp_path / "1.jpg").touch()
+    assert not read_catalog(str(tmp_path)).shoes[0].attributes
+    told = spec.format(tmp_path)
+    assert f"--catalog '{told}'" in caplog.text
+    assert read_catalog(told).shoes[0].attributes == {"colour": ("red",)}
+
+
+def test_a_table_that_needs_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where no column or name of a picture fits, the advice says what is missing, also where there are no pictures."""
+    (tmp_path / "shop.csv").write_text("article,colour\n1,red\n")
+    with pytest.raises(CatalogError, match="no pictures in"):
+        read_catalog(str(tmp_path))
+    assert f"--catalog 'csv:{tmp_path}/shop.csv'; but which column" in caplog.text

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from model.catalog.tree import walk_images
+from model.catalog.tree import LeftOut, walk_images
 from model.errors import CatalogError
 
 
@@ -25,6 +25,38 @@ def test_leftovers_are_passed_over(tmp_path: Path) -> None:
     """Hidden files and what a Mac's archiver adds are not pictures."""
     touch(tmp_path / "a/1.jpg", tmp_path / "a/._1.jpg", tmp_path / ".thumbs/1.jpg", tmp_path / "__MACOSX/a/1.jpg")
     assert list(walk_images(tmp_path)) == ["a/1.jpg"]
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "JFIF", "avif", "tif", "apng", "mpo", "heic"])
+def test_every_suffix_of_the_formats(tmp_path: Path, suffix: str) -> None:
+    """Each suffix that Pillow knows for an accepted format is a picture's; of HEIC, reading says what to do."""
+    touch(tmp_path / f"1.{suffix}")
+    assert list(walk_images(tmp_path)) == [f"1.{suffix}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["@eaDir", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".hidden", "lost+found",
+     "System Volume Information", "@Recycle", "#snapshot"],
+)  # fmt: skip
+def test_system_folders(tmp_path: Path, name: str) -> None:
+    """Thumbnails and deleted pictures in the folders of systems and storage devices are no shoes, and are told of."""
+    touch(tmp_path / "boots/1.jpg", tmp_path / name / "1.jpg", tmp_path / "boots" / name / "2.jpg")
+    left_out = LeftOut()
+    assert list(walk_images(tmp_path, left_out)) == ["boots/1.jpg"]
+    assert str(left_out) == f"2 folders ({name})"
+
+
+def test_all_else_is_counted(tmp_path: Path) -> None:
+    """What is no picture is counted by suffix; tables and unreadable pictures are named; system files are not."""
+    touch(
+        *(tmp_path / name for name in ("1.jpg", "a.txt", "b.TXT", "c.zip", "README", "shop.csv", "x/2.psd", "x/3.svg"))
+    )
+    touch(tmp_path / "Thumbs.db", tmp_path / ".DS_Store", tmp_path / "desktop.ini")
+    left_out = LeftOut()
+    assert list(walk_images(tmp_path, left_out)) == ["1.jpg"]
+    assert left_out.files == {".txt": 2, ".zip": 1, "no suffix": 1}
+    assert (left_out.tables, left_out.pictures) == (["shop.csv"], ["x/2.psd", "x/3.svg"])
 
 
 def test_links(tmp_path: Path) -> None:

@@ -55,12 +55,13 @@ def test_image_type_is_told_by_content(client: TestClient, memory_engine: Engine
     assert isinstance(store, MemoryStore)
     store.root = tmp_path
     picture = Image.new("RGB", (4, 4))
-    for kind in ("PNG", "GIF", "BMP", "TIFF", "WEBP"):
+    for kind in ("PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"):
         picture.save(tmp_path / "a.jpg", kind)
         add(memory_engine, "a.jpg")
         assert client.get("/v1/items/new/image").headers["content-type"] == f"image/{kind.lower()}"
-    (tmp_path / "a.jpg").write_text("<script>alert(1)</script>")
-    assert client.get("/v1/items/new/image").headers["content-type"] == "application/octet-stream"
+    for content in (b"<script>alert(1)</script>", b"\0\0\0\x18ftypmp42 a film"):
+        (tmp_path / "a.jpg").write_bytes(content)
+        assert client.get("/v1/items/new/image").headers["content-type"] == "application/octet-stream"
 
 
 @pytest.mark.parametrize(

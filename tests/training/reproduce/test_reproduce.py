@@ -15,6 +15,7 @@ from model.errors import CatalogError
 from tests.training.reproduce.digits import write_mnist
 from training import trainer
 from training.data.mnist import read_mnist
+from training.output import STAGING
 from training.reproduce import runs
 from training.reproduce.authors import AuthorsConfig
 from training.reproduce.mnist import Plan, reproduce_mnist
@@ -109,7 +110,8 @@ def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.M
     assert run(2).checkpoint.digest == run(2, tmp_path / "whole").checkpoint.digest
     with pytest.raises(MemoryError):
         run(3, stop=True)
-    assert (tmp_path / STATE_FILE).exists()
+    assert (tmp_path / STAGING / STATE_FILE).exists()
+    assert load_checkpoint(tmp_path).training["epochs"] == 2
     assert len(run(1).history) == 1
 
 

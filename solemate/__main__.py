@@ -1,0 +1,5 @@
+"""`python -m solemate`."""
+
+from solemate.cli import main
+
+main()
