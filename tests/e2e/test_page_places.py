@@ -29,8 +29,8 @@ MISNAMED = """() => Array.from(document.querySelectorAll("a[aria-label], button[
 
 
 @contextmanager
-def proxy(target: str, prefix: str) -> Iterator[str]:
-    """A proxy that serves `target` under a path, which it takes off, and nothing beside it; gives its address."""
+def proxy(target: str, prefix: str, *, strip: bool) -> Iterator[str]:
+    """A proxy that serves `target` under a path, which it may take off, and nothing beside it; gives its address."""
     host = urlsplit(target).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -40,7 +40,8 @@ def proxy(target: str, prefix: str) -> Iterator[str]:
                 return
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             connection = http.client.HTTPConnection(host, timeout=60)
-            connection.request(self.command, self.path[len(prefix) - 1 :], body, dict(self.headers))
+            path = self.path[len(prefix) - 1 :] if strip else self.path
+            connection.request(self.command, path, body, dict(self.headers))
             answer = connection.getresponse()
             content = answer.read()
             self.send_response(answer.status)
@@ -74,22 +75,36 @@ def forgive_failures(visit: Visit) -> None:
     visit.errors[:] = [error for error in visit.errors if not error.startswith("Failed to load resource")]
 
 
-def test_under_a_path_of_a_proxy(visit: Visit, photo: Upload) -> None:
-    """Served under a path of its own, the page finds its files, the service and the pictures there."""
-    with proxy(visit.base, "/shoes/") as base:
-        there = Visit(visit.page, base, visit.errors)
-        there.open()
-        there.search(photo)
-        for picture in ("#query-picture img", "#query-reconstruction img", "#grid img >> nth=0"):
-            sync_api.expect(there.page.locator(picture)).not_to_have_js_property("naturalWidth", 0)
-        there.page.locator("#grid .card").nth(1).click()
-        sync_api.expect(there.page.locator("#query-caption")).to_have_text("From the catalogue")
-        there.settle()
-        sync_api.expect(there.page.locator("#query-reconstruction img")).not_to_have_js_property("naturalWidth", 0)
-        assert there.page.url.startswith(f"{base}/#item=")
-        there.page.reload()
-        there.settle()
-        there.page.goto("about:blank")
+def check_under_a_path(there: Visit, photo: Upload) -> None:
+    """Search with a photo and with a shoe, and reload: files, service and pictures are all found below the base."""
+    there.open()
+    there.search(photo)
+    for picture in ("#query-picture img", "#query-reconstruction img", "#grid img >> nth=0"):
+        sync_api.expect(there.page.locator(picture)).not_to_have_js_property("naturalWidth", 0)
+    there.page.locator("#grid .card").nth(1).click()
+    sync_api.expect(there.page.locator("#query-caption")).to_have_text("From the catalogue")
+    there.settle()
+    sync_api.expect(there.page.locator("#query-reconstruction img")).not_to_have_js_property("naturalWidth", 0)
+    assert there.page.url.startswith(f"{there.base}/#item=")
+    there.page.reload()
+    there.settle()
+    there.page.goto("about:blank")
+
+
+def test_under_a_path_that_the_proxy_takes_off(visit: Visit, photo: Upload) -> None:
+    """Behind a proxy that takes its path off, the page works without any setting."""
+    with proxy(visit.base, "/shoes/", strip=True) as base:
+        check_under_a_path(Visit(visit.page, base, visit.errors), photo)
+
+
+def test_under_a_path_that_the_proxy_passes_on(visit: Visit, photo: Upload, artifacts: Artifacts) -> None:
+    """Behind a proxy that passes its path on, the page works as the root path's setting says."""
+    server = Server(artifacts, SOLEMATE_ROOT_PATH="/shoes")
+    try:
+        with proxy(server.url.removesuffix("/shoes"), "/shoes/", strip=False) as base:
+            check_under_a_path(Visit(visit.page, base, visit.errors), photo)
+    finally:
+        server.stop()
 
 
 def test_results_are_in_view_on_a_phone(visit: Visit, photo: Upload) -> None:
