@@ -236,6 +236,6 @@ def _choose_split(cells: Sequence[str], split: str) -> str:
     """What divides the values in a column's cells: nothing, in links, numbers and text."""
     whole = Counter(cells)
     divided = Counter(value for cell in cells for value in split_values(cell, split))
-    if not divided or find_kind(divided) is None and find_kind(whole) not in {LINKS, NUMBERS}:
+    if not divided or (find_kind(divided) is None and find_kind(whole) not in {LINKS, NUMBERS}):
         return split
     return ""
