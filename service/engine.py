@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model.catalog.columns import is_nearly_unique
 from model.errors import NotReady, PictureMissing, QueryError, SolemateError
 from model.preprocess import Preprocessor, to_png
 from service.pictures import Picture, read_picture
@@ -32,6 +33,9 @@ __all__ = [
 
 SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
+
+MANY_VALUES = 100
+"""Values of one attribute up to which facets list them whatever they are."""
 
 MAX_STEPS = 16
 """Pictures in one interpolation."""
@@ -100,10 +104,17 @@ class EngineLimits:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is being served: the store's facts, and the attributes that its shoes have."""
+    """What is being served: the store's facts, and the attributes that its shoes have.
+
+    Attributes:
+        info: of the store.
+        attributes: all of them.
+        unlisted: those of which nearly every shoe has a value of its own, as of titles: facets don't list them.
+    """
 
     info: StoreInfo
     attributes: tuple[str, ...]
+    unlisted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +192,11 @@ class Engine:
         info = self.store.info()
         known = self._catalogue
         if known is None or known.info != info:
-            known = self._catalogue = Catalogue(info, tuple(self.store.facets()))
+            counts = self.store.facets()
+            unlisted = (
+                name for name, values in counts.items() if len(values) > MANY_VALUES and is_nearly_unique(values)
+            )
+            known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted))
         return known
 
     def decode(self, image: bytes) -> Pixels:
@@ -212,9 +227,11 @@ class Engine:
         return self.store.page(limit=limit, cursor=cursor, filter=filter)
 
     def facets(self, filter: Filter | None = None) -> Facets:
-        """How the shoes that pass the filter divide. Raises QueryError."""
+        """How the shoes that pass the filter divide, by all attributes but the unlisted ones. Raises QueryError."""
         counts = self.store.facets(filter)
         ordered = {key: dict(sorted(values.items(), key=lambda each: -each[1])) for key, values in counts.items()}
+        for attribute in self.catalogue().unlisted:
+            ordered.pop(attribute, None)
         return Facets(ordered, self.store.page(limit=1, filter=filter).total)
 
     def picture(self, item_id: str) -> Picture:

@@ -108,7 +108,8 @@ def train(
         list[str] | None,
         _data(
             help="What a slice of the vector is to order, as [NAME=]ATTRIBUTE[+ATTRIBUTE][:SIZE]; repeatable. "
-            "Left out: UT-Zap50K's four, or else the first four attributes that can order shoes.",
+            "Left out: UT-Zap50K's four, or else the first four attributes that can order shoes; never numbers, "
+            "text or links.",
             show_default=False,
         ),
     ] = None,
@@ -200,6 +201,7 @@ def train(
     from training.objective import ObjectiveConfig
     from training.output import refuse_finished
     from training.perceptual import LAYERS
+    from training.plan import make_plan
     from training.trainer import train as run_training
     from training.triplets import MINERS
 
@@ -211,12 +213,14 @@ def train(
     with join_team(pick_device(device)) as team:
         base = TrainConfig()
         with team.quiet():
+            source = read_catalog(catalog)
             images = load_images(
-                read_catalog(catalog),
+                source,
                 Preprocessor(base.preprocess),
                 max_bad_share=max_bad_share,
                 report=out / "bad-rows.csv" if team.leads else None,
             )
+        decoded = len(images)
         excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
         if excluded:
             images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
@@ -260,6 +264,17 @@ def train(
             threads=parse_threads(threads),
             seed=seed,
         )
+        if team.leads:
+            plan = make_plan(
+                images,
+                config,
+                network=network,
+                named=condition is not None,
+                left_out={"see bad-rows.csv": source.size - decoded, "--exclude-ids": decoded - len(images)},
+                device=team.device,
+                processes=team.size,
+            )
+            typer.echo(plan.to_text())
         run_training(
             images,
             config,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
+from model.catalog.columns import find_kind, is_nearly_unique
 from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.files import sha256_bytes
@@ -15,12 +16,24 @@ from model.tvae import FREE, PRESETS, Slice, TVAEConfig
 from training.augment import AugmentConfig
 from training.objective import ObjectiveConfig
 
-__all__ = ["Precision", "TrainConfig", "choose_conditions", "cut_latent", "one_of", "parse_condition", "parse_threads"]
+__all__ = [
+    "Precision",
+    "TrainConfig",
+    "choose_conditions",
+    "cut_latent",
+    "judge_attributes",
+    "one_of",
+    "parse_condition",
+    "parse_threads",
+]
 
 T = TypeVar("T", bound=str)
 
 USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
 """UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
+
+MOST_CONDITIONS = 4
+"""Attributes that are taken for conditions where none are asked for."""
 
 Precision = Literal["auto", "bf16", "float32"]
 
@@ -155,6 +168,8 @@ def choose_conditions(
 ) -> list[tuple[Condition, int | None]]:
     """The conditions asked for. Where none are: UT-Zap50K's, or else the first four attributes that can order shoes.
 
+    Links, numbers, free text and what is nearly another for each shoe are taken only where they are asked for.
+
     Args:
         texts: as `parse_condition` reads them.
         attributes: of each shoe.
@@ -164,20 +179,39 @@ def choose_conditions(
         return []
     if texts is not None:
         return [parse_condition(text) for text in texts]
+    able = [name for name, reason in judge_attributes(attributes).items() if reason is None]
+    usual = [(name, attribute) for name, attribute in USUAL_CONDITIONS.items() if attribute in able]
+    chosen = usual or [(name, name) for name in able[:MOST_CONDITIONS]]
+    return [(Condition(name=name, attributes=(attribute,)), None) for name, attribute in chosen]
+
+
+def judge_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, str | None]:
+    """For each attribute, in the order they are met, why it is never taken for a condition; None for one that may be.
+
+    Args:
+        attributes: of each shoe.
+    """
     counts: dict[str, Counter[str]] = {}
     for each in attributes:
         for name, values in each.items():
             counts.setdefault(name, Counter()).update(values)
-    able = [name for name, values in counts.items() if _orders(values, len(attributes))]
-    usual = [(name, attribute) for name, attribute in USUAL_CONDITIONS.items() if attribute in able]
-    others = [(name, name) for name in able if name not in {FREE, "overall"} and "/" not in name]
-    return [(Condition(name=name, attributes=(attribute,)), None) for name, attribute in usual or others[:4]]
+    return {name: _find_reason(name, values, len(attributes)) for name, values in counts.items()}
 
 
-def _orders(values: Mapping[str, int], shoes: int) -> bool:
-    """Can this attribute make triplets for most shoes: several values, most of them shared by some shoes?"""
-    shared = [count for count in values.values() if count > 1]
-    return len(values) > 1 and bool(shared) and sum(shared) >= shoes / 2 and len(values) <= sum(values.values()) / 2
+def _find_reason(name: str, counts: Mapping[str, int], shoes: int) -> str | None:
+    """Why an attribute can't make triplets for most shoes, or says nothing of what shoes are like."""
+    shared = sum(count for count in counts.values() if count > 1)
+    if name in {FREE, "overall"} or not frozenset("/:,").isdisjoint(name):
+        return "no name for a condition; give it one with --condition NAME=ATTRIBUTE"
+    if len(counts) < 2:
+        return "all shoes have the same value"
+    if kind := find_kind(counts):
+        return kind
+    if is_nearly_unique(counts):
+        return "nearly every shoe has a value of its own"
+    if shared < shoes / 2:
+        return "most shoes have no value that another shoe has"
+    return None
 
 
 def parse_threads(text: str) -> int | None:

@@ -30,6 +30,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Kind of catalogue -> the options that its spelling may have."""
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+"""Suffixes, in lower case, of the files that are read as CSV files."""
+
 
 @dataclass(frozen=True)
 class CatalogSpec:
@@ -57,7 +60,7 @@ def read_catalog(spec: str) -> Catalog:
         spec: one of
 
             - `PATH` of a folder: UT-Zap50K when it has its layout, else a folder of folders of pictures;
-            - `PATH.csv`: a CSV file with a row for each shoe;
+            - `PATH.csv`: a CSV file with a row for each shoe; also `.tsv`, `.tab` and `.txt`;
             - `zappos:PATH?images=square`, `csv:PATH?id=sku&image=photos/{sku}.jpg&attributes=gender,colour`,
               `folder:PATH`: the same said outright, with options. Their values may be percent-encoded.
 
@@ -111,11 +114,11 @@ def _split_options(text: str, spec: str) -> tuple[Path, dict[str, str]]:
 def _detect_kind(path: Path) -> str:
     if path.is_dir():
         return "zappos" if find_layout(locate(path)) is not None else "folder"
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLE_SUFFIXES:
         return "csv"
     raise CatalogError(
-        f"{path} is neither a folder nor a .csv file; a CSV file of another name is spelled csv:{path}, "
-        "and an archive is unpacked first"
+        f"{path} is neither a folder nor a .csv file (or {', '.join(TABLE_SUFFIXES[1:])}); a CSV file of another name "
+        f"is spelled csv:{path}, a spreadsheet is saved as CSV first, and an archive is unpacked first"
     )
 
 
@@ -135,8 +138,8 @@ def _read_csv(spec: CatalogSpec) -> Catalog:
             attributes=None if attributes is None else tuple(filter(None, map(str.strip, attributes.split(",")))),
             group=options.get("group"),
             split=options.get("split", ";"),
-            encoding=options.get("encoding", "utf-8"),
-            delimiter=options.get("delimiter", ","),
+            encoding=options.get("encoding"),
+            delimiter=options.get("delimiter"),
             root=None if root is None else spec.path.parent / Path(root).expanduser(),
         ),
     )

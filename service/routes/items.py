@@ -51,5 +51,8 @@ async def find_similar(request: Request, pipeline: PipelineOf, id: ItemId, optio
 
 @router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))
 def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
-    """Each attribute's values and how many shoes have them, among those that pass the filter."""
+    """Each attribute's values and how many shoes have them, among those that pass the filter.
+
+    An attribute of which nearly every shoe has a value of its own, such as a title, is not among them.
+    """
     return answer_facets(engine, engine.facets(filter))

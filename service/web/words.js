@@ -46,11 +46,15 @@ export function sentence(text) {
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
-/** Attribute keys with what a shoe *is* (Category, SubCategory) before what else is known of it. */
+const isTitle = (key) => /^(title|name|product[ _-]?(display[ _-]?)?name|titel|bezeichnung)$/i.test(key);
+const isLink = (text) => /^(https?:)?\/\/|^www\./i.test(text);
+
+/** Attribute keys with what a shoe is called before what it *is* (Category, SubCategory), and what else is known of it. */
 export function kindFirst(keys) {
   const isKind = (key) => /category$/i.test(key);
+  const titles = keys.filter(isTitle);
   const kinds = keys.filter(isKind).sort((one, other) => one.length - other.length);
-  return [...kinds, ...keys.filter((key) => !isKind(key))];
+  return [...titles, ...kinds, ...keys.filter((key) => !isKind(key) && !isTitle(key))];
 }
 
 /** A shoe's attributes as [key, values] pairs, in the order of `keys`, any others last. */
@@ -62,8 +66,10 @@ export function attributesOf(shoe, keys) {
 
 /** A shoe's name and the line below it; one without attributes goes by its id. */
 export function describe(shoe, keys) {
-  const values = attributesOf(shoe, keys).map(([, each]) => each.join(", "));
+  const told = attributesOf(shoe, keys).filter(([, each]) => !each.some(isLink));
+  const values = told.map(([, each]) => each.join(", "));
   if (!values.length) return { name: shoe.id, details: "", all: `Shoe ${shoe.id}` };
+  if (isTitle(told[0][0])) return { name: values[0], details: values.slice(1).join(" · "), all: values.join(", ") };
   const [first, second] = values;
   // A kind that already says its family ("Shoes", "Casual Shoes") need not say it twice.
   const repeats = second !== undefined && second.toLowerCase().includes(first.toLowerCase());

@@ -1,6 +1,9 @@
 """The page's sources keep the promises its Content-Security-Policy makes for it."""
 
+import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -54,6 +57,27 @@ def references(tags: Tags) -> list[str]:
 def imports(script: Path) -> list[str]:
     """The module names that a script imports."""
     return IMPORT.findall(script.read_text(encoding="utf-8"))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_a_shops_shoe_goes_by_its_title() -> None:
+    """A shoe of a shop's export is called by its title, and links are not read out; others go by what they are."""
+    script = (
+        (WEB / "words.js").read_text(encoding="utf-8")
+        + """
+        const shop = { id: "1", attributes: { Price: ["90"], Title: ["Derby"], URL: ["https://shop.example"] } };
+        const plain = { id: "1", attributes: { Brand: ["Acme"], Category: ["Boots"] } };
+        const shown = [shop, plain].map((shoe) => describe(shoe, kindFirst(Object.keys(shoe.attributes))));
+        console.log(JSON.stringify(shown));
+    """
+    )
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert json.loads(done.stdout) == [
+        {"name": "Derby", "details": "90", "all": "Derby, 90"},
+        {"name": "Boots, Acme", "details": "", "all": "Boots, Acme"},
+    ]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)

@@ -58,6 +58,7 @@ def test_train_without_options(tmp_path: Path, started: list[dict[str, Any]]) ->
     assert result.exit_code == 0, result.output
     config, usual = started[0]["config"], TrainConfig()
     assert config == replace(usual, network=config.network, conditions=config.conditions)
+    assert "conditions  Gender, from 'Gender'" in result.output
     assert config.network == replace(usual.network, slices=(Slice("Gender", 32), Slice("free", 32)))
 
 

@@ -3,7 +3,7 @@ import pytest
 from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.tvae import PRESETS, Slice
-from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_condition
+from training.config import TrainConfig, choose_conditions, cut_latent, judge_attributes, one_of, parse_condition
 
 SHOES = PRESETS["shoes"]
 
@@ -71,6 +71,39 @@ def test_conditions_of_another_catalogue() -> None:
         (Condition("kind", ("kind",)), None),
         (Condition("colour", ("colour",)), None),
     ]
+
+
+def test_columns_that_are_never_conditions() -> None:
+    """Numbers, links, titles and what says nothing are no conditions unless they are named; each has a reason."""
+    attributes = [
+        {
+            "Title": (f"Derby {n // 2} in black",),
+            "Vendor": (f"Maker {n % 3}",),
+            "Type": ("Derby" if n % 2 else "Boot",),
+            "Price": (f"{50 + n % 4},90 €",),
+            "Stock": (str(n % 5),),
+            "URL": (f"https://shop.example/{n % 4}",),
+            "SKU": (f"D-{n}",),
+            "Season": ("Summer",),
+            **({"Note": ("new" if n else "old",)} if n < 4 else {}),
+            "upper/sole": ("a" if n % 2 else "b",),
+        }
+        for n in range(20)
+    ]
+    assert judge_attributes(attributes) == {
+        "Title": "free text",
+        "Vendor": None,
+        "Type": None,
+        "Price": "numbers, prices or dates",
+        "Stock": "numbers, prices or dates",
+        "URL": "links",
+        "SKU": "nearly every shoe has a value of its own",
+        "Season": "all shoes have the same value",
+        "Note": "most shoes have no value that another shoe has",
+        "upper/sole": "no name for a condition; give it one with --condition NAME=ATTRIBUTE",
+    }
+    assert [each.name for each, _ in choose_conditions(None, attributes, 1.0)] == ["Vendor", "Type"]
+    assert [each.name for each, _ in choose_conditions(["Price"], attributes, 1.0)] == ["Price"]
 
 
 def test_conditions_that_are_named() -> None:

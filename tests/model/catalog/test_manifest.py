@@ -1,3 +1,6 @@
+import csv
+import io
+import logging
 import unicodedata
 from pathlib import Path
 from typing import Literal
@@ -65,13 +68,76 @@ def test_attributes_are_chosen(tmp_path: Path) -> None:
         read_manifest(path)
 
 
-def test_free_text_is_no_attribute_unless_it_is_asked_for(tmp_path: Path) -> None:
-    """A column that differs in most of many rows is a title rather than an attribute."""
-    rows = "".join(f"{number},1.jpg,Shoe no. {number},{number % 2}\n" for number in range(60))
-    path = write(tmp_path, f"id,image,title,kind\n{rows}", "1.jpg")
-    assert read_manifest(path).shoes[5].attributes == {"kind": ("1",)}
-    options = ManifestOptions(attributes=("title",))
-    assert read_manifest(path, options).shoes[5].attributes == {"title": ("Shoe no. 5",)}
+def test_long_text_is_no_attribute_unless_it_is_asked_for(tmp_path: Path) -> None:
+    """A column of whole descriptions is left out, which every answer would carry; one of titles is an attribute."""
+    text = "<p>A shoe for every day; it is light.</p> " * 6
+    rows = "".join(f"{number},1.jpg,Shoe no. {number},{text}{number},a; b\n" for number in range(60))
+    path = write(tmp_path, f"id,image,title,text,kind\n{rows}", "1.jpg")
+    assert read_manifest(path).shoes[5].attributes == {"title": ("Shoe no. 5",), "kind": ("a", "b")}
+    options = ManifestOptions(attributes=("text",), split="")
+    assert read_manifest(path, options).shoes[5].attributes == {"text": (f"{text}5",)}
+
+
+def test_lists_are_divided(tmp_path: Path) -> None:
+    """Cells that list several kinds are no text, however many different lists there are."""
+    kinds = ["Leather", "Suede", "Mesh", "Rubber", "Wool", "Felt", "Cork"]
+    rows = "".join(f"{n},1.jpg,{'; '.join([*kinds[n:], *kinds[:n]])}\n" for n in range(7))
+    catalog = read_manifest(write(tmp_path, f"id,image,material\n{rows}", "1.jpg"))
+    assert catalog.shoes[1].attributes["material"] == (*kinds[1:], kinds[0])
+
+
+def write_shop(folder: Path, delimiter: str, encoding: str) -> Path:
+    """A shop's export, of ten shoes, as a spreadsheet saves it."""
+    lines = [["Handle", "Title", "Vendor", "Type", "Price", "Stock", "URL", "Image"]]
+    (folder / "p").mkdir()
+    for n in range(10):
+        link = f"https://shop.example/products/derby-{n}?a=1;b=2"
+        kind, price = "Derby" if n % 2 else "Boot", f"{n + 50},90 €"
+        lines.append([f"derby-{n}", f"Größe {n}, leicht, weiß", "Acme", kind, price, str(n % 3), link, f"p/{n}.jpg"])
+        (folder / f"p/{n}.jpg").touch()
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(lines)
+    path = folder / "export.csv"
+    path.write_bytes(text.getvalue().encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_shops_export(tmp_path: Path, caplog: pytest.LogCaptureFixture, delimiter: str, encoding: str) -> None:
+    """Whatever a spreadsheet divides cells by and encodes them in, id, picture and attributes are found, and told."""
+    with caplog.at_level(logging.INFO):
+        catalog = read_manifest(write_shop(tmp_path, delimiter, encoding))
+    assert catalog.bad_rows == ()
+    assert (catalog.shoes[3].id, catalog.shoes[3].image) == ("derby-3", tmp_path / "p/3.jpg")
+    assert catalog.shoes[3].attributes == {
+        "Title": ("Größe 3, leicht, weiß",),
+        "Vendor": ("Acme",),
+        "Type": ("Derby",),
+        "Price": ("53,90 €",),
+        "Stock": ("0",),
+        "URL": ("https://shop.example/products/derby-3?a=1;b=2",),
+    }
+    name = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert f"text with {name} between cells, 10 rows; ids from 'Handle', pictures from 'Image'" in told
+    assert ("utf-16" in told) == encoding.startswith("utf-16")
+
+
+def test_the_id_is_a_column_whose_cells_differ(tmp_path: Path) -> None:
+    """A handle that several rows share, as variants do, is no id; the next column of such a name is."""
+    rows = "".join(f"derby,{n},{n}.jpg\n" for n in range(2))
+    path = write(tmp_path, f"Handle,Variant SKU,Image Src\n{rows}", "0.jpg", "1.jpg")
+    assert [shoe.id for shoe in read_manifest(path).shoes] == ["0", "1"]
+
+
+def test_pictures_that_are_links(tmp_path: Path) -> None:
+    """A column of links is not taken where another one has files; where none has, it is told what to do."""
+    path = write(tmp_path, "sku,Image,File\n1,https://cdn.example/1.jpg,1.jpg\n", "1.jpg")
+    assert read_manifest(path).shoes[0].image == tmp_path / "1.jpg"
+    path = write(tmp_path, "sku,Image\n1,https://cdn.example/1.jpg\n")
+    with pytest.raises(CatalogError, match=r"its picture is a link.*download the pictures.*image=photos/\{id\}\.jpg"):
+        read_manifest(path)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,21 @@ def test_facets_count_most_first(client: TestClient) -> None:
     assert counts == sorted(counts, reverse=True)
 
 
+def test_titles_are_attributes_but_no_facets(client: TestClient, memory_engine: Engine) -> None:
+    """What nearly every shoe has of its own is shown and filtered by, but not listed; what several share is."""
+    memory_engine.store.upsert(
+        Record(Item(f"t{n}", "x.jpg", {"Title": (f"Derby {n}",), "Maker": (f"M {n % 9}",)}), np.full(8, n, np.float32))
+        for n in range(120)
+    )
+    assert client.get("/v1/items/t7").json()["attributes"]["Title"] == ["Derby 7"]
+    assert client.get("/v1/items", params={"filter": "Title:Derby 7"}).json()["total"] == 1
+    for query in ({}, {"filter": "Title:Derby 7"}):
+        facets = client.get("/v1/facets", params=query).json()["facets"]
+        assert "Maker" in facets
+        assert "Title" not in facets
+    assert "Title" in client.get("/v1/info").json()["attributes"]
+
+
 @pytest.mark.parametrize(
     ("path", "query", "field"),
     [

@@ -1,0 +1,175 @@
+"""What a training is about to do, in words: on which shoes, by which conditions and why, for about how long."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from model.tvae import FREE, TVAE
+from training.config import TrainConfig, judge_attributes
+from training.data.images import ImageSet, split_by_group
+
+__all__ = ["Plan", "make_plan", "measure_speed"]
+
+BATCHES = 2
+"""Batches that the speed is measured with, after one to warm up."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that is about to start.
+
+    Attributes:
+        config: of the run.
+        network: the name of its network.
+        shoes: to train on.
+        held_out: to measure on.
+        left_out: why how many shoes of the catalogue are neither: reason -> number.
+        named: whether the conditions were asked for by name.
+        attributes: of the catalogue: name -> why it can't be a condition, or None.
+        values: attribute -> (values, shoes that have one).
+        parameters: of the network.
+        device: where it runs.
+        images_per_second: as measured.
+    """
+
+    config: TrainConfig
+    network: str
+    shoes: int
+    held_out: int
+    left_out: Mapping[str, int]
+    named: bool
+    attributes: Mapping[str, str | None]
+    values: Mapping[str, tuple[int, int]]
+    parameters: int
+    device: str
+    images_per_second: float
+
+    def to_text(self) -> str:
+        """Several lines, for a person."""
+        left_out = "".join(f"; {count:,} left out ({why})" for why, count in self.left_out.items() if count)
+        lines = [
+            f"shoes       {self.shoes:,} to train on, {self.held_out:,} held out to measure on{left_out}",
+            *_column("conditions", self._conditions()),
+            *_column("left out", self._attributes_left_out()),
+            f"network     {self._network()}",
+            f"time        {self._time()}",
+        ]
+        return "\n".join(["The plan:", *(f"  {line}" for line in lines)])
+
+    def _conditions(self) -> list[str]:
+        told = []
+        for condition in self.config.conditions:
+            facts = []
+            for name in condition.attributes:
+                values, having = self.values.get(name, (0, 0))
+                facts.append(f"{name!r}: {values:,} values on {having:,} shoes")
+            told.append(f"{condition.name}, from {'; '.join(facts)}" + (" (as asked for)" if self.named else ""))
+        return told or ["none: the vectors order shoes by nothing but how their pictures look"]
+
+    def _attributes_left_out(self) -> list[str]:
+        used = {name for condition in self.config.conditions for name in condition.attributes}
+        other = "not asked for" if self.named or not self.config.objective.triplet_weight else "enough others"
+        return [f"{name}: {reason or other}" for name, reason in self.attributes.items() if name not in used]
+
+    def _network(self) -> str:
+        shape = self.config.network
+        slices = ", ".join(f"{'the rest' if part.name == FREE else part.name} {part.size}" for part in shape.slices)
+        return f"{self.network}, {self.parameters / 1e6:.1f} million parameters; {shape.latent_size} numbers: {slices}"
+
+    def _time(self) -> str:
+        epochs = self.config.epochs
+        seconds = epochs * self.shoes / self.images_per_second
+        at_most = "at most " if self.config.patience else ""
+        more = ", and more for the perceptual term" if self.config.objective.perceptual_weight else ""
+        return (
+            f"{at_most}{epochs} epochs on {self.device}: about {_round_time(seconds)}{more} "
+            f"({self.images_per_second:,.0f} images a second in a short trial)"
+        )
+
+
+def make_plan(
+    images: ImageSet,
+    config: TrainConfig,
+    *,
+    network: str,
+    named: bool,
+    left_out: Mapping[str, int],
+    device: torch.device,
+    processes: int = 1,
+) -> Plan:
+    """The plan of a run; takes a moment, in which some steps are timed.
+
+    Args:
+        images: the shoes to train and to measure on.
+        config: of the run.
+        network: the name of its network.
+        named: whether the conditions were asked for by name.
+        left_out: as in `Plan`.
+        device: where it will run.
+        processes: that share each batch, each with a device of its own.
+    """
+    kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
+    return Plan(
+        config=config,
+        network=network,
+        shoes=len(kept),
+        held_out=len(held_out),
+        left_out=left_out,
+        named=named,
+        attributes=judge_attributes(images.attributes),
+        values=_count_values(images.attributes),
+        parameters=_count_parameters(config),
+        device=device.type if processes == 1 else f"{processes} x {device.type}",
+        images_per_second=processes * measure_speed(config, device),
+    )
+
+
+def measure_speed(config: TrainConfig, device: torch.device) -> float:
+    """Images a second through the network and back, timed on random ones; no random state is changed."""
+    size = min(config.batch_size, 32)
+    with torch.random.fork_rng():
+        tvae = TVAE(config.network).to(device=device).to(memory_format=torch.channels_last)
+        shape = (size, config.preprocess.channels, config.preprocess.size, config.preprocess.size)
+        pictures = torch.rand(shape, device=device).contiguous(memory_format=torch.channels_last)
+        start = 0.0
+        for step in range(1 + BATCHES):
+            if step == 1:
+                _wait(device)
+                start = time.perf_counter()
+            posterior = tvae.encode(pictures, pictures)
+            tvae.decode_logits(posterior.mean).square().mean().backward()  # type: ignore[no-untyped-call]
+        _wait(device)
+    return BATCHES * size / max(time.perf_counter() - start, 1e-6)
+
+
+def _count_parameters(config: TrainConfig) -> int:
+    with torch.device("meta"):
+        return sum(each.numel() for each in TVAE(config.network).parameters())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _count_values(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[int, int]]:
+    values: dict[str, set[str]] = {}
+    having: dict[str, int] = {}
+    for each in attributes:
+        for name, given in each.items():
+            values.setdefault(name, set()).update(given)
+            having[name] = having.get(name, 0) + 1
+    return {name: (len(found), having[name]) for name, found in values.items()}
+
+
+def _column(title: str, entries: Sequence[str]) -> list[str]:
+    return [f"{title if index == 0 else '':11} {entry}" for index, entry in enumerate(entries)]
+
+
+def _round_time(seconds: float) -> str:
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, round(seconds))} seconds"
