@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
+from service.options import MAX_EXCLUDED
+
 __all__ = [
     "AttributesPatch",
     "BatchForm",
@@ -41,12 +43,12 @@ FILTER_TEXT = (
     "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required. "
     "`/v1/facets` lists both."
 )
-K_TEXT = "How many shoes, at least 1; `/v1/info` has the maximum. Default: 10."
+K_TEXT = "How many shoes."
 CONDITION_TEXT = (
     "What to compare by: `overall`, the default, another condition of `/v1/info`, or several slices with a weight "
     "each, such as `heel:0.7,category:0.3`: the distance is then the root of the weighted sum of their squares."
 )
-EXCLUDE_TEXT = "The id of a shoe to leave out; repeated for several, at most 100."
+EXCLUDE_TEXT = f"The id of a shoe to leave out; repeated for several, at most {MAX_EXCLUDED}."
 CURSOR_TEXT = (
     "`next` of the page before, with the same query and options (but for `k` and `facets`). If the catalogue has "
     "changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
@@ -65,6 +67,13 @@ DIVERSITY_TEXT = (
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+# Bounds that the description states, and that `service.options` and the engine check, with messages of their own.
+FROM_ZERO = Field(json_schema_extra={"minimum": 0})
+SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
+COUNT = Field(json_schema_extra={"minimum": 1})
+Ids = Annotated[list[str], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
 # which would put them before what was asked for.
@@ -125,7 +134,8 @@ class SearchAnswer(BaseModel):
 
 # The forms are only described by these: service/forms.py reads them.
 
-File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
+File = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+"""Described as in OpenAPI 3.0, which client generators understand; most do not understand 3.1's `contentMediaType`."""
 
 
 class PictureForm(BaseModel):
@@ -140,21 +150,18 @@ class PicturesForm(BaseModel):
     image: list[File] = Field(description="One picture, or several parts of this name.")
 
 
-Amount = Annotated[float, Field(allow_inf_nan=False)]
-
-
 class SearchFields(BaseModel):
     """How to search, as texts say it: in a query string or in a form."""
 
-    k: int | None = Field(default=None, description=K_TEXT)
+    k: Annotated[int, COUNT] | None = Field(default=None, description=K_TEXT)
     condition: str | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
-    max_distance: Amount | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    max_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
-    duplicate_distance: Amount | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
-    diversity: Amount | None = Field(default=None, description=DIVERSITY_TEXT)
+    duplicate_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
 
 
@@ -167,15 +174,15 @@ class SearchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    k: int | None = Field(default=None, strict=True, description=K_TEXT)
+    k: Annotated[int, COUNT] | None = Field(default=None, strict=True, description=K_TEXT)
     condition: str | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[str] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
-    max_distance: Number | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    max_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
-    duplicate_distance: Number | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
-    diversity: Number | None = Field(default=None, description=DIVERSITY_TEXT)
+    duplicate_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Annotated[Number, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, strict=True, description=FACETS_TEXT)
 
 
