@@ -16,6 +16,7 @@ from service.options import DEFAULT_K
 from service.schemas import (
     BatchForm,
     BatchLine,
+    ItemForm,
     NewItemForm,
     PictureForm,
     PicturesForm,
@@ -40,7 +41,7 @@ __all__ = [
     "request_examples",
 ]
 
-FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, NewItemForm, BatchForm)
+FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
 UNSIGNED = (Problem, Recommendation, BatchLine, *FORMS)
 """Models that are in no signature."""
 
@@ -89,7 +90,7 @@ IF_NONE_MATCH = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "enum": ["*"]},
-    "description": "`*`: a shoe whose id is in the catalogue is not replaced; that is a 412.",
+    "description": "`*`: a shoe whose id is in the catalogue is not replaced, but refused.",
 }
 
 REFUSAL = {

@@ -2,12 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from service.options import MAX_EXCLUDED
 
 __all__ = [
-    "AttributesPatch",
     "BatchForm",
     "BatchLine",
     "CatalogFacts",
@@ -20,6 +19,8 @@ __all__ = [
     "Info",
     "Item",
     "ItemAnswer",
+    "ItemForm",
+    "ItemPatch",
     "ItemsAnswer",
     "Limits",
     "NewItem",
@@ -228,11 +229,16 @@ ATTRIBUTES_TEXT = (
 Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
 
 
-class NewItemForm(PictureForm):
+class ItemForm(PictureForm):
+    """A form with a shoe whose id is in the path."""
+
+    attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
+
+
+class NewItemForm(ItemForm):
     """A form with a new shoe."""
 
     id: str = Field(description=ID_TEXT)
-    attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
 
 
 class BatchForm(PicturesForm):
@@ -250,10 +256,14 @@ class NewItem(BaseModel):
     attributes: Attributes = {}
 
 
-class AttributesPatch(RootModel[dict[str, list[str]]]):
-    """Attributes to replace: name -> its new values; an empty list removes the attribute, others stay as they are."""
+class ItemPatch(BaseModel):
+    """A change of a shoe: a JSON merge patch (RFC 7396) of what the service shows of it."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    attributes: dict[str, list[str] | None] = Field(
+        description="Name -> its new values; null removes the attribute, others stay as they are."
+    )
 
 
 class Embedding(BaseModel):

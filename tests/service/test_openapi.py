@@ -40,7 +40,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "healthz": schemas.Status,
     "readyz": schemas.Status,
     "reload": schemas.ReloadAnswer,
-    "add_item": schemas.ItemAnswer,
+    "create_item": schemas.ItemAnswer,
+    "replace_item": schemas.ItemAnswer,
     "add_items": schemas.BatchLine,
     "patch_item": schemas.ItemAnswer,
 }
@@ -48,7 +49,7 @@ MODELS: dict[str, type[BaseModel]] = {
 REQUESTS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.VectorSearch,
     "recommendations": schemas.Recommendation,
-    "patch_item": schemas.AttributesPatch,
+    "patch_item": schemas.ItemPatch,
 }
 
 
