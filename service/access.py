@@ -135,7 +135,7 @@ class ShareWithOrigins(CORSMiddleware):
         super().__init__(
             app,
             allow_origins=origins,
-            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-None-Match", "X-Request-ID"],
             expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
         )

@@ -1,21 +1,30 @@
 """New shoes as requests send them: forms with pictures, ids and attributes."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 import pydantic
 from starlette.requests import Request
 
-from model.errors import QueryError
+from model.errors import ItemExists, QueryError
 from model.text import nfc
+from service.changes import Changed
 from service.editing import NewShoe
 from service.forms import read_form
 from service.multipart import Form, FormLimits
-from service.refusals import MAX_ECHO, refuse_unknown
+from service.refusals import MAX_ECHO, PreconditionFailed, refuse_unknown
 from service.schemas import NewItem
 from service.settings import Settings
 
-__all__ = ["MAX_BATCH", "Addition", "read_addition", "read_additions", "wants_to_replace"]
+__all__ = [
+    "MAX_BATCH",
+    "Addition",
+    "read_addition",
+    "read_additions",
+    "read_replacement",
+    "refuse_to_replace",
+    "wants_to_replace",
+]
 
 MAX_BATCH = 1000
 """Shoes in one request."""
@@ -39,8 +48,16 @@ class Addition:
     shoe: NewShoe | QueryError
 
 
+async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
+    """What comes of a change that must not replace a shoe. Raises PreconditionFailed where it would have."""
+    try:
+        return await change
+    except ItemExists as error:
+        raise PreconditionFailed(str(error)) from None
+
+
 def wants_to_replace(request: Request) -> bool:
-    """Whether a new shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2).
+    """Whether a shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2).
 
     Raises:
         QueryError: the header names tags, which no new shoe has.
@@ -55,13 +72,27 @@ def wants_to_replace(request: Request) -> bool:
 
 async def read_addition(request: Request) -> NewShoe:
     """A new shoe: a form with `image`, `id` and, as JSON, `attributes`. Raises QueryError, and as `read_form` does."""
-    refuse_unknown("query parameter", request.query_params.keys(), ())
-    settings: Settings = request.state.settings
-    limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=2, field_bytes=FIELD_BYTES)
-    form = await read_form(request, ("id", "attributes"), limits)
-    item_id, attributes = _one_field(form, "id"), _one_field(form, "attributes")
+    form = await _read_shoe(request, "id", "attributes")
+    item_id = _one_field(form, "id")
     if item_id is None:
         raise QueryError("id", "expected a form field `id`, as `curl -F id=boot-7 -F image=@shoe.jpg` sends it")
+    return _to_shoe(item_id, form)
+
+
+async def read_replacement(request: Request, item_id: str) -> NewShoe:
+    """A shoe whose id is in the path: a form with `image` and, as JSON, `attributes`. Raises as `read_addition`."""
+    return _to_shoe(item_id, await _read_shoe(request, "attributes"))
+
+
+async def _read_shoe(request: Request, *names: str) -> Form:
+    refuse_unknown("query parameter", request.query_params.keys(), ())
+    settings: Settings = request.state.settings
+    limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=len(names), field_bytes=FIELD_BYTES)
+    return await read_form(request, names, limits)
+
+
+def _to_shoe(item_id: str, form: Form) -> NewShoe:
+    attributes = _one_field(form, "attributes")
     return NewShoe(nfc(item_id), {} if not attributes else _parse_attributes(attributes), form.images[0].content)
 
 

@@ -77,7 +77,7 @@ def add_item(
     index: IndexOption = INDEX,
     device: DeviceOption = "auto",
 ) -> None:
-    """Put a shoe into the catalogue, as `POST /v1/items` does; a service sees it in its next answer."""
+    """Put a shoe into the catalogue, as `PUT /v1/items/{id}` does; a service sees it in its next answer."""
     from model.files import explain_failure
     from service.changes import Add, CatalogWriter, Changed
     from service.shoes import check_attributes, check_id

@@ -77,6 +77,7 @@ def create_app(
         routes=[*search.direct],
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=openapi.name_operation,
     )
     routers = [module.router for module in (search, items, pictures, changes, operations, admin)]
     if settings.metrics_access != "off":
@@ -86,7 +87,7 @@ def create_app(
     app.add_api_route("/", get_page, include_in_schema=False)
     app.mount("/web", _PageFiles(directory=WEB), name="web")
     docs.install(app)
-    openapi.install(app)
+    openapi.install(app, settings)
     errors.install(app)
     routed.install(app)
     # The last one added is the outermost.

@@ -42,6 +42,7 @@ from service.refusals import (
     HeadTooLarge,
     MalformedRequest,
     NoRoom,
+    PreconditionFailed,
     SlowSender,
     TooManyConnections,
     Unauthorized,
@@ -125,7 +126,8 @@ PROBLEMS: dict[type[Exception], Kind] = {
     RequestValidationError: Kind(422, "invalid-parameter", "A parameter is out of range"),
     CatalogueChanged: Kind(409, "catalog-changed", "The catalogue has changed between two pages"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
-    ItemExists: Kind(412, "item-exists", "There is a shoe of this id"),
+    ItemExists: Kind(409, "item-exists", "There is a shoe of this id"),
+    PreconditionFailed: Kind(412, "item-exists", "There is a shoe of this id"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
     ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),
     NotReady: Kind(

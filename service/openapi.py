@@ -8,12 +8,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from service.errors import PROBLEM_TYPE
+from service.options import DEFAULT_K
 from service.schemas import (
     BatchForm,
     BatchLine,
+    ItemForm,
     NewItemForm,
     PictureForm,
     PicturesForm,
@@ -23,6 +26,7 @@ from service.schemas import (
     SearchFields,
     SearchForm,
 )
+from service.settings import Settings
 
 __all__ = [
     "EXAMPLES",
@@ -32,21 +36,13 @@ __all__ = [
     "form_only",
     "install",
     "lines",
+    "name_operation",
     "pictures",
     "request_examples",
 ]
 
-UNSIGNED = (
-    Problem,
-    PictureForm,
-    PicturesForm,
-    SearchForm,
-    Recommendation,
-    RecommendationForm,
-    NewItemForm,
-    BatchForm,
-    BatchLine,
-)
+FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
+UNSIGNED = (Problem, Recommendation, BatchLine, *FORMS)
 """Models that are in no signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
@@ -94,7 +90,7 @@ IF_NONE_MATCH = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "enum": ["*"]},
-    "description": "`*`: a shoe whose id is in the catalogue is not replaced; that is a 412.",
+    "description": "`*`: a shoe whose id is in the catalogue is not replaced, but refused.",
 }
 
 REFUSAL = {
@@ -126,11 +122,7 @@ def form_body(form: type[BaseModel]) -> dict[str, Any]:
 
     A form's other fields may also be in the query string.
     """
-    picture = {
-        "type": "string",
-        "contentMediaType": "application/octet-stream",
-        "description": "A picture alone, as the whole body.",
-    }
+    picture = {"type": "string", "format": "binary", "description": "A picture alone, as the whole body."}
     content = {
         "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
         "image/*": {"schema": picture},
@@ -180,8 +172,7 @@ def example_body() -> dict[str, Any]:
 
 
 def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: value for key, value in schema.items() if key != "default"}
-    return {"name": name, "in": "query", "required": False, "schema": shown, "description": schema["description"]}
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": schema["description"]}
 
 
 def pictures(description: str, media_type: str) -> Responses:
@@ -201,8 +192,32 @@ def _describe(status: int, example: Any) -> dict[str, Any]:  # noqa: ANN401 - JS
     return {**described, "content": content}
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` describe itself with problems as its errors."""
+def name_operation(route: APIRoute) -> str:
+    """The operation id, which generated clients name their functions after: `search_by_image` -> `searchByImage`."""
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an optional value where null can't be sent: in a query string or a form."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
+    rest = {key: value for key, value in schema.items() if key != "default" or value is not None}
+    if len(choices) != 1:
+        return rest
+    del rest["anyOf"]
+    return choices[0] | rest
+
+
+def _bound_k(schema: dict[str, Any], largest: int) -> None:
+    """Put a setting's value into the schema of `k`, which may be one of several choices."""
+    for choice in schema.get("anyOf", [schema]):
+        if "minimum" in choice:
+            choice["maximum"] = largest
+            schema["default"] = min(DEFAULT_K, largest)
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Make `app` describe itself with problems as its errors, and with the bounds that `settings` have."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -222,6 +237,16 @@ def install(app: FastAPI) -> None:
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     operation["responses"]["default"] = REFUSAL
+                    for parameter in operation.get("parameters", ()):
+                        parameter["schema"] = _without_null(parameter["schema"])
+                        if parameter["name"] == "k":
+                            _bound_k(parameter["schema"], settings.max_k)
+            models = schema["components"]["schemas"]
+            for form in FORMS:
+                properties = models[form.__name__]["properties"]
+                properties |= {name: _without_null(described) for name, described in properties.items()}
+            for model in models.values():
+                _bound_k(model.get("properties", {}).get("k", {}), settings.max_k)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -25,6 +25,7 @@ __all__ = [
     "ExampleSearch",
     "PictureSearch",
     "SearchQuery",
+    "find_default_k",
     "read_example_search",
     "read_picture_search",
     "to_options",
@@ -66,12 +67,17 @@ class ExampleSearch:
     options: SearchOptions
 
 
-def to_options(fields: SearchFields | SearchBody) -> SearchOptions:
+def find_default_k(settings: Settings) -> int:
+    """How many shoes a search gives that does not say it."""
+    return min(DEFAULT_K, settings.max_k)
+
+
+def to_options(fields: SearchFields | SearchBody, settings: Settings) -> SearchOptions:
     """What a request says, read. Raises QueryError."""
     given = fields.model_fields_set
     condition = fields.condition if fields.condition is not None else OVERALL
     return SearchOptions(
-        DEFAULT_K if fields.k is None else fields.k,
+        find_default_k(settings) if fields.k is None else fields.k,
         condition,
         parse_filter(fields.filter) if fields.filter else {},
         # What most searches are is told from all others at once.
@@ -95,9 +101,9 @@ def _to_refinement(fields: SearchFields | SearchBody) -> Refinement:
     )
 
 
-async def get_search_query(fields: Annotated[SearchFields, Query()]) -> SearchOptions:
+async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
     """How to search, from a query string."""
-    return to_options(fields)
+    return to_options(fields, request.state.settings)
 
 
 SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
@@ -114,7 +120,8 @@ async def read_picture_search(request: Request) -> PictureSearch:
     settings: Settings = request.state.settings
     limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     form = await read_form(request, SEARCH_FIELDS, limits)
-    return PictureSearch(form.images[0].content, to_options(_agree(fields, _read_fields(form.fields, "body"))))
+    agreed = _agree(fields, _read_fields(form.fields, "body"), find_default_k(settings))
+    return PictureSearch(form.images[0].content, to_options(agreed, settings))
 
 
 async def read_example_search(request: Request) -> ExampleSearch:
@@ -124,16 +131,17 @@ async def read_example_search(request: Request) -> ExampleSearch:
         no JSON.
     """
     fields = _read_query(request)
+    settings: Settings = request.state.settings
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() == "application/json":
         body = _validate(Recommendation, await _read_json(request), "body")
         said = SearchFields.model_construct(
             body.model_fields_set - set(EXAMPLE_FIELDS), **{name: getattr(body, name) for name in SEARCH_FIELDS}
         )
-        return ExampleSearch(_to_examples(body), to_options(_agree(fields, said)))
+        agreed = _agree(fields, said, find_default_k(settings))
+        return ExampleSearch(_to_examples(body), to_options(agreed, settings))
     if not content_type[:20].lower().startswith("multipart/form-data"):
         raise QueryError("positive", EXPECTED_EXAMPLES)
-    settings: Settings = request.state.settings
     limits = FormLimits(
         settings.max_images,
         settings.max_upload_bytes,
@@ -143,7 +151,8 @@ async def read_example_search(request: Request) -> ExampleSearch:
     names = (*EXAMPLE_FIELDS, *SEARCH_FIELDS)
     form = await read_form(request, names, limits, pictures=EXAMPLE_PICTURES, optional=True)
     options = {name: values for name, values in form.fields.items() if name in SEARCH_FIELDS}
-    return ExampleSearch(_examples_of(form), to_options(_agree(fields, _read_fields(options, "body"))))
+    agreed = _agree(fields, _read_fields(options, "body"), find_default_k(settings))
+    return ExampleSearch(_examples_of(form), to_options(agreed, settings))
 
 
 def _read_query(request: Request) -> SearchFields:
@@ -194,12 +203,19 @@ async def _read_json(request: Request) -> object:
     return content
 
 
-def _agree(one: SearchFields, other: SearchFields) -> SearchFields:
-    """The options of both places. Raises QueryError where they disagree."""
+def _agree(one: SearchFields, other: SearchFields, default_k: int) -> SearchFields:
+    """The options of both places. Raises QueryError where they disagree.
+
+    Clients that are generated from the description send the default of `k` in both: another value beside it counts.
+    """
     if other is NOTHING:
         return one
     if one is NOTHING:
         return other
+    if one.k == default_k and other.k is not None:
+        one = _without_k(one)
+    elif other.k == default_k and one.k is not None:
+        other = _without_k(other)
     for name in one.model_fields_set & other.model_fields_set:
         first, second = getattr(one, name), getattr(other, name)
         same = set(first) == set(second) if name in REPEATED and first and second else first == second
@@ -211,6 +227,10 @@ def _agree(one: SearchFields, other: SearchFields) -> SearchFields:
         one.model_fields_set | other.model_fields_set,
         **{name: getattr(one if name in one.model_fields_set else other, name) for name in SEARCH_FIELDS},
     )
+
+
+def _without_k(fields: SearchFields) -> SearchFields:
+    return SearchFields.model_construct(fields.model_fields_set - {"k"}, **{**dict(fields), "k": None})
 
 
 def _to_examples(body: Recommendation) -> Examples:

@@ -17,6 +17,7 @@ __all__ = [
     "HeadTooLarge",
     "MalformedRequest",
     "NoRoom",
+    "PreconditionFailed",
     "SlowSender",
     "TooManyConnections",
     "Unauthorized",
@@ -65,6 +66,13 @@ class NoRoom(HTTPException):
 
     def __init__(self) -> None:
         super().__init__(503, "too many large requests are under way; try again in a moment", {"retry-after": "1"})
+
+
+class PreconditionFailed(HTTPException):
+    """The request has the header `If-None-Match: *`, and what it would replace is there."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(412, detail)
 
 
 class TooManyConnections(HTTPException):

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from model.text import nfc
+from service.options import MAX_EXCLUDED
 
 __all__ = [
-    "AttributesPatch",
     "BatchForm",
     "BatchLine",
     "CatalogFacts",
@@ -21,6 +21,8 @@ __all__ = [
     "Info",
     "Item",
     "ItemAnswer",
+    "ItemForm",
+    "ItemPatch",
     "ItemsAnswer",
     "Limits",
     "NewItem",
@@ -45,12 +47,12 @@ FILTER_TEXT = (
     "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required. "
     "`/v1/facets` lists both."
 )
-K_TEXT = "How many shoes, at least 1; `/v1/info` has the maximum. Default: 10."
+K_TEXT = "How many shoes."
 CONDITION_TEXT = (
     "What to compare by: `overall`, the default, another condition of `/v1/info`, or several slices with a weight "
     "each, such as `heel:0.7,category:0.3`: the distance is then the root of the weighted sum of their squares."
 )
-EXCLUDE_TEXT = "The id of a shoe to leave out; repeated for several, at most 100."
+EXCLUDE_TEXT = f"The id of a shoe to leave out; repeated for several, at most {MAX_EXCLUDED}."
 CURSOR_TEXT = (
     "`next` of the page before, with the same query and options (but for `k` and `facets`). If the catalogue has "
     "changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
@@ -72,6 +74,13 @@ Text = Annotated[str, AfterValidator(nfc)]
 """A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+# Bounds that the description states, and that `service.options` and the engine check, with messages of their own.
+FROM_ZERO = Field(json_schema_extra={"minimum": 0})
+SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
+COUNT = Field(json_schema_extra={"minimum": 1})
+Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
 # which would put them before what was asked for.
@@ -132,7 +141,8 @@ class SearchAnswer(BaseModel):
 
 # The forms are only described by these: service/forms.py reads them.
 
-File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
+File = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+"""Described as in OpenAPI 3.0, which client generators understand; most do not understand 3.1's `contentMediaType`."""
 
 
 class PictureForm(BaseModel):
@@ -147,21 +157,18 @@ class PicturesForm(BaseModel):
     image: list[File] = Field(description="One picture, or several parts of this name.")
 
 
-Amount = Annotated[float, Field(allow_inf_nan=False)]
-
-
 class SearchFields(BaseModel):
     """How to search, as texts say it: in a query string or in a form."""
 
-    k: int | None = Field(default=None, description=K_TEXT)
+    k: Annotated[int, COUNT] | None = Field(default=None, description=K_TEXT)
     condition: Text | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[Text] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
-    max_distance: Amount | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    max_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
-    duplicate_distance: Amount | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
-    diversity: Amount | None = Field(default=None, description=DIVERSITY_TEXT)
+    duplicate_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
 
 
@@ -174,15 +181,15 @@ class SearchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    k: int | None = Field(default=None, strict=True, description=K_TEXT)
+    k: Annotated[int, COUNT] | None = Field(default=None, strict=True, description=K_TEXT)
     condition: Text | None = Field(default=None, description=CONDITION_TEXT)
     filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: list[Text] | None = Field(default=None, description=EXCLUDE_TEXT)
+    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
-    max_distance: Number | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    max_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
     group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
-    duplicate_distance: Number | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
-    diversity: Number | None = Field(default=None, description=DIVERSITY_TEXT)
+    duplicate_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Annotated[Number, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, strict=True, description=FACETS_TEXT)
 
 
@@ -236,11 +243,16 @@ ATTRIBUTES_TEXT = (
 Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
 
 
-class NewItemForm(PictureForm):
+class ItemForm(PictureForm):
+    """A form with a shoe whose id is in the path."""
+
+    attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
+
+
+class NewItemForm(ItemForm):
     """A form with a new shoe."""
 
     id: str = Field(description=ID_TEXT)
-    attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
 
 
 class BatchForm(PicturesForm):
@@ -258,10 +270,14 @@ class NewItem(BaseModel):
     attributes: Attributes = {}
 
 
-class AttributesPatch(RootModel[dict[str, list[str]]]):
-    """Attributes to replace: name -> its new values; an empty list removes the attribute, others stay as they are."""
+class ItemPatch(BaseModel):
+    """A change of a shoe: a JSON merge patch (RFC 7396) of what the service shows of it."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    attributes: dict[str, list[str] | None] = Field(
+        description="Name -> its new values; null removes the attribute, others stay as they are."
+    )
 
 
 class Embedding(BaseModel):

@@ -5,14 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.additions import read_addition, read_additions, wants_to_replace
+from service.additions import (
+    read_addition,
+    read_additions,
+    read_replacement,
+    refuse_to_replace,
+    wants_to_replace,
+)
 from service.answers import answer_changed
 from service.disconnect import unless_gone
 from service.lines import LINES, write_lines
 from service.openapi import answers, form_only, lines, request_examples
 from service.parameters import PipelineOf, known_query
 from service.routes.items import ItemId
-from service.schemas import AttributesPatch, BatchForm, ItemAnswer, NewItemForm
+from service.schemas import BatchForm, ItemAnswer, ItemForm, ItemPatch, NewItemForm
 
 __all__ = ["router"]
 
@@ -22,19 +28,37 @@ router = APIRouter(prefix="/v1", tags=["changes"])
 @router.post(
     "/items",
     response_model=ItemAnswer,
-    openapi_extra=form_only(NewItemForm, conditional=True),
-    responses=answers("add_item", 200, 201, 400, 401, 403, 412, 413, 415, 422, 507),
+    status_code=201,
+    openapi_extra=form_only(NewItemForm),
+    responses=answers("create_item", 201, 400, 401, 403, 409, 413, 415, 422, 507),
 )
-async def add_item(request: Request, pipeline: PipelineOf) -> Response:
-    """Put a shoe into the catalogue, or in the place of the one of its id.
+async def create_item(request: Request, pipeline: PipelineOf) -> Response:
+    """Add a shoe to the catalogue; if there is one of its id, that is a 409, and it stays as it is.
 
     Once it is answered, the shoe is on disk, and in the next answer of every process. Its picture is kept as it was
-    decoded: upright, at most 1600 pixels a side, without camera data. Sent again, the same request changes nothing but
-    the answer's status: 201 for a new shoe, 200 for one that took another's place. Indexing the catalogue again leaves
-    a shoe that was added here alone, unless the catalogue has one of the same id.
+    decoded: upright, at most 1600 pixels a side, without camera data. Indexing the catalogue again leaves a shoe that
+    was added here alone, unless the catalogue has one of the same id.
     """
-    overwrite, shoe = wants_to_replace(request), await read_addition(request)
-    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.add(shoe, overwrite=overwrite)))
+    shoe = await read_addition(request)
+    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.add(shoe, overwrite=False)))
+
+
+@router.put(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    openapi_extra=form_only(ItemForm, conditional=True),
+    responses=answers("replace_item", 200, 201, 400, 401, 403, 412, 413, 415, 422, 507),
+)
+async def replace_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+    """Put a shoe in the place of the one of this id, with nothing of it; or add it, if there is none.
+
+    Attributes that are not sent are gone. Sent again, the same request changes nothing but the answer's status: 201 for
+    a new shoe, 200 for one that took another's place. Pictures and durability are as with `POST /v1/items`.
+    """
+    overwrite, shoe = wants_to_replace(request), await read_replacement(request, id)
+    change = pipeline.editor.add(shoe, overwrite=overwrite)
+    changed = await unless_gone(request, change if overwrite else refuse_to_replace(change))
+    return answer_changed(pipeline.engine, changed)
 
 
 @router.post(
@@ -44,7 +68,10 @@ async def add_item(request: Request, pipeline: PipelineOf) -> Response:
     responses={**lines("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
 )
 async def add_items(request: Request, pipeline: PipelineOf) -> Response:
-    """Put many shoes into the catalogue, at most 1000 in one request, each as `POST /v1/items` does.
+    """Put many shoes into the catalogue, at most 1000 in one request.
+
+    Each is added, or takes the place of the shoe of its id, as `PUT /v1/items/{id}` does. With `If-None-Match: *` each
+    is only added, as `POST /v1/items` does: the line of a shoe whose id is taken says 409.
 
     The answer has a line of JSON for each shoe, in their order, sent as soon as it is written or has failed: a bad
     picture, or an id that is taken, fails alone. A shoe whose line says 200 or 201 is on disk, even if the answer is
@@ -64,13 +91,15 @@ async def patch_item(
     request: Request,
     pipeline: PipelineOf,
     id: ItemId,
-    body: Annotated[AttributesPatch, Body(examples=request_examples("patch_item"))],
+    body: Annotated[ItemPatch, Body(examples=request_examples("patch_item"))],
 ) -> Response:
-    """Replace some attributes of a shoe: an empty list removes one, those not named stay as they are.
+    """Replace some attributes of a shoe: null removes one, those not named stay as they are.
 
-    For a shoe that was indexed, this lasts until the catalogue that it came from is indexed again.
+    The body is a JSON merge patch (RFC 7396), and may say so: `application/merge-patch+json`. For a shoe that was
+    indexed, this lasts until the catalogue that it came from is indexed again.
     """
-    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.patch(id, body.root)))
+    attributes = {name: values or () for name, values in body.attributes.items()}
+    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.patch(id, attributes)))
 
 
 @router.delete(

@@ -24,7 +24,7 @@ ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.
 def list_items(
     engine: EngineOf,
     filter: FilterQuery,
-    limit: Annotated[int, Query(description="Shoes on a page, 1 to 500.")] = 50,
+    limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
 ) -> ItemsAnswer:
     """The catalogue's shoes, a page at a time, in the catalogue's own order."""
@@ -43,7 +43,7 @@ def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
     dependencies=[Depends(known_query(*SEARCH_FIELDS))],
     responses=answers("similar", 200, 404, 409, 422),
 )
-async def find_similar(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
+async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
     """The shoes most like one of the catalogue, without itself."""
     work = pipeline.similar(id, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)

@@ -24,7 +24,7 @@ To = Annotated[Text, Query(description="The shoe it ends at.")]
     dependencies=[Depends(known_query())],
     responses={**pictures("The shoe's own picture.", "image/*"), **answers("item_image", 404, 422)},
 )
-def get_image(request: Request, engine: EngineOf, id: ItemId) -> Response:
+def get_item_image(request: Request, engine: EngineOf, id: ItemId) -> Response:
     """A shoe's picture, as it lies in the catalogue."""
     return answer_picture(request, engine.picture(id))
 
@@ -34,7 +34,7 @@ def get_image(request: Request, engine: EngineOf, id: ItemId) -> Response:
     dependencies=[Depends(known_query())],
     responses={**pictures("What the shoe's vector decodes to.", PNG), **answers("reconstruction", 404, 422)},
 )
-async def get_reconstruction(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
     """What the network knows of a shoe: the picture that its vector decodes to."""
     return await answer_drawing(request, pipeline.engine, lambda: pipeline.reconstruct(id))
 
@@ -48,7 +48,7 @@ async def get_reconstruction(request: Request, pipeline: PipelineOf, id: ItemId)
         **answers("reconstructions", 400, 413, 415, 422),
     },
 )
-async def reconstruct_picture(request: Request, pipeline: PipelineOf, image: OneImage) -> Response:
+async def reconstruct_image(request: Request, pipeline: PipelineOf, image: OneImage) -> Response:
     """A picture after a pass through the network."""
     return answer_png(await unless_gone(request, pipeline.reconstruct_image(image)))
 
@@ -76,7 +76,9 @@ async def interpolate_items(
     pipeline: PipelineOf,
     start: From,
     to: To,
-    steps: Annotated[int, Query(description="Pictures, both ends included: 2 to 16.")] = 8,
+    steps: Annotated[
+        int, Query(description="Pictures, both ends included.", json_schema_extra={"minimum": 2, "maximum": 16})
+    ] = 8,
 ) -> Response:
     """The way from one shoe to another through the space of vectors."""
     return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps))

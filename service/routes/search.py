@@ -8,7 +8,7 @@ from starlette.routing import Route
 from service.answers import answer_embeddings, answer_found
 from service.disconnect import unless_gone
 from service.openapi import answers, example_body, form_body, request_examples
-from service.parameters import ManyImages, PipelineOf, known_query
+from service.parameters import ManyImages, PipelineOf, SettingsOf, known_query
 from service.pipeline import Pipeline
 from service.queries import read_example_search, read_picture_search, to_options
 from service.schemas import EmbeddingsAnswer, PicturesForm, SearchAnswer, SearchForm, VectorSearch
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["search"])
     openapi_extra=form_body(SearchForm),
     responses=answers("search", 200, 400, 409, 413, 415, 422),
 )
-async def search_by_picture(request: Request) -> Response:
+async def search_by_image(request: Request) -> Response:
     """Find the shoes of the catalogue that are most like the one in a picture.
 
     How to search may be said by query parameters or by form fields.
@@ -38,7 +38,7 @@ async def search_by_picture(request: Request) -> Response:
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
-direct = [Route("/v1/search", search_by_picture, methods=["POST"])]
+direct = [Route("/v1/search", search_by_image, methods=["POST"])]
 """What is asked most, again: these are looked at first, and spare a request what FastAPI does, which is more than all
 else that the event loop does for it. The router's own entries describe them."""
 
@@ -52,10 +52,11 @@ else that the event loop does for it. The router's own entries describe them."""
 async def search_by_vector(
     request: Request,
     pipeline: PipelineOf,
+    settings: SettingsOf,
     body: Annotated[VectorSearch, Body(examples=request_examples("search_vector"))],
 ) -> Response:
     """Find the shoes whose vectors are nearest to one."""
-    options = to_options(body)
+    options = to_options(body, settings)
     work = pipeline.search(
         body.vector, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
     )
@@ -68,7 +69,7 @@ async def search_by_vector(
     openapi_extra=example_body(),
     responses=answers("recommendations", 200, 400, 404, 409, 413, 415, 422),
 )
-async def recommend_shoes(request: Request, pipeline: PipelineOf) -> Response:
+async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     """Find shoes that are like some, and not like others.
 
     Examples are shoes of the catalogue, which are left out of the answer, vectors, and pictures, in any mixture: JSON
@@ -91,7 +92,7 @@ async def recommend_shoes(request: Request, pipeline: PipelineOf) -> Response:
     openapi_extra=form_body(PicturesForm),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
-async def embed_pictures(request: Request, pipeline: PipelineOf, images: ManyImages) -> Response:
+async def embed_images(request: Request, pipeline: PipelineOf, images: ManyImages) -> Response:
     """The mean vector of each picture: float32, the same that the catalogue's shoes have."""
     names = [upload.filename for upload in images]
     work = pipeline.embed([upload.content for upload in images], names)

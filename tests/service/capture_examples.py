@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -75,17 +76,27 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
     image = {"image": ("shoe.jpg", picture)}
     one, many, item = "/v1/items", "/v1/items:batch", "/v1/items/boot-7"
     new = {"id": "boot-7", "attributes": json.dumps({"Category": ["Boots"], "Gender": ["Women"]})}
-    yield "add_item", guarded.post(one, data=new, files=image, headers=admin)
-    yield "add_item", guarded.post(one, data=new, files=image, headers=admin)
-    yield "add_item", guarded.post(one, data=new, files=image, headers={**admin, "if-none-match": "*"})
-    yield "add_item", guarded.post(one, content=b"no boundary in here", headers={**form, **admin})
-    yield "add_item", guarded.post(one, data=new, files=image)
-    yield "add_item", guarded.post(one, data=new, files=image, headers=reader)
-    yield "add_item", guarded.post(one, content=too_many, headers={**form, **admin})
-    yield "add_item", guarded.post(one, data=new, files={"image": ("notes.txt", b"not a picture")}, headers=admin)
-    yield "add_item", guarded.post(one, data={**new, "id": "boots/7"}, files=image, headers=admin)
-    with mock.patch("service.uploads.Uploads.write", side_effect=StorageFull("an example")):
-        yield "add_item", guarded.post(one, data=new, files=image, headers=admin)
+    attributes = {"attributes": new["attributes"]}
+    yield "create_item", guarded.post(one, data=new, files=image, headers=admin)
+    yield "create_item", guarded.post(one, data=new, files=image, headers=admin)
+    yield "create_item", guarded.post(one, data={**new, "id": "boots/7"}, files=image, headers=admin)
+    yield "replace_item", guarded.put(item, data=attributes, files=image, headers=admin)
+    yield "replace_item", guarded.put(item, data=attributes, files=image, headers={**admin, "if-none-match": "*"})
+    yield "replace_item", guarded.put(item, data={**attributes, "colour": "red"}, files=image, headers=admin)
+    guarded.delete(item, headers=admin)
+    yield "replace_item", guarded.put(item, data=attributes, files=image, headers=admin)
+    for operation, method, path, data in (
+        ("create_item", "POST", one, {**new, "id": "boot-8"}),
+        ("replace_item", "PUT", "/v1/items/boot-8", attributes),
+    ):
+        send = partial(guarded.request, method, path)
+        yield operation, send(content=b"no boundary in here", headers={**form, **admin})
+        yield operation, send(data=data, files=image)
+        yield operation, send(data=data, files=image, headers=reader)
+        yield operation, send(content=too_many, headers={**form, **admin})
+        yield operation, send(data=data, files={"image": ("notes.txt", b"not a picture")}, headers=admin)
+        with mock.patch("service.uploads.Uploads.write", side_effect=StorageFull("an example")):
+            yield operation, send(data=data, files=image, headers=admin)
     shoes = [{"id": "boot-7", "attributes": {"Gender": ["Women"]}}, {"id": "boot-8"}]
     parts: list[Any] = []
     for shoe, content in zip(shoes, (picture, b"not a picture"), strict=True):
@@ -96,14 +107,17 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
     yield "add_items", guarded.post(many, files=parts, headers=reader)
     yield "add_items", guarded.post(many, content=too_many, headers={**form, **admin})
     yield "add_items", guarded.post(many, files=parts[1:], headers=admin)
-    attributes, as_json = {"Gender": ["Girls"], "Category": []}, {"content-type": "application/json", **admin}
-    yield "patch_item", guarded.patch(item, json=attributes, headers=admin)
-    yield "patch_item", guarded.patch(item, content=b'{"Gender": ["Girls"', headers=as_json)
-    yield "patch_item", guarded.patch(item, json=attributes)
-    yield "patch_item", guarded.patch(item, json=attributes, headers=reader)
-    yield "patch_item", guarded.patch(UNKNOWN, json=attributes, headers=admin)
+    patch, as_json = (
+        {"attributes": {"Gender": ["Girls"], "Category": None}},
+        {"content-type": "application/json", **admin},
+    )
+    yield "patch_item", guarded.patch(item, json=patch, headers=admin)
+    yield "patch_item", guarded.patch(item, content=b'{"attributes": {"Gender"', headers=as_json)
+    yield "patch_item", guarded.patch(item, json=patch)
+    yield "patch_item", guarded.patch(item, json=patch, headers=reader)
+    yield "patch_item", guarded.patch(UNKNOWN, json=patch, headers=admin)
     yield "patch_item", guarded.patch(item, content=bytes(2_000_000), headers=as_json)
-    yield "patch_item", guarded.patch(item, json={"Gender": "Girls"}, headers=admin)
+    yield "patch_item", guarded.patch(item, json={"attributes": {"Gender": "Girls"}}, headers=admin)
     yield "delete_item", guarded.delete(item)
     yield "delete_item", guarded.delete(item, headers=reader)
     yield "delete_item", guarded.delete(item, params={"force": "1"}, headers=admin)
@@ -213,7 +227,7 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
     others = [each.id for each in engine.page(3).items]
     likes = {"positive": others[:2], "negative": others[2:], "k": 2, "filter": ["Gender:Women"], "diversity": 0.3}
     examples["recommendations"] = {"request": likes}
-    examples["patch_item"] = {"request": {"Gender": ["Girls"], "Category": []}}
+    examples["patch_item"] = {"request": {"attributes": {"Gender": ["Girls"], "Category": None}}}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (
         TestClient(create_app(settings, engine)) as client,

@@ -7,6 +7,8 @@ After a change that is meant, refresh the snapshot and look at its difference be
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from starlette.testclient import TestClient
 from service import schemas
 from service.app import create_app
 from service.docs import render
-from service.engine import Engine
+from service.engine import Engine, EngineLimits
 from service.openapi import EXAMPLES
 from service.schemas import Problem
 from service.settings import Settings
@@ -38,7 +40,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "healthz": schemas.Status,
     "readyz": schemas.Status,
     "reload": schemas.ReloadAnswer,
-    "add_item": schemas.ItemAnswer,
+    "create_item": schemas.ItemAnswer,
+    "replace_item": schemas.ItemAnswer,
     "add_items": schemas.BatchLine,
     "patch_item": schemas.ItemAnswer,
 }
@@ -46,7 +49,7 @@ MODELS: dict[str, type[BaseModel]] = {
 REQUESTS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.VectorSearch,
     "recommendations": schemas.Recommendation,
-    "patch_item": schemas.AttributesPatch,
+    "patch_item": schemas.ItemPatch,
 }
 
 
@@ -137,6 +140,68 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         assert operation.get("description"), name
         for parameter in operation.get("parameters", ()):
             assert parameter.get("description"), (name, parameter["name"])
+
+
+def test_operations_have_short_names(document: dict[str, Any]) -> None:
+    """Operation ids are unique and short, as generated clients name their functions after them."""
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    assert {"searchByImage", "searchByVector", "getItem", "embedImages"} <= set(ids)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in ids)
+
+
+def find_schemas(part: Any, name: str) -> Iterator[dict[str, Any]]:
+    """The schemas of properties and parameters of a name, anywhere in a description."""
+    if isinstance(part, list):
+        for each in part:
+            yield from find_schemas(each, name)
+    elif isinstance(part, dict):
+        if part.get("name") == name and "in" in part:
+            yield part["schema"]
+        if isinstance(part.get("properties"), dict) and name in part["properties"]:
+            yield part["properties"][name]
+        for each in part.values():
+            yield from find_schemas(each, name)
+
+
+@pytest.mark.parametrize("max_k", [5, 50])
+def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> None:
+    """Wherever a request may say `k`, its default and its bounds are those of the service, which keeps to them."""
+    bounded = settings.model_copy(update={"max_k": max_k})
+    memory_engine.limits = EngineLimits(max_k=max_k)
+    with TestClient(create_app(bounded, memory_engine)) as client:
+        described = client.get("/openapi.json").json()
+        answer = client.get("/v1/items/1000.1/similar").json()
+    asked = [schema for schema in find_schemas(described, "k") if "default" in schema]
+    assert len(asked) == 7  # three query strings, and the bodies of three searches, one of them in two forms
+    for schema in asked:
+        number = next(choice for choice in schema.get("anyOf", [schema]) if choice["type"] == "integer")
+        assert (number["minimum"], number["maximum"], schema["default"]) == (1, max_k, min(10, max_k))
+        assert answer["k"] == schema["default"]
+
+
+def test_pictures_are_binary(document: dict[str, Any]) -> None:
+    """Pictures are files to generated clients, in forms, as whole bodies and as answers."""
+    binary = {"type": "string", "format": "binary"}
+    for image in find_schemas(document["components"]["schemas"], "image"):
+        kind = image.get("items", image)
+        if kind.get("description") != "Where its picture is.":
+            assert kind.items() >= binary.items()
+    for name, operation in operations(document):
+        contents = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for media_type, content in [pair for each in contents for pair in each.get("content", {}).items()]:
+            if media_type.startswith("image/"):
+                assert content["schema"].items() >= binary.items(), name
+
+
+def test_no_null_in_texts(document: dict[str, Any]) -> None:
+    """A query string and a form have no null: an optional value is described as what it is when it is there."""
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert "anyOf" not in parameter["schema"], (name, parameter["name"])
+    for name, schema in document["components"]["schemas"].items():
+        if name.endswith("Form"):
+            assert "null" not in json.dumps(schema), name
 
 
 def test_docs_are_a_page_of_it(client: TestClient, document: dict[str, Any]) -> None:

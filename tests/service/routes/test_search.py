@@ -66,6 +66,14 @@ def test_search_options_in_query_or_form(client: TestClient, place: str) -> None
     assert all(hit["attributes"]["Gender"] == ["Men"] for hit in answer["hits"])
 
 
+@pytest.mark.parametrize(("query", "form"), [("10", "3"), ("3", "10")])
+def test_default_beside_another_k(client: TestClient, query: str, form: str) -> None:
+    """The default of `k`, which generated clients send unasked, does not contradict a `k` in the other place."""
+    image = {"image": ("a.jpg", draw_shoe(1))}
+    answer = client.post("/v1/search", params={"k": query}, data={"k": form}, files=image).json()
+    assert len(answer["hits"]) == answer["k"] == 3
+
+
 @pytest.mark.parametrize(
     ("query", "form", "field"),
     [
