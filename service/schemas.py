@@ -16,6 +16,8 @@ __all__ = [
     "FacetValue",
     "FacetsAnswer",
     "Hit",
+    "ImageSearch",
+    "ImagesInJson",
     "Info",
     "Item",
     "ItemAnswer",
@@ -191,6 +193,23 @@ class VectorSearch(SearchBody):
     """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
+
+
+IN_JSON_TEXT = "A picture in base64, as a data: URL such as `data:image/jpeg;base64,...` or alone."
+
+
+class ImageSearch(SearchBody):
+    """A search by a picture, in JSON."""
+
+    image: str = Field(description=IN_JSON_TEXT)
+
+
+class ImagesInJson(BaseModel):
+    """Pictures, in JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str | list[str] = Field(description=f"{IN_JSON_TEXT} Or a list of such.")
 
 
 POSITIVE_TEXT = (
