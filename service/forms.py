@@ -41,12 +41,13 @@ async def read_form(
         ClientDisconnect: so does the connection.
     """
     content_type = request.headers.get("content-type", "")
-    kind = content_type[:20].lower()
-    if kind.startswith("multipart/form-data"):
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
         return await _read_parts(
             request, FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
         )
-    if kind.startswith("image/"):
+    # Of a picture's bytes only those that decode it judge what they are, whatever the content type says.
+    if kind.startswith("image/") or kind == "application/octet-stream":
         return Form([Upload("", await _read_picture(request, limits.image_bytes), pictures[0])], {})
     # curl's --data-binary says urlencoded: a picture would be taken for a field with a very strange name.
     raise QueryError(IMAGE, EXPECTED_IMAGE)

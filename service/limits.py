@@ -18,6 +18,9 @@ ENVELOPE = 64 * 1024
 OTHER_BODY = 2**20
 """Bytes of any other body, such as a vector in JSON."""
 
+PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddings"})
+"""Paths that take pictures in base64, which needs four bytes for three."""
+
 MAX_HEADERS = 100
 
 SEPARATORS = 4
@@ -56,14 +59,17 @@ class LimitRequest:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        size, length = _measure_head(scope)
+        size, length, kind = _measure_head(scope)
         if size > self._settings.max_head_bytes or len(scope["headers"]) > MAX_HEADERS:
             metrics.count_rejection("head-too-large")
             response = render_error(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
             await response(scope, receive, send)
             return
         # What is PUT is a shoe, as what is posted to /v1/items; the path has its id in it.
-        limit = self._bodies.get("/v1/items" if scope["method"] == "PUT" else route_path(scope), OTHER_BODY)
+        path = route_path(scope)
+        limit = self._bodies.get("/v1/items" if scope["method"] == "PUT" else path, OTHER_BODY)
+        if kind.startswith(b"application/json") and path in PICTURES_IN_JSON:
+            limit = limit * 4 // 3
         if length.isdigit() and int(length[:20]) > limit:
             metrics.count_rejection("body-too-large")
             await render_error(BodyTooLarge(limit))(scope, receive, send)
@@ -75,15 +81,17 @@ class LimitRequest:
             self._memory.give(body.received)
 
 
-def _measure_head(scope: Scope) -> tuple[int, bytes]:
-    """The bytes of a request's line and headers, and its Content-Length, empty where there is none."""
+def _measure_head(scope: Scope) -> tuple[int, bytes, bytes]:
+    """The bytes of a request's line and headers; its Content-Length and Content-Type, empty where there is none."""
     size = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
-    length = b""
+    length = kind = b""
     for name, value in scope["headers"]:
         size += len(name) + len(value) + SEPARATORS
         if name == b"content-length":
             length = value
-    return size, length
+        elif name == b"content-type":
+            kind = value.lower()
+    return size, length, kind
 
 
 class _Memory:

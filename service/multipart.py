@@ -1,9 +1,10 @@
 """Multipart forms, read piece by piece while they arrive: into memory, within limits."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 
@@ -18,11 +19,17 @@ IMAGE = "image"
 
 EXPECTED_IMAGE = (
     "expected a file part named `image` in a multipart/form-data body, as `curl -F image=@shoe.jpg` sends it, "
-    "or a picture alone as an image/* body"
+    "a picture alone as an image/* or application/octet-stream body, or JSON with the picture in base64 as `image`"
 )
 
 MAX_PART_HEAD = 8 * 1024
 """Bytes of a part's headers, in all."""
+
+MAX_PADDING = 256
+"""Spaces and tabs between a boundary and the end of its line."""
+
+FOLD = re.compile(rb"\r\n[ \t]+")
+"""Where a header goes on in the next line (RFC 5322, 2.2.3)."""
 
 HEAD = re.compile(rb"(?:\r\n[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n]*)*")
 DISPOSITION = re.compile(rb"\r\ncontent-disposition:[ \t]*form-data[ \t]*(;[^\r\n]*)", re.IGNORECASE)
@@ -104,8 +111,10 @@ class FormReader:
     """A multipart body (RFC 7578), fed piece by piece; how it is cut into pieces makes no difference.
 
     What has come is searched for the next boundary or empty line as a whole, not byte by byte: of a picture's content
-    only as many bytes as a boundary has are looked at twice. Only what is needed of RFC 2046 is understood: no text
-    before the first boundary, no nested forms, no transfer encodings.
+    only as many bytes as a boundary has are looked at twice. Of RFC 2046, text before the first boundary and after the
+    last is passed over, and boundaries may be padded; nested forms and transfer encodings are not understood.
+
+    python-multipart (0.0.34) refuses text before the first boundary, padding after it, and folded headers.
 
     `feed` and `finish` raise as `read_form` does; after that the reader is of no more use.
     """
@@ -151,7 +160,8 @@ class FormReader:
     def finish(self) -> Form:
         """What the body held, once all of it was fed."""
         if self._begun and self._state is not _State.END:
-            raise HTTPException(400, "it ends before the form does")
+            nothing = self._state is _State.CONTENT and self._part is None
+            raise HTTPException(400, NO_FORM if nothing else "it ends before the form does")
         if not (self._form.images or self._optional):
             raise QueryError(IMAGE, EXPECTED_IMAGE)
         return self._form
@@ -173,15 +183,18 @@ class FormReader:
         return True
 
     def _read_boundary(self) -> bool:
-        following = self._rest[:2]
-        if len(following) < 2:
-            return False
-        if following == b"--":
+        if self._rest.startswith(b"--"):
             self._state = _State.END
-        elif following == b"\r\n":  # left where it is: a head is then a line's end before each header
-            self._state = _State.HEAD
-        else:
+            return True
+        following = self._rest.lstrip(b" \t")
+        if len(self._rest) - len(following) > MAX_PADDING:
             raise HTTPException(400, NO_FORM)
+        if following in {b"", b"\r", b"-"}:
+            return False
+        if not following.startswith(b"\r\n"):
+            raise HTTPException(400, NO_FORM)
+        self._rest = following  # a head is a line's end before each header
+        self._state = _State.HEAD
         return True
 
     def _read_head(self) -> bool:
@@ -197,6 +210,7 @@ class FormReader:
 
     def _begin_part(self, head: bytes) -> _Part:
         """Decide by a part's headers what it is, before any of its content is taken."""
+        head = FOLD.sub(b" ", head)
         if not HEAD.fullmatch(head):
             raise HTTPException(400, NO_FORM)
         found = DISPOSITION.search(head)
@@ -206,20 +220,20 @@ class FormReader:
         }
         if b"name" not in parameters:
             raise HTTPException(400, "one of the form's parts has no name")
-        name, filename = _decode(parameters[b"name"]), parameters.get(b"filename")
+        name, filename = _decode(parameters[b"name"]), _find_filename(parameters)
         if name in self._pictures:
             return self._begin_image(name, filename)
         return self._begin_field(name, filename)
 
-    def _begin_image(self, name: str, filename: bytes | None) -> _Part:
+    def _begin_image(self, name: str, filename: str | None) -> _Part:
         if filename is None:
             raise QueryError(name, EXPECTED_IMAGE.replace("`image`", f"`{name}`").replace("image=@", f"{name}=@"))
         most = self._limits.images
         if len(self._form.images) == most:
             raise QueryError(name, f"more than {most} image{'s' * (most > 1)}; expected {'1 to ' * (most > 1)}{most}")
-        return _Part(name, _decode(filename), self._limits.image_bytes)
+        return _Part(name, filename, self._limits.image_bytes)
 
-    def _begin_field(self, name: str, filename: bytes | None) -> _Part:
+    def _begin_field(self, name: str, filename: str | None) -> _Part:
         refuse_unknown("form field", [name], self._names)
         if filename is not None:
             raise QueryError(name, f"{name} is a file; expected text")
@@ -230,9 +244,7 @@ class FormReader:
 
     def _take(self, content: bytes) -> None:
         part = self._part
-        if part is None:
-            if content.strip(b"\r\n"):
-                raise HTTPException(400, NO_FORM)
+        if part is None:  # before the first boundary
             return
         if len(part.content) + len(content) > part.limit:
             if part.filename is not None:
@@ -249,6 +261,14 @@ class FormReader:
         else:
             self._form.images.append(Upload(part.filename, bytes(part.content), part.name))
         self._part = None
+
+
+def _find_filename(parameters: Mapping[bytes, bytes]) -> str | None:
+    """What a client calls its file; some say so only in RFC 5987's form: `filename*=UTF-8''gr%C3%B6n.jpg`."""
+    if b"filename" in parameters:
+        return _decode(parameters[b"filename"])
+    extended = parameters.get(b"filename*")
+    return None if extended is None else _decode(unquote_to_bytes(extended.rpartition(b"'")[2]))
 
 
 def image_too_large(limit: int) -> ImageTooLarge:

@@ -16,6 +16,8 @@ from service.options import DEFAULT_K
 from service.schemas import (
     BatchForm,
     BatchLine,
+    ImageSearch,
+    ImagesInJson,
     ItemForm,
     NewItemForm,
     PictureForm,
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
-UNSIGNED = (Problem, Recommendation, BatchLine, *FORMS)
+UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchLine, *FORMS)
 """Models that are in no signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
@@ -117,15 +119,17 @@ def request_examples(operation: str) -> list[Any]:
     return [] if example is None else [example]
 
 
-def form_body(form: type[BaseModel]) -> dict[str, Any]:
-    """What an operation takes that reads its body by itself: a form, or a picture alone. Goes into `openapi_extra`.
+def form_body(form: type[BaseModel], in_json: type[BaseModel]) -> dict[str, Any]:
+    """What an operation takes that reads its body by itself: a form, JSON, or a picture alone. For `openapi_extra`.
 
     A form's other fields may also be in the query string.
     """
     picture = {"type": "string", "format": "binary", "description": "A picture alone, as the whole body."}
     content = {
         "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
+        "application/json": {"schema": {"$ref": f"#/components/schemas/{in_json.__name__}"}},
         "image/*": {"schema": picture},
+        "application/octet-stream": {"schema": picture},
     }
     described: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     fields = {name: schema for name, schema in form.model_json_schema()["properties"].items() if name != "image"}
@@ -205,7 +209,8 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     if len(choices) != 1:
         return rest
     del rest["anyOf"]
-    return choices[0] | rest
+    only: dict[str, Any] = choices[0]
+    return only | rest
 
 
 def _bound_k(schema: dict[str, Any], largest: int) -> None:

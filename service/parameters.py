@@ -1,14 +1,15 @@
 """What routes are called with: the engine, and parameters that are checked beyond what a schema can say."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Query, Request
 
 from service.engine import Engine
 from service.forms import read_form
+from service.json_bodies import is_json, read_pictures
 from service.live import Live
-from service.multipart import Form, FormLimits, Upload
+from service.multipart import FormLimits, Upload
 from service.options import parse_filter
 from service.pipeline import Pipeline
 from service.refusals import refuse_unknown
@@ -93,21 +94,23 @@ async def get_filter(filter: Annotated[list[str], Query(description=FILTER_TEXT)
 FilterQuery = Annotated[Filter, Depends(get_filter)]
 
 
-async def _read_form(request: Request, names: Sequence[str] = (), *, images: int = 1) -> Form:
+async def _read_images(request: Request, most: int) -> list[Upload]:
     settings: Settings = request.state.settings
-    return await read_form(request, names, FormLimits(images=images, image_bytes=settings.max_upload_bytes))
+    limits = FormLimits(images=most, image_bytes=settings.max_upload_bytes)
+    if is_json(request):
+        return await read_pictures(request, limits)
+    return (await read_form(request, (), limits)).images
 
 
 async def get_image(request: Request) -> bytes:
     """The one picture of a body."""
-    form = await _read_form(request)
-    return form.images[0].content
+    (image,) = await _read_images(request, 1)
+    return image.content
 
 
 async def get_images(request: Request, settings: SettingsOf) -> list[Upload]:
     """The pictures of a body, in their order: at least one, and not more than are allowed."""
-    form = await _read_form(request, images=settings.max_images)
-    return form.images
+    return await _read_images(request, settings.max_images)
 
 
 OneImage = Annotated[bytes, Depends(get_image)]

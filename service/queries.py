@@ -1,22 +1,22 @@
 """How a request says what to search for, and how: in its query string, a form or JSON."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import pydantic
 from fastapi import Depends, Query, Request
-from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 
 from model.errors import QueryError
 from model.text import nfc
 from service.examples import MAX_EXAMPLES, Examples, Picture
 from service.forms import read_form
+from service.json_bodies import decode_picture, is_json, read_json, validate
 from service.multipart import Form, FormLimits
 from service.options import DEFAULT_K, MAX_EXCLUDED, PLAIN, Refinement, SearchOptions, parse_condition, parse_filter
 from service.refusals import refuse_unknown
-from service.schemas import Recommendation, SearchBody, SearchFields
+from service.schemas import ImageSearch, Recommendation, SearchBody, SearchFields
 from service.settings import Settings
 from service.store.base import OVERALL
 
@@ -30,8 +30,6 @@ __all__ = [
     "read_picture_search",
     "to_options",
 ]
-
-Body = TypeVar("Body", bound=pydantic.BaseModel)
 
 SEARCH_FIELDS = tuple(SearchFields.model_fields)
 
@@ -110,7 +108,7 @@ SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
 
 
 async def read_picture_search(request: Request) -> PictureSearch:
-    """A picture, and how to search by it: from a query string or a form, or from both where they agree.
+    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree.
 
     Raises:
         RequestValidationError: an option is not what its schema says.
@@ -118,6 +116,11 @@ async def read_picture_search(request: Request) -> PictureSearch:
     """
     fields = _read_query(request)
     settings: Settings = request.state.settings
+    if is_json(request):
+        body = validate(ImageSearch, await read_json(request), "body")
+        image = await run_in_threadpool(decode_picture, body.image, settings.max_upload_bytes)
+        agreed = _agree(fields, _options_in(body), find_default_k(settings))
+        return PictureSearch(image, to_options(agreed, settings))
     limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     form = await read_form(request, SEARCH_FIELDS, limits)
     agreed = _agree(fields, _read_fields(form.fields, "body"), find_default_k(settings))
@@ -132,15 +135,11 @@ async def read_example_search(request: Request) -> ExampleSearch:
     """
     fields = _read_query(request)
     settings: Settings = request.state.settings
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() == "application/json":
-        body = _validate(Recommendation, await _read_json(request), "body")
-        said = SearchFields.model_construct(
-            body.model_fields_set - set(EXAMPLE_FIELDS), **{name: getattr(body, name) for name in SEARCH_FIELDS}
-        )
-        agreed = _agree(fields, said, find_default_k(settings))
+    if is_json(request):
+        body = validate(Recommendation, await read_json(request), "body")
+        agreed = _agree(fields, _options_in(body), find_default_k(settings))
         return ExampleSearch(_to_examples(body), to_options(agreed, settings))
-    if not content_type[:20].lower().startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "")[:20].lower().startswith("multipart/form-data"):
         raise QueryError("positive", EXPECTED_EXAMPLES)
     limits = FormLimits(
         settings.max_images,
@@ -174,33 +173,12 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, *, empty: bool = Fa
             given[name] = values
         elif empty or values[-1]:
             given[name] = values[-1]
-    return _validate(SearchFields, given, place) if given else NOTHING
+    return validate(SearchFields, given, place) if given else NOTHING
 
 
-def _validate(model: type[Body], content: object, place: str) -> Body:
-    """Raises RequestValidationError, as FastAPI does for what it reads itself."""
-    try:
-        return model.model_validate(content)
-    except pydantic.ValidationError as error:
-        problems = [{**problem, "loc": (place, *problem["loc"])} for problem in error.errors(include_url=False)]
-        raise RequestValidationError(problems) from None
-
-
-async def _read_json(request: Request) -> object:
-    try:
-        content: object = json.loads(await request.body())
-    except ValueError as error:  # also UnicodeDecodeError; json.JSONDecodeError says where
-        position = getattr(error, "pos", 0)
-        problem = {
-            "type": "json_invalid",
-            "loc": ("body", position),
-            "ctx": {"error": getattr(error, "msg", "no text")},
-        }
-        raise RequestValidationError([problem]) from None
-    except RecursionError:
-        problem = {"type": "json_invalid", "loc": ("body", 0), "ctx": {"error": "nested too deeply"}}
-        raise RequestValidationError([problem]) from None
-    return content
+def _options_in(body: SearchBody) -> SearchFields:
+    given = body.model_fields_set.intersection(SEARCH_FIELDS)
+    return SearchFields.model_construct(given, **{name: getattr(body, name) for name in SEARCH_FIELDS})
 
 
 def _agree(one: SearchFields, other: SearchFields, default_k: int) -> SearchFields:

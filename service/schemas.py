@@ -18,6 +18,8 @@ __all__ = [
     "FacetsAnswer",
     "GivenVector",
     "Hit",
+    "ImageSearch",
+    "ImagesInJson",
     "Info",
     "Item",
     "ItemAnswer",
@@ -205,6 +207,23 @@ class GivenVector(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     vector: list[Number] = Field(description="The whole vector.")
+
+
+IN_JSON_TEXT = "A picture in base64, as a data: URL such as `data:image/jpeg;base64,...` or alone."
+
+
+class ImageSearch(SearchBody):
+    """A search by a picture, in JSON."""
+
+    image: str = Field(description=IN_JSON_TEXT)
+
+
+class ImagesInJson(BaseModel):
+    """Pictures, in JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str | list[str] = Field(description=f"{IN_JSON_TEXT} Or a list of such.")
 
 
 POSITIVE_TEXT = (

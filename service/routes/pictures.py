@@ -9,7 +9,7 @@ from service.downloads import PNG, answer_drawing, answer_picture, answer_png
 from service.openapi import answers, form_body, pictures
 from service.parameters import EngineOf, OneImage, PipelineOf, known_query
 from service.routes.items import ItemId
-from service.schemas import GivenVector, PictureForm, Text
+from service.schemas import GivenVector, ImagesInJson, PictureForm, Text
 
 __all__ = ["router"]
 
@@ -42,7 +42,7 @@ async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: It
 @router.post(
     "/reconstructions",
     dependencies=[Depends(known_query())],
-    openapi_extra=form_body(PictureForm),
+    openapi_extra=form_body(PictureForm, ImagesInJson),
     responses={
         **pictures("The picture as the network sees it.", PNG),
         **answers("reconstructions", 400, 413, 415, 422),

@@ -11,7 +11,15 @@ from service.openapi import answers, example_body, form_body, request_examples
 from service.parameters import ManyImages, PipelineOf, SettingsOf, known_query
 from service.pipeline import Pipeline
 from service.queries import read_example_search, read_picture_search, to_options
-from service.schemas import EmbeddingsAnswer, PicturesForm, SearchAnswer, SearchForm, VectorSearch
+from service.schemas import (
+    EmbeddingsAnswer,
+    ImageSearch,
+    ImagesInJson,
+    PicturesForm,
+    SearchAnswer,
+    SearchForm,
+    VectorSearch,
+)
 
 __all__ = ["direct", "router"]
 
@@ -21,13 +29,13 @@ router = APIRouter(prefix="/v1", tags=["search"])
 @router.post(
     "/search",
     response_model=SearchAnswer,
-    openapi_extra=form_body(SearchForm),
+    openapi_extra=form_body(SearchForm, ImageSearch),
     responses=answers("search", 200, 400, 409, 413, 415, 422),
 )
 async def search_by_image(request: Request) -> Response:
     """Find the shoes of the catalogue that are most like the one in a picture.
 
-    How to search may be said by query parameters or by form fields.
+    How to search may be said by query parameters or in the body.
     """
     search = await read_picture_search(request)
     pipeline: Pipeline = request.state.pipeline
@@ -89,7 +97,7 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     "/embeddings",
     response_model=EmbeddingsAnswer,
     dependencies=[Depends(known_query())],
-    openapi_extra=form_body(PicturesForm),
+    openapi_extra=form_body(PicturesForm, ImagesInJson),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
 async def embed_images(request: Request, pipeline: PipelineOf, images: ManyImages) -> Response:

@@ -44,7 +44,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def search(url: str, photo: Path) -> list[str]:
     """The ids that a plain request finds."""
-    query = {"k": 3, "filter": "Gender:Women"}
+    query: dict[str, str | int] = {"k": 3, "filter": "Gender:Women"}
     answer = httpx2.post(f"{url}/v1/search", params=query, files={"image": (photo.name, photo.read_bytes())}).json()
     return [hit["id"] for hit in answer["hits"]]
 

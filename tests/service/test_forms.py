@@ -42,6 +42,7 @@ def test_picture_alone() -> None:
     """A body that says it is a picture is one, in pieces or not, up to the limit."""
     assert ask("image/jpeg", b"\xff", b"\xd8") == Form([Upload("", b"\xff\xd8")], {})
     assert ask("Image/PNG; q=1", b"x" * 40).images[0].content == b"x" * 40
+    assert ask("application/octet-stream", b"\xff", b"\xd8") == Form([Upload("", b"\xff\xd8")], {})
     with pytest.raises(ImageTooLarge):
         ask("image/jpeg", b"x" * 40, b"x")
 

@@ -149,7 +149,6 @@ def test_no_picture(client: TestClient, path: str) -> None:
     """Without a file called image the answer says how to send one."""
     for request in (
         {"data": {"image": "text"}},
-        {"json": {"image": "x"}},
         {"content": SHOE, "headers": {"content-type": "application/x-www-form-urlencoded"}},
         {"files": {"image": (None, "shoe.jpg")}},
         {},
