@@ -1,12 +1,13 @@
 """What a training run is: every choice that changes its result."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from model.catalog.columns import find_kind, is_nearly_unique
+from model.catalog.columns import NUMBERS, find_kind, is_nearly_unique
 from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.files import sha256_bytes
@@ -34,6 +35,9 @@ USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "
 
 MOST_CONDITIONS = 4
 """Attributes that are taken for conditions where none are asked for."""
+
+KIND_NAME = re.compile(r"(sub[ _-]?)?(category|class|group|kind|label|type)|level\d+", re.IGNORECASE)
+"""Names of attributes whose numbers are names of kinds, such as those of folders `0` to `9`."""
 
 Precision = Literal["auto", "bf16", "float32"]
 
@@ -205,7 +209,8 @@ def _find_reason(name: str, counts: Mapping[str, int], shoes: int) -> str | None
         return "no name for a condition; give it one with --condition NAME=ATTRIBUTE"
     if len(counts) < 2:
         return "all shoes have the same value"
-    if kind := find_kind(counts):
+    kind = find_kind(counts)
+    if kind is not None and not (kind == NUMBERS and KIND_NAME.fullmatch(name)):
         return kind
     if is_nearly_unique(counts):
         return "nearly every shoe has a value of its own"

@@ -106,6 +106,12 @@ def test_columns_that_are_never_conditions() -> None:
     assert [each.name for each, _ in choose_conditions(["Price"], attributes, 1.0)] == ["Price"]
 
 
+def test_folders_that_are_numbered() -> None:
+    """Numbers are no conditions, unless the attribute is one of kinds, as a folder's name is."""
+    attributes = _shoes(category="11112222", stock="12121212")
+    assert [each.name for each, _ in choose_conditions(None, attributes, 1.0)] == ["category"]
+
+
 def test_conditions_that_are_named() -> None:
     """Named conditions are taken as they are; the plain VAE has none."""
     attributes = _shoes(SubCategory="aaaabbbb", Gender="mmffmmff")
