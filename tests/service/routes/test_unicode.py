@@ -108,7 +108,7 @@ def test_changes(client: TestClient, form: Form) -> None:
     facets = client.get("/v1/facets").json()["facets"]
     assert facets["Größe"] == [{"value": "weit für alle", "count": 2}, {"value": "groß für", "count": 1}]
     path = "/v1/items/" + quote(new, safe="")
-    patched = client.patch(path, json=spelled(form, {"Größe": ["weit für alle"]}))
+    patched = client.patch(path, json={"attributes": spelled(form, {"Größe": ["weit für alle"]})})
     assert patched.json()["attributes"] == {"Größe": ["weit für alle"]}
     assert client.delete(path).status_code == 204
     assert client.get("/v1/items/" + quote("Schühchen")).status_code == 404

@@ -112,5 +112,6 @@ def test_a_folder_that_cannot_be_written_is_only_logged(
     tmp_path: Path, tuned: Tuned, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The index serves all the same."""
-    assert not save_tuned(tmp_path / "nowhere" / "file", KEY, tuned)
+    (tmp_path / "taken").write_bytes(b"")
+    assert not save_tuned(tmp_path / "taken" / "file", KEY, tuned)
     assert "could not be written" in caplog.text

@@ -98,6 +98,7 @@ def test_one_that_is_not_there_is_only_logged(tmp_path: Path, caplog: pytest.Log
 
 def test_a_folder_that_cannot_be_written_is_only_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """And nothing is left behind."""
-    assert not save_vectors(tmp_path / "nowhere" / "vectors.bin", UUID, 7, NUMBERS, VECTORS)
+    (tmp_path / "taken").write_bytes(b"")
+    assert not save_vectors(tmp_path / "taken" / "vectors.bin", UUID, 7, NUMBERS, VECTORS)
     assert "could not be written" in caplog.text
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
