@@ -109,7 +109,7 @@ def bad_asks(pictures: Sequence[bytes]) -> list[Ask]:
         (422, "half a picture", build("POST", "/v1/search", form("image", jpeg[: len(jpeg) // 2]), MULTIPART)),
         (413, "bomb", build("POST", "/v1/search", form("image", make_png(50_000, 50_000)), MULTIPART)),
         (413, "large picture", build("POST", "/v1/search", make_big_jpeg(), "image/jpeg")),
-        (422, "no form", build("POST", "/v1/search", jpeg, "application/octet-stream")),
+        (422, "no form", build("POST", "/v1/search", jpeg, "text/plain")),
         (400, "form cut off", build("POST", "/v1/search", form("image", jpeg)[:-9], MULTIPART)),
         (400, "wrong boundary", build("POST", "/v1/search", form("image", jpeg), "multipart/form-data; boundary=x")),
         (400, "no boundary", build("POST", "/v1/search", form("image", jpeg), "multipart/form-data")),
