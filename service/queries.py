@@ -170,7 +170,9 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, *, empty: bool = Fa
     given: dict[str, Any] = {}
     for name, values in texts.items():
         if name in REPEATED:
-            given[name] = values
+            kept = values if empty else [value for value in values if value]
+            if kept:
+                given[name] = kept
         elif empty or values[-1]:
             given[name] = values[-1]
     return validate(SearchFields, given, place) if given else NOTHING

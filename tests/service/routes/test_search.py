@@ -66,6 +66,14 @@ def test_search_options_in_query_or_form(client: TestClient, place: str) -> None
     assert all(hit["attributes"]["Gender"] == ["Men"] for hit in answer["hits"])
 
 
+def test_fields_that_a_form_leaves_empty(client: TestClient) -> None:
+    """Options that a form leaves empty, as Swagger UI sends them all, are as if they were not there."""
+    names = ("k", "condition", "filter", "exclude", "cursor", "max_distance", "group", "diversity", "facets")
+    answer = post(client, data=dict.fromkeys(names, ""))
+    assert answer.status_code == 200
+    assert answer.json() == post(client).json()
+
+
 @pytest.mark.parametrize(("query", "form"), [("10", "3"), ("3", "10")])
 def test_default_beside_another_k(client: TestClient, query: str, form: str) -> None:
     """The default of `k`, which generated clients send unasked, does not contradict a `k` in the other place."""
