@@ -1,7 +1,7 @@
 """A trained network on disk, together with its preprocessing: one folder, no pickle.
 
-    weights.safetensors   the parameters and buffers
-    config.json           format version, network, preprocessing, conditions, and the SHA-256 of the weights
+    weights.safetensors   the parameters and buffers, of the localizer too where there is one
+    config.json           format version, networks, preprocessing, conditions, and the SHA-256 of the weights
     metrics.json          what training and evaluation measured (not part of the digest)
     README.md             the model card
 
@@ -17,18 +17,21 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from model.files import sha256_bytes, write_atomic, write_json
+from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
 __all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "save_checkpoint"]
 
 FORMAT_VERSION = 1
-OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False}
+OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False, "framing": "pad"}
 """The preprocessing of checkpoints that were made before these fields were: their vectors stay what they are."""
 
+LOCALIZER = "localizer"
 TRAIN_COMMAND = "python -m training train --catalog PATH --out"
 
 
@@ -53,6 +56,9 @@ class Checkpoint:
         tvae: in eval mode, on the CPU.
         preprocess: what makes its input.
         conditions: what its slices were trained for; slices that no condition names were left free.
+        localizer: finds the shoe in a photo, in eval mode; None where the training made none.
+        overall: name of a slice -> what its numbers are multiplied by in an embedding, so that the distance of whole
+            vectors weighs the slices as validation shoes want it; a slice that is not named counts as it is.
         training: facts of the training (data, epochs, seed, ...), for people.
         digest: SHA-256 over weights and configuration, hex; "" for a network that was never saved.
     """
@@ -62,6 +68,8 @@ class Checkpoint:
     conditions: tuple[Condition, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    localizer: Localizer | None = None
+    overall: Mapping[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
@@ -72,6 +80,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tvae.state_dict().items()}
+    if checkpoint.localizer is not None:
+        parts = checkpoint.localizer.state_dict().items()
+        state |= {f"{LOCALIZER}.{name}": value.detach().cpu().contiguous() for name, value in parts}
     weights = safetensors.torch.save(state)
     config: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
@@ -81,6 +92,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
         "training": dict(checkpoint.training),
         "weights_sha256": sha256_bytes(weights),
     }
+    if checkpoint.localizer is not None:
+        config[LOCALIZER] = asdict(checkpoint.localizer.config)
+    if checkpoint.overall:
+        config["overall"] = dict(checkpoint.overall)
     config["digest"] = _digest(config)
     # The weights carry their digest in their name until the config that names them is in place: a kill in between
     # leaves the old pair whole.
@@ -107,7 +122,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         network["encoder_blocks"] = tuple(network.get("encoder_blocks", ()))
         network["slices"] = tuple(Slice(**part) for part in network["slices"])
         tvae = TVAE(TVAEConfig(**network))
-        tvae.load_state_dict(safetensors.torch.load(weights))
+        state = safetensors.torch.load(weights)
+        localizer = _load_localizer(config.get(LOCALIZER), state)
+        tvae.load_state_dict(state)
+        overall = {name: float(weight) for name, weight in config.get("overall", {}).items()}
         conditions = tuple(
             Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
         )
@@ -123,7 +141,19 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         conditions=conditions,
         training=config["training"],
         digest=config["digest"],
+        localizer=localizer,
+        overall=overall,
     )
+
+
+def _load_localizer(config: Mapping[str, Any] | None, state: dict[str, torch.Tensor]) -> Localizer | None:
+    """The localizer of a checkpoint that has one; takes its tensors out of `state`."""
+    if config is None:
+        return None
+    localizer = Localizer(LocalizerConfig(size=config["size"], widths=tuple(config["widths"])))
+    own = [name for name in state if name.startswith(f"{LOCALIZER}.")]
+    localizer.load_state_dict({name.removeprefix(f"{LOCALIZER}."): state.pop(name) for name in own})
+    return localizer.eval().requires_grad_(requires_grad=False)
 
 
 def _remedy(folder: Path) -> str:

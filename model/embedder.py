@@ -1,4 +1,7 @@
-"""The one definition of an embedding: the posterior's mean, in float32, from a network in eval mode."""
+"""The one definition of an embedding: the posterior's mean, in float32, from a network in eval mode.
+
+Each slice is scaled as the checkpoint's `overall` says, so that Euclidean distances of whole vectors weigh the slices.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.errors import QueryError
-from model.inference import prepare_network
+from model.inference import fold_norms, prepare_network
 from model.preprocess import ImageLimits, Preprocessor, to_float
 
 __all__ = ["Embedder", "pick_device"]
@@ -41,9 +44,14 @@ class Embedder:
         self, checkpoint: Checkpoint, *, limits: ImageLimits | None = None, device: str | torch.device = "cpu"
     ) -> None:
         self.checkpoint = checkpoint
-        self.preprocessor = Preprocessor(checkpoint.preprocess, limits)
+        self.preprocessor = Preprocessor(
+            checkpoint.preprocess, limits, None if checkpoint.localizer is None else fold_norms(checkpoint.localizer)
+        )
         self.device = torch.device(device)
         self._tvae = prepare_network(checkpoint.tvae.to(device=self.device).eval())
+        self._scale = np.ones(self.dimension, dtype=np.float32)
+        for name, (start, stop) in self.slices.items():
+            self._scale[start:stop] = checkpoint.overall.get(name, 1.0)
 
     @property
     def dimension(self) -> int:
@@ -67,11 +75,12 @@ class Embedder:
             images = to_float(torch.from_numpy(pixels[start : start + CHUNK]).to(self.device))
             mean = self._tvae.mean(images.contiguous(memory_format=torch.channels_last))
             vectors[start : start + CHUNK] = mean.cpu().numpy()
+        vectors *= self._scale
         return vectors
 
     @torch.inference_mode()
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw what vectors stand for: (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
-        images = self._tvae.decode(torch.from_numpy(vectors).to(self.device))
+        images = self._tvae.decode(torch.from_numpy(vectors / self._scale).to(self.device))
         pictures: NDArray[np.float32] = images.cpu().contiguous().numpy()
         return pictures

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from model.localizer import Localizer
 from model.tvae import TVAE
 
-__all__ = ["FOLDED_TOLERANCE", "prepare_network"]
+__all__ = ["FOLDED_TOLERANCE", "fold_norms", "prepare_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,12 @@ def prepare_network(tvae: TVAE) -> TVAE:
     folded.decoder = _fold_all(folded.decoder)
     folded = folded.to(memory_format=torch.channels_last)
     return _packed_if_equal(folded) if next(folded.parameters()).device.type == "cpu" else folded
+
+
+def fold_norms(localizer: Localizer) -> Localizer:
+    """A copy of a localizer for inference, with its normalisation folded into its convolutions."""
+    folded: Localizer = _fold_all(copy.deepcopy(localizer).requires_grad_(requires_grad=False).eval())
+    return folded.to(memory_format=torch.channels_last)
 
 
 def _fold_all(part: nn.Module) -> Any:  # noqa: ANN401 - the kind of module that came in

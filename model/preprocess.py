@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from model.codecs import silence_codecs
 from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 from model.formats import FORMATS, HEIC_HINT, is_heic
+from model.framing import WHOLE, Subject, View, find_plain_box, find_plain_colour, place, whiten
+from model.localizer import Localizer, cut_out, locate
 from model.png import skip_bulk
 
 __all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
@@ -60,6 +62,27 @@ STRIP_PIXELS = 2**20
 """Of a large picture, what is converted to RGB at once."""
 
 
+Framing = Literal["pad", "subject"]
+
+ANALYSED_SIDE = 160
+"""Longest side, in pixels, of the copy of a picture in which a plain margin is looked for."""
+
+WORKING_SIDES = 6
+"""Longest side of what a subject is cut out of, in sides of the network's square."""
+
+
+class Framed(NamedTuple):
+    """A picture as the network takes it.
+
+    Attributes:
+        pixels: (C, H, W) uint8.
+        subject: what of the picture that is; None where it is all of it.
+    """
+
+    pixels: NDArray[np.uint8]
+    subject: Subject | None = None
+
+
 @dataclass(frozen=True)
 class PreprocessConfig:
     """What turns a picture into the network's input.
@@ -70,12 +93,15 @@ class PreprocessConfig:
         background: the grey level in 0..255 behind transparency and beside pictures that are not square.
         color_management: colours are converted to sRGB from the ICC profile that a picture embeds. A broken profile
             counts as none.
+        framing: `pad` shows the whole picture; `subject` trims a plain margin, or finds the shoe in a photo with the
+            localizer, so that it fills the square in the same way.
     """
 
     size: int = 64
     channels: int = 3
     background: int = 255
     color_management: bool = True
+    framing: Framing = "pad"
 
 
 @dataclass(frozen=True)
@@ -98,10 +124,13 @@ class ImageLimits:
 class Preprocessor:
     """Decodes pictures, safely and always in the same way. Holds no state: safe in many threads."""
 
-    def __init__(self, config: PreprocessConfig, limits: ImageLimits | None = None) -> None:
+    def __init__(
+        self, config: PreprocessConfig, limits: ImageLimits | None = None, localizer: Localizer | None = None
+    ) -> None:
         self.config = config
         self.limits = limits or ImageLimits()
         silence_codecs()
+        self.localizer = localizer
 
     def decode_file(self, path: Path) -> NDArray[np.uint8]:
         """`decode` of a file's bytes. Raises OSError beside the errors of `decode`."""
@@ -170,7 +199,16 @@ class Preprocessor:
 
     def finish(self, image: Image.Image) -> NDArray[np.uint8]:
         """Decode what `open` gave, once: the rest of `decode`, with its errors."""
-        return self._fit(self._load(image))
+        return self.frame(image).pixels
+
+    def frame(self, image: Image.Image, view: View | None = None) -> Framed:
+        """As `finish`, and say what of the picture was taken.
+
+        Args:
+            image: from `open`.
+            view: what a person says of where the shoe is; None leaves that to the framing.
+        """
+        return self._fit(self._load(image), view or View())
 
     def render(self, data: bytes, longest: int) -> Image.Image:
         """Decode one picture as people see it: all of it, upright, on the background, in RGB.
@@ -201,7 +239,8 @@ class Preprocessor:
         name = image.format or "image"
         # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: a phone's photo costs a tenth. Three times the
         # network's size is left, for the resize to average over.
-        wanted = 3 * self.config.size if least is None else least
+        sides = WORKING_SIDES if self.config.framing == "subject" else 3
+        wanted = sides * self.config.size if least is None else least
         try:
             image.draft(None, (wanted, wanted))
             self._check_pixels(image, verb="is decoded to")
@@ -215,16 +254,49 @@ class Preprocessor:
     def _find_transform(self, image: Image.Image) -> ColorTransform | None:
         return find_transform(image) if self.config.color_management else None
 
-    def _fit(self, image: Image.Image) -> NDArray[np.uint8]:
+    def _fit(self, image: Image.Image, view: View) -> Framed:
         try:
             flat = _flatten(image, self.config.background, self._find_transform(image))
-            square = _resize(_pad_ratio(flat, self.config), self.config)
+            return self.frame_picture(view.apply(flat), whole=view.whole)
         except _DECODING_FAILURES as error:
             raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
+
+    def frame_picture(self, image: Image.Image, *, whole: bool = False) -> Framed:
+        """Put a decoded RGB picture on the network's square; `whole` takes all of it for the subject."""
+        if self.config.framing == "pad":
+            square, subject = _resize(_pad_ratio(image, self.config), self.config), None
+        else:
+            square, subject = self._frame_subject(image, whole=whole)
         pixels = np.array(square, dtype=np.uint8)  # a copy, since Pillow's own memory is read-only
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, C) -> (C, H, W)
+        return Framed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), subject)  # (H, W, C) -> (C, H, W)
+
+    def _frame_subject(self, image: Image.Image, *, whole: bool) -> tuple[Image.Image, Subject | None]:
+        """The subject on its square; all of the picture where no subject is found, or none is wanted."""
+        size = self.config.size
+        subject = None
+        if max(image.size) > WORKING_SIDES * size:
+            image = image.copy()
+            image.thumbnail((WORKING_SIDES * size,) * 2, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        small = image
+        if max(image.size) > ANALYSED_SIDE:
+            small = image.copy()
+            small.thumbnail((ANALYSED_SIDE,) * 2, Image.Resampling.BOX)
+        pixels = np.asarray(small)
+        colour = None if whole else find_plain_colour(pixels)
+        box = WHOLE
+        if colour is not None:
+            box = find_plain_box(pixels, colour) or WHOLE
+            image = whiten(image, colour)
+            subject = Subject(box, box.width * box.height)
+        elif self.localizer is not None and not whole:
+            found = locate(self.localizer, [image])[0]
+            if found is not None:
+                subject = found.subject
+                image, box = cut_out(image, found, 3 * size)
+        square = place(image, box, size)
+        return (square.convert("L") if self.config.channels == 1 else square), subject
 
 
 def _is_scalable(image: Image.Image, data: bytes) -> bool:

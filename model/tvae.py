@@ -14,10 +14,13 @@ from torch.nn import functional
 
 from model.layers import downward, inward, outward, upward
 
-__all__ = ["FREE", "PRESETS", "TVAE", "Posterior", "Slice", "TVAEConfig", "reparameterize"]
+__all__ = ["FREE", "INSTANCE", "PRESETS", "TVAE", "Posterior", "Slice", "TVAEConfig", "reparameterize"]
 
 FREE = "free"
 """The slice that no condition orders: what the decoder needs beyond the conditions."""
+
+INSTANCE = "shoe"
+"""The slice that tells one shoe from another: photos of a shoe lie near its catalogue picture in it."""
 
 _LOG_VARIANCE_RANGE = (-12.0, 6.0)
 
@@ -86,6 +89,10 @@ class TVAEConfig:
             raise ValueError(
                 f"two encoders need convolutions and the slice {FREE!r} at the end; the slices are {names}"
             )
+        if INSTANCE in names and (not self.has_two_encoders or names[-2] != INSTANCE):
+            raise ValueError(
+                f"the slice {INSTANCE!r} needs two encoders, and a place before {FREE!r}; the slices are {names}"
+            )
 
     def _check_plain_layers(self) -> None:
         if self.widths or self.blocks:
@@ -113,6 +120,11 @@ class TVAEConfig:
     def free_size(self) -> int:
         """Of the slice that no condition orders; 0 without one."""
         return sum(part.size for part in self.slices if part.name == FREE)
+
+    @property
+    def instance_size(self) -> int:
+        """Of the slice that tells one shoe from another; 0 without one."""
+        return sum(part.size for part in self.slices if part.name == INSTANCE)
 
     @property
     def has_two_encoders(self) -> bool:
@@ -173,6 +185,28 @@ class TVAE(nn.Module):
             log_variance = self.to_log_variance(features).clamp(*_LOG_VARIANCE_RANGE)
             return Posterior(self._place(self.to_mean(features)), log_variance)
 
+    def encode_beside(self, shown: torch.Tensor, reference: torch.Tensor) -> tuple[Posterior, torch.Tensor]:
+        """In training with two encoders: the posterior of what is shown, and the ordered slices of other pictures.
+
+        The conditions' encoder sees both in one batch, so that its normalisation is of both.
+
+        Args:
+            shown: (B, C, H, W) in [0, 1], such as photos.
+            reference: (B, C, H, W) in [0, 1], such as the catalogue pictures of the same shoes.
+
+        Returns:
+            (B, D) mean and log-variance of `shown`; (B, D - free) means of `reference`, without the free remainder.
+        """
+        encoder, head = self.encoder, self.to_mean
+        assert isinstance(encoder, _Pair)
+        assert isinstance(head, _PairHead)
+        ordered = encoder.order(torch.cat([shown, reference]) - 0.5).float()
+        features = torch.cat([ordered[: len(shown)], encoder.free(shown - 0.5).float()], dim=1)
+        with torch.autocast(shown.device.type, enabled=False):
+            log_variance = self.to_log_variance(features).clamp(*_LOG_VARIANCE_RANGE)
+            posterior = Posterior(self._place(head(features)), log_variance)
+            return posterior, self._place(head.order(ordered[len(shown) :]))
+
     def mean(self, images: torch.Tensor) -> torch.Tensor:
         """The posterior's mean alone: (B, C, H, W) in [0, 1] -> (B, D) float32."""
         features = self._features(images)
@@ -180,13 +214,17 @@ class TVAE(nn.Module):
             return self._place(self.to_mean(features))
 
     def _place(self, mean: torch.Tensor) -> torch.Tensor:
-        """(B, D) -> (B, D), with the conditions' slices on their spheres where the configuration wants that."""
+        """The conditions' slices on their spheres where the configuration wants that.
+
+        (B, D) -> (B, D), or (B, D - free) -> (B, D - free).
+        """
         if not self.config.sphere:
             return mean
-        parts = torch.split(mean, [part.size for part in self.config.slices], dim=1)
+        slices = [part for part in self.config.slices if part.name != FREE or mean.shape[1] == self.config.latent_size]
+        parts = torch.split(mean, [part.size for part in slices], dim=1)
         placed = [
             values if part.name == FREE else functional.normalize(values, dim=1) * part.size**0.5
-            for part, values in zip(self.config.slices, parts, strict=True)
+            for part, values in zip(slices, parts, strict=True)
         ]
         return torch.cat(placed, dim=1)
 
@@ -241,12 +279,21 @@ class _Pair(nn.Module):
 
     def __init__(self, config: TVAEConfig) -> None:
         super().__init__()
-        self.conditions = _halve(config, config.encoder_blocks, nn.AdaptiveAvgPool2d(1))
+        # Kept as a sequence that ends in nothing: its features are pooled, and taken as they lie for the instance.
+        blocks = [config.blocks + more for more in config.encoder_blocks or (0,) * len(config.widths)]
+        self.conditions = nn.Sequential(*downward(config.channels, config.widths, blocks))
         self.free = _halve(config, ())
+        self.instance = config.instance_size > 0
+
+    def order(self, shown: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, width), or (B, width + core) where there is an instance slice."""
+        maps = self.conditions(shown)
+        pooled: torch.Tensor = maps.mean(dim=(2, 3))
+        return torch.cat([pooled, maps.flatten(1)], dim=1) if self.instance else pooled
 
     def forward(self, images: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) twice, for the remainder and for the conditions -> (B, width + core)."""
-        return torch.cat([self.conditions(shown), self.free(images)], dim=1)
+        """(B, C, H, W) twice, for the remainder and for the conditions -> (B, order's features + core)."""
+        return torch.cat([self.order(shown), self.free(images)], dim=1)
 
 
 class _PairHead(nn.Module):
@@ -254,14 +301,21 @@ class _PairHead(nn.Module):
 
     def __init__(self, config: TVAEConfig, core: int) -> None:
         super().__init__()
-        self.width = config.widths[-1]
-        self.conditions = nn.Linear(self.width, config.latent_size - config.free_size)
+        self.width, self.core = config.widths[-1], core
+        self.conditions = nn.Linear(self.width, config.latent_size - config.free_size - config.instance_size)
+        self.instance = nn.Linear(core, config.instance_size) if config.instance_size else None
         self.free = nn.Linear(core, config.free_size)
 
+    def order(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, order's features) -> (B, D - free)."""
+        ordered: torch.Tensor = self.conditions(features[:, : self.width])
+        if self.instance is None:
+            return ordered
+        return torch.cat([ordered, self.instance(features[:, self.width : self.width + self.core])], dim=1)
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, width + core) -> (B, D)."""
-        parts = self.conditions(features[:, : self.width]), self.free(features[:, self.width :])
-        return torch.cat(parts, dim=1)
+        """(B, order's features + core) -> (B, D)."""
+        return torch.cat([self.order(features), self.free(features[:, -self.core :])], dim=1)
 
 
 def _head(config: TVAEConfig, core: int) -> nn.Module:

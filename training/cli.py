@@ -100,9 +100,26 @@ def draw_csn_lists(
     typer.echo(f"drew triplet lists in {out}: {shoes}; no product is in two of them")
 
 
+def _take_preset(context: typer.Context, name: str) -> str:
+    """Let the preset's values be the defaults of the options that are read after it."""
+    from training.config import one_of
+    from training.presets import PRESETS
+
+    context.default_map = {**(context.default_map or {}), **PRESETS[one_of("preset", name, tuple(PRESETS))]}
+    return name
+
+
 @app.command()
 def train(
     catalog: CatalogOption,
+    preset: Annotated[  # noqa: ARG001 - has done its work when this is called
+        str,
+        typer.Option(
+            is_eager=True,
+            callback=_take_preset,
+            help="Other defaults for all the options below: catalog, or photos, which also finds shoes in photos.",
+        ),
+    ] = "catalog",
     out: Annotated[Path, _data(help="The checkpoint's folder.")] = Path("artifacts/checkpoint"),
     condition: Annotated[
         list[str] | None,
@@ -127,6 +144,14 @@ def train(
     erase: Annotated[
         float, _data(min=0, max=1, help="The chance to hide a square of a picture from the encoder; 0.5 on few shoes.")
     ] = 0.0,
+    photo_views: Annotated[
+        int,
+        _data(
+            min=0,
+            max=32,
+            help="Photos of each shoe to make of its picture and learn from, with a localizer that finds it; 0: none.",
+        ),
+    ] = 0,
     max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = 64,
     network: Annotated[
@@ -154,6 +179,9 @@ def train(
         Path | None, _objective(help="torchvision's VGG19 weights; else those in torch's cache.", show_default=False)
     ] = None,
     epochs: Annotated[int, _optimisation(min=1)] = 30,
+    instance_weight: Annotated[
+        float, _objective(min=0, help="Of photos finding the catalogue picture of their own shoe, in nats.")
+    ] = 500.0,
     batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = 64,
     learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = 2e-3,
     ema_decay: Annotated[
@@ -192,15 +220,15 @@ def train(
     """
     from model.catalog import read_catalog
     from model.embedder import pick_device
-    from model.preprocess import Preprocessor
     from model.tvae import PRESETS
     from training.augment import AugmentConfig
     from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_threads
-    from training.data.images import load_images, read_ids
+    from training.data.images import read_ids
     from training.distributed import join_team
     from training.objective import ObjectiveConfig
     from training.output import refuse_finished
     from training.perceptual import LAYERS
+    from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
     from training.plan import make_plan
     from training.trainer import train as run_training
     from training.triplets import MINERS
@@ -212,26 +240,34 @@ def train(
         typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
     with join_team(pick_device(device)) as team:
         base = TrainConfig()
+        excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
+        photos = PhotoConfig(views=photo_views)
+        preprocess = replace(base.preprocess, framing="subject" if photo_views else "pad")
         with team.quiet():
             source = read_catalog(catalog)
-            images = load_images(
+            prepared = prepare_images(
                 source,
-                Preprocessor(base.preprocess),
+                preprocess,
+                photos,
+                excluded=excluded,
+                validation_share=validation_share,
+                seed=seed,
+                team=team,
                 max_bad_share=max_bad_share,
                 report=out / "bad-rows.csv" if team.leads else None,
             )
-        decoded = len(images)
-        excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
-        if excluded:
-            images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
+        images, decoded = prepared.images, prepared.decoded
         shape, conditions = cut_latent(
             PRESETS[one_of("network", network, ("shoes", "shoes-large"))],
             latent_size,
             choose_conditions(condition, images.attributes, triplet_weight),
+            INSTANCE_SIZE if images.views is not None else 0,
         )
         config = replace(
             base,
             network=shape,
+            preprocess=preprocess,
+            photos=photos,
             augment=AugmentConfig(
                 shift=0.04 * reframe,
                 scale=0.08 * reframe,
@@ -246,6 +282,7 @@ def train(
                 observation_std=observation_std,
                 triplet_weight=triplet_weight,
                 label_weight=label_weight,
+                instance_weight=instance_weight,
                 margin=margin,
                 smooth=smooth,
                 miner=one_of("miner", miner, tuple(MINERS)),
@@ -286,6 +323,7 @@ def train(
             save_every=save_every,
             excluded=excluded,
             vgg_weights=vgg_weights,
+            localizer=prepared.localizer,
             tensorboard=tensorboard,
             team=team,
         )
@@ -340,6 +378,51 @@ def evaluate(
     )
     typer.echo(summary.to_text())
     typer.echo(f"\nreport and pictures: {out / 'report.md'}")
+
+
+@app.command("make-photos")
+def make_photos(
+    catalog: CatalogOption,
+    backgrounds: Annotated[Path, _data(help="A folder of pictures without shoes, to put the shoes on pieces of.")],
+    out: Annotated[Path, _data(help="The folder for the photos, ID.jpg each.")] = Path("artifacts/photos"),
+    ids: Annotated[
+        Path | None, _data(help="A file of the shoes to photograph, one id a line; else all.", show_default=False)
+    ] = None,
+    seed: Annotated[int, _run(min=0, help="The same seed makes the same photos.")] = 0,
+) -> None:
+    """Photograph each shoe of a catalogue before other pictures, as people would: to measure on, not to train on."""
+    from training.photos.make import make_photos as run_making
+
+    made = run_making(catalog, backgrounds, out, ids=ids, seed=seed)
+    typer.echo(f"{made.to_text()}; they are in {out}")
+
+
+@app.command("evaluate-photos")
+def evaluate_photos(
+    catalog: CatalogOption,
+    photos: Annotated[Path, _data(help="The folder of photos, ID.jpg each.")] = Path("artifacts/photos"),
+    checkpoint: Annotated[Path, _data(help="The checkpoint to evaluate.")] = Path("artifacts/checkpoint"),
+    ids: Annotated[
+        Path | None,
+        _data(help="A file of the shoes to search and to ask for, one id a line; else all.", show_default=False),
+    ] = None,
+    attribute: Annotated[
+        str | None,
+        _data(help="That the nearest shoe is to share; else the first condition's.", show_default=False),
+    ] = None,
+    out: Annotated[Path, _run(help="The folder for the figures and the contact sheet.")] = Path(
+        "artifacts/photo-evaluation"
+    ),
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure whether photos find the catalogue pictures of their own shoes; figures and a contact sheet."""
+    from model.text import nfc
+    from training.photos.measure import evaluate_photos as run_measurement
+
+    chosen = None if attribute is None else nfc(attribute)
+    summary = run_measurement(catalog, photos, checkpoint, out=out, ids=ids, attribute=chosen, device=device)
+    typer.echo(summary.to_text())
+    typer.echo(f"\ncontact sheet: {out / 'photos.png'}")
 
 
 app.add_typer(reproduce, name="reproduce")

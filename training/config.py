@@ -13,9 +13,10 @@ from model.errors import TrainingError
 from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
 from model.text import nfc
-from model.tvae import FREE, PRESETS, Slice, TVAEConfig
+from model.tvae import FREE, INSTANCE, PRESETS, Slice, TVAEConfig
 from training.augment import AugmentConfig
 from training.objective import ObjectiveConfig
+from training.photos.stage import PhotoConfig
 
 __all__ = [
     "Precision",
@@ -36,6 +37,9 @@ USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "
 MOST_CONDITIONS = 4
 """Attributes that are taken for conditions where none are asked for."""
 
+CONDITION_SIZE = 8
+"""Numbers of a condition's slice beside an instance slice, unless its text names a size."""
+
 KIND_NAME = re.compile(r"(sub[ _-]?)?(category|class|group|kind|label|type)|level\d+", re.IGNORECASE)
 """Names of attributes whose numbers are names of kinds, such as those of folders `0` to `9`."""
 
@@ -52,6 +56,7 @@ class TrainConfig:
         network: its slices carry the conditions' names.
         preprocess: what makes the network's input.
         conditions: what the slices are to order; none of them is the plain VAE.
+        photos: how it learns from photos; by default it does not.
         epochs: passes over the training shoes.
         batch_size: shoes in a step.
         learning_rate: the peak of a one-cycle schedule: a short warm-up, then a cosine down to almost 0.
@@ -72,6 +77,7 @@ class TrainConfig:
     conditions: tuple[Condition, ...] = ()
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    photos: PhotoConfig = field(default_factory=PhotoConfig)
     epochs: int = 30
     batch_size: int = 64
     learning_rate: float = 2e-3
@@ -135,26 +141,29 @@ def parse_condition(text: str) -> tuple[Condition, int | None]:
     name, equals, names = body.partition("=")
     attributes = tuple(part.strip() for part in (names if equals else name).split("+"))
     name = name.strip() if equals else "+".join(attributes)
-    if not name or not all(attributes) or name in {FREE, "overall"} or "/" in name:
+    if not name or not all(attributes) or name in {FREE, INSTANCE, "overall"} or "/" in name:
         raise TrainingError(
             f"condition {text!r}: expected ATTRIBUTE, NAME=ATTRIBUTE or NAME=ATTRIBUTE+ATTRIBUTE, each with an "
-            f"optional :SIZE; the names {FREE!r} and 'overall' are taken"
+            f"optional :SIZE; the names {FREE!r}, {INSTANCE!r} and 'overall' are taken"
         )
     return Condition(name=name, attributes=attributes), int(size) if size else None
 
 
 def cut_latent(
-    network: TVAEConfig, latent_size: int, parsed: Sequence[tuple[Condition, int | None]]
+    network: TVAEConfig, latent_size: int, parsed: Sequence[tuple[Condition, int | None]], instance_size: int = 0
 ) -> tuple[TVAEConfig, tuple[Condition, ...]]:
     """Cut the mean vector into the conditions' slices and a free remainder.
 
-    A condition without a size gets an equal share, as does the free remainder.
+    A condition without a size gets an equal share, as does the free remainder; beside an instance slice, of
+    `instance_size` numbers, it gets 8.
 
     Raises:
         TrainingError: the slices do not fit, or two conditions have one name.
     """
-    share = latent_size // (len(parsed) + 1)
+    share = CONDITION_SIZE if instance_size else latent_size // (len(parsed) + 1)
     slices = [Slice(condition.name, size or share) for condition, size in parsed]
+    if instance_size:
+        slices.append(Slice(INSTANCE, instance_size))
     names = [part.name for part in slices]
     if len(set(names)) != len(names):
         raise TrainingError(f"two conditions have the same name: {', '.join(names)}")
@@ -205,7 +214,7 @@ def judge_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dic
 def _find_reason(name: str, counts: Mapping[str, int], shoes: int) -> str | None:
     """Why an attribute can't make triplets for most shoes, or says nothing of what shoes are like."""
     shared = sum(count for count in counts.values() if count > 1)
-    if name in {FREE, "overall"} or not frozenset("/:,").isdisjoint(name):
+    if name in {FREE, INSTANCE, "overall"} or not frozenset("/:,").isdisjoint(name):
         return "no name for a condition; give it one with --condition NAME=ATTRIBUTE"
     if len(counts) < 2:
         return "all shoes have the same value"

@@ -11,7 +11,15 @@ from torch.nn import functional
 
 from model.tvae import Posterior
 
-__all__ = ["Likelihood", "kl_divergence", "label_loss", "pairwise_distances", "reconstruction_loss", "triplet_loss"]
+__all__ = [
+    "Likelihood",
+    "instance_loss",
+    "kl_divergence",
+    "label_loss",
+    "pairwise_distances",
+    "reconstruction_loss",
+    "triplet_loss",
+]
 
 Likelihood = Literal["bernoulli", "gaussian"]
 
@@ -44,14 +52,15 @@ def kl_divergence(posterior: Posterior) -> torch.Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1)
 
 
-def pairwise_distances(vectors: torch.Tensor) -> torch.Tensor:
-    """Euclidean distances between all rows: (B, D) -> (B, B).
+def pairwise_distances(vectors: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
+    """Euclidean distances between all rows: (B, D) -> (B, B), or from them to other rows: (B, D), (C, D) -> (B, C).
 
     The gradient of a distance of 0 is taken as 0 rather than infinite.
     """
-    squared = vectors.square().sum(dim=1)
-    products = vectors @ vectors.T
-    square = (squared[:, None] + squared[None, :] - 2.0 * products).clamp_min(0.0)
+    others = vectors if others is None else others
+    products = vectors @ others.T
+    squared = vectors.square().sum(dim=1)[:, None] + others.square().sum(dim=1)[None, :]
+    square = (squared - 2.0 * products).clamp_min(0.0)
     return torch.where(square > 1e-12, square, torch.ones_like(square)).sqrt() * (square > 1e-12)
 
 
@@ -75,6 +84,26 @@ def triplet_loss(
     anchor, positive, negative = triplets.unbind(dim=1)
     excess = distances[anchor, positive] - distances[anchor, negative] + margin
     return (functional.softplus(excess) if smooth else excess.clamp_min(0.0)).mean()
+
+
+def instance_loss(photos: torch.Tensor, references: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Cross-entropy that a photo is nearest to the catalogue picture of its own shoe, and that to it.
+
+    The smooth form of a triplet term whose anchor is a photo, whose positive is the same shoe's catalogue picture, and
+    whose negatives are all other shoes of the batch (van den Oord et al., "Representation Learning with Contrastive
+    Predictive Coding", 2018; both directions as in Radford et al., CLIP, 2021).
+
+    Args:
+        photos: (B, D).
+        references: (B, D), of the same shoes in the same order.
+        temperature: of the softmax over cosines.
+
+    Returns:
+        () nats.
+    """
+    cosines = functional.normalize(photos, dim=1) @ functional.normalize(references, dim=1).T / temperature
+    own = torch.arange(len(photos), device=photos.device)
+    return 0.5 * (functional.cross_entropy(cosines, own) + functional.cross_entropy(cosines.T, own))
 
 
 def label_loss(logits: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,15 @@ from model.checkpoint import Condition
 from model.tvae import Posterior
 from training.distributed import Team
 from training.labels import Labels
-from training.losses import Likelihood, kl_divergence, label_loss, pairwise_distances, reconstruction_loss, triplet_loss
+from training.losses import (
+    Likelihood,
+    instance_loss,
+    kl_divergence,
+    label_loss,
+    pairwise_distances,
+    reconstruction_loss,
+    triplet_loss,
+)
 from training.perceptual import LAYERS
 from training.triplets import MINERS, MinerName
 
@@ -30,6 +38,8 @@ class ObjectiveConfig:
         kl_warmup: the share of the training over which the KL term's weight grows from 0.
         triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
         label_weight: of each condition's label term, in nats; 0 does without classifiers.
+        instance_weight: of the term by which a photo finds the catalogue picture of its own shoe, in nats.
+        instance_temperature: of that term's softmax over cosines.
         margin: of the triplet term, in units of the mean vector.
         miner: which triplets of a batch count.
         smooth: the triplet term's softplus in place of its hinge.
@@ -44,6 +54,8 @@ class ObjectiveConfig:
     kl_warmup: float = 0.1
     triplet_weight: float = 3000.0
     label_weight: float = 0.0
+    instance_weight: float = 0.0
+    instance_temperature: float = 0.1
     margin: float = 0.0
     miner: MinerName = "batch-all"
     smooth: bool = True
@@ -94,6 +106,7 @@ class Terms:
         kl: () nats per picture.
         triplet: condition -> () loss.
         label: condition -> () loss, in nats per picture.
+        instance: () loss, in nats; None without photos.
         perceptual: () mean squared difference of features, summed over layers; None without VGG19.
     """
 
@@ -103,12 +116,15 @@ class Terms:
     triplet: Mapping[str, torch.Tensor] = field(default_factory=dict)
     label: Mapping[str, torch.Tensor] = field(default_factory=dict)
     perceptual: torch.Tensor | None = None
+    instance: torch.Tensor | None = None
 
     def named(self) -> dict[str, float]:
         """The terms as numbers."""
         figures = {"loss": self.total.item(), "reconstruction": self.reconstruction.item(), "kl": self.kl.item()}
         if self.perceptual is not None:
             figures["perceptual"] = self.perceptual.item()
+        if self.instance is not None:
+            figures["instance"] = self.instance.item()
         figures |= {f"triplet/{name}": value.item() for name, value in self.triplet.items()}
         figures |= {f"label/{name}": value.item() for name, value in self.label.items()}
         return figures
@@ -118,8 +134,14 @@ class Objective:
     """Computes the terms of a batch. Deterministic given the generator."""
 
     def __init__(
-        self, config: ObjectiveConfig, conditions: Sequence[ConditionLabels], team: Team | None = None
+        self,
+        config: ObjectiveConfig,
+        conditions: Sequence[ConditionLabels],
+        team: Team | None = None,
+        instance: slice | None = None,
     ) -> None:
+        """`instance` is the slice of the mean vector that tells one shoe from another, if there is one."""
+        self.instance = instance
         self.config = config
         self.conditions = conditions
         self.team = team or Team()
@@ -135,6 +157,7 @@ class Objective:
         generator: torch.Generator,
         perceptual: torch.Tensor | None = None,
         guesses: Sequence[torch.Tensor] = (),
+        references: torch.Tensor | None = None,
     ) -> Terms:
         """The terms of one batch of B shoes, of which this process has b: all of them, where it is alone.
 
@@ -146,6 +169,8 @@ class Objective:
             progress: share of the training that is done, in [0, 1], for the KL term's warm-up.
             generator: for the miner; lives on the CPU.
             perceptual: (b,) how far the features are apart, where VGG19 is used.
+            references: (b, D - free) ordered slices of the catalogue pictures, where `images` were drawn from photos:
+                then the triplets' anchors are the photos, their positives and negatives catalogue pictures.
             guesses: (b, V) each condition's classifier's logits, where there are classifiers.
 
         Returns:
@@ -163,8 +188,10 @@ class Objective:
         triplet = {}
         if config.triplet_weight > 0 and self.conditions:
             means = self.team.gather(posterior.mean, len(rows))
+            others = means if references is None else self.team.gather(references, len(rows))
             for each in self.conditions:
-                term = self._triplet_term(means[:, each.start : each.stop], each, rows, generator)
+                part_of = slice(each.start, each.stop)
+                term = self._triplet_term(means[:, part_of], others[:, part_of], each, rows, generator)
                 triplet[each.name] = term
                 total = total + config.triplet_weight * term
         label = {}
@@ -173,16 +200,26 @@ class Objective:
             table = each.table[own].to(images.device)
             label[each.name] = part * label_loss(logits_of_values, table).mean()
             total = total + config.label_weight * label[each.name]
-        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet, label, features)
+        instance = None
+        if references is not None and self.instance is not None:
+            photos, known = (self.team.gather(each, len(rows)) for each in (posterior.mean, references))
+            instance = instance_loss(photos[:, self.instance], known[:, self.instance], config.instance_temperature)
+            total = total + config.instance_weight * instance
+        return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet, label, features, instance)
 
     def _triplet_term(
-        self, vectors: torch.Tensor, labels: ConditionLabels, rows: torch.Tensor, generator: torch.Generator
+        self,
+        vectors: torch.Tensor,
+        others: torch.Tensor,
+        labels: ConditionLabels,
+        rows: torch.Tensor,
+        generator: torch.Generator,
     ) -> torch.Tensor:
         table = labels.table[rows].to(vectors.device)
         known = table.any(dim=1)
         shared = (table @ table.T) > 0
         different = ~shared & known[:, None] & known[None, :]
         alike = shared.fill_diagonal_(fill_value=False)
-        distances = pairwise_distances(vectors)
+        distances = pairwise_distances(vectors, others)
         triplets = MINERS[self.config.miner](distances.detach(), alike, different, generator)
         return triplet_loss(distances, triplets, self.config.margin, smooth=self.config.smooth)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from training.sheet import INK, MARGIN, MUTED, Sheet
 
-__all__ = ["Reconstructed", "Tile", "TileRow", "draw_reconstructions", "draw_tile_rows"]
+__all__ = [
+    "ALIKE",
+    "DIFFERENT",
+    "UNKNOWN",
+    "Reconstructed",
+    "Tile",
+    "TileRow",
+    "draw_reconstructions",
+    "draw_tile_rows",
+]
 
 ALIKE, DIFFERENT, UNKNOWN = "#1a8a4f", "#d4382c", "#b4b4bb"
 TILE = 0.82

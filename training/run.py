@@ -10,7 +10,8 @@ from torch import nn
 
 from model.errors import TrainingError
 from model.files import sha256_file
-from model.tvae import TVAE, Posterior, reparameterize
+from model.localizer import Localizer
+from model.tvae import INSTANCE, TVAE, Posterior, reparameterize
 from training.batches import sampling_weights
 from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
@@ -20,6 +21,7 @@ from training.execution import usual_execution
 from training.labels import encode_labels
 from training.objective import ConditionLabels, Objective, condition_labels
 from training.perceptual import PerceptualLoss, find_vgg_weights
+from training.photos.batch import ViewTensors
 from training.state import RunState
 from training.validation import Validation
 
@@ -35,8 +37,10 @@ class Run:
         perceptual: None where the objective has no such term.
         vgg_sha256: of its weights.
         pixels: (N, C, H, W) uint8 of the shoes to train on.
+        views: photo views of these shoes; None for catalogue pictures alone.
         weights: (N,) how often to draw each; None is alike.
         validation: on the shoes held out.
+        localizer: goes into the checkpoint; None without one.
         stop: is asked before each step whether to end as by Ctrl-C.
     """
 
@@ -49,8 +53,10 @@ class Run:
     perceptual: PerceptualLoss | None
     vgg_sha256: str | None
     pixels: torch.Tensor
+    views: ViewTensors | None
     weights: torch.Tensor | None
     validation: Validation
+    localizer: Localizer | None
     stop: Callable[[], bool] = field(default=lambda: False, repr=False)
 
     @property
@@ -66,11 +72,13 @@ class Passed(NamedTuple):
         posterior: (b, D) each.
         logits: (b, C, H, W), before the decoder's sigmoid.
         guesses: (b, V) each condition's classifier's logits; none where there are no classifiers.
+        references: (b, D - free) ordered slices of the catalogue pictures, where photos were shown.
     """
 
     posterior: Posterior
     logits: torch.Tensor
     guesses: list[torch.Tensor]
+    references: torch.Tensor | None = None
 
 
 class _Pass(nn.Module):
@@ -81,18 +89,30 @@ class _Pass(nn.Module):
         self.tvae, self.classifiers = tvae, classifiers
         self.bounds = [(each.start, each.stop) for each in conditions]
 
-    def forward(self, images: torch.Tensor, altered: torch.Tensor, noise: torch.Tensor) -> Passed:
-        """(B, C, H, W) twice, as `TVAE.encode` takes them, and (B, D)."""
-        posterior = self.tvae.encode(images, altered)
+    def forward(
+        self, images: torch.Tensor, altered: torch.Tensor, noise: torch.Tensor, reference: torch.Tensor | None = None
+    ) -> Passed:
+        """(B, C, H, W) twice, as `TVAE.encode` takes them, and (B, D); `reference` as `TVAE.encode_beside` does."""
+        references = None
+        if reference is None:
+            posterior = self.tvae.encode(images, altered)
+        else:
+            posterior, references = self.tvae.encode_beside(altered, reference)
         guesses = [
             classifier(posterior.mean[:, start:stop])
             for classifier, (start, stop) in zip(self.classifiers, self.bounds, strict=bool(self.classifiers))
         ]
-        return Passed(posterior, self.tvae.decode_logits(reparameterize(posterior, noise)), guesses)
+        return Passed(posterior, self.tvae.decode_logits(reparameterize(posterior, noise)), guesses, references)
 
 
 def prepare_run(
-    images: ImageSet, config: TrainConfig, device: torch.device, team: Team, vgg_weights: Path | None
+    images: ImageSet,
+    config: TrainConfig,
+    device: torch.device,
+    team: Team,
+    vgg_weights: Path | None,
+    *,
+    localizer: Localizer | None = None,
 ) -> Run:
     """Split the images, and make the network, its optimizer and its objective.
 
@@ -132,12 +152,14 @@ def prepare_run(
             average=average,
         ),
         forward=team.parallel(_Pass(tvae, conditions, classifiers)),
-        objective=Objective(config.objective, conditions, team),
+        objective=Objective(config.objective, conditions, team, _instance_slice(config)),
         perceptual=perceptual,
         vgg_sha256=vgg_sha256,
         pixels=torch.from_numpy(training.pixels),
+        views=None if training.views is None else ViewTensors.of(training.views),
         weights=sampling_weights([each.table for each in conditions], config.balance),
         validation=Validation(images.take(held_out), config),
+        localizer=localizer,
     )
 
 
@@ -164,6 +186,11 @@ def _conditions(training: ImageSet, config: TrainConfig) -> Sequence[ConditionLa
                 f"shares a value with a second one and differs from a third one"
             )
     return condition_labels(config.conditions, config.network.slice_bounds, labels)
+
+
+def _instance_slice(config: TrainConfig) -> slice | None:
+    bounds = config.network.slice_bounds.get(INSTANCE)
+    return None if bounds is None else slice(*bounds)
 
 
 def _classifiers(conditions: Sequence[ConditionLabels], config: TrainConfig) -> nn.ModuleList:

@@ -63,7 +63,15 @@ class Saver:
             "execution": asdict(state.execution),
             "config": asdict(run.config),
         }
-        checkpoint = Checkpoint(state.best or state.current, run.config.preprocess, run.config.conditions, facts)
+        tvae = state.best or state.current
+        checkpoint = Checkpoint(
+            tvae,
+            run.config.preprocess,
+            run.config.conditions,
+            facts,
+            localizer=run.localizer,
+            overall=run.validation.weigh(tvae, run.device) if finished else {},
+        )
         folder = self.output.folder if finished else self.output.work
         digest = save_checkpoint(folder, checkpoint)
         write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})

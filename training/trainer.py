@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from model.errors import TrainingError
+from model.localizer import Localizer
 from model.preprocess import to_float
 from model.progress import Progress, progress
 from model.stopping import stop_on_signals
@@ -24,6 +25,7 @@ from training.config import TrainConfig
 from training.data.images import ImageSet, digest_ids
 from training.distributed import Team
 from training.output import Output, open_output
+from training.photos.batch import DRAWS, draw_batch
 from training.run import Passed, Run, prepare_run
 from training.saver import Saver
 from training.state import STATE_FILE, load_state
@@ -52,6 +54,7 @@ def train(
     save_every: float = SECONDS_BETWEEN_SAVES,
     excluded: Collection[str] = (),
     vgg_weights: Path | None = None,
+    localizer: Localizer | None = None,
     tensorboard: bool = False,
     team: Team | None = None,
 ) -> None:
@@ -72,6 +75,7 @@ def train(
         save_every: seconds between two saves of the state; it is saved between epochs only.
         excluded: ids that were kept out of `images`, for the record.
         vgg_weights: for the perceptual term; None takes those in torch's cache.
+        localizer: goes into the checkpoint; None for a network that takes pictures as they are.
         tensorboard: write event files into `out/tensorboard`.
         team: the processes that share each batch, of which this is one; None is this one alone.
 
@@ -81,7 +85,7 @@ def train(
             TensorBoard or the weights of VGG19 are missing.
     """
     team = team or Team()
-    run = prepare_run(images, config, device, team, vgg_weights)
+    run = prepare_run(images, config, device, team, vgg_weights, localizer=localizer)
     fingerprint = config.fingerprint(images.ids, run.vgg_sha256)
     output = open_output(out, fingerprint, resume=resume, overwrite=overwrite)
     if resume and not output.finished and (output.work / STATE_FILE).exists():
@@ -203,10 +207,19 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
     # Drawn for the whole batch, so that each shoe's draw does not depend on how many processes share it.
     draws = team.share(draw_changes(len(rows), generator))
     noise = team.share(torch.randn(len(rows), config.network.latent_size, generator=generator)).to(run.device)
-    images, altered = _augment(config, to_float(run.pixels[team.share(rows)].to(run.device)), draws)
+    own = team.share(rows)
+    images = to_float(run.pixels[own].to(run.device))
+    reference = None
+    if run.views is None:
+        images, altered = _augment(config, images, draws)
+    else:
+        views = team.share(torch.rand(len(rows), DRAWS, generator=generator))
+        shown, images, reference = draw_batch(images, run.views, own, views, config.photos.share)
+        altered = erase(reframe(shown, config.augment, draws), config.augment, draws)
+        altered, reference = (each.contiguous(memory_format=torch.channels_last) for each in (altered, reference))
     features = None
     with run.precise:
-        passed: Passed = run.forward(images, altered, noise)
+        passed: Passed = run.forward(images, altered, noise, reference)
         if run.perceptual is not None:
             features = run.perceptual(torch.sigmoid(passed.logits), images).total
     terms = run.objective(
@@ -218,6 +231,7 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
         generator=generator,
         perceptual=features,
         guesses=passed.guesses,
+        references=passed.references,
     )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, done)

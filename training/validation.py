@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.preprocess import to_float
-from model.tvae import TVAE
+from model.tvae import FREE, INSTANCE, TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.evaluate import measure_triplets
@@ -19,6 +19,8 @@ __all__ = ["Validation"]
 
 TRIPLETS = 5_000
 MAX_SHOES = 1_000
+FEWEST_TO_WEIGH = 20
+"""Photos of held-out shoes without which all slices count as they are."""
 
 
 class Validation:
@@ -28,6 +30,11 @@ class Validation:
         self._count = len(images)
         self._pixels = torch.from_numpy(images.pixels[:MAX_SHOES])
         self._questions = list(_ask(images, config))
+        self._bounds = config.network.slice_bounds
+        self._views = None
+        if images.views is not None and INSTANCE in self._bounds:
+            usable = np.flatnonzero(images.views.usable[:MAX_SHOES, 0])
+            self._views = usable, torch.from_numpy(images.views.pixels[usable, 0])
 
     def __len__(self) -> int:
         """How many shoes are held out."""
@@ -50,9 +57,69 @@ class Validation:
             errors.append((tvae.decode(mean) - batch).square().flatten(1).mean(dim=1).cpu())
         vectors = torch.cat(means).numpy()
         figures = {"mse": float(torch.cat(errors).mean())}
+        if self._views is not None and len(self._views[0]):
+            own, photos = self._views[0], self._embed(tvae, self._views[1], device)
+            part = slice(*self._bounds[INSTANCE])
+            figures |= measure_photos(photos[:, part], vectors[:, part], own)
         for name, (start, stop), triplets in self._questions:
             figures[name] = measure_triplets(vectors[:, start:stop], triplets)
         return figures
+
+    @torch.inference_mode()
+    def weigh(self, tvae: TVAE, device: torch.device) -> dict[str, float]:
+        """What each slice is to count in the distance of whole vectors, where photos are to find their own shoes.
+
+        Chosen on the held-out shoes: by how often a photo finds its own shoe first, and by the triplet accuracy of
+        whole vectors, averaged over the conditions; both count alike. Leaves `tvae` in eval mode.
+
+        Returns:
+            slice -> factor of its numbers; nothing without an instance slice, or with too few shoes to tell.
+        """
+        if self._views is None or len(self._views[0]) < FEWEST_TO_WEIGH:
+            return {}
+        tvae.eval()
+        vectors = self._embed(tvae, self._pixels, device)
+        own, photos = self._views[0], self._embed(tvae, self._views[1], device)
+
+        def score(weights: dict[str, float]) -> float:
+            scale = np.concatenate(
+                [np.full(stop - start, weights[name]) for name, (start, stop) in self._bounds.items()]
+            )
+            whole = (vectors * scale).astype(np.float32)
+            found = measure_photos((photos * scale).astype(np.float32), whole, own)["photo_recall@1"]
+            ordered = [measure_triplets(whole, triplets) for _, _, triplets in self._questions]
+            return found + float(np.mean(ordered)) if ordered else found
+
+        return max(self._candidates(), key=score)
+
+    def _candidates(self) -> Iterator[dict[str, float]]:
+        for conditions in (0.3, 0.5, 1.0, 1.5):
+            for free in (0.03, 0.1, 0.2, 0.4):
+                yield {name: {FREE: free, INSTANCE: 1.0}.get(name, conditions) for name in self._bounds}
+
+    def _embed(self, tvae: TVAE, pixels: torch.Tensor, device: torch.device) -> NDArray[np.float32]:
+        """(N, C, H, W) uint8 -> (N, D)."""
+        means = [
+            tvae.mean(to_float(chunk.to(device)).contiguous(memory_format=torch.channels_last)).cpu()
+            for chunk in torch.split(pixels, 128)
+        ]
+        vectors: NDArray[np.float32] = torch.cat(means).numpy()
+        return vectors
+
+
+def measure_photos(
+    photos: NDArray[np.float32], vectors: NDArray[np.float32], own: NDArray[np.intp]
+) -> dict[str, float]:
+    """How often a photo finds its own shoe among all: first, and among the first ten.
+
+    Args:
+        photos: (M, D).
+        vectors: (N, D), of the catalogue pictures.
+        own: (M,) index of each photo's shoe.
+    """
+    distances = np.square(vectors).sum(axis=1)[None] - 2.0 * photos @ vectors.T
+    ranks = (distances < distances[np.arange(len(own)), own][:, None]).sum(axis=1)
+    return {"photo_recall@1": float((ranks < 1).mean()), "photo_recall@10": float((ranks < 10).mean())}
 
 
 def _ask(images: ImageSet, config: TrainConfig) -> Iterator[tuple[str, tuple[int, int], NDArray[np.intp]]]:

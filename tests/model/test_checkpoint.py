@@ -10,7 +10,7 @@ import torch
 from model import checkpoint
 from model.checkpoint import Checkpoint, _digest, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactMissing
-from tests.model.networks import tiny_checkpoint
+from tests.model.networks import tiny_checkpoint, tiny_localizer
 
 
 @pytest.fixture
@@ -175,3 +175,60 @@ def test_older_checkpoints_keep_their_vectors(folder: Path) -> None:
 
     _edit(folder, take_back)
     assert not load_checkpoint(folder).preprocess.color_management
+
+
+def test_the_localizer_and_the_weighing_are_kept(tmp_path: Path) -> None:
+    """A checkpoint with a localizer and factors of slices is loaded with both, ready to use."""
+    saved = replace(tiny_checkpoint(), localizer=tiny_localizer(), overall={"type": 0.5, "free": 0.1})
+    save_checkpoint(tmp_path, saved)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.overall == saved.overall
+    assert saved.localizer is not None
+    assert loaded.localizer is not None
+    assert loaded.localizer.config == saved.localizer.config
+    assert not loaded.localizer.training
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(loaded.localizer(images), saved.localizer(images))
+    shown = torch.rand(2, 3, 16, 16)
+    assert torch.equal(loaded.tvae.mean(shown), saved.tvae.mean(shown))
+
+
+def test_the_digest_follows_the_localizer_and_the_weighing(tmp_path: Path) -> None:
+    """Each of them changes the digest, by being there and by its values."""
+    plain = tiny_checkpoint()
+    localizer, other = tiny_localizer(), tiny_localizer()
+    with torch.no_grad():
+        other.get_parameter("head.bias")[0] += 1e-3
+    variants = (
+        plain,
+        replace(plain, localizer=localizer),
+        replace(plain, localizer=other),
+        replace(plain, overall={"type": 0.5}),
+        replace(plain, overall={"type": 0.6}),
+    )
+    assert len({save_checkpoint(tmp_path, each) for each in variants}) == len(variants)
+
+
+def test_older_checkpoints(folder: Path) -> None:
+    """One from before framing, localizers and factors shows the whole picture, without a localizer or factors."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["preprocess"]["framing"]
+    assert not {"localizer", "overall"} & config.keys()
+    path.write_text(json.dumps(config | {"digest": _digest(config)}))
+    loaded = load_checkpoint(folder)
+    assert loaded.preprocess.framing == "pad"
+    assert loaded.localizer is None
+    assert loaded.overall == {}
+
+
+@pytest.mark.parametrize("widths", [[4, 8, 16], [4, 9], "none"], ids=str)
+def test_a_localizer_that_does_not_fit(tmp_path: Path, widths: object) -> None:
+    """A localizer whose configuration is not that of its weights is a corrupt checkpoint."""
+    save_checkpoint(tmp_path, replace(tiny_checkpoint(), localizer=tiny_localizer()))
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    config["localizer"]["widths"] = widths
+    path.write_text(json.dumps(config | {"digest": _digest(config)}))
+    with pytest.raises(ArtifactCorrupt, match="do not fit together"):
+        load_checkpoint(tmp_path)

@@ -1,5 +1,6 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from model.embedder import Embedder, pick_device
 from model.errors import CorruptImage, QueryError
-from tests.model.networks import TINY, tiny_checkpoint
+from tests.model.networks import TINY, tiny_checkpoint, tiny_localizer
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (150, 3, 16, 16), dtype=np.uint8)
 
@@ -75,3 +76,23 @@ def test_unknown_device() -> None:
     with pytest.raises(QueryError, match="'tpu9'"):
         pick_device("tpu9")
     assert pick_device("auto").type in {"cpu", "cuda"}
+
+
+def test_slices_are_weighed() -> None:
+    """A slice's numbers are multiplied by its factor, those of an unnamed one are not; drawing undoes it."""
+    plain, weighed = Embedder(tiny_checkpoint()), Embedder(replace(tiny_checkpoint(), overall={"free": 0.25}))
+    vectors, scaled = plain.embed_pixels(PIXELS[:5]), weighed.embed_pixels(PIXELS[:5])
+    assert scaled.dtype == np.float32
+    assert np.array_equal(scaled, vectors * np.array([1, 1, 1, 0.25, 0.25], dtype=np.float32))
+    assert np.allclose(weighed.decode(scaled), plain.decode(vectors), atol=1e-6)
+
+
+def test_the_localizer_sees_photos() -> None:
+    """A checkpoint's localizer is what its pictures are framed with, in its form for inference."""
+    checkpoint = tiny_checkpoint()
+    assert Embedder(checkpoint).preprocessor.localizer is None
+    framing = replace(checkpoint.preprocess, framing="subject")
+    embedder = Embedder(replace(checkpoint, preprocess=framing, localizer=tiny_localizer()))
+    assert embedder.preprocessor.localizer is not None
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in embedder.preprocessor.localizer.modules())
+    assert np.isfinite(embedder.embed([_png(PIXELS[0])])).all()

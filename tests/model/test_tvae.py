@@ -1,13 +1,14 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.preprocess import PreprocessConfig
-from model.tvae import PRESETS, TVAE, Posterior, Slice, TVAEConfig, reparameterize
+from model.tvae import FREE, INSTANCE, PRESETS, TVAE, Posterior, Slice, TVAEConfig, reparameterize
 from tests.model.networks import TINY, fixed_weights
 
 PLAIN = TVAEConfig(image_size=16, widths=(), hidden=32, slices=TINY.slices)
@@ -20,9 +21,12 @@ PAIR = TVAEConfig(
     separate=True,
     sphere=True,
 )
+SHOE = replace(PAIR, slices=(Slice("type", 3), Slice(INSTANCE, 4), Slice(FREE, 2)))
 
 
-@pytest.mark.parametrize("config", [TINY, PLAIN, PAIR, *PRESETS.values()], ids=["tiny", "plain", "pair", *PRESETS])
+@pytest.mark.parametrize(
+    "config", [TINY, PLAIN, PAIR, SHOE, *PRESETS.values()], ids=["tiny", "plain", "pair", "shoe", *PRESETS]
+)
 def test_shapes_and_ranges(config: TVAEConfig) -> None:
     """Pictures become mean and log-variance, and latents become pictures in [0, 1], for every preset."""
     tvae = TVAE(config).eval()
@@ -165,3 +169,49 @@ def test_impossible_networks_are_refused(options: dict[str, object], named: str)
     """A configuration that can't be built says which value is wrong."""
     with pytest.raises(ValueError, match=named):
         TVAEConfig(**options)  # type: ignore[arg-type]
+
+
+def test_the_instance_slice_lies_on_its_sphere() -> None:
+    """It is of its size, beside the conditions' slices, and as long as they are."""
+    start, stop = SHOE.slice_bounds[INSTANCE]
+    assert (SHOE.instance_size, start, stop) == (4, 3, 7)
+    means = fixed_weights(TVAE(SHOE)).mean(torch.rand(5, 3, 16, 16))
+    assert torch.allclose(means[:, start:stop].norm(dim=1), torch.full((5,), 2.0), atol=1e-5)
+
+
+def test_the_instance_slice_sees_where_things_are() -> None:
+    """Pictures with the same content elsewhere differ in it: it is not pooled as the conditions' slices are."""
+    tvae = fixed_weights(TVAE(replace(SHOE, sphere=False)))
+    features = tvae.encoder.order(torch.rand(2, 3, 16, 16))  # type: ignore[operator]
+    assert features.shape == (2, 8 + 8 * 4 * 4)
+    moved = torch.cat([features[:, :8], features[:, 8:].roll(1, dims=1)], dim=1)
+    before, after = (tvae.to_mean.order(each) for each in (features, moved))  # type: ignore[operator]
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3:], after[:, 3:])
+
+
+@pytest.mark.parametrize("config", [PAIR, SHOE], ids=["pair", "shoe"])
+def test_encoding_beside_is_encoding(config: TVAEConfig) -> None:
+    """In eval mode, what is shown and what is beside it have the vectors that they have alone."""
+    tvae = fixed_weights(TVAE(config))
+    shown, reference = torch.rand(2, 4, 3, 16, 16).unbind()
+    posterior, references = tvae.encode_beside(shown, reference)
+    expected = tvae.encode(shown)
+    assert torch.allclose(posterior.mean, expected.mean, atol=1e-5)
+    assert torch.allclose(posterior.log_variance, expected.log_variance, atol=1e-5)
+    assert torch.allclose(references, tvae.mean(reference)[:, : config.latent_size - 2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"separate": False},
+        {"slices": (Slice(INSTANCE, 4), Slice("type", 3), Slice(FREE, 2))},
+        {"slices": (Slice("type", 3), Slice(INSTANCE, 4))},
+    ],
+    ids=["one encoder", "not last", "no remainder"],
+)
+def test_an_instance_slice_out_of_place(wrong: dict[str, Any]) -> None:
+    """It needs two encoders, and its place before the remainder."""
+    with pytest.raises(ValueError, match="'shoe' needs two encoders"):
+        replace(SHOE, **wrong)

@@ -20,7 +20,10 @@ from solemate.cli import app, main
 
 ROOT = Path(__file__).parents[2]
 
-OF_THE_SOURCE = {"index", "train", "evaluate", "csn-triplets", "draw-csn-lists", "reproduce zappos"}
+OF_THE_SOURCE = {
+    *("index", "train", "evaluate", "csn-triplets", "draw-csn-lists", "reproduce zappos"),
+    *("make-photos", "evaluate-photos"),
+}
 
 OF_THE_INDEX = {
     *("serve", "search", "duplicates", "verify", "export", "import", "backup"),

@@ -14,6 +14,7 @@ from model.files import sha256_bytes
 from model.preprocess import Preprocessor
 from model.progress import track
 from model.text import nfc
+from training.photos.views import Views
 
 __all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group"]
 
@@ -27,12 +28,14 @@ class ImageSet:
         groups: what a split keeps together: colour variants of one product share a group.
         pixels: (N, C, H, W) uint8.
         attributes: of each shoe: attribute -> values.
+        views: photo views of the shoes, where the network is to learn from photos.
     """
 
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     pixels: NDArray[np.uint8]
     attributes: tuple[Mapping[str, tuple[str, ...]], ...]
+    views: Views | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,6 +48,7 @@ class ImageSet:
             groups=tuple(self.groups[i] for i in chosen),
             pixels=self.pixels[chosen],
             attributes=tuple(self.attributes[i] for i in chosen),
+            views=None if self.views is None else self.views.take(chosen),
         )
 
 

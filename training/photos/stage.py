@@ -1,0 +1,191 @@
+"""The stage of `train` before the network: a localizer taught on the catalogue's own shoes, and photos of them."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.catalog import Catalog, Shoe
+from model.errors import ImageError, TrainingError
+from model.inference import fold_norms
+from model.localizer import Localizer
+from model.preprocess import PreprocessConfig, Preprocessor
+from training.data.images import ImageSet, load_images, split_by_group
+from training.distributed import Team
+from training.photos.localizer import LocalizerTraining, draw_backgrounds, train_localizer
+from training.photos.outlines import Outlined, outline_all
+from training.photos.views import Views, make_views
+
+__all__ = ["INSTANCE_SIZE", "PhotoConfig", "Prepared", "learn_from_photos", "prepare_images"]
+
+_log = logging.getLogger(__name__)
+
+RENDERED_SIDE = 160
+"""Longest side, in pixels, of the catalogue pictures that composites are made of."""
+
+INSTANCE_SIZE = 32
+"""Numbers of the slice that tells one shoe from another."""
+
+WORKERS = 2
+"""Threads that photograph shoes."""
+
+MOST_TAUGHT = 8_000
+"""Shoes at most that the localizer is taught on."""
+
+FEWEST_SAMPLES = 4_000
+SAMPLES_PER_SHOE = 12
+"""Composites of each shoe, and of all of them at least, that the localizer is taught on."""
+
+FEWEST_OUTLINED = 16
+"""Outlined shoes without which no localizer is taught."""
+
+
+@dataclass(frozen=True)
+class PhotoConfig:
+    """How a network learns from photos.
+
+    Attributes:
+        views: photo views of each shoe; 0 learns from catalogue pictures alone, without a localizer.
+        share: chance that a view is shown in place of the catalogue picture.
+        samples: composites that the localizer is taught on, at most: few shoes take fewer.
+    """
+
+    views: int = 0
+    share: float = 0.5
+    samples: int = 36_000
+
+
+class Prepared(NamedTuple):
+    """Images to train on, with their photo views where there are any, and the localizer that goes with them.
+
+    `decoded` counts the pictures that could be read, of the shoes that were excluded as well.
+    """
+
+    images: ImageSet
+    decoded: int
+    localizer: Localizer | None = None
+
+
+def prepare_images(
+    catalog: Catalog,
+    preprocess: PreprocessConfig,
+    config: PhotoConfig,
+    *,
+    excluded: Collection[str],
+    validation_share: float,
+    seed: int,
+    team: Team,
+    max_bad_share: float,
+    report: Path | None,
+) -> Prepared:
+    """Decode a catalogue's pictures, without the shoes `excluded`; and photograph the shoes where that is wanted.
+
+    Raises:
+        CatalogError: no usable picture, or more than `max_bad_share` of the rows are bad.
+        TrainingError: several processes are to learn from photos.
+    """
+    learned, shoes = None, [shoe for shoe in catalog.shoes if shoe.id not in excluded]
+    if config.views:
+        if team.size > 1:
+            raise TrainingError(
+                f"{team.size} processes can't learn from photos together; start one, or --photo-views 0"
+            )
+        taught, _ = split_by_group([shoe.group for shoe in shoes], validation_share, seed)
+        learned = learn_from_photos(
+            shoes, Preprocessor(preprocess), config, taught=set(taught), device=team.device, seed=seed, workers=WORKERS
+        )
+    localizer = None if learned is None else learned[0]
+    sighted = Preprocessor(preprocess, None, None if localizer is None else fold_norms(localizer))
+    images = load_images(catalog, sighted, max_bad_share=max_bad_share, report=report)
+    decoded = len(images)
+    if excluded:
+        images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
+    if learned is not None:
+        places = {shoe.id: index for index, shoe in enumerate(shoes)}
+        images = replace(images, views=learned[1].take([places[shoe_id] for shoe_id in images.ids]))
+    return Prepared(images, decoded, localizer)
+
+
+class _Taught(NamedTuple):
+    """A localizer in eval mode, and the backgrounds, (N, side, side, 3), that it was taught on."""
+
+    localizer: Localizer
+    bank: NDArray[np.uint8]
+
+
+def learn_from_photos(
+    shoes: Sequence[Shoe],
+    preprocessor: Preprocessor,
+    config: PhotoConfig,
+    *,
+    taught: Collection[int],
+    device: torch.device,
+    seed: int,
+    workers: int,
+) -> tuple[Localizer, Views] | None:
+    """Teach a localizer on a catalogue's shoes, and photograph each of them with it.
+
+    Args:
+        shoes: N.
+        preprocessor: of the network, without a localizer.
+        config: how.
+        taught: indices of the shoes to teach the localizer on: those that are not held out.
+        device: where to train the localizer.
+        seed: of everything random.
+        workers: threads that photograph.
+
+    Returns:
+        the localizer and the shoes' views; None where too few pictures have a plain margin.
+
+    Raises:
+        TrainingError: the preprocessing does not frame subjects.
+    """
+    if preprocessor.config.framing != "subject":
+        raise TrainingError(f"framing is {preprocessor.config.framing!r}; learning from photos needs 'subject'")
+    pictures = [_render(shoe, preprocessor) for shoe in shoes]
+    known = [each for index, each in enumerate(pictures) if each is not None and index in taught]
+    result = _teach(known, config, device, seed)
+    if result is None:
+        return None
+    sighted = Preprocessor(preprocessor.config, preprocessor.limits, fold_norms(result.localizer))
+    outlined: list[Outlined | None] = [None if each is None else outline_all([each])[0] for each in pictures]
+    views = make_views(outlined, result.bank, sighted, config.views, seed=seed, workers=workers)
+    found = views.overlaps.mean() if len(views.overlaps) else 0.0
+    _log.info("the localizer's boxes and the shoes' have an intersection over union of %.3f", found)
+    return result.localizer, views
+
+
+def _render(shoe: Shoe, preprocessor: Preprocessor) -> NDArray[np.uint8] | None:
+    """The shoe's picture, (H, W, 3), at most 160 pixels a side; None for one that can't be read."""
+    try:
+        return np.asarray(preprocessor.render(shoe.image.read_bytes(), RENDERED_SIDE))
+    except (OSError, ImageError):
+        return None  # `load_images` reports it
+
+
+def _teach(
+    pictures: Sequence[NDArray[np.uint8]], config: PhotoConfig, device: torch.device, seed: int
+) -> _Taught | None:
+    """Teach a localizer on the shoes of these pictures; None where too few of them have a plain margin."""
+    outlined = [each for each in outline_all(pictures) if each is not None]
+    if len(outlined) < FEWEST_OUTLINED:
+        _log.warning(
+            "warning: no localizer: %d of %d pictures have a plain, bright margin to cut the shoe out of, and %d are "
+            "needed; photos are taken whole",
+            len(outlined),
+            len(pictures),
+            FEWEST_OUTLINED,
+        )
+        return None
+    random = np.random.default_rng([seed, 4])
+    if len(outlined) > MOST_TAUGHT:
+        outlined = [outlined[index] for index in random.permutation(len(outlined))[:MOST_TAUGHT]]
+    bank = draw_backgrounds(outlined, seed)
+    samples = min(config.samples, max(FEWEST_SAMPLES, SAMPLES_PER_SHOE * len(outlined)))
+    training = LocalizerTraining(samples=samples, seed=seed)
+    return _Taught(train_localizer(outlined, bank, training, device), bank)
