@@ -181,7 +181,7 @@ def train(
     epochs: Annotated[int, _optimisation(min=1)] = 30,
     instance_weight: Annotated[
         float, _objective(min=0, help="Of photos finding the catalogue picture of their own shoe, in nats.")
-    ] = 500.0,
+    ] = 0.0,
     batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = 64,
     learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = 2e-3,
     ema_decay: Annotated[
