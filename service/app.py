@@ -103,7 +103,8 @@ def create_app(
     app.add_middleware(AnswerHead)
     paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
     app.add_middleware(Observe, paths=(*paths, *OTHER_PATHS))
-    app.add_middleware(BehindProxy, settings=settings)
+    if settings.root_path or settings.trusted_proxies:
+        app.add_middleware(BehindProxy, settings=settings)
     return app
 
 
