@@ -70,7 +70,7 @@ def triplet_loss(
     """max(0, d(anchor, positive) - d(anchor, negative) + margin), averaged (Schroff et al., FaceNet, 2015).
 
     Args:
-        distances: (B, B) between the mean vectors of a batch.
+        distances: (A, B) between anchors and others: usually the mean vectors of one batch.
         triplets: (M, 3) indices: anchor, positive, negative.
         margin: in units of the distances.
         smooth: log(1 + exp(.)) in place of max(0, .): triplets that are in order go on being pulled apart, ever less

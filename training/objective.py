@@ -169,9 +169,11 @@ class Objective:
             progress: share of the training that is done, in [0, 1], for the KL term's warm-up.
             generator: for the miner; lives on the CPU.
             perceptual: (b,) how far the features are apart, where VGG19 is used.
-            references: (b, D - free) ordered slices of the catalogue pictures, where `images` were drawn from photos:
-                then the triplets' anchors are the photos, their positives and negatives catalogue pictures.
-            guesses: (b, V) each condition's classifier's logits, where there are classifiers.
+            references: (b, D - free) ordered slices of the catalogue pictures, where photos were shown: then the
+                triplets' anchors are both what was shown and the catalogue pictures, and their positives and
+                negatives are catalogue pictures.
+            guesses: each condition's classifier's logits, where there are classifiers: (b, V), or (2 b, V) of what was
+                shown and of the references.
 
         Returns:
             terms whose average over the processes is that of the whole batch.
@@ -189,16 +191,17 @@ class Objective:
         if config.triplet_weight > 0 and self.conditions:
             means = self.team.gather(posterior.mean, len(rows))
             others = means if references is None else self.team.gather(references, len(rows))
+            anchors = means if references is None else torch.cat([means[:, : others.shape[1]], others])
             for each in self.conditions:
                 part_of = slice(each.start, each.stop)
-                term = self._triplet_term(means[:, part_of], others[:, part_of], each, rows, generator)
+                term = self._triplet_term(anchors[:, part_of], others[:, part_of], each, rows, generator)
                 triplet[each.name] = term
                 total = total + config.triplet_weight * term
         label = {}
         own = self.team.share(rows)
         for each, logits_of_values in zip(self.conditions, guesses, strict=bool(guesses)):
             table = each.table[own].to(images.device)
-            label[each.name] = part * label_loss(logits_of_values, table).mean()
+            label[each.name] = part * label_loss(logits_of_values, _repeat(table, len(logits_of_values))).mean()
             total = total + config.label_weight * label[each.name]
         instance = None
         if references is not None and self.instance is not None:
@@ -221,5 +224,11 @@ class Objective:
         different = ~shared & known[:, None] & known[None, :]
         alike = shared.fill_diagonal_(fill_value=False)
         distances = pairwise_distances(vectors, others)
+        alike, different = _repeat(alike, len(vectors)), _repeat(different, len(vectors))
         triplets = MINERS[self.config.miner](distances.detach(), alike, different, generator)
         return triplet_loss(distances, triplets, self.config.margin, smooth=self.config.smooth)
+
+
+def _repeat(table: torch.Tensor, rows: int) -> torch.Tensor:
+    """(B, V) -> (rows, V), one below the other; `rows` is a multiple of B."""
+    return table if rows == len(table) else table.repeat(rows // len(table), 1)

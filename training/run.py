@@ -71,7 +71,8 @@ class Passed(NamedTuple):
     Attributes:
         posterior: (b, D) each.
         logits: (b, C, H, W), before the decoder's sigmoid.
-        guesses: (b, V) each condition's classifier's logits; none where there are no classifiers.
+        guesses: (b, V) each condition's classifier's logits, or (2 b, V) with the references' below; none where there
+            are no classifiers.
         references: (b, D - free) ordered slices of the catalogue pictures, where photos were shown.
     """
 
@@ -98,8 +99,11 @@ class _Pass(nn.Module):
             posterior = self.tvae.encode(images, altered)
         else:
             posterior, references = self.tvae.encode_beside(altered, reference)
+        ordered = posterior.mean
+        if references is not None:
+            ordered = torch.cat([ordered[:, : references.shape[1]], references])
         guesses = [
-            classifier(posterior.mean[:, start:stop])
+            classifier(ordered[:, start:stop])
             for classifier, (start, stop) in zip(self.classifiers, self.bounds, strict=bool(self.classifiers))
         ]
         return Passed(posterior, self.tvae.decode_logits(reparameterize(posterior, noise)), guesses, references)

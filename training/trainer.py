@@ -216,6 +216,8 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
         views = team.share(torch.rand(len(rows), DRAWS, generator=generator))
         shown, images, reference = draw_batch(images, run.views, own, views, config.photos.share)
         altered = erase(reframe(shown, config.augment, draws), config.augment, draws)
+        others = team.share(draw_changes(len(rows), generator))
+        reference = erase(reframe(reference, config.augment, others), config.augment, others)
         altered, reference = (each.contiguous(memory_format=torch.channels_last) for each in (altered, reference))
     features = None
     with run.precise:
