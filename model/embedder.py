@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.errors import QueryError
+from model.framing import hide_scale
 from model.inference import fold_norms, prepare_network
 from model.preprocess import ImageLimits, Preprocessor, to_float
 
@@ -82,5 +83,7 @@ class Embedder:
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw what vectors stand for: (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
         images = self._tvae.decode(torch.from_numpy(vectors / self._scale).to(self.device))
+        if self.checkpoint.preprocess.framing == "subject":
+            images = hide_scale(images)
         pictures: NDArray[np.float32] = images.cpu().contiguous().numpy()
         return pictures

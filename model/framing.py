@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,6 +23,8 @@ __all__ = [
     "box_of",
     "find_plain_box",
     "find_plain_colour",
+    "hide_scale",
+    "mark_scale",
     "place",
     "whiten",
 ]
@@ -43,6 +46,12 @@ DARKEST_PLAIN = 128
 
 SPECK = 0.01
 """Share of a row or column below which pixels that differ from the margin are dust, and not the subject."""
+
+SMALLEST_SCALE = 0.4
+"""Share of its picture up to which a subject counts as small: black in the scale mark. One that fills it is white."""
+
+MARK_SHARE = 32
+"""The scale mark is 1/32 of the square high: within the margin below the subject, whatever that is."""
 
 
 class Box(NamedTuple):
@@ -190,3 +199,30 @@ def place(image: Image.Image, box: Box, size: int) -> Image.Image:
     square = Image.new("RGB", (size, size), (255, 255, 255))
     square.paste(subject, ((size - width) // 2, (size - height) // 2))
     return square
+
+
+def mark_scale(square: Image.Image, box: Box, size: tuple[int, int]) -> None:
+    """Write into the square's lowest rows, as a grey level, how much of its picture the subject filled.
+
+    Framing takes away the one thing that tells a child's shoe from a grown-up's where all pictures of a catalogue were
+    taken from the same distance. In photos, cut out by a mask, nothing is known of it: they stay white there.
+
+    Args:
+        square: RGB, of `place`; is changed.
+        box: the subject's.
+        size: (width, height) of the picture that the box is in.
+    """
+    share = max(box.width * size[0], box.height * size[1]) / max(size)
+    level = round(255 * min(1.0, max(0.0, (share - SMALLEST_SCALE) / (1.0 - SMALLEST_SCALE))))
+    square.paste((level,) * 3, (0, square.height - _mark_rows(square.height), square.width, square.height))
+
+
+def hide_scale(images: torch.Tensor) -> torch.Tensor:
+    """Pictures without the mark of `mark_scale`: (..., H, W) in [0, 1] -> the same, with white lowest rows."""
+    shown = images.clone()
+    shown[..., images.shape[-2] - _mark_rows(images.shape[-2]) :, :] = 1.0
+    return shown
+
+
+def _mark_rows(side: int) -> int:
+    return max(1, side // MARK_SHARE)

@@ -23,7 +23,7 @@ from model.codecs import silence_codecs
 from model.color import ColorTransform, find_transform
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 from model.formats import FORMATS, HEIC_HINT, is_heic
-from model.framing import WHOLE, Subject, View, find_plain_box, find_plain_colour, place, whiten
+from model.framing import WHOLE, Subject, View, find_plain_box, find_plain_colour, mark_scale, place, whiten
 from model.localizer import Localizer, cut_out, locate
 from model.png import skip_bulk
 
@@ -94,7 +94,8 @@ class PreprocessConfig:
         color_management: colours are converted to sRGB from the ICC profile that a picture embeds. A broken profile
             counts as none.
         framing: `pad` shows the whole picture; `subject` trims a plain margin, or finds the shoe in a photo with the
-            localizer, so that it fills the square in the same way.
+            localizer, so that it fills the square in the same way; how much of a picture with a plain margin it
+            filled before stands in the square's margin (`mark_scale`).
     """
 
     size: int = 64
@@ -296,6 +297,8 @@ class Preprocessor:
                 subject = found.subject
                 image, box = cut_out(image, found, 3 * size)
         square = place(image, box, size)
+        if colour is not None:
+            mark_scale(square, box, image.size)
         return (square.convert("L") if self.config.channels == 1 else square), subject
 
 

@@ -2,10 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from model.errors import QueryError
-from model.framing import WHOLE, Box, View, box_of, find_plain_colour, place, whiten
+from model.framing import (
+    WHOLE,
+    Box,
+    View,
+    box_of,
+    find_plain_colour,
+    hide_scale,
+    mark_scale,
+    place,
+    whiten,
+)
 from model.preprocess import Framing, PreprocessConfig, Preprocessor
 from tests.model.pictures import encode
 
@@ -28,9 +39,12 @@ def draw(colour: tuple[int, int, int] = WHITE, side: int = 240, share: float = 1
 
 
 def frame(image: Image.Image, framing: Framing = "subject", size: int = 32, channels: int = 3) -> np.ndarray:
-    """What the network sees of a picture's file: (H, W, C) int."""
+    """What the network sees of a picture's file: (H, W, C) int; without the scale mark."""
     preprocessor = Preprocessor(PreprocessConfig(size=size, framing=framing, channels=channels))
-    return preprocessor.decode(encode(image)).transpose(1, 2, 0).astype(int)
+    pixels = preprocessor.decode(encode(image))
+    if framing == "subject":
+        pixels[:, size - size // 32 :] = 255
+    return pixels.transpose(1, 2, 0).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +168,32 @@ def test_a_crop_of_a_few_pixels() -> None:
         preprocessor.frame(preprocessor.open(data), View(crop=Box(0.1, 0.1, 0.07, 0.5)))
     assert caught.value.field == "crop"
     assert preprocessor.frame(preprocessor.open(data), View(crop=Box(0.1, 0.1, 0.08, 0.5))).pixels.shape == (3, 32, 32)
+
+
+def test_scale_mark_tells_a_small_subject_from_a_large_one() -> None:
+    """The lowest rows are darker the less of its picture a subject filled, and white for one that filled it."""
+    levels = []
+    for share in (0.3, 0.5, 0.7, 1.0):
+        square = Image.new("RGB", (64, 64), (255, 255, 255))
+        mark_scale(square, Box(0.0, 0.0, share, 0.2), (100, 80))
+        pixels = np.asarray(square)
+        assert (pixels[:62] == 255).all()
+        assert (pixels[62:] == pixels[63, 0]).all()
+        levels.append(int(pixels[63, 0, 0]))
+    assert levels == pytest.approx([0, 42.5, 127.5, 255], abs=1)
+
+
+def test_scale_mark_lies_below_a_tall_subject() -> None:
+    """A subject as tall as can be leaves the mark's rows white."""
+    for size in (28, 64, 128):
+        square = np.asarray(place(Image.new("RGB", (30, 90), (0, 0, 0)), WHOLE, size))
+        assert (square[-max(1, size // 32) :] == 255).all()
+
+
+def test_hidden_scale_is_white() -> None:
+    """`hide_scale` whitens the mark's rows and leaves all else, and what it was given."""
+    images = torch.zeros(2, 3, 64, 64)
+    hidden = hide_scale(images)
+    assert (hidden[:, :, 62:] == 1).all()
+    assert (hidden[:, :, :62] == 0).all()
+    assert (images == 0).all()

@@ -101,7 +101,7 @@ def test_a_photo_and_a_catalogue_shot_are_one_picture(finds_red: Localizer) -> N
     clean = Image.new("RGB", (160, 80), (255, 255, 255))
     clean.paste(RED, (60, 20, 100, 60))
     photo = preprocessor.frame_picture(scene())
-    difference = np.abs(photo.pixels.astype(int) - preprocessor.frame_picture(clean).pixels)
+    difference = np.abs(photo.pixels.astype(int) - preprocessor.frame_picture(clean).pixels)[:, :-1]  # but the mark
     assert photo.subject is not None
     assert difference.mean() < 8
     assert preprocessor.frame_picture(scene(), whole=True).subject is None

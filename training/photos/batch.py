@@ -5,13 +5,17 @@ from typing import NamedTuple
 
 import torch
 
+from model.framing import hide_scale
 from model.preprocess import to_float
 from training.photos.views import Views
 
 __all__ = ["DRAWS", "PhotoBatch", "ViewTensors", "draw_batch"]
 
-DRAWS = 4
+DRAWS = 5
 """Random numbers that `draw_batch` takes for each shoe."""
+
+UNMARKED = 0.3
+"""Share of the catalogue pictures that are encoded without their scale mark, as photos have none."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,15 @@ def draw_batch(
         clean: (B, C, H, W) float32 in [0, 1]: the catalogue pictures of the shoes `rows`.
         views: of all shoes.
         rows: (B,) indices of the shoes.
-        draws: (B, 4) in [0, 1), on the CPU: which view, whether to show it, and two mirror images.
+        draws: (B, 5) in [0, 1), on the CPU: which view, whether to show it, two mirror images, and whether to hide
+            the scale mark.
         share: chance that a view is shown and not the catalogue picture.
     """
     number = (draws[:, 0] * views.pixels.shape[1]).long()
     shows = (draws[:, 1] < share) & views.usable[rows, number]
     mirrored, turned = draws[:, 2] < 0.5, draws[:, 3] < 0.5
     view = to_float(views.pixels[rows, number].to(clean.device))
-    reference = _mirror(clean, mirrored)
+    reference = _mirror(torch.where(_wide(draws[:, 4] < UNMARKED, clean), hide_scale(clean), clean), mirrored)
     shown = torch.where(_wide(shows, clean), _mirror(view, turned), reference)
     faces = torch.where(shows, turned ^ views.mirrored[rows, number], mirrored)
     return PhotoBatch(shown, _mirror(clean, faces), reference)
