@@ -228,10 +228,11 @@ prepare_artifacts() {
 # Draws (demo only), trains and indexes what is still to do. THE place for those commands' options.
 make_artifacts() {
   local demo=$artifacts/demo checkpoint=$artifacts/checkpoint catalog=$artifacts/catalog spec=$source rebuild=''
+  local preset=
   trap 'interrupt 130' INT
   trap 'interrupt 143' TERM
   if [ "$source" = demo ]; then
-    spec=$demo
+    spec=$demo preset=catalog
     if ! is_done draw "$demo"; then
       rm -f "$artifacts/.done/"*
       stage draw "Drawing a catalogue of shoes to try it on" -m training demo-catalog --out "$demo"
@@ -241,7 +242,8 @@ make_artifacts() {
   if ! is_done train "$checkpoint/config.json"; then
     rm -f "$artifacts/.done/train" "$artifacts/.done/index"
     # What is there is this script's own: a network trained on what the catalogue was before.
-    stage train "Training the network" -m training train --catalog "$spec" --out "$checkpoint" --resume --overwrite
+    stage train "Training the network" -m training train --catalog "$spec" --out "$checkpoint" \
+      ${preset:+--preset "$preset"} --resume --overwrite
     # What was indexed with another network, since removed, is of no use to this one.
     [ ! -e "$catalog" ] || rebuild=--rebuild
   fi

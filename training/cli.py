@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from model.command import run_command
-from training.options import CatalogOption, DeviceOption
+from training.options import CATALOG_HELP, CatalogOption, DeviceOption
 from training.reproduce.cli import app as reproduce
 
 __all__ = ["app", "begin", "main"]
@@ -100,26 +100,41 @@ def draw_csn_lists(
     typer.echo(f"drew triplet lists in {out}: {shoes}; no product is in two of them")
 
 
-def _take_preset(context: typer.Context, name: str) -> str:
-    """Let the preset's values be the defaults of the options that are read after it."""
+def _take_preset(context: typer.Context, name: str | None) -> str | None:
+    """Let the preset's values be the defaults of the options that are read after it; choose one where none is named."""
+    from model.catalog import read_catalog
+    from model.errors import CatalogError
     from training.config import one_of
-    from training.presets import PRESETS
+    from training.presets import PRESETS, choose_preset
 
-    context.default_map = {**(context.default_map or {}), **PRESETS[one_of("preset", name, tuple(PRESETS))]}
+    if context.resilient_parsing:  # for shell completion
+        return name
+    catalog = context.params.get("catalog")
+    if name is None and isinstance(catalog, str):
+        try:
+            choice = choose_preset(read_catalog(catalog))
+        except CatalogError:  # the command reads it again, after it has looked at its other arguments
+            return None
+        name = choice.preset
+        typer.echo(f"preset {name}: {choice.reason}", err=True)
+    if name is not None:
+        context.default_map = {**(context.default_map or {}), **PRESETS[one_of("preset", name, tuple(PRESETS))]}
     return name
 
 
 @app.command()
 def train(
-    catalog: CatalogOption,
+    catalog: Annotated[str, typer.Option("--catalog", help=CATALOG_HELP, show_default=False, is_eager=True)],
     preset: Annotated[  # noqa: ARG001 - has done its work when this is called
-        str,
+        str | None,
         typer.Option(
             is_eager=True,
             callback=_take_preset,
-            help="Other defaults for all the options below: catalog, or photos, which also finds shoes in photos.",
+            show_default=False,
+            help="Other defaults for all the options below: catalog, or photos, which also finds shoes in photos. "
+            "Left out: photos, if the catalogue's pictures allow that.",
         ),
-    ] = "catalog",
+    ] = None,
     out: Annotated[Path, _data(help="The checkpoint's folder.")] = Path("artifacts/checkpoint"),
     condition: Annotated[
         list[str] | None,

@@ -4,13 +4,15 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CatalogOption", "DeviceOption"]
+__all__ = ["CATALOG_HELP", "CatalogOption", "DeviceOption"]
+
+CATALOG_HELP = "A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=.."
 
 CatalogOption = Annotated[
     str,
     typer.Option(
         "--catalog",
-        help="A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=..",
+        help=CATALOG_HELP,
         show_default=False,
         rich_help_panel="Data",
     ),

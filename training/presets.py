@@ -1,8 +1,29 @@
-"""Named sets of defaults for `train`."""
+"""Named sets of defaults for `train`, and the choice between them."""
 
+import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
-__all__ = ["PRESETS"]
+import numpy as np
+
+from model.catalog import Catalog
+from model.errors import ImageError
+from model.framing import find_plain_colour
+from model.preprocess import PreprocessConfig, Preprocessor
+
+__all__ = ["PRESETS", "Choice", "choose_preset"]
+
+FEWEST_SHOES = 200
+"""Shoes of a catalogue below which a localizer has too few outlines to learn from."""
+
+LOOKED_AT = 64
+"""Pictures that are looked at for a plain margin."""
+
+LEAST_PLAIN = 0.5
+"""Share of them that must have one."""
+
+ANALYSED_SIDE = 160
+"""Longest side, in pixels, at which they are looked at."""
 
 PRESETS: Mapping[str, Mapping[str, object]] = {
     "catalog": {},
@@ -24,3 +45,37 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
 
 `catalog` is for questions of the catalogue's own kind, `photos` for photos with any background as well.
 """
+
+
+class Choice(NamedTuple):
+    """A preset that was chosen, and why, for a person."""
+
+    preset: str
+    reason: str
+
+
+def choose_preset(catalog: Catalog) -> Choice:
+    """`photos` where shoes can be cut out of the catalogue's pictures, to be put before other backgrounds.
+
+    That needs plain margins, enough shoes, and one process.
+    """
+    count = len(catalog.shoes)
+    if count < FEWEST_SHOES:
+        return Choice(
+            "catalog", f"{count} shoes are too few to learn to find shoes in photos; {FEWEST_SHOES} are needed"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return Choice("catalog", "several processes can't learn from photos together")
+    preprocessor = Preprocessor(PreprocessConfig())
+    plain = readable = 0
+    for index in np.unique(np.linspace(0, count - 1, LOOKED_AT).astype(int)):
+        try:
+            picture = preprocessor.render(catalog.shoes[index].image.read_bytes(), ANALYSED_SIDE)
+        except (OSError, ImageError):
+            continue
+        readable += 1
+        plain += find_plain_colour(np.asarray(picture)) is not None
+    found = f"{plain} of {readable} pictures that were looked at have a plain margin to cut the shoe out of"
+    if readable and plain >= LEAST_PLAIN * readable:
+        return Choice("photos", f"{found}; --preset catalog is faster, and finds no shoes in photos")
+    return Choice("catalog", found)
