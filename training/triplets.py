@@ -24,7 +24,8 @@ MinerName = Literal["random", "batch-all", "semi-hard", "batch-hard", "distance-
 Miner = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 """(distances (A, B), alike (A, B) bool, different (A, B) bool, generator) -> (M, 3) int64.
 
-A is B, or 2 B where each shoe is an anchor twice. `alike` is False for a shoe and itself. The generator lives on the CPU."""
+A is B, or 2 B where each shoe is an anchor twice. `alike` is False for a shoe and itself. The generator lives on the
+CPU."""
 
 POSITIVES = 4
 """Positives drawn for each anchor: four use a batch of 256 well, and all pairs would cost B x B x B comparisons."""
