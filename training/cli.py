@@ -229,6 +229,7 @@ def train(
     from training.output import refuse_finished
     from training.perceptual import LAYERS
     from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
+    from training.photos.state import forget_stage
     from training.plan import make_plan
     from training.trainer import train as run_training
     from training.triplets import MINERS
@@ -255,6 +256,8 @@ def train(
                 team=team,
                 max_bad_share=max_bad_share,
                 report=out / "bad-rows.csv" if team.leads else None,
+                folder=out,
+                resume=resume,
             )
         images, decoded = prepared.images, prepared.decoded
         shape, conditions = cut_latent(
@@ -328,6 +331,7 @@ def train(
             team=team,
         )
     if team.leads:
+        forget_stage(out)
         typer.echo(f"the checkpoint is in {out}")
 
 

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 from training.photos import stage
 from training.photos.localizer import draw_backgrounds
 from training.photos.outlines import Outlined, outline_all
+from training.photos.views import Views
 
-__all__ = ["SHAPE", "draw_outlined", "draw_shot", "shorten_stage"]
+__all__ = ["SHAPE", "draw_outlined", "draw_shot", "same_views", "shorten_stage"]
 
 SHAPE = ((10, 60), (12, 30), (24, 30), (40, 48), (68, 52), (70, 60))
 """Corners of a shoe whose shaft is at the left and whose toe is at the right."""
@@ -33,8 +34,13 @@ def draw_outlined(count: int) -> list[Outlined]:
     return [each for each in outline_all(shots) if each is not None]
 
 
+def same_views(first: Views, second: Views) -> bool:
+    """Are all pixels and flags the same?"""
+    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in Views._fields)
+
+
 def shorten_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the localizer be taught on a few composites before a few backgrounds; it finds something, often wrongly."""
-    monkeypatch.setattr(stage, "FEWEST_SAMPLES", 64)
+    """Teach the localizer on one batch of composites before a few backgrounds; what it finds is mostly wrong."""
+    monkeypatch.setattr(stage, "FEWEST_SAMPLES", 32)
     monkeypatch.setattr(stage, "SAMPLES_PER_SHOE", 1)
     monkeypatch.setattr(stage, "draw_backgrounds", partial(draw_backgrounds, count=6))

@@ -9,7 +9,7 @@ from model.framing import Box
 from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import PreprocessConfig, Preprocessor
 from tests.model.networks import tiny_localizer
-from tests.training.photos.shoes import draw_outlined
+from tests.training.photos.shoes import draw_outlined, same_views
 from training.photos import views as module
 from training.photos.localizer import draw_backgrounds
 from training.photos.views import LEAST_OVERLAP, Views, box_overlap, make_views
@@ -38,8 +38,7 @@ def _make(seed: int = 0, workers: int = 1) -> Views:
 @pytest.mark.parametrize("workers", [2, 5])
 def test_any_number_of_threads_gives_the_same_views(workers: int) -> None:
     """Views depend on the seed and the shoe, not on how many threads make them."""
-    one, several = _make(), _make(workers=workers)
-    assert all(np.array_equal(left, right) for left, right in zip(one, several, strict=True))
+    assert same_views(_make(), _make(workers=workers))
 
 
 def test_another_seed_gives_other_views() -> None:
