@@ -83,7 +83,7 @@ PHOTO_CONFIG = ObjectiveConfig(
 
 
 def test_triplets_of_photos_against_a_loop() -> None:
-    """Anchors are photos and catalogue pictures; of each, positives and negatives are other shoes' catalogue pictures."""
+    """Anchors are photos and catalogue pictures; positives and negatives of each are others' catalogue pictures."""
     terms = _photo_terms(replace(PHOTO_CONFIG, miner="batch-hard"), PHOTOS, REFERENCES)
     expected = []
     for vectors in (PHOTOS, REFERENCES):

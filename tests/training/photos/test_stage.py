@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from model.catalog import Catalog, read_catalog
 from model.checkpoint import Condition, load_checkpoint
@@ -15,6 +16,7 @@ from model.errors import TrainingError
 from model.preprocess import PreprocessConfig, Preprocessor
 from tests.training.photos.shoes import draw_shot, same_views, shorten_stage
 from tests.training.runs import CONFIG, CPU
+from training.cli import app
 from training.data.images import split_by_group
 from training.distributed import Team
 from training.photos import stage
@@ -142,3 +144,22 @@ def test_a_kept_stage_is_taken_on_resume_alone(tmp_path: Path, monkeypatch: pyte
     for options in changes:
         with pytest.raises(AssertionError, match="made anew"):
             _prepare(catalog, **{**kept, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--network", "shoes"), "--photo-views 4 needs --network shoes-large"),
+        (("--network", "tiny"), "network is 'tiny'"),
+        (("--miner", "coal"), "miner is 'coal'"),
+        (("--likelihood", "poisson"), "likelihood is 'poisson'"),
+        (("--threads", "many"), "threads is 'many'"),
+        (("--learning-rate", -1), "learning_rate is -1.0"),
+    ],
+)
+def test_wrong_options_are_said_at_once(options: tuple[object, ...], message: str) -> None:
+    """They are an error before the catalogue is read, and not after the minutes that photos take."""
+    command = ("train", "--preset", "photos", "--catalog", "nowhere", *options)
+    result = CliRunner().invoke(app, [str(each) for each in command])
+    assert isinstance(result.exception, TrainingError)
+    assert message in str(result.exception)
