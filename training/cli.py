@@ -235,6 +235,8 @@ def train(
     """
     from model.catalog import read_catalog
     from model.embedder import pick_device
+    from model.errors import TrainingError
+    from model.preprocess import PreprocessConfig
     from model.tvae import PRESETS
     from training.augment import AugmentConfig
     from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_threads
@@ -244,6 +246,7 @@ def train(
     from training.output import refuse_finished
     from training.perceptual import LAYERS
     from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
+    from training.photos.state import forget_stage
     from training.plan import make_plan
     from training.trainer import train as run_training
     from training.triplets import MINERS
@@ -253,69 +256,70 @@ def train(
         refuse_finished(out)
     if triplet_weight == 0 and (condition or label_weight):
         typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
+    shape = PRESETS[one_of("network", network, ("shoes", "shoes-large"))]
+    if photo_views and not shape.separate:
+        raise TrainingError(f"--photo-views {photo_views} needs --network shoes-large; --preset photos has both")
+    excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
+    # All that can be wrong with the options is said before the minutes that decoding and learning from photos take.
+    config = TrainConfig(
+        preprocess=PreprocessConfig(framing="subject" if photo_views else "pad"),
+        photos=PhotoConfig(views=photo_views),
+        augment=AugmentConfig(
+            shift=0.04 * reframe,
+            scale=0.08 * reframe,
+            turn=0.05 * reframe,
+            colour=brighten,
+            moved=0.75,
+            erase=erase,
+        ),
+        objective=ObjectiveConfig(
+            likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
+            observation_std=observation_std,
+            triplet_weight=triplet_weight,
+            label_weight=label_weight,
+            instance_weight=instance_weight,
+            margin=margin,
+            smooth=smooth,
+            miner=one_of("miner", miner, tuple(MINERS)),
+            perceptual_weight=perceptual_weight,
+            perceptual_layers=tuple(perceptual_layer or LAYERS),
+        ),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        balance=balance,
+        validation_share=validation_share,
+        validate_every=validate_every,
+        patience=patience,
+        ema_decay=ema_decay,
+        precision=one_of("precision", precision, ("auto", "bf16", "float32")),
+        threads=parse_threads(threads),
+        seed=seed,
+    )
     with join_team(pick_device(device)) as team:
-        base = TrainConfig()
-        excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
-        photos = PhotoConfig(views=photo_views)
-        preprocess = replace(base.preprocess, framing="subject" if photo_views else "pad")
         with team.quiet():
             source = read_catalog(catalog)
             prepared = prepare_images(
                 source,
-                preprocess,
-                photos,
+                config.preprocess,
+                config.photos,
                 excluded=excluded,
                 validation_share=validation_share,
                 seed=seed,
                 team=team,
                 max_bad_share=max_bad_share,
                 report=out / "bad-rows.csv" if team.leads else None,
+                folder=out,
+                resume=resume,
             )
         images, decoded = prepared.images, prepared.decoded
         shape, conditions = cut_latent(
-            PRESETS[one_of("network", network, ("shoes", "shoes-large"))],
+            shape,
             latent_size,
             choose_conditions(condition, images.attributes, triplet_weight),
             INSTANCE_SIZE if images.views is not None else 0,
         )
-        config = replace(
-            base,
-            network=shape,
-            preprocess=preprocess,
-            photos=photos,
-            augment=AugmentConfig(
-                shift=0.04 * reframe,
-                scale=0.08 * reframe,
-                turn=0.05 * reframe,
-                colour=brighten,
-                moved=0.75,
-                erase=erase,
-            ),
-            conditions=conditions,
-            objective=ObjectiveConfig(
-                likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
-                observation_std=observation_std,
-                triplet_weight=triplet_weight,
-                label_weight=label_weight,
-                instance_weight=instance_weight,
-                margin=margin,
-                smooth=smooth,
-                miner=one_of("miner", miner, tuple(MINERS)),
-                perceptual_weight=perceptual_weight,
-                perceptual_layers=tuple(perceptual_layer or LAYERS),
-            ),
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            balance=balance,
-            validation_share=validation_share,
-            validate_every=validate_every,
-            patience=patience,
-            ema_decay=ema_decay,
-            precision=one_of("precision", precision, ("auto", "bf16", "float32")),
-            threads=parse_threads(threads),
-            seed=seed,
-        )
+        config = replace(config, network=shape, conditions=conditions)
         if team.leads:
             plan = make_plan(
                 images,
@@ -343,6 +347,7 @@ def train(
             team=team,
         )
     if team.leads:
+        forget_stage(out)
         typer.echo(f"the checkpoint is in {out}")
 
 

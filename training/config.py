@@ -155,7 +155,7 @@ def cut_latent(
     """Cut the mean vector into the conditions' slices and a free remainder.
 
     A condition without a size gets an equal share, as does the free remainder; beside an instance slice, of
-    `instance_size` numbers, it gets 8.
+    `instance_size` numbers, it gets 8, and there has to be a remainder.
 
     Raises:
         TrainingError: the slices do not fit, or two conditions have one name.
@@ -168,9 +168,10 @@ def cut_latent(
     if len(set(names)) != len(names):
         raise TrainingError(f"two conditions have the same name: {', '.join(names)}")
     rest = latent_size - sum(part.size for part in slices)
-    if rest < 0 or any(part.size < 1 for part in slices):
+    if rest < (1 if instance_size else 0) or any(part.size < 1 for part in slices):
         sizes = ", ".join(f"{part.name}:{part.size}" for part in slices)
-        raise TrainingError(f"the slices {sizes} do not fit into a mean vector of {latent_size}")
+        beside = f", of which {FREE!r} needs some" if instance_size else ""
+        raise TrainingError(f"the slices {sizes} do not fit into a mean vector of {latent_size}{beside}")
     if rest:
         slices.append(Slice(FREE, rest))
     return replace(network, slices=tuple(slices)), tuple(condition for condition, _ in parsed)

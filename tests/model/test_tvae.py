@@ -202,6 +202,31 @@ def test_encoding_beside_is_encoding(config: TVAEConfig) -> None:
     assert torch.allclose(references, tvae.mean(reference)[:, : config.latent_size - 2], atol=1e-5)
 
 
+def test_encoding_beside_normalises_both_together() -> None:
+    """In training, the conditions' encoder sees both as one batch; the remainder's sees what is shown alone."""
+    tvae = TVAE(SHOE).train()
+    shown, reference = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16) * 0.3
+    posterior, references = tvae.encode_beside(shown, reference)
+    together = tvae.encode(torch.cat([shown, reference])).mean[:, :7]
+    assert torch.allclose(posterior.mean[:, :7], together[:4], atol=1e-5)
+    assert torch.allclose(references, together[4:], atol=1e-5)
+    alone = tvae.encode(shown).mean
+    assert torch.allclose(posterior.mean[:, 7:], alone[:, 7:], atol=1e-5)
+    assert not torch.allclose(posterior.mean[:, :7], alone[:, :7], atol=1e-3)
+
+
+def test_gradients_beside() -> None:
+    """The references' vectors reach the conditions' encoder and heads, and nothing of the remainder's."""
+    tvae = TVAE(SHOE).train()
+    _, references = tvae.encode_beside(torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16))
+    (references * torch.randn_like(references)).sum().backward()  # type: ignore[no-untyped-call]
+    reached = {name for name, value in tvae.named_parameters() if value.grad is not None and value.grad.abs().max() > 0}
+    assert reached
+    assert all(name.startswith(("encoder.conditions.", "to_mean.")) for name in reached)
+    assert not any(name.startswith("to_mean.free") for name in reached)
+    assert {"to_mean.conditions.weight", "to_mean.instance.weight"} <= reached
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -2,7 +2,7 @@ import pytest
 
 from model.checkpoint import Condition
 from model.errors import TrainingError
-from model.tvae import PRESETS, Slice
+from model.tvae import INSTANCE, PRESETS, Slice
 from training.config import TrainConfig, choose_conditions, cut_latent, judge_attributes, one_of, parse_condition
 
 SHOES = PRESETS["shoes"]
@@ -43,6 +43,18 @@ def test_cut_latent_whole_vector() -> None:
     """A condition as large as the vector leaves no free slice; no condition leaves all of it free."""
     assert cut_latent(SHOES, 64, [parse_condition("a:64")])[0].slices == (Slice("a", 64),)
     assert cut_latent(SHOES, 64, [])[0].slices == (Slice("free", 64),)
+
+
+def test_cut_latent_beside_an_instance() -> None:
+    """Conditions get 8 numbers each, the instance slice comes after them, and a remainder has to be left."""
+    large, parsed = PRESETS["shoes-large"], [parse_condition("a"), parse_condition("b:4")]
+    slices = cut_latent(large, 64, parsed, 32)[0].slices
+    assert slices == (Slice("a", 8), Slice("b", 4), Slice(INSTANCE, 32), Slice("free", 20))
+    for size in (43, 44):
+        with pytest.raises(
+            TrainingError, match=rf"do not fit into a mean vector of {size}, of which 'free' needs some"
+        ):
+            cut_latent(large, size, parsed, 32)
 
 
 @pytest.mark.parametrize("texts", [["a:40", "b:40"], ["a", "a"], ["a:4", "b", "c:60"]])

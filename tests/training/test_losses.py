@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from model.tvae import Posterior
-from training.losses import kl_divergence, label_loss, pairwise_distances, reconstruction_loss, triplet_loss
+from training.losses import (
+    instance_loss,
+    kl_divergence,
+    label_loss,
+    pairwise_distances,
+    reconstruction_loss,
+    triplet_loss,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -129,3 +136,52 @@ def test_label_loss_passes_over_shoes_without_a_value() -> None:
     assert logits.grad is not None
     assert logits.grad[0].abs().max() < 1e-6
     assert logits.grad[1].abs().min() > 1e-3
+
+
+def _cosine(left: list[float], right: list[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True)) / math.hypot(*left) / math.hypot(*right)
+
+
+def _find_own(questions: list[list[float]], answers: list[list[float]], temperature: float) -> float:
+    """The mean of -log of the share that each question's own answer has in a softmax over cosines."""
+    terms = []
+    for own, question in enumerate(questions):
+        shares = [math.exp(_cosine(question, answer) / temperature) for answer in answers]
+        terms.append(-math.log(shares[own] / sum(shares)))
+    return sum(terms) / len(terms)
+
+
+def test_instance_loss_against_a_loop() -> None:
+    """The mean of both directions: photos that look for their catalogue pictures, and these that look for them."""
+    photos, references = (torch.randn(6, 4, generator=GENERATOR) for _ in range(2))
+    there = _find_own(photos.tolist(), references.tolist(), 0.3)
+    back = _find_own(references.tolist(), photos.tolist(), 0.3)
+    assert there != pytest.approx(back, rel=1e-3)
+    assert instance_loss(photos, references, 0.3).item() == pytest.approx(0.5 * (there + back), rel=1e-5)
+    assert instance_loss(references, photos, 0.3).item() == pytest.approx(0.5 * (there + back), rel=1e-5)
+
+
+def test_instance_loss_is_of_directions() -> None:
+    """The lengths of the vectors change nothing; photos that lie at their own pictures cost next to nothing."""
+    photos, references = (torch.randn(6, 4, generator=GENERATOR) for _ in range(2))
+    assert torch.allclose(instance_loss(3.0 * photos, 0.2 * references, 0.3), instance_loss(photos, references, 0.3))
+    assert instance_loss(torch.eye(6), torch.eye(6), 0.05).item() < 1e-6
+
+
+def test_instance_gradient() -> None:
+    """It is finite on both sides, even for a vector of zeros and equal ones, and a step against it helps."""
+    photos = torch.randn(5, 4, generator=GENERATOR)
+    photos[1], photos[2] = 0.0, photos[3]
+    references = torch.randn(5, 4, generator=GENERATOR)
+    photos.requires_grad_()
+    references.requires_grad_()
+    loss = instance_loss(photos, references, 0.1)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for each in (photos, references):
+        assert each.grad is not None
+        assert torch.isfinite(each.grad).all()
+        assert each.grad.abs().max() > 0
+    assert photos.grad is not None
+    moved = photos.detach().clone()
+    moved[0] -= 0.01 * photos.grad[0]
+    assert instance_loss(moved, references.detach(), 0.1) < loss

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -5,7 +6,9 @@ import torch
 
 from model.tvae import Posterior
 from training.distributed import Team
+from training.losses import instance_loss
 from training.objective import ConditionLabels, Objective, ObjectiveConfig, Terms
+from training.triplets import MINERS, MinerName
 
 CONFIG = ObjectiveConfig(kl_weight=2.0, kl_warmup=0.5, triplet_weight=10.0, perceptual_weight=7.0, label_weight=3.0)
 LABELS = [ConditionLabels("kind", "Kind", 0, 2, torch.eye(2).repeat(4, 1))]
@@ -47,3 +50,85 @@ def test_no_triplets_without_weight() -> None:
 def test_no_label_term_without_classifiers() -> None:
     """Without their guesses there is no label term."""
     assert _terms(replace(CONFIG, label_weight=0.0)).label == {}
+
+
+# Photos of five shoes, with vectors of a condition's 2 numbers, an instance's 3 and a free one, and their catalogue
+# pictures, without the free one. The last shoe has no label.
+DRAWS = torch.Generator().manual_seed(1)
+PHOTOS = torch.randn(5, 6, generator=DRAWS)
+REFERENCES = torch.randn(5, 5, generator=DRAWS)
+KINDS = [0, 1, 0, 1, None]
+KIND_LABELS = ConditionLabels(
+    "kind", "kind", 0, 2, torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+)
+
+
+def _photo_terms(config: ObjectiveConfig, photos: torch.Tensor, references: torch.Tensor | None) -> Terms:
+    images, guesses = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20.0)
+    return Objective(config, [KIND_LABELS], None, slice(2, 5))(
+        images,
+        torch.zeros_like(images),
+        Posterior(photos, torch.zeros_like(photos)),
+        torch.arange(5),
+        progress=1.0,
+        generator=torch.Generator().manual_seed(0),
+        guesses=[(guesses.reshape(10, 2) % 3.0)[: 5 if references is None else 10]],
+        references=references,
+    )
+
+
+PHOTO_CONFIG = ObjectiveConfig(
+    triplet_weight=10.0, label_weight=3.0, instance_weight=7.0, instance_temperature=0.5, margin=0.3, smooth=False
+)
+
+
+def test_triplets_of_photos_against_a_loop() -> None:
+    """Anchors are photos and catalogue pictures; positives and negatives of each are others' catalogue pictures."""
+    terms = _photo_terms(replace(PHOTO_CONFIG, miner="batch-hard"), PHOTOS, REFERENCES)
+    expected = []
+    for vectors in (PHOTOS, REFERENCES):
+        for anchor, kind in enumerate(KINDS[:4]):
+            apart = [math.dist(vectors[anchor, :2].tolist(), REFERENCES[each, :2].tolist()) for each in range(4)]
+            positive = max(apart[each] for each in range(4) if KINDS[each] == kind and each != anchor)
+            negative = min(apart[each] for each in range(4) if KINDS[each] != kind)
+            expected.append(max(0.0, positive - negative + 0.3))
+    assert len(expected) == 8
+    assert sum(expected) > 0
+    assert terms.triplet["kind"].item() == pytest.approx(sum(expected) / 8, rel=1e-5)
+
+
+@pytest.mark.parametrize("miner", MINERS)
+def test_every_miner_takes_photos(miner: MinerName) -> None:
+    """The term's gradient reaches the condition's numbers of labelled shoes, of photos and of catalogue pictures."""
+    photos, references = PHOTOS.clone().requires_grad_(), REFERENCES.clone().requires_grad_()
+    terms = _photo_terms(replace(PHOTO_CONFIG, miner=miner, smooth=True), photos, references)
+    terms.triplet["kind"].backward()  # type: ignore[no-untyped-call]
+    for each in (photos, references):
+        assert each.grad is not None
+        assert torch.isfinite(each.grad).all()
+        assert (each.grad[:4, :2].abs().sum(dim=1) > 0).all()
+        assert each.grad[4].abs().max() == 0
+        assert each.grad[:, 2:].abs().max() == 0
+
+
+def test_labels_of_photos_against_a_loop() -> None:
+    """The label term is the mean over what was shown and over the catalogue pictures, each with its shoe's values."""
+    expected = []
+    for row, scores in enumerate((torch.arange(20.0).reshape(10, 2) % 3.0).tolist()):
+        kind = KINDS[row % 5]
+        share = 1.0 if kind is None else math.exp(scores[kind]) / sum(math.exp(score) for score in scores)
+        expected.append(-math.log(share))
+    terms = _photo_terms(PHOTO_CONFIG, PHOTOS, REFERENCES)
+    assert terms.label["kind"].item() == pytest.approx(sum(expected) / 10, rel=1e-5)
+
+
+def test_total_with_photos() -> None:
+    """The instance term is of its own slice, and counts in the total by its weight; without photos there is none."""
+    terms = _photo_terms(PHOTO_CONFIG, PHOTOS, REFERENCES)
+    assert terms.instance is not None
+    assert terms.instance.item() == pytest.approx(instance_loss(PHOTOS[:, 2:5], REFERENCES[:, 2:5], 0.5).item())
+    figures = terms.named()
+    expected = figures["reconstruction"] + figures["kl"] + 7.0 * figures["instance"]
+    expected += 10.0 * figures["triplet/kind"] + 3.0 * figures["label/kind"]
+    assert figures["loss"] * 48 == pytest.approx(expected, rel=1e-5)
+    assert "instance" not in _photo_terms(PHOTO_CONFIG, PHOTOS, None).named()

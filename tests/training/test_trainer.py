@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
@@ -15,12 +16,15 @@ from torchvision.models.vgg import cfgs, make_layers
 from model.checkpoint import Condition, load_checkpoint
 from model.errors import TrainingError
 from model.files import sha256_bytes
-from model.tvae import TVAE, Slice
+from model.tvae import INSTANCE, TVAE, Slice
 from tests.training.runs import CONFIG, CPU, IMAGES, stop_after
 from tests.training.test_perceptual import save
 from training import objective, trainer
 from training.augment import AugmentConfig
 from training.config import TrainConfig
+from training.data.images import ImageSet
+from training.photos.stage import PhotoConfig
+from training.photos.views import Views
 from training.saver import CURVES_FILE
 from training.state import STATE_FILE
 from training.trainer import learning_rate, train
@@ -346,3 +350,58 @@ def test_learning_rate_schedule() -> None:
     assert rates[:peak] == sorted(rates[:peak])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert rates[-1] < 0.01 * CONFIG.learning_rate
+
+
+def _photographed() -> ImageSet:
+    """The squares with two photos each, one of them a mirror image, under noise and in other light."""
+    random = np.random.default_rng(0)
+    lit = np.stack([IMAGES.pixels, IMAGES.pixels[..., ::-1]], axis=1) * random.uniform(0.7, 1.0, (160, 2, 1, 1, 1))
+    photos = np.clip(lit + random.normal(0, 60, lit.shape), 0, 255).astype(np.uint8)
+    flags = np.ones((160, 2), dtype=np.bool_)
+    return replace(IMAGES, views=Views(photos, flags, flags & np.array([False, True]), np.ones(320)))
+
+
+PHOTO_CONFIG = replace(
+    CONFIG,
+    network=replace(
+        CONFIG.network,
+        slices=(Slice("colour", 4), Slice(INSTANCE, 12), Slice("free", 4)),
+        separate=True,
+        sphere=True,
+    ),
+    objective=replace(CONFIG.objective, triplet_weight=300.0, label_weight=100.0, instance_weight=500.0),
+    augment=AugmentConfig(shift=0.02, colour=0.1, erase=0.3),
+    photos=PhotoConfig(views=2, share=0.5),
+    threads=1,
+    precision="float32",
+)
+
+
+def test_photos_learn_to_find_their_shoes(tmp_path: Path) -> None:
+    """Held-out photos find their own shoe ever more often, and the checkpoint weighs its slices for it."""
+    train(_photographed(), replace(PHOTO_CONFIG, epochs=25), tmp_path, device=CPU, source="squares")
+    history = json.loads((tmp_path / "metrics.json").read_text())["history"]
+    first, last = history[0], history[-1]
+    assert last["training"]["instance"] < 0.5 * first["training"]["instance"]
+    assert last["validation"]["photo_recall@1"] > max(0.8, first["validation"]["photo_recall@1"])
+    assert last["validation"]["triplet_accuracy/colour/Colour"] > 0.9
+    assert load_checkpoint(tmp_path).overall.keys() == {"colour", INSTANCE, "free"}
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "patience": 3}], ids=["plain", "average and patience"])
+def test_learning_from_photos_resumes_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """A run on photos that dies and is resumed has the losses and the checkpoint, to the bit, of one that does not."""
+    images, config = _photographed(), replace(PHOTO_CONFIG, **options)
+    usual: dict[str, Any] = {"device": CPU, "source": "squares", "save_every": 0.0}
+    train(images, config, tmp_path / "whole", **usual)
+    with monkeypatch.context() as patch:
+        stop_after(2, MemoryError, patch)
+        with pytest.raises(MemoryError):
+            train(images, config, tmp_path / "cut", **usual)
+    train(images, config, tmp_path / "cut", resume=True, **usual)
+    whole, resumed = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut"))
+    assert _losses(resumed) == _losses(whole)
+    assert resumed["checkpoint"] == whole["checkpoint"]
+    assert load_checkpoint(tmp_path / "cut").overall == load_checkpoint(tmp_path / "whole").overall

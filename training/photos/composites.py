@@ -138,7 +138,7 @@ def _photograph(random: np.random.Generator, canvas: NDArray[np.float32]) -> NDA
     canvas = canvas * np.float32(random.uniform(0.8, 1.15))
     image = Image.fromarray(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))
     if random.random() < 0.5:
-        image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.2, 0.008 * max(image.size))))
+        image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.2, max(0.2, 0.008 * max(image.size)))))
     if random.random() < 0.6:
         pixels = np.asarray(image, dtype=np.float32)
         noise = random.standard_normal(pixels.shape, dtype=np.float32) * np.float32(random.uniform(1, 12))

@@ -1,8 +1,9 @@
 """The stage of `train` before the network: a localizer taught on the catalogue's own shoes, and photos of them."""
 
+import json
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from model.catalog import Catalog, Shoe
 from model.errors import ImageError, TrainingError
+from model.files import sha256_bytes
 from model.inference import fold_norms
 from model.localizer import Localizer
 from model.preprocess import PreprocessConfig, Preprocessor
@@ -19,7 +21,8 @@ from training.data.images import ImageSet, load_images, split_by_group
 from training.distributed import Team
 from training.photos.localizer import LocalizerTraining, draw_backgrounds, train_localizer
 from training.photos.outlines import Outlined, outline_all
-from training.photos.views import Views, make_views
+from training.photos.state import PhotoStage, load_stage, save_stage
+from training.photos.views import make_views
 
 __all__ = ["INSTANCE_SIZE", "PhotoConfig", "Prepared", "learn_from_photos", "prepare_images"]
 
@@ -82,10 +85,26 @@ def prepare_images(
     team: Team,
     max_bad_share: float,
     report: Path | None,
+    folder: Path | None = None,
+    resume: bool = False,
 ) -> Prepared:
     """Decode a catalogue's pictures, without the shoes `excluded`; and photograph the shoes where that is wanted.
 
+    Args:
+        catalog: the shoes.
+        preprocess: of the network.
+        config: how it learns from photos.
+        excluded: ids of shoes to leave out.
+        validation_share: of the shoes' groups, held out of the localizer's training as of the network's.
+        seed: of everything random.
+        team: the processes that train.
+        max_bad_share: of the rows.
+        report: where bad rows are written; None for nowhere.
+        folder: where the localizer and the photos are kept for a resumed run; None keeps nothing.
+        resume: take the ones that are kept there, where they are of these very shoes and settings.
+
     Raises:
+        ArtifactError: `folder` can't be written.
         CatalogError: no usable picture, or more than `max_bad_share` of the rows are bad.
         TrainingError: several processes are to learn from photos.
     """
@@ -95,11 +114,23 @@ def prepare_images(
             raise TrainingError(
                 f"{team.size} processes can't learn from photos together; start one, or --photo-views 0"
             )
-        taught, _ = split_by_group([shoe.group for shoe in shoes], validation_share, seed)
-        learned = learn_from_photos(
-            shoes, Preprocessor(preprocess), config, taught=set(taught), device=team.device, seed=seed, workers=WORKERS
-        )
-    localizer = None if learned is None else learned[0]
+        fingerprint = _fingerprint(shoes, preprocess, config, validation_share, seed)
+        if resume and folder is not None:
+            learned = load_stage(folder, fingerprint)
+        if learned is None:
+            taught, _ = split_by_group([shoe.group for shoe in shoes], validation_share, seed)
+            learned = learn_from_photos(
+                shoes,
+                Preprocessor(preprocess),
+                config,
+                taught=set(taught),
+                device=team.device,
+                seed=seed,
+                workers=WORKERS,
+            )
+            if learned is not None and folder is not None:
+                save_stage(folder, learned, fingerprint)
+    localizer = None if learned is None else learned.localizer
     sighted = Preprocessor(preprocess, None, None if localizer is None else fold_norms(localizer))
     images = load_images(catalog, sighted, max_bad_share=max_bad_share, report=report)
     decoded = len(images)
@@ -107,8 +138,22 @@ def prepare_images(
         images = images.take(index for index, shoe_id in enumerate(images.ids) if shoe_id not in excluded)
     if learned is not None:
         places = {shoe.id: index for index, shoe in enumerate(shoes)}
-        images = replace(images, views=learned[1].take([places[shoe_id] for shoe_id in images.ids]))
+        images = replace(images, views=learned.views.take([places[shoe_id] for shoe_id in images.ids]))
     return Prepared(images, decoded, localizer)
+
+
+def _fingerprint(
+    shoes: Sequence[Shoe], preprocess: PreprocessConfig, config: PhotoConfig, validation_share: float, seed: int
+) -> str:
+    """Of all that decides the localizer and the photos, but for the pictures themselves."""
+    content = {
+        "shoes": [(shoe.id, shoe.group) for shoe in shoes],
+        "preprocess": asdict(preprocess),
+        "photos": asdict(config),
+        "validation_share": validation_share,
+        "seed": seed,
+    }
+    return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 
 
 class _Taught(NamedTuple):
@@ -127,7 +172,7 @@ def learn_from_photos(
     device: torch.device,
     seed: int,
     workers: int,
-) -> tuple[Localizer, Views] | None:
+) -> PhotoStage | None:
     """Teach a localizer on a catalogue's shoes, and photograph each of them with it.
 
     Args:
@@ -157,7 +202,7 @@ def learn_from_photos(
     views = make_views(outlined, result.bank, sighted, config.views, seed=seed, workers=workers)
     found = views.overlaps.mean() if len(views.overlaps) else 0.0
     _log.info("the localizer's boxes and the shoes' have an intersection over union of %.3f", found)
-    return result.localizer, views
+    return PhotoStage(result.localizer, views)
 
 
 def _render(shoe: Shoe, preprocessor: Preprocessor) -> NDArray[np.uint8] | None:

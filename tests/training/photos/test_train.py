@@ -1,0 +1,111 @@
+"""Trainings for photos as a person starts them, from the command to an evaluation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from model.checkpoint import load_checkpoint
+from model.embedder import Embedder
+from model.tvae import INSTANCE
+from tests.training.photos.shoes import shorten_stage
+from tests.training.runs import stop_after
+from training import validation
+from training.cli import app
+from training.data.demo import draw_demo_catalog
+from training.photos import stage
+from training.photos.state import STAGE_FILE
+from training.state import STATE_FILE
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def _train(catalog: Path, out: Path, *more: object) -> Result:
+    return _run(
+        *("train", "--preset", "photos", "--catalog", catalog, "--out", out, "--condition", "Category:4"),
+        *("--photo-views", 1, "--latent-size", 48, "--batch-size", 12, "--validation-share", 0.25, "--save-every", 0),
+        *("--device", "cpu", "--threads", 1, "--precision", "float32", *more),
+    )
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """28 drawn shoes."""
+    folder = tmp_path_factory.mktemp("demo") / "shoes"
+    draw_demo_catalog(folder, count=28)
+    return folder
+
+
+@pytest.mark.slow
+def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One command trains; its checkpoint has a localizer and weights, and answers photos that another command made."""
+    shorten_stage(monkeypatch)
+    monkeypatch.setattr(validation, "FEWEST_TO_WEIGH", 1)
+    monkeypatch.setattr("training.photos.views.LEAST_OVERLAP", 0.0)
+    out = tmp_path / "out"
+    result = _train(catalog, out, "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    assert not (out / STAGE_FILE).exists()
+    checkpoint = load_checkpoint(out)
+    assert checkpoint.localizer is not None
+    assert checkpoint.preprocess.framing == "subject"
+    names = [part.name for part in checkpoint.tvae.config.slices]
+    assert names == ["Category", INSTANCE, "free"]
+    assert checkpoint.overall.keys() == set(names)
+    (epoch,) = json.loads((out / "metrics.json").read_text())["history"]
+    assert np.isfinite(epoch["training"]["instance"])
+    assert 0.0 <= epoch["validation"]["photo_recall@1"] <= epoch["validation"]["photo_recall@10"] <= 1.0
+    embedder = Embedder(checkpoint)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
+    start, stop = embedder.slices["Category"]
+    lengths = np.linalg.norm(embedder.embed_pixels(pixels)[:, start:stop], axis=1)
+    assert lengths == pytest.approx(checkpoint.overall["Category"] * (stop - start) ** 0.5, rel=1e-4)
+
+    (tmp_path / "rooms").mkdir()
+    for number in range(2):
+        room = np.random.default_rng(number).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(room).resize((320, 240)).save(tmp_path / "rooms" / f"{number}.png")
+    photos, figures = tmp_path / "photos", tmp_path / "figures"
+    result = _run("make-photos", "--catalog", catalog, "--backgrounds", tmp_path / "rooms", "--out", photos)
+    assert result.exit_code == 0, result.output
+    result = _run(
+        *("evaluate-photos", "--catalog", catalog, "--photos", photos, "--checkpoint", out, "--out", figures),
+        *("--device", "cpu"),
+    )
+    assert result.exit_code == 0, result.output
+    measured = json.loads((figures / "photos.json").read_text())
+    assert (measured["shoes"], measured["photos"], measured["localizer"]) == (28, 28, True)
+    assert measured["checkpoint"] == checkpoint.digest
+    assert [row["order"] for row in measured["rows"]] == ["overall", *names]
+    assert measured["attribute"] == "Category"
+    assert (figures / "photos.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_resumed_run_goes_on_at_once(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not teach the localizer again, and equals an uninterrupted run to the bit; then nothing is kept."""
+    shorten_stage(monkeypatch)
+    learn, taught = stage.learn_from_photos, []
+
+    def observed(*arguments: Any, **options: Any) -> Any:
+        taught.append(options["seed"])
+        return learn(*arguments, **options)
+
+    monkeypatch.setattr(stage, "learn_from_photos", observed)
+    assert _train(catalog, tmp_path / "whole", "--epochs", 2).exit_code == 0
+    with monkeypatch.context() as patch:
+        stop_after(1, MemoryError, patch)
+        assert isinstance(_train(catalog, tmp_path / "cut", "--epochs", 2).exception, MemoryError)
+    assert {STAGE_FILE, STATE_FILE} <= {path.name for path in (tmp_path / "cut").iterdir()}
+    assert len(taught) == 2
+    result = _train(catalog, tmp_path / "cut", "--epochs", 2, "--resume")
+    assert result.exit_code == 0, result.output
+    assert len(taught) == 2
+    assert load_checkpoint(tmp_path / "cut").digest == load_checkpoint(tmp_path / "whole").digest
+    assert [path.name for path in (tmp_path / "cut").iterdir() if path.name in {STAGE_FILE, STATE_FILE}] == []
