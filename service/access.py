@@ -35,6 +35,7 @@ READING = frozenset(
         "/v1/embeddings",
         "/v1/reconstructions",
         "/v1/reconstructions/vector",
+        "/v1/subjects",
     }
 )
 """Paths that take a POST and change nothing."""

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.catalog.columns import is_nearly_unique
+from model.cutout import Cutout
 from model.errors import NotReady, PictureMissing, QueryError, SolemateError
-from model.preprocess import Preprocessor, to_png
+from model.framing import Subject, View
+from model.preprocess import Framed, Preprocessor, to_png
 from service.pictures import Picture, read_picture
 from service.searching import Query, Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
@@ -119,10 +121,14 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint."""
+    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
+
+    `subjects`: what of each picture was taken for the shoe; None where all of it was.
+    """
 
     vectors: Vector
     fingerprint: str
+    subjects: Sequence[Subject | None] = ()
 
 
 @dataclass(frozen=True)
@@ -199,18 +205,25 @@ class Engine:
             known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted))
         return known
 
-    def decode(self, image: bytes) -> Pixels:
-        """The bytes of a picture -> (C, H, W) uint8. Raises ImageError."""
-        return self.embedder.preprocessor.decode(image)
+    def decode(self, image: bytes, view: View | None = None) -> Framed:
+        """The bytes of a picture as the network takes it. Raises ImageError, and QueryError for the view."""
+        preprocessor = self.embedder.preprocessor
+        return preprocessor.frame(preprocessor.open(image), view)
 
-    def decode_small(self, image: bytes, at_most: int) -> Pixels | None:
-        """The same; but None, at little cost, if it has more than `at_most` pixels."""
-        opened = self.embedder.preprocessor.open(image)
-        return None if opened.width * opened.height > at_most else self.embedder.preprocessor.finish(opened)
+    def decode_small(self, image: bytes, at_most: int, view: View | None = None) -> Framed | None:
+        """The same; but None, at little cost, if it has more than `at_most` pixels, or the localizer has to see it."""
+        preprocessor = self.embedder.preprocessor
+        opened = preprocessor.open(image)
+        return None if opened.width * opened.height > at_most else preprocessor.frame_plain(opened, view)
+
+    def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
+        """What `decode` takes for the shoe, cut out of the picture. Raises as `decode` does."""
+        preprocessor = self.embedder.preprocessor
+        return preprocessor.cut_out(preprocessor.open(image), view)
 
     def embed(self, images: Sequence[bytes]) -> Vector:
         """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises ImageError."""
-        return self.embedder.embed_pixels(np.stack([self.decode(image) for image in images]))
+        return self.embedder.embed_pixels(np.stack([self.decode(image).pixels for image in images]))
 
     def search(self, queries: Sequence[Query]) -> list[Ranked | SolemateError]:
         """The page of each query, or what is wrong with it: the others don't suffer from it. See `Searcher`."""

@@ -31,6 +31,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.SearchAnswer,
     "similar": schemas.SearchAnswer,
     "recommendations": schemas.SearchAnswer,
+    "subjects": schemas.SubjectAnswer,
     "embeddings": schemas.EmbeddingsAnswer,
     "items": schemas.ItemsAnswer,
     "item": schemas.ItemAnswer,
