@@ -20,13 +20,13 @@ from service.schemas import (
     ImagesInJson,
     ItemForm,
     NewItemForm,
+    PictureForm,
+    PicturesForm,
     Problem,
     Recommendation,
     RecommendationForm,
     SearchFields,
     SearchForm,
-    ViewForm,
-    ViewsForm,
 )
 from service.settings import Settings
 
@@ -44,7 +44,7 @@ __all__ = [
     "request_examples",
 ]
 
-FORMS = (ViewForm, ViewsForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
+FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
 UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchLine, *FORMS)
 """Models that are in no signature."""
 

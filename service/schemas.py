@@ -46,8 +46,6 @@ __all__ = [
     "Text",
     "VectorSearch",
     "ViewFields",
-    "ViewForm",
-    "ViewsForm",
     "WorkerReload",
 ]
 
@@ -147,9 +145,11 @@ class FacetValue(BaseModel):
 class Subject(BaseModel):
     """What of a picture was taken for the shoe."""
 
-    box: tuple[float, float, float, float] = Field(
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
         description="Around it: left, top, width and height, in fractions of the picture as it was looked at, which is "
-        "after `crop` and `rotate`."
+        "after `crop` and `rotate`.",
     )
     coverage: float = Field(description="The share of that picture that it covers.")
     confidence: float = Field(description="How sure its outline is, 0 to 1; 1 where a plain margin surrounds it.")
@@ -185,14 +185,14 @@ File = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
 """Described as in OpenAPI 3.0, which client generators understand; most do not understand 3.1's `contentMediaType`."""
 
 
-class PictureForm(BaseModel):
-    """A form with a picture."""
+class PictureField(BaseModel):
+    """The picture of a form."""
 
     image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")
 
 
-class PicturesForm(BaseModel):
-    """A form with pictures."""
+class PicturesField(BaseModel):
+    """The pictures of a form."""
 
     image: list[File] = Field(description="One picture, or several parts of this name.")
 
@@ -224,15 +224,15 @@ class PictureSearchFields(SearchFields, ViewFields):
     """How to search by a picture, as texts say it."""
 
 
-class SearchForm(PictureForm, PictureSearchFields):
+class SearchForm(PictureField, PictureSearchFields):
     """A form with a picture, and how to search by it."""
 
 
-class ViewForm(PictureForm, ViewFields):
+class PictureForm(PictureField, ViewFields):
     """A form with a picture, and where the shoe is in it."""
 
 
-class ViewsForm(PicturesForm, ViewFields):
+class PicturesForm(PicturesField, ViewFields):
     """A form with pictures, and where the shoe is in each of them."""
 
 
@@ -328,7 +328,7 @@ ATTRIBUTES_TEXT = (
 Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
 
 
-class ItemForm(PictureForm):
+class ItemForm(PictureField):
     """A form with a shoe whose id is in the path."""
 
     attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
@@ -340,7 +340,7 @@ class NewItemForm(ItemForm):
     id: str = Field(description=ID_TEXT)
 
 
-class BatchForm(PicturesForm):
+class BatchForm(PicturesField):
     """A form with new shoes: for each of them, in the same order, an `item` and an `image`."""
 
     item: list[str] = Field(description='JSON, such as {"id": "boot-7", "attributes": {"Gender": ["Women"]}}.')

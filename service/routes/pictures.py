@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from service.disconnect import unless_gone
 from service.downloads import PNG, answer_cutout, answer_drawing, answer_picture, answer_png
 from service.openapi import answers, cutouts, form_body, pictures
 from service.parameters import EngineOf, OnePicture, PipelineOf, known_query
 from service.routes.items import ItemId
-from service.schemas import GivenVector, ImagesInJson, SubjectAnswer, Text, ViewForm
+from service.schemas import GivenVector, ImagesInJson, PictureForm, SubjectAnswer, Text
 
 __all__ = ["router"]
 
@@ -41,7 +42,7 @@ async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: It
 
 @router.post(
     "/reconstructions",
-    openapi_extra=form_body(ViewForm, ImagesInJson),
+    openapi_extra=form_body(PictureForm, ImagesInJson),
     responses={
         **pictures("The picture as the network sees it.", PNG),
         **answers("reconstructions", 400, 413, 415, 422),
@@ -56,7 +57,8 @@ async def reconstruct_image(request: Request, pipeline: PipelineOf, picture: One
 @router.post(
     "/subjects",
     response_model=SubjectAnswer,
-    openapi_extra=form_body(ViewForm, ImagesInJson),
+    response_class=JSONResponse,
+    openapi_extra=form_body(PictureForm, ImagesInJson),
     responses={**answers("subjects", 400, 413, 415, 422), **cutouts("subjects")},
 )
 async def cut_out_subject(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:

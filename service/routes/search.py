@@ -15,10 +15,10 @@ from service.schemas import (
     EmbeddingsAnswer,
     ImageSearch,
     ImagesInJson,
+    PicturesForm,
     SearchAnswer,
     SearchForm,
     VectorSearch,
-    ViewsForm,
 )
 
 __all__ = ["direct", "router"]
@@ -102,7 +102,7 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    openapi_extra=form_body(ViewsForm, ImagesInJson),
+    openapi_extra=form_body(PicturesForm, ImagesInJson),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
 async def embed_images(request: Request, pipeline: PipelineOf, pictures: ManyPictures) -> Response:
