@@ -21,6 +21,7 @@ from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, Vect
 from service.uploads import CleanPicture, Uploads, clean_picture
 
 __all__ = [
+    "CANARY_VIEW",
     "Catalogue",
     "Embedded",
     "Engine",
@@ -44,6 +45,9 @@ MAX_STEPS = 16
 
 CANARY_TOLERANCE = 1e-4
 """How far a number of the canary's vector may move between two runs before something is wrong."""
+
+CANARY_VIEW = View(whole=True)
+"""The localizer does not look at the canary: that is left to helpers, who may have photos of others to see to."""
 
 MOST_REPLACEMENTS = 5
 """How often a picture is looked for again while somebody keeps replacing it."""
@@ -176,7 +180,7 @@ class Engine:
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
-        self._canary_vector = self.embed([self.canary])[0]
+        self._canary_vector = self.embed([self.canary], CANARY_VIEW)[0]
 
     @property
     def checkpoint(self) -> str:
@@ -221,9 +225,9 @@ class Engine:
         preprocessor = self.embedder.preprocessor
         return preprocessor.cut_out(preprocessor.open(image), view)
 
-    def embed(self, images: Sequence[bytes]) -> Vector:
-        """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises ImageError."""
-        return self.embedder.embed_pixels(np.stack([self.decode(image).pixels for image in images]))
+    def embed(self, images: Sequence[bytes], view: View | None = None) -> Vector:
+        """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises as `decode` does."""
+        return self.embedder.embed_pixels(np.stack([self.decode(image, view).pixels for image in images]))
 
     def search(self, queries: Sequence[Query]) -> list[Ranked | SolemateError]:
         """The page of each query, or what is wrong with it: the others don't suffer from it. See `Searcher`."""

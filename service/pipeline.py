@@ -28,7 +28,7 @@ from model.preprocess import to_png
 from service.batching import Batcher
 from service.cursors import Cursor, print_of, read_cursor, write_cursor
 from service.editing import Editor
-from service.engine import Embedded, Engine, Facets, Vector
+from service.engine import CANARY_VIEW, Embedded, Engine, Facets, Vector
 from service.examples import Examples
 from service.jobs import BatchLimits
 from service.options import PLAIN, Refinement
@@ -98,7 +98,7 @@ class Pipeline:
         """
         if not self._batcher.alive:
             raise NotReady("no thread runs batches")
-        work = Work(images=[self.engine.canary], search=Search(1))
+        work = Work(images=[self.engine.canary], view=CANARY_VIEW, search=Search(1))
         try:
             work = await self._batcher.submit(work, urgent=True)
         except Overloaded as error:

@@ -315,13 +315,14 @@ def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.Monkey
 
     async def story(pipeline: Pipeline) -> None:
         slow = asyncio.create_task(pipeline.embed([photo.getvalue()]))
+        await pipeline.check_ready()
         quick = await asyncio.gather(*(pipeline.embed([shoe]) for shoe in SHOES))
         assert all(each.subjects[0] is not None for each in quick)
         assert not slow.done()
         gate.set()
         assert (await slow).subjects == [None]
 
-    play(engine, story)
+    play(engine, story, decode_threads=1)
     assert aside == [photo.getvalue()]
     assert looked == [("decode", True, 1)]
 
