@@ -219,10 +219,13 @@ class Preprocessor:
         view = view or AUTO
         return self._fit(image, view, lambda picture: self.frame_picture(picture, whole=view.whole))
 
-    def frame_plain(self, image: Image.Image, view: View | None = None) -> Framed | None:
-        """As `frame` where that takes no pass through the localizer, which costs several times the rest; else None."""
+    def frame_plain(self, image: Image.Image, view: View | None = None) -> Framed | Image.Image:
+        """As `frame` where that takes no pass through the localizer, which costs several times the rest.
+
+        Else the decoded picture, for `frame_picture`.
+        """
         view = view or AUTO
-        return self._fit(image, view, lambda picture: self._place(picture, whole=view.whole, locates=False))
+        return self._fit(image, view, lambda picture: self._place(picture, whole=view.whole, locates=False) or picture)
 
     def cut_out(self, image: Image.Image, view: View | None = None) -> Cutout:
         """What `frame` takes for the subject, in the picture's own colours and with its surroundings transparent.

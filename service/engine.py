@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from model.catalog.columns import is_nearly_unique
 from model.cutout import Cutout
@@ -214,11 +215,18 @@ class Engine:
         preprocessor = self.embedder.preprocessor
         return preprocessor.frame(preprocessor.open(image), view)
 
-    def decode_small(self, image: bytes, at_most: int, view: View | None = None) -> Framed | None:
-        """The same; but None, at little cost, if it has more than `at_most` pixels, or the localizer has to see it."""
+    def decode_small(self, image: bytes, at_most: int, view: View | None = None) -> Framed | Image | None:
+        """The same; but None, at little cost, if it has more than `at_most` pixels.
+
+        Where the localizer has to see it, the picture for `locate` is given, which takes longer.
+        """
         preprocessor = self.embedder.preprocessor
         opened = preprocessor.open(image)
         return None if opened.width * opened.height > at_most else preprocessor.frame_plain(opened, view)
+
+    def locate(self, picture: Image) -> Framed:
+        """Find the shoe in a picture that `decode_small` gave."""
+        return self.embedder.preprocessor.frame_picture(picture)
 
     def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
         """What `decode` takes for the shoe, cut out of the picture. Raises as `decode` does."""

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from model.cutout import Cutout
 from model.errors import CatalogueChanged, ImageError, QueryError, SolemateError
@@ -114,6 +115,7 @@ class Work:
         search: what to search for by the first vector.
         draws: whether to draw the vectors.
         aside: a helper decodes the pictures.
+        photo: the one picture, decoded, where the localizer is yet to see it.
         framed: the pictures, once all are decoded.
         cutout: of the picture, once it is made.
         vectors: (n, D).
@@ -131,6 +133,7 @@ class Work:
     search: Search | None = None
     draws: bool = False
     aside: bool = False
+    photo: Image | None = None
     framed: Sequence[Framed] = ()
     cutout: Cutout | None = None
     vectors: Vector | None = None
@@ -185,7 +188,10 @@ class Steps:
             if task.future.done():
                 return
             try:
-                framed.append(self._engine.decode(image, work.view))
+                if work.photo is not None:
+                    framed.append(self._engine.locate(work.photo))
+                else:
+                    framed.append(self._engine.decode(image, work.view))
             except QueryError as error:
                 if work.label is None:
                     raise
@@ -210,9 +216,10 @@ class Steps:
             began = perf_counter()
             framed = self._engine.decode_small(work.images[0], SMALL_PIXELS, work.view)
             task.note("decode", perf_counter() - began)
-            if framed is not None:
+            if isinstance(framed, Framed):
                 work.framed = [framed]
                 return True
+            work.photo = framed
         work.aside = True
         self._set_aside(task)
         return False

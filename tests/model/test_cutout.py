@@ -41,7 +41,7 @@ def test_whole_is_opaque(framing: Framing) -> None:
     cutout = cut(Preprocessor(PreprocessConfig(framing=framing)), picture, View(whole=framing == "subject"))
     assert cutout.subject is None
     assert cutout.image.convert("RGB").tobytes() == picture.tobytes()
-    assert cutout.image.getextrema()[3] == (255, 255)
+    assert cutout.image.getchannel("A").getextrema() == (255, 255)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2), (97, 61), (900, 500)])
