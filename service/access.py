@@ -138,7 +138,7 @@ class ShareWithOrigins(CORSMiddleware):
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-None-Match", "X-Request-ID"],
-            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID", "X-Subject"],
         )
 
 
