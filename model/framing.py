@@ -16,6 +16,7 @@ from model.errors import QueryError
 
 __all__ = [
     "SUBJECT_CONTRAST",
+    "TOLERANCE",
     "WHOLE",
     "Box",
     "Subject",
@@ -65,9 +66,9 @@ class Box(NamedTuple):
     def to_pixels(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """(left, top, right, bottom) in pixels of a picture of `size` = (width, height); at least one pixel a side."""
         width, height = size
-        left, top = int(self.left * width + 0.5), int(self.top * height + 0.5)
-        right = max(left + 1, int((self.left + self.width) * width + 0.5))
-        bottom = max(top + 1, int((self.top + self.height) * height + 0.5))
+        left, top = min(int(self.left * width + 0.5), width - 1), min(int(self.top * height + 0.5), height - 1)
+        right = max(left + 1, min(int((self.left + self.width) * width + 0.5), width))
+        bottom = max(top + 1, min(int((self.top + self.height) * height + 0.5), height))
         return left, top, right, bottom
 
 
@@ -171,7 +172,8 @@ def box_of(mask: NDArray[np.bool_]) -> Box | None:
     if not len(rows) or not len(columns):
         return None
     top, left = int(rows[0]), int(columns[0])
-    return Box(left / width, top / height, (columns[-1] + 1 - left) / width, (rows[-1] + 1 - top) / height)
+    right, bottom = int(columns[-1]) + 1, int(rows[-1]) + 1
+    return Box(left / width, top / height, (right - left) / width, (bottom - top) / height)
 
 
 def whiten(image: Image.Image, colour: NDArray[np.uint8]) -> Image.Image:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from model.framing import WHOLE, Box, Subject, box_of
 
-__all__ = ["Found", "Localizer", "LocalizerConfig", "cut_out", "letterbox", "locate", "whole_window"]
+__all__ = ["Found", "Localizer", "LocalizerConfig", "cut_out", "letterbox", "locate", "sharpen", "whole_window"]
 
 LETTERBOX_GREY = 114
 SECOND_LOOK = 0.15
@@ -201,9 +201,17 @@ def cut_out(image: Image.Image, found: Found, longest: int) -> tuple[Image.Image
     """
     pixels = letterbox(image, found.window, longest)
     mask = Image.fromarray(found.mask).resize((longest, longest), Image.Resampling.BICUBIC)
-    # Steeper than the network's own slope, which after upsampling would leave a veil of background.
-    alpha = np.clip((np.asarray(mask) - 0.5) * 3.0 + 0.5, 0.0, 1.0)[None]
+    alpha = sharpen(np.asarray(mask))[None]
     white = pixels * alpha + 255.0 * (1.0 - alpha)
     flat = Image.fromarray(np.rint(white).astype(np.uint8).transpose(1, 2, 0).copy())
     box = box_of(alpha[0] > 0.5) or WHOLE
     return flat, box
+
+
+def sharpen(mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An enlarged mask as opacity, in [0, 1].
+
+    Steeper than the network's own slope, which after upsampling would leave a veil of background.
+    """
+    opacity: NDArray[np.float32] = np.clip((mask - 0.5) * 3.0 + 0.5, 0.0, 1.0)
+    return opacity

@@ -7,10 +7,10 @@ the trainer and the service can't drift apart.
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,13 +21,24 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from model.codecs import silence_codecs
 from model.color import ColorTransform, find_transform
+from model.cutout import Cutout, cut_found, cut_plain
 from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 from model.formats import FORMATS, HEIC_HINT, is_heic
-from model.framing import WHOLE, Subject, View, find_plain_box, find_plain_colour, mark_scale, place, whiten
+from model.framing import (
+    WHOLE,
+    Box,
+    Subject,
+    View,
+    find_plain_box,
+    find_plain_colour,
+    mark_scale,
+    place,
+    whiten,
+)
 from model.localizer import Localizer, cut_out, locate
 from model.png import skip_bulk
 
-__all__ = ["FORMATS", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
+__all__ = ["FORMATS", "Framed", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
 
 MAX_PIXELS = 8192 * 6144
 """Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
@@ -69,6 +80,13 @@ ANALYSED_SIDE = 160
 
 WORKING_SIDES = 6
 """Longest side of what a subject is cut out of, in sides of the network's square."""
+
+CUTOUT_SIDE = 800
+"""Longest side, in pixels, of the picture that a cut-out is made of."""
+
+AUTO = View()
+
+Result = TypeVar("Result")
 
 
 class Framed(NamedTuple):
@@ -209,7 +227,35 @@ class Preprocessor:
             image: from `open`.
             view: what a person says of where the shoe is; None leaves that to the framing.
         """
-        return self._fit(self._load(image), view or View())
+        view = view or AUTO
+        return self._fit(image, view, lambda picture: self.frame_picture(picture, whole=view.whole))
+
+    def frame_plain(self, image: Image.Image, view: View | None = None) -> Framed | Image.Image:
+        """As `frame` where that takes no pass through the localizer, which costs several times the rest.
+
+        Else the decoded picture, for `frame_picture`.
+        """
+        view = view or AUTO
+        return self._fit(image, view, lambda picture: self._place(picture, whole=view.whole, locates=False) or picture)
+
+    def cut_out(self, image: Image.Image, view: View | None = None) -> Cutout:
+        """What `frame` takes for the subject, in the picture's own colours and with its surroundings transparent.
+
+        Args:
+            image: from `open`.
+            view: as for `frame`.
+
+        Raises:
+            ImageError: as `decode` does.
+            QueryError: as `View.apply` does.
+        """
+        view = view or AUTO
+        return self._fit(image, view, lambda picture: self._cut(picture, whole=view.whole), least=CUTOUT_SIDE)
+
+    @property
+    def finds_subjects(self) -> bool:
+        """Whether there is a localizer that finds the shoe where no plain margin surrounds it."""
+        return self.config.framing == "subject" and self.localizer is not None
 
     def render(self, data: bytes, longest: int) -> Image.Image:
         """Decode one picture as people see it: all of it, upright, on the background, in RGB.
@@ -255,51 +301,108 @@ class Preprocessor:
     def _find_transform(self, image: Image.Image) -> ColorTransform | None:
         return find_transform(image) if self.config.color_management else None
 
-    def _fit(self, image: Image.Image, view: View) -> Framed:
+    def _fit(
+        self, image: Image.Image, view: View, use: Callable[[Image.Image], Result], *, least: int | None = None
+    ) -> Result:
+        """Decode what `open` gave, and use what a person wants to be looked at of it, in RGB."""
+        image = self._load(image, least=self._find_least(view, least))
         try:
             flat = _flatten(image, self.config.background, self._find_transform(image))
-            return self.frame_picture(view.apply(flat), whole=view.whole)
+            return use(view.apply(flat))
         except _DECODING_FAILURES as error:
             raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
 
+    def _find_least(self, view: View, least: int | None) -> int | None:
+        """Pixels a side to decode, so that a crop has as many as the whole would have; bounded by the limits."""
+        if view.crop is None:
+            return least
+        base = WORKING_SIDES * self.config.size if least is None else least
+        most = max(base, self.limits.max_pixels**0.5 / 4)
+        return int(min(most, base / max(view.crop.width, view.crop.height)))
+
     def frame_picture(self, image: Image.Image, *, whole: bool = False) -> Framed:
         """Put a decoded RGB picture on the network's square; `whole` takes all of it for the subject."""
+        framed = self._place(image, whole=whole)
+        assert framed is not None
+        return framed
+
+    def _place(self, image: Image.Image, *, whole: bool, locates: bool = True) -> Framed | None:
+        """None where the localizer is needed, and must not be asked."""
         if self.config.framing == "pad":
             square, subject = _resize(_pad_ratio(image, self.config), self.config), None
         else:
-            square, subject = self._frame_subject(image, whole=whole)
+            framed = self._frame_subject(image, whole=whole, locates=locates)
+            if framed is None:
+                return None
+            square, subject = framed
         pixels = np.array(square, dtype=np.uint8)  # a copy, since Pillow's own memory is read-only
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
         return Framed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), subject)  # (H, W, C) -> (C, H, W)
 
-    def _frame_subject(self, image: Image.Image, *, whole: bool) -> tuple[Image.Image, Subject | None]:
+    def _frame_subject(
+        self, image: Image.Image, *, whole: bool, locates: bool
+    ) -> tuple[Image.Image, Subject | None] | None:
         """The subject on its square; all of the picture where no subject is found, or none is wanted."""
         size = self.config.size
         subject = None
-        if max(image.size) > WORKING_SIDES * size:
-            image = image.copy()
-            image.thumbnail((WORKING_SIDES * size,) * 2, Image.Resampling.BICUBIC, reducing_gap=3.0)
-        small = image
-        if max(image.size) > ANALYSED_SIDE:
-            small = image.copy()
-            small.thumbnail((ANALYSED_SIDE,) * 2, Image.Resampling.BOX)
-        pixels = np.asarray(small)
-        colour = None if whole else find_plain_colour(pixels)
         box = WHOLE
-        if colour is not None:
-            box = find_plain_box(pixels, colour) or WHOLE
+        image = _shrink(image, WORKING_SIDES * size)
+        plain = None if whole else _find_plain(image)
+        if plain is not None:
+            colour, found_box = plain
             image = whiten(image, colour)
-            subject = Subject(box, box.width * box.height)
+            if found_box is not None:
+                box, subject = found_box, _plain_subject(found_box)
         elif self.localizer is not None and not whole:
+            if not locates:
+                return None
             found = locate(self.localizer, [image])[0]
             if found is not None:
                 subject = found.subject
                 image, box = cut_out(image, found, 3 * size)
         square = place(image, box, size)
-        if colour is not None:
+        if plain is not None and subject is not None:
             mark_scale(square, box, image.size)
         return (square.convert("L") if self.config.channels == 1 else square), subject
+
+    def _cut(self, image: Image.Image, *, whole: bool) -> Cutout:
+        image = _shrink(image, CUTOUT_SIDE)
+        if self.config.framing == "pad" or whole:
+            return Cutout(image.convert("RGBA"))
+        plain = _find_plain(image)
+        if plain is not None:
+            colour, box = plain
+            if box is not None:
+                return Cutout(cut_plain(image, colour, box), _plain_subject(box))
+        elif self.localizer is not None:
+            found = locate(self.localizer, [image])[0]
+            if found is not None:
+                return Cutout(cut_found(image, found), found.subject)
+        return Cutout(image.convert("RGBA"))
+
+
+def _shrink(image: Image.Image, longest: int) -> Image.Image:
+    if max(image.size) <= longest:
+        return image
+    image = image.copy()
+    image.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return image
+
+
+def _find_plain(image: Image.Image) -> tuple[NDArray[np.uint8], Box | None] | None:
+    """The colour of a plain margin, and the box around what it surrounds, if that is anything; None without one."""
+    small = image
+    if max(image.size) > ANALYSED_SIDE:
+        small = image.copy()
+        small.thumbnail((ANALYSED_SIDE,) * 2, Image.Resampling.BOX)
+    pixels = np.asarray(small)
+    colour = find_plain_colour(pixels)
+    return None if colour is None else (colour, find_plain_box(pixels, colour))
+
+
+def _plain_subject(box: Box) -> Subject:
+    return Subject(box, box.width * box.height)
 
 
 def _is_scalable(image: Image.Image, data: bytes) -> bool:

@@ -35,6 +35,7 @@ READING = frozenset(
         "/v1/embeddings",
         "/v1/reconstructions",
         "/v1/reconstructions/vector",
+        "/v1/subjects",
     }
 )
 """Paths that take a POST and change nothing."""
@@ -137,7 +138,7 @@ class ShareWithOrigins(CORSMiddleware):
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-None-Match", "X-Request-ID"],
-            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID", "X-Subject"],
         )
 
 

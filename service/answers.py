@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from model.framing import Subject
 from model.version import find_version
 from service import schemas
 from service.changes import Changed
@@ -30,6 +31,7 @@ __all__ = [
     "answer_page",
     "answer_reload",
     "spell_item",
+    "spell_subject",
 ]
 
 
@@ -52,15 +54,20 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
     }
     if found.facets is not None:
         content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
+    if found.subjects:
+        content["subject"] = spell_subject(found.subjects[0])
     return _answer_json(content)
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
     """The vectors of pictures, as `schemas.EmbeddingsAnswer` describes them."""
-    vectors = embedded.vectors.tolist()
+    parts = zip(names, embedded.vectors.tolist(), embedded.subjects, strict=True)
     return _answer_json(
         {
-            "embeddings": [{"filename": name, "vector": vector} for name, vector in zip(names, vectors, strict=True)],
+            "embeddings": [
+                {"filename": name, "vector": vector, "subject": spell_subject(subject)}
+                for name, vector, subject in parts
+            ],
             "dimension": engine.embedder.dimension,
             "checkpoint": engine.checkpoint,
             "catalog": embedded.fingerprint,
@@ -129,6 +136,7 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
             image_size=preprocessor.config.size,
             channels=preprocessor.config.channels,
             latent_size=engine.embedder.dimension,
+            subjects=preprocessor.finds_subjects,
         ),
         catalog=schemas.CatalogFacts(
             fingerprint=catalogue.info.fingerprint,
@@ -184,6 +192,21 @@ def spell_item(item: Item) -> dict[str, Any]:
         "image": f"{path}/image",
         "reconstruction": f"{path}/reconstruction",
         "similar": f"{path}/similar",
+    }
+
+
+def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
+    """As `schemas.Subject` describes it."""
+    if subject is None:
+        return None
+    left, top, width, height = subject.box
+    first, last = (round(left, 4), round(top, 4)), (round(left + width, 4), round(top + height, 4))
+    return {
+        # Its sides are rounded so that it stays within the picture, and can be sent back as `crop`.
+        "box": [*first, round(last[0] - first[0], 4), round(last[1] - first[1], 4)],
+        "coverage": round(subject.coverage, 4),
+        "confidence": round(subject.confidence, 4),
+        "others": subject.others,
     }
 
 

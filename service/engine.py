@@ -9,16 +9,20 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from model.catalog.columns import is_nearly_unique
+from model.cutout import Cutout
 from model.errors import NotReady, PictureMissing, QueryError, SolemateError
-from model.preprocess import Preprocessor, to_png
+from model.framing import Subject, View
+from model.preprocess import Framed, Preprocessor, to_png
 from service.pictures import Picture, read_picture
 from service.searching import Query, Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
 from service.uploads import CleanPicture, Uploads, clean_picture
 
 __all__ = [
+    "CANARY_VIEW",
     "Catalogue",
     "Embedded",
     "Engine",
@@ -42,6 +46,9 @@ MAX_STEPS = 16
 
 CANARY_TOLERANCE = 1e-4
 """How far a number of the canary's vector may move between two runs before something is wrong."""
+
+CANARY_VIEW = View(whole=True)
+"""The localizer does not look at the canary: that is left to helpers, who may have photos of others to see to."""
 
 MOST_REPLACEMENTS = 5
 """How often a picture is looked for again while somebody keeps replacing it."""
@@ -119,10 +126,14 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint."""
+    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
+
+    `subjects`: what of each picture was taken for the shoe; None where all of it was.
+    """
 
     vectors: Vector
     fingerprint: str
+    subjects: Sequence[Subject | None] = ()
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,7 @@ class Engine:
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
-        self._canary_vector = self.embed([self.canary])[0]
+        self._canary_vector = self.embed([self.canary], CANARY_VIEW)[0]
 
     @property
     def checkpoint(self) -> str:
@@ -199,18 +210,32 @@ class Engine:
             known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted))
         return known
 
-    def decode(self, image: bytes) -> Pixels:
-        """The bytes of a picture -> (C, H, W) uint8. Raises ImageError."""
-        return self.embedder.preprocessor.decode(image)
+    def decode(self, image: bytes, view: View | None = None) -> Framed:
+        """The bytes of a picture as the network takes it. Raises ImageError, and QueryError for the view."""
+        preprocessor = self.embedder.preprocessor
+        return preprocessor.frame(preprocessor.open(image), view)
 
-    def decode_small(self, image: bytes, at_most: int) -> Pixels | None:
-        """The same; but None, at little cost, if it has more than `at_most` pixels."""
-        opened = self.embedder.preprocessor.open(image)
-        return None if opened.width * opened.height > at_most else self.embedder.preprocessor.finish(opened)
+    def decode_small(self, image: bytes, at_most: int, view: View | None = None) -> Framed | Image | None:
+        """The same; but None, at little cost, if it has more than `at_most` pixels.
 
-    def embed(self, images: Sequence[bytes]) -> Vector:
-        """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises ImageError."""
-        return self.embedder.embed_pixels(np.stack([self.decode(image) for image in images]))
+        Where the localizer has to see it, the picture for `locate` is given, which takes longer.
+        """
+        preprocessor = self.embedder.preprocessor
+        opened = preprocessor.open(image)
+        return None if opened.width * opened.height > at_most else preprocessor.frame_plain(opened, view)
+
+    def locate(self, picture: Image) -> Framed:
+        """Find the shoe in a picture that `decode_small` gave."""
+        return self.embedder.preprocessor.frame_picture(picture)
+
+    def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
+        """What `decode` takes for the shoe, cut out of the picture. Raises as `decode` does."""
+        preprocessor = self.embedder.preprocessor
+        return preprocessor.cut_out(preprocessor.open(image), view)
+
+    def embed(self, images: Sequence[bytes], view: View | None = None) -> Vector:
+        """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises as `decode` does."""
+        return self.embedder.embed_pixels(np.stack([self.decode(image, view).pixels for image in images]))
 
     def search(self, queries: Sequence[Query]) -> list[Ranked | SolemateError]:
         """The page of each query, or what is wrong with it: the others don't suffer from it. See `Searcher`."""

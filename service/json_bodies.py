@@ -12,9 +12,8 @@ from starlette.requests import Request
 
 from model.errors import QueryError
 from service.multipart import IMAGE, FormLimits, Upload, image_too_large
-from service.schemas import ImagesInJson
 
-__all__ = ["decode_picture", "is_json", "read_json", "read_pictures", "validate"]
+__all__ = ["decode_picture", "decode_pictures", "is_json", "read_json", "validate"]
 
 Body = TypeVar("Body", bound=pydantic.BaseModel)
 
@@ -34,15 +33,13 @@ async def read_json(request: Request) -> object:
     return await run_in_threadpool(_parse, await request.body())
 
 
-async def read_pictures(request: Request, limits: FormLimits) -> list[Upload]:
+async def decode_pictures(image: str | list[str], limits: FormLimits) -> list[Upload]:
     """The pictures of a body as `ImagesInJson` describes it.
 
     Raises:
-        RequestValidationError: it is another JSON, or none.
         QueryError: a picture is no base64, or there are too many or none.
         ImageTooLarge: a picture has too many bytes.
     """
-    image = validate(ImagesInJson, await read_json(request), "body").image
     texts = [image] if isinstance(image, str) else image
     if not 1 <= len(texts) <= limits.images:
         raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {limits.images}")

@@ -18,7 +18,7 @@ ENVELOPE = 64 * 1024
 OTHER_BODY = 2**20
 """Bytes of any other body, such as a vector in JSON."""
 
-PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddings"})
+PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddings", "/v1/subjects"})
 """Paths that take pictures in base64, which needs four bytes for three."""
 
 MAX_HEADERS = 100
@@ -34,6 +34,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
     return {
         "/v1/search": one,
         "/v1/reconstructions": one,
+        "/v1/subjects": one,
         "/v1/embeddings": many,
         "/v1/recommendations": many,
         "/v1/items": one,

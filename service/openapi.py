@@ -33,6 +33,7 @@ from service.settings import Settings
 __all__ = [
     "EXAMPLES",
     "answers",
+    "cutouts",
     "example_body",
     "form_body",
     "form_only",
@@ -183,6 +184,15 @@ def pictures(description: str, media_type: str) -> Responses:
     """The answers of an operation that gives a picture."""
     schema = {"type": "string", "format": "binary"}
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+
+
+def cutouts(operation: str) -> Responses:
+    """The answers of an operation that gives a cut-out: in JSON, or as a picture."""
+    described = answers(operation, 200)
+    header = {"schema": {"type": "string"}, "description": "With a PNG: `subject` of the other answer, in JSON."}
+    described[200]["content"] |= pictures("", "image/png")[200]["content"]
+    described[200]["headers"] = {"X-Subject": header}
+    return described
 
 
 def _describe(status: int, example: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON

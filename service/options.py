@@ -5,15 +5,33 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from model.errors import QueryError
+from model.framing import Box, View
 from model.text import nfc
 from service.store.base import OVERALL, Filter, Weights
 
-__all__ = ["DEFAULT_K", "MAX_EXCLUDED", "PLAIN", "Refinement", "SearchOptions", "parse_condition", "parse_filter"]
+__all__ = [
+    "DEFAULT_K",
+    "MAX_EXCLUDED",
+    "MAX_ROTATION",
+    "PLAIN",
+    "Refinement",
+    "SearchOptions",
+    "parse_condition",
+    "parse_crop",
+    "parse_filter",
+    "to_view",
+]
 
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100
 """Ids that one search may leave out."""
+
+MAX_ROTATION = 180
+"""Degrees that a picture may be turned by, either way."""
+
+CROP_SLACK = 1e-6
+"""By how much a crop may reach out of its picture: clients add and divide in floating point."""
 
 MAX_WEIGHTS = 64
 """Slices that one condition may name."""
@@ -112,3 +130,37 @@ def parse_filter(texts: Sequence[str]) -> Filter:
             raise QueryError("filter", f"filter {text!r} is not Attribute:Value, such as Gender:Women")
         allowed.setdefault(attribute, set()).add(value)
     return {attribute: frozenset(values) for attribute, values in allowed.items()}
+
+
+def parse_crop(given: str | Sequence[float]) -> Box:
+    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers.
+
+    Raises:
+        QueryError: they are not four numbers, or the part is empty or reaches out of the picture.
+    """
+    try:
+        left, top, width, height = (float(part) for part in (given.split(",") if isinstance(given, str) else given))
+    except (ValueError, OverflowError):
+        left = float("nan")
+    if not isfinite(left) or "_" in given or not all(map(isfinite, (top, width, height))):
+        raise QueryError(
+            "crop",
+            f"crop is {str(given)[:80]!r}; expected four numbers, left,top,width,height, in fractions of the picture, "
+            "such as 0.1,0.2,0.5,0.4",
+        )
+    for name, start, extent in (("width", left, width), ("height", top, height)):
+        if not (start >= 0 and extent > 0 and start + extent <= 1 + CROP_SLACK):
+            raise QueryError(
+                "crop",
+                f"crop begins at {start:g} of the picture's {name} and has {extent:g} of it; expected a part of the "
+                "picture: a beginning of at least 0, a size of more than 0, and together at most 1",
+            )
+    return Box(left, top, width, height)
+
+
+def to_view(crop: str | Sequence[float] | None, rotate: float | None, subject: str | None) -> View:
+    """Where the shoe is in a picture, as a client says it. Raises QueryError."""
+    degrees = 0.0 if rotate is None else rotate
+    if not -MAX_ROTATION <= degrees <= MAX_ROTATION:
+        raise QueryError("rotate", f"rotate is {degrees:g}; expected {-MAX_ROTATION} to {MAX_ROTATION} degrees")
+    return View(None if crop is None else parse_crop(crop), degrees, subject == "whole")

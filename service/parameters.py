@@ -6,12 +6,10 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Query, Request
 
 from service.engine import Engine
-from service.forms import read_form
-from service.json_bodies import is_json, read_pictures
 from service.live import Live
-from service.multipart import FormLimits, Upload
 from service.options import parse_filter
 from service.pipeline import Pipeline
+from service.queries import Pictures, read_pictures
 from service.refusals import refuse_unknown
 from service.reloading import Reloader
 from service.schemas import FILTER_TEXT
@@ -22,8 +20,8 @@ __all__ = [
     "EngineOf",
     "FilterQuery",
     "LiveOf",
-    "ManyImages",
-    "OneImage",
+    "ManyPictures",
+    "OnePicture",
     "PipelineOf",
     "ReloaderOf",
     "SettingsOf",
@@ -94,24 +92,15 @@ async def get_filter(filter: Annotated[list[str], Query(description=FILTER_TEXT)
 FilterQuery = Annotated[Filter, Depends(get_filter)]
 
 
-async def _read_images(request: Request, most: int) -> list[Upload]:
-    settings: Settings = request.state.settings
-    limits = FormLimits(images=most, image_bytes=settings.max_upload_bytes)
-    if is_json(request):
-        return await read_pictures(request, limits)
-    return (await read_form(request, (), limits)).images
-
-
-async def get_image(request: Request) -> bytes:
+async def get_picture(request: Request) -> Pictures:
     """The one picture of a body."""
-    (image,) = await _read_images(request, 1)
-    return image.content
+    return await read_pictures(request, 1)
 
 
-async def get_images(request: Request, settings: SettingsOf) -> list[Upload]:
+async def get_pictures(request: Request, settings: SettingsOf) -> Pictures:
     """The pictures of a body, in their order: at least one, and not more than are allowed."""
-    return await _read_images(request, settings.max_images)
+    return await read_pictures(request, settings.max_images)
 
 
-OneImage = Annotated[bytes, Depends(get_image)]
-ManyImages = Annotated[list[Upload], Depends(get_images)]
+OnePicture = Annotated[Pictures, Depends(get_picture)]
+ManyPictures = Annotated[Pictures, Depends(get_pictures)]

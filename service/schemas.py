@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from model.text import nfc
-from service.options import MAX_EXCLUDED
+from service.options import MAX_EXCLUDED, MAX_ROTATION
 
 __all__ = [
     "BatchForm",
@@ -30,6 +30,7 @@ __all__ = [
     "NewItem",
     "NewItemForm",
     "PictureForm",
+    "PictureSearchFields",
     "PicturesForm",
     "Problem",
     "Recommendation",
@@ -40,8 +41,11 @@ __all__ = [
     "SearchFields",
     "SearchForm",
     "Status",
+    "Subject",
+    "SubjectAnswer",
     "Text",
     "VectorSearch",
+    "ViewFields",
     "WorkerReload",
 ]
 
@@ -70,6 +74,14 @@ DIVERSITY_TEXT = (
     "this is, far from those before it (maximal marginal relevance, among the 200 nearest; those beyond follow by "
     "distance)."
 )
+CROP_TEXT = (
+    "The part of the picture to look at: `left,top,width,height` in fractions of its width and height, 0 to 1, when it "
+    "is upright; at least 8 pixels a side. Of several pictures, of each of them."
+)
+ROTATE_TEXT = "Degrees to turn that by, counter-clockwise."
+SUBJECT_TEXT = (
+    "`auto`, the default: the shoe is looked for in what is left. `whole`: what is left is the shoe, to its edges."
+)
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
 
 Text = Annotated[str, AfterValidator(nfc)]
@@ -81,6 +93,8 @@ Amount = Annotated[float, Field(allow_inf_nan=False)]
 # Bounds that the description states, and that `service.options` and the engine check, with messages of their own.
 FROM_ZERO = Field(json_schema_extra={"minimum": 0})
 SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
+TURN = Field(json_schema_extra={"minimum": -MAX_ROTATION, "maximum": MAX_ROTATION})
+FourNumbers = Annotated[list[Number], Field(json_schema_extra={"minItems": 4, "maxItems": 4})]
 COUNT = Field(json_schema_extra={"minimum": 1})
 Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
@@ -128,6 +142,29 @@ class FacetValue(BaseModel):
     count: int
 
 
+class Subject(BaseModel):
+    """What of a picture was taken for the shoe."""
+
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
+        description="Around it: left, top, width and height, in fractions of the picture as it was looked at, which is "
+        "after `crop` and `rotate`.",
+    )
+    coverage: float = Field(description="The share of that picture that it covers.")
+    confidence: float = Field(description="How sure its outline is, 0 to 1; 1 where a plain margin surrounds it.")
+    others: int = Field(description="Further shoes in the picture, of at least a quarter of its size: try `crop`.")
+
+
+SubjectField = Annotated[
+    Subject | None,
+    Field(
+        description="What of the picture was taken for the shoe; null where all of it was: where none was found, with "
+        "`subject=whole`, and where the checkpoint finds none (`checkpoint.subjects` of `/v1/info`)."
+    ),
+]
+
+
 class SearchAnswer(BaseModel):
     """The nearest shoes, nearest first but where `diversity` orders them; fewer than `k` only where there are fewer."""
 
@@ -137,6 +174,7 @@ class SearchAnswer(BaseModel):
     k: int
     facets: dict[str, list[FacetValue]] | None = Field(default=None, description="With `facets`: as `/v1/facets`.")
     total: int | None = Field(default=None, description="With `facets`: the shoes that pass the filter.")
+    subject: SubjectField = Field(default=None)
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
 
@@ -147,14 +185,14 @@ File = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
 """Described as in OpenAPI 3.0, which client generators understand; most do not understand 3.1's `contentMediaType`."""
 
 
-class PictureForm(BaseModel):
-    """A form with a picture."""
+class PictureField(BaseModel):
+    """The picture of a form."""
 
     image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")
 
 
-class PicturesForm(BaseModel):
-    """A form with pictures."""
+class PicturesField(BaseModel):
+    """The pictures of a form."""
 
     image: list[File] = Field(description="One picture, or several parts of this name.")
 
@@ -174,8 +212,28 @@ class SearchFields(BaseModel):
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
 
 
-class SearchForm(PictureForm, SearchFields):
+class ViewFields(BaseModel):
+    """Where the shoe is in a picture, as texts say it: in a query string or in a form."""
+
+    crop: str | None = Field(default=None, description=CROP_TEXT)
+    rotate: Annotated[Amount, TURN] | None = Field(default=None, description=ROTATE_TEXT)
+    subject: Literal["auto", "whole"] | None = Field(default=None, description=SUBJECT_TEXT)
+
+
+class PictureSearchFields(SearchFields, ViewFields):
+    """How to search by a picture, as texts say it."""
+
+
+class SearchForm(PictureField, PictureSearchFields):
     """A form with a picture, and how to search by it."""
+
+
+class PictureForm(PictureField, ViewFields):
+    """A form with a picture, and where the shoe is in it."""
+
+
+class PicturesForm(PicturesField, ViewFields):
+    """A form with pictures, and where the shoe is in each of them."""
 
 
 class SearchBody(BaseModel):
@@ -212,13 +270,21 @@ class GivenVector(BaseModel):
 IN_JSON_TEXT = "A picture in base64, as a data: URL such as `data:image/jpeg;base64,...` or alone."
 
 
-class ImageSearch(SearchBody):
+class ViewBody(BaseModel):
+    """Where the shoe is in a picture, in JSON."""
+
+    crop: Annotated[str | FourNumbers | None, Field(description=f"{CROP_TEXT} Or a list of these numbers.")] = None
+    rotate: Annotated[Number, TURN] | None = Field(default=None, description=ROTATE_TEXT)
+    subject: Literal["auto", "whole"] | None = Field(default=None, description=SUBJECT_TEXT)
+
+
+class ImageSearch(SearchBody, ViewBody):
     """A search by a picture, in JSON."""
 
     image: str = Field(description=IN_JSON_TEXT)
 
 
-class ImagesInJson(BaseModel):
+class ImagesInJson(ViewBody):
     """Pictures, in JSON."""
 
     model_config = ConfigDict(extra="forbid")
@@ -262,7 +328,7 @@ ATTRIBUTES_TEXT = (
 Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
 
 
-class ItemForm(PictureForm):
+class ItemForm(PictureField):
     """A form with a shoe whose id is in the path."""
 
     attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
@@ -274,7 +340,7 @@ class NewItemForm(ItemForm):
     id: str = Field(description=ID_TEXT)
 
 
-class BatchForm(PicturesForm):
+class BatchForm(PicturesField):
     """A form with new shoes: for each of them, in the same order, an `item` and an `image`."""
 
     item: list[str] = Field(description='JSON, such as {"id": "boot-7", "attributes": {"Gender": ["Women"]}}.')
@@ -304,6 +370,7 @@ class Embedding(BaseModel):
 
     filename: str = Field(description="As it was sent.")
     vector: list[float] = Field(description="float32 numbers, exactly.")
+    subject: SubjectField
 
 
 class EmbeddingsAnswer(BaseModel):
@@ -313,6 +380,17 @@ class EmbeddingsAnswer(BaseModel):
     dimension: int
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
+
+
+class SubjectAnswer(BaseModel):
+    """What of a picture is taken for the shoe, cut out."""
+
+    subject: SubjectField
+    cutout: str = Field(
+        description="A PNG as a data: URL: the subject's box in its own colours, transparent beside the shoe; where "
+        "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
+    )
+    checkpoint: CheckpointPrint
 
 
 class ItemAnswer(Item):
@@ -356,9 +434,13 @@ class CheckpointFacts(BaseModel):
     """The network that makes the vectors."""
 
     digest: str
-    image_size: int = Field(description="Pictures are padded to a square and resized to this many pixels a side.")
+    image_size: int = Field(description="The network sees a square of this many pixels a side.")
     channels: int
     latent_size: int = Field(description="Numbers in a vector.")
+    subjects: bool = Field(
+        description="Whether it finds the shoe in a photo that has no plain margin. Otherwise such a photo is taken as "
+        "a whole, or as `crop` says."
+    )
 
 
 class CatalogFacts(BaseModel):

@@ -10,11 +10,11 @@ __all__ = ["STAGES", "Stages", "current_stages", "watch"]
 STAGES = ("receive", "decode", "queue", "encode", "search", "write", "respond")
 """The stages, in the order in which a search by a picture passes them:
 
-receive: waiting for the body's bytes. decode: the picture's bytes become pixels. queue: waiting for a place in a
-batch. encode: the network, for the whole batch that the picture rode in. search: the store, likewise. write: a change
-of the catalogue, which no search passes, with all that is written in one step with it. respond: the answer is built,
-written as JSON and handed to the server. What a request takes beyond them is routing, validation and, in a batch,
-waiting for the others' pictures to be decoded.
+receive: waiting for the body's bytes. decode: the picture's bytes become pixels, and the shoe in them is found. queue:
+waiting for a place in a batch. encode: the network, for the whole batch that the picture rode in. search: the store,
+likewise. write: a change of the catalogue, which no search passes, with all that is written in one step with it.
+respond: the answer is built, written as JSON and handed to the server. What a request takes beyond them is routing,
+validation and, in a batch, waiting for the others' pictures to be decoded.
 """
 
 

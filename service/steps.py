@@ -6,10 +6,14 @@ from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
-from model.errors import CatalogueChanged, ImageError, SolemateError
+from model.cutout import Cutout
+from model.errors import CatalogueChanged, ImageError, QueryError, SolemateError
+from model.framing import View
+from model.preprocess import Framed
 from service.cursors import Cursor, print_of
-from service.engine import Engine, Pixels, Vector
+from service.engine import Engine, Vector
 from service.jobs import Job, Later
 from service.searching import Query, Ranked, condition_key
 from service.store.base import OVERALL, Filter, Weights
@@ -103,13 +107,17 @@ class Work:
 
     Attributes:
         images: pictures to embed.
+        view: where the shoe is in each of them; None leaves that to the framing.
+        cuts: the one picture's subject is wanted, cut out, and nothing else.
         label: names one of several pictures.
         plan: gives the vectors where they are not a picture's; runs in the batcher's thread, so it may ask the store.
         reduce: makes one vector, (1, D), of the pictures'; runs in the batcher's thread as well.
         search: what to search for by the first vector.
         draws: whether to draw the vectors.
         aside: a helper decodes the pictures.
-        pixels: of the pictures, once all are decoded.
+        photo: the one picture, decoded, where the localizer is yet to see it.
+        framed: the pictures, once all are decoded.
+        cutout: of the picture, once it is made.
         vectors: (n, D).
         found: what was found.
         drawn: (n, C, H, W) float32 in [0, 1].
@@ -118,12 +126,16 @@ class Work:
 
     images: Sequence[bytes] = ()
     label: Label | None = None
+    view: View | None = None
+    cuts: bool = False
     plan: Callable[[], Vector] | None = None
     reduce: Callable[[Vector], Vector] | None = None
     search: Search | None = None
     draws: bool = False
     aside: bool = False
-    pixels: Sequence[Pixels] = ()
+    photo: Image | None = None
+    framed: Sequence[Framed] = ()
+    cutout: Cutout | None = None
     vectors: Vector | None = None
     found: Ranked = NOTHING
     drawn: NDArray[np.float32] | None = None
@@ -158,43 +170,56 @@ class Steps:
             except SolemateError as error:
                 ended[task] = error
             task.item.fingerprint = fingerprint
-        self._encode([task for task in tasks if task not in ended and task.item.pixels])
+        self._encode([task for task in tasks if task not in ended and task.item.framed])
         ended.update(self._search([task for task in tasks if task not in ended and task.item.search is not None]))
         self._draw([task for task in tasks if task not in ended and task.item.draws])
         return [ended.get(task, task.item) for task in tasks]
 
     def decode_all(self, task: Task) -> None:
-        """Decode a work's pictures, as long as somebody waits for it. For any thread. Raises ImageError."""
+        """Decode a work's pictures, as long as somebody waits for it. For any thread. Raises ImageError, QueryError."""
         began = perf_counter()
-        work, pixels = task.item, []
+        work, framed = task.item, []
+        if work.cuts:
+            if not task.future.done():
+                work.cutout = self._engine.cut_out(work.images[0], work.view)
+                task.note("decode", perf_counter() - began)
+            return
         for index, image in enumerate(work.images):
             if task.future.done():
                 return
             try:
-                pixels.append(self._engine.decode(image))
+                if work.photo is not None:
+                    framed.append(self._engine.locate(work.photo))
+                else:
+                    framed.append(self._engine.decode(image, work.view))
+            except QueryError as error:
+                if work.label is None:
+                    raise
+                raise QueryError(error.field, f"{work.label.of(index)}: {error}") from error
             except ImageError as error:
                 if work.label is None:
                     raise
                 raise type(error)(f"{work.label.of(index)}: {error}") from error
         task.note("decode", perf_counter() - began)
-        work.pixels = pixels
+        work.framed = framed
 
     def _prepare(self, task: Task) -> bool:
-        """Make a work's pixels or vectors; False if that takes so long that a helper does it."""
+        """Decode a work's pictures, or make its vectors; False if that takes so long that a helper does it."""
         work = task.item
         if work.plan is not None:
             work.vectors = work.plan()
-        if len(work.pixels) == len(work.images):
+        if len(work.framed) == len(work.images) or work.cutout is not None:
             return True
         if work.aside:  # already; the batch is run again
             return False
-        if len(work.images) == 1 and len(work.images[0]) <= SMALL_BYTES:
+        if len(work.images) == 1 and len(work.images[0]) <= SMALL_BYTES and not work.cuts:
             began = perf_counter()
-            pixels = self._engine.decode_small(work.images[0], SMALL_PIXELS)
+            framed = self._engine.decode_small(work.images[0], SMALL_PIXELS, work.view)
             task.note("decode", perf_counter() - began)
-            if pixels is not None:
-                work.pixels = [pixels]
+            if isinstance(framed, Framed):
+                work.framed = [framed]
                 return True
+            work.photo = framed
         work.aside = True
         self._set_aside(task)
         return False
@@ -203,10 +228,11 @@ class Steps:
         if not tasks:
             return
         began = perf_counter()
-        vectors = self._engine.embedder.embed_pixels(np.stack([each for task in tasks for each in task.item.pixels]))
+        pixels = np.stack([each.pixels for task in tasks for each in task.item.framed])
+        vectors = self._engine.embedder.embed_pixels(pixels)
         spent, start = perf_counter() - began, 0
         for task in tasks:
-            stop = start + len(task.item.pixels)
+            stop = start + len(task.item.framed)
             task.item.vectors = vectors[start:stop]
             task.note("encode", spent)
             start = stop

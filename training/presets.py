@@ -61,9 +61,7 @@ def choose_preset(catalog: Catalog) -> Choice:
     """
     count = len(catalog.shoes)
     if count < FEWEST_SHOES:
-        return Choice(
-            "catalog", f"{count} shoes are too few to learn from photos; {FEWEST_SHOES} are needed"
-        )
+        return Choice("catalog", f"{count} shoes are too few to learn from photos; {FEWEST_SHOES} are needed")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return Choice("catalog", "several processes can't learn from photos together")
     preprocessor = Preprocessor(PreprocessConfig())

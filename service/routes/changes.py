@@ -47,7 +47,10 @@ async def create_item(request: Request, pipeline: PipelineOf) -> Response:
     "/items/{id}",
     response_model=ItemAnswer,
     openapi_extra=form_only(ItemForm, conditional=True),
-    responses=answers("replace_item", 200, 201, 400, 401, 403, 412, 413, 415, 422, 507),
+    responses={
+        **answers("replace_item", 200, 400, 401, 403, 412, 413, 415, 422, 507),
+        201: {**answers("replace_item", 201)[201], "model": ItemAnswer},
+    },
 )
 async def replace_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
     """Put a shoe in the place of the one of this id, with nothing of it; or add it, if there is none.

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from service.disconnect import unless_gone
-from service.downloads import PNG, answer_drawing, answer_picture, answer_png
-from service.openapi import answers, form_body, pictures
-from service.parameters import EngineOf, OneImage, PipelineOf, known_query
+from service.downloads import PNG, answer_cutout, answer_drawing, answer_picture, answer_png
+from service.openapi import answers, cutouts, form_body, pictures
+from service.parameters import EngineOf, OnePicture, PipelineOf, known_query
 from service.routes.items import ItemId
-from service.schemas import GivenVector, ImagesInJson, PictureForm, Text
+from service.schemas import GivenVector, ImagesInJson, PictureForm, SubjectAnswer, Text
 
 __all__ = ["router"]
 
@@ -41,16 +42,32 @@ async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: It
 
 @router.post(
     "/reconstructions",
-    dependencies=[Depends(known_query())],
     openapi_extra=form_body(PictureForm, ImagesInJson),
     responses={
         **pictures("The picture as the network sees it.", PNG),
         **answers("reconstructions", 400, 413, 415, 422),
     },
 )
-async def reconstruct_image(request: Request, pipeline: PipelineOf, image: OneImage) -> Response:
+async def reconstruct_image(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:
     """A picture after a pass through the network."""
-    return answer_png(await unless_gone(request, pipeline.reconstruct_image(image)))
+    work = pipeline.reconstruct_image(picture.images[0].content, picture.view)
+    return answer_png(await unless_gone(request, work))
+
+
+@router.post(
+    "/subjects",
+    response_model=SubjectAnswer,
+    response_class=JSONResponse,
+    openapi_extra=form_body(PictureForm, ImagesInJson),
+    responses={**answers("subjects", 400, 413, 415, 422), **cutouts("subjects")},
+)
+async def cut_out_subject(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:
+    """What of a picture is taken for the shoe: where it is, and a cut-out of it that is transparent beside the shoe.
+
+    Ask with `Accept: image/png` for the cut-out alone, as a PNG; where it is in the picture is then in `X-Subject`.
+    """
+    cutout = await unless_gone(request, pipeline.cut_out(picture.images[0].content, picture.view))
+    return await answer_cutout(request, pipeline.engine, cutout)
 
 
 @router.post(

@@ -8,7 +8,7 @@ from starlette.routing import Route
 from service.answers import answer_embeddings, answer_found
 from service.disconnect import unless_gone
 from service.openapi import answers, example_body, form_body, request_examples
-from service.parameters import ManyImages, PipelineOf, SettingsOf, known_query
+from service.parameters import ManyPictures, PipelineOf, SettingsOf, known_query
 from service.pipeline import Pipeline
 from service.queries import read_example_search, read_picture_search, to_options
 from service.schemas import (
@@ -35,13 +35,19 @@ router = APIRouter(prefix="/v1", tags=["search"])
 async def search_by_image(request: Request) -> Response:
     """Find the shoes of the catalogue that are most like the one in a picture.
 
-    How to search may be said by query parameters or in the body.
+    How to search may be said by query parameters or in the body. `subject` of the answer says what of the picture was
+    taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
     """
     search = await read_picture_search(request)
     pipeline: Pipeline = request.state.pipeline
     options = search.options
     work = pipeline.search_image(
-        search.image, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
+        search.image,
+        options.k,
+        condition=options.compare_by,
+        filter=options.filter,
+        refine=options.refine,
+        view=search.view,
     )
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
@@ -96,12 +102,11 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    dependencies=[Depends(known_query())],
     openapi_extra=form_body(PicturesForm, ImagesInJson),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
-async def embed_images(request: Request, pipeline: PipelineOf, images: ManyImages) -> Response:
+async def embed_images(request: Request, pipeline: PipelineOf, pictures: ManyPictures) -> Response:
     """The mean vector of each picture: float32, the same that the catalogue's shoes have."""
-    names = [upload.filename for upload in images]
-    work = pipeline.embed([upload.content for upload in images], names)
+    names = [upload.filename for upload in pictures.images]
+    work = pipeline.embed([upload.content for upload in pictures.images], names, view=pictures.view)
     return answer_embeddings(pipeline.engine, names, await unless_gone(request, work))

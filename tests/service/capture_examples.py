@@ -5,6 +5,7 @@ To refresh them, with the demo catalogue indexed where `serve` would find it (or
     python -m tests.service.capture_examples
 """
 
+import io
 import json
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 import httpx2
+from PIL import Image
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
@@ -26,7 +28,7 @@ from service.openapi import EXAMPLES
 from service.settings import Settings
 from service.startup import open_engine
 
-__all__ = ["KEYS", "ask", "body_of", "main"]
+__all__ = ["KEYS", "ask", "body_of", "main", "shrink"]
 
 Answers = Iterator[tuple[str, httpx2.Response]]
 
@@ -150,15 +152,24 @@ def _ask_admin(guarded: TestClient) -> Answers:
 def _ask_with_pictures(client: TestClient, picture: bytes) -> Answers:
     too_many = client.get("/v1/info").json()["limits"]["max_body_bytes"] + 200_000
     form = {"content-type": "multipart/form-data; boundary=x"}
-    for operation in ("search", "embeddings", "reconstructions"):
+    for operation in ("search", "embeddings", "reconstructions", "subjects"):
         path = f"/v1/{operation}"
         query = {"k": "2", "filter": "Gender:Women"} if operation == "search" else {}
-        if operation != "reconstructions":
-            yield operation, client.post(path, files={"image": ("shoe.jpg", picture)}, params=query)
+        if operation in {"search", "embeddings", "subjects"}:
+            good = shrink(picture) if operation == "subjects" else picture  # which comes back, in base64
+            yield operation, client.post(path, files={"image": ("shoe.jpg", good)}, params=query)
         yield operation, client.post(path, content=b"no boundary in here", headers=form)
         yield operation, client.post(path, content=bytes(too_many), headers=form)
         yield operation, client.post(path, files={"image": ("notes.txt", b"not a picture")})
         yield operation, client.post(path, files={"image": ("shoe.jpg", picture[: len(picture) // 2])})
+
+
+def shrink(picture: bytes) -> bytes:
+    """The picture in 24 pixels a side."""
+    small, buffer = Image.open(io.BytesIO(picture)), io.BytesIO()
+    small.thumbnail((24, 24))
+    small.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _ask_with_examples(client: TestClient, item_id: str, picture: bytes) -> Answers:

@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from model.errors import ItemExists, QueryError, UnknownItem
-from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
+from model.localizer import Localizer, LocalizerConfig
+from model.preprocess import Framing, ImageLimits, PreprocessConfig, Preprocessor
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
 from service.store.weighted import check_weights, scale_of
 
-__all__ = ["DIGEST", "SLICES", "FakeEmbedder", "MemoryStore"]
+__all__ = ["DIGEST", "SLICES", "FakeEmbedder", "FindsRed", "MemoryStore"]
 
 DIGEST = "0123456789abcdef" * 4
 SLICES = {"category": (0, 3), "closure": (3, 5), "free": (5, 8)}
@@ -23,8 +25,10 @@ class FakeEmbedder:
 
     dimension = 8
 
-    def __init__(self, limits: ImageLimits | None = None) -> None:
-        self.preprocessor = Preprocessor(PreprocessConfig(size=16), limits)
+    def __init__(
+        self, limits: ImageLimits | None = None, *, framing: Framing = "pad", localizer: Localizer | None = None
+    ) -> None:
+        self.preprocessor = Preprocessor(PreprocessConfig(size=16, framing=framing), limits, localizer)
         self.calls = 0
 
     def embed_pixels(self, pixels: NDArray[np.uint8], /) -> NDArray[np.float32]:
@@ -38,6 +42,18 @@ class FakeEmbedder:
     def decode(self, vectors: NDArray[np.float32], /) -> NDArray[np.float32]:
         """(B, 8) -> (B, 3, 16, 16)."""
         return np.broadcast_to(vectors.repeat(2, axis=1)[:, None, :, None], (len(vectors), 3, 16, 16))
+
+
+class FindsRed(Localizer):
+    """A localizer to which all that is red is a shoe, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(LocalizerConfig(size=32, widths=(4, 8)))
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, 32, 32) -> (B, 32, 32)."""
+        return (images[:, 0] - images[:, 1] - 0.4) * 40
 
 
 class MemoryStore:

@@ -196,6 +196,7 @@ def test_other_origins_are_let_in_where_named(serve: Serve) -> None:
         assert "access-control-allow-credentials" not in preflight.headers
         answer = client.get("/v1/info", headers={**ours, **bearer(READ)})
         assert answer.headers["access-control-allow-origin"] == ours["origin"]
+        assert "X-Subject" in answer.headers["access-control-expose-headers"]
         assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
         assert client.get("/v1/info", headers=ours).headers["access-control-allow-origin"] == ours["origin"]  # the 401
         assert "access-control-allow-origin" not in client.get("/v1/info", headers=theirs).headers

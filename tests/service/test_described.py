@@ -35,6 +35,7 @@ WRONG = {
     "POST /v1/search/vector",
     "POST /v1/embeddings",
     "POST /v1/reconstructions",
+    "POST /v1/subjects",
     "GET /v1/items",
 }
 """What can certainly be asked wrongly."""

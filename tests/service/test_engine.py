@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.errors import ImageTooLarge, NotReady, QueryError, UnknownItem, UnsupportedImage
-from model.preprocess import ImageLimits
+from model.preprocess import Framed, ImageLimits
 from service.engine import Engine, Network
 from service.searching import Query, Ranked
 from service.store.base import OVERALL, Filter, Hit, Item, Weights
@@ -134,9 +134,9 @@ def test_small_pictures_are_told_by_their_header(memory_engine: Engine) -> None:
     """A picture with more pixels than asked for is not decoded; one with as many is, as any other."""
     shoe = draw_shoe(0, size=(30, 20))
     assert memory_engine.decode_small(shoe, 599) is None
-    pixels = memory_engine.decode_small(shoe, 600)
-    assert pixels is not None
-    np.testing.assert_array_equal(pixels, memory_engine.decode(shoe))
+    framed = memory_engine.decode_small(shoe, 600)
+    assert isinstance(framed, Framed)
+    np.testing.assert_array_equal(framed.pixels, memory_engine.decode(shoe).pixels)
     with pytest.raises(UnsupportedImage):
         memory_engine.decode_small(b"text", 600)
 

@@ -92,7 +92,7 @@ def test_client_that_leaves() -> None:
 )
 def test_any_body_is_the_clients_error(client: TestClient, pieces: list[bytes], content_type: str) -> None:
     """Whatever comes in place of a picture is a problem that names the client's fault, on each path that takes one."""
-    for path in ("/v1/search", "/v1/embeddings", "/v1/reconstructions"):
+    for path in ("/v1/search", "/v1/embeddings", "/v1/reconstructions", "/v1/subjects"):
         response = client.post(path, content=b"".join(pieces), headers={"content-type": content_type})
         assert 400 <= response.status_code < 500
         check_problem(response, response.status_code, response.json().get("field"))

@@ -15,7 +15,7 @@ from tests.service.stack import draw_shoe
 SHOE = draw_shoe(3)
 BASE64 = base64.b64encode(SHOE).decode()
 
-PATHS = ("/v1/search", "/v1/embeddings", "/v1/reconstructions")
+PATHS = ("/v1/search", "/v1/embeddings", "/v1/reconstructions", "/v1/subjects")
 
 
 @pytest.mark.parametrize(

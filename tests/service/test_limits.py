@@ -153,7 +153,9 @@ def test_pieces_are_counted(client: TestClient) -> None:
     assert "larger than" in check_problem(response, 413)["detail"]
 
 
-@pytest.mark.parametrize("path", ["/v1/search", "/v1/reconstructions", "/v1/embeddings", "/v1/search/vector"])
+@pytest.mark.parametrize(
+    "path", ["/v1/search", "/v1/reconstructions", "/v1/subjects", "/v1/embeddings", "/v1/search/vector"]
+)
 def test_large_body(client: TestClient, path: str) -> None:
     """A body beyond its path's limit is a 413 problem, whatever it claims to be."""
     check_problem(client.post(path, content=bytes(2_000_000), headers={"content-type": BOUNDARY}), 413)

@@ -31,6 +31,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.SearchAnswer,
     "similar": schemas.SearchAnswer,
     "recommendations": schemas.SearchAnswer,
+    "subjects": schemas.SubjectAnswer,
     "embeddings": schemas.EmbeddingsAnswer,
     "items": schemas.ItemsAnswer,
     "item": schemas.ItemAnswer,
@@ -85,12 +86,13 @@ def test_every_request_may_be_refused(document: dict[str, Any]) -> None:
 
 
 def test_every_answer_has_an_example(document: dict[str, Any]) -> None:
-    """Each JSON answer of each operation comes with an example, and no error but a problem is described."""
+    """Each answer has a schema, each JSON answer an example too, and no error but a problem is described."""
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
             if status == "default":
                 continue
             for media_type, content in response.get("content", {}).items():
+                assert "schema" in content, (name, status)
                 if not media_type.startswith("image/"):
                     assert "example" in content, (name, status)
                 if int(status) >= 400:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,7 +27,9 @@ from model.errors import (
     UnknownItem,
     UnsupportedImage,
 )
-from model.preprocess import to_png
+from model.framing import View
+from model.localizer import Localizer
+from model.preprocess import Framed, to_png
 from service import steps
 from service.engine import Engine, EngineLimits, Network
 from service.examples import Examples, Picture
@@ -36,7 +39,7 @@ from service.settings import Settings
 from service.stages import Stages, watch
 from service.store.base import Item, Record
 from tests.model.networks import tiny_checkpoint
-from tests.service.fakes import DIGEST, FakeEmbedder, MemoryStore
+from tests.service.fakes import DIGEST, FakeEmbedder, FindsRed, MemoryStore
 from tests.service.stack import draw_shoe
 
 PATIENCE = 20.0
@@ -267,10 +270,10 @@ def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch:
     gate = threading.Event()
     decode = Engine.decode
 
-    def decode_slowly(self: Engine, image: bytes) -> NDArray[np.uint8]:
+    def decode_slowly(self: Engine, image: bytes, view: View | None = None) -> Framed:
         assert threading.current_thread().name.startswith("decode")
         assert gate.wait(PATIENCE)
-        return decode(self, image)
+        return decode(self, image, view)
 
     monkeypatch.setattr(Engine, "decode", decode_slowly)
     monkeypatch.setattr(steps, "SMALL_PIXELS", 34 * 26)
@@ -282,10 +285,38 @@ def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch:
         assert [best(each) for each in quick] == IDS
         assert not slow.done()
         gate.set()
-        vector = engine.embedder.embed_pixels(decode(engine, large)[None])[0]
-        assert await slow == await pipeline.search(vector, 1)
+        vector = engine.embedder.embed_pixels(decode(engine, large).pixels[None])[0]
+        assert (await slow).hits == (await pipeline.search(vector, 1)).hits
 
     play(engine, story)
+
+
+def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the localizer looks at a photo in a helper, pictures with a plain margin pass, without any hand-over."""
+    gate, looked = threading.Event(), []
+    engine = Engine(FakeEmbedder(framing="subject", localizer=FindsRed()), MemoryStore(tmp_path), Network(DIGEST))
+    photo = io.BytesIO()
+    Image.effect_noise((40, 30), 90).convert("RGB").save(photo, "PNG")
+
+    def look(_: Localizer, images: torch.Tensor) -> torch.Tensor:
+        looked.append((threading.current_thread().name[:6], torch.is_inference_mode_enabled(), len(images)))
+        assert gate.wait(PATIENCE)
+        return torch.zeros(images[:, 0].shape)
+
+    monkeypatch.setattr(FindsRed, "forward", look)
+    monkeypatch.setattr(Engine, "decode", lambda *_: pytest.fail("decoded once more"))
+
+    async def story(pipeline: Pipeline) -> None:
+        slow = asyncio.create_task(pipeline.embed([photo.getvalue()]))
+        await pipeline.check_ready()
+        quick = await asyncio.gather(*(pipeline.embed([shoe]) for shoe in SHOES))
+        assert all(each.subjects[0] is not None for each in quick)
+        assert not slow.done()
+        gate.set()
+        assert (await slow).subjects == [None]
+
+    play(engine, story, decode_threads=1)
+    assert looked == [("decode", True, 1)]
 
 
 def test_bytes_alone_make_a_picture_large(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,10 +337,10 @@ def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: 
     gate, decoded = threading.Event(), []
     decode = Engine.decode
 
-    def note(self: Engine, image: bytes) -> NDArray[np.uint8]:
+    def note(self: Engine, image: bytes, view: View | None = None) -> Framed:
         assert gate.wait(PATIENCE)
         decoded.append(image)
-        return decode(self, image)
+        return decode(self, image, view)
 
     monkeypatch.setattr(Engine, "decode", note)
     monkeypatch.setattr(steps, "SMALL_PIXELS", 1)

@@ -62,6 +62,7 @@ def test_info(client: TestClient) -> None:
         "image_size": 16,
         "channels": 3,
         "latent_size": 8,
+        "subjects": False,
     }
     assert info["catalog"] == {"fingerprint": "catalog-1", "count": 12, "index": "exact", "recall": None}
     assert info["conditions"] == ["overall", "category", "closure"]
