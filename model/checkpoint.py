@@ -19,6 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from model.confidence import ConfidenceModel
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from model.files import sha256_bytes, write_atomic, write_json
 from model.localizer import Localizer, LocalizerConfig
@@ -59,6 +60,7 @@ class Checkpoint:
         localizer: finds the shoe in a photo, in eval mode; None where the training made none.
         overall: name of a slice -> what its numbers are multiplied by in an embedding, so that the distance of whole
             vectors weighs the slices as validation shoes want it; a slice that is not named counts as it is.
+        confidence: tells vectors of shoes from those of other pictures; None where the training made none.
         training: facts of the training (data, epochs, seed, ...), for people.
         digest: SHA-256 over weights and configuration, hex; "" for a network that was never saved.
     """
@@ -70,6 +72,7 @@ class Checkpoint:
     digest: str = ""
     localizer: Localizer | None = None
     overall: Mapping[str, float] = field(default_factory=dict)
+    confidence: ConfidenceModel | None = None
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
@@ -96,6 +99,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
         config[LOCALIZER] = asdict(checkpoint.localizer.config)
     if checkpoint.overall:
         config["overall"] = dict(checkpoint.overall)
+    if checkpoint.confidence is not None:
+        config["confidence"] = {"bias": checkpoint.confidence.bias, "weights": list(checkpoint.confidence.weights)}
     config["digest"] = _digest(config)
     # The weights carry their digest in their name until the config that names them is in place: a kill in between
     # leaves the old pair whole.
@@ -126,6 +131,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         localizer = _load_localizer(config.get(LOCALIZER), state)
         tvae.load_state_dict(state)
         overall = {name: float(weight) for name, weight in config.get("overall", {}).items()}
+        confidence = _load_confidence(config.get("confidence"), tvae.config.latent_size)
         conditions = tuple(
             Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
         )
@@ -143,7 +149,17 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         digest=config["digest"],
         localizer=localizer,
         overall=overall,
+        confidence=confidence,
     )
+
+
+def _load_confidence(config: Mapping[str, Any] | None, dimension: int) -> ConfidenceModel | None:
+    if config is None:
+        return None
+    weights = tuple(float(weight) for weight in config["weights"])
+    if len(weights) != 2 * dimension:
+        raise ValueError(f"confidence has {len(weights)} weights; expected {2 * dimension}")
+    return ConfidenceModel(float(config["bias"]), weights)
 
 
 def _load_localizer(config: Mapping[str, Any] | None, state: dict[str, torch.Tensor]) -> Localizer | None:

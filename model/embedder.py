@@ -79,6 +79,11 @@ class Embedder:
         vectors *= self._scale
         return vectors
 
+    def estimate_confidence(self, vectors: NDArray[np.float32]) -> list[float] | None:
+        """How likely each is of a shoe such as the network learned from: (B, D) -> B in [0, 1]; None if unknown."""
+        model = self.checkpoint.confidence
+        return None if model is None else model.estimate(vectors).tolist()
+
     @torch.inference_mode()
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw what vectors stand for: (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""

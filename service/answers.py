@@ -56,17 +56,24 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
         content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
     if found.subjects:
         content["subject"] = spell_subject(found.subjects[0])
+        content["confidence"] = _spell_confidence(found.confidence)
     return _answer_json(content)
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
     """The vectors of pictures, as `schemas.EmbeddingsAnswer` describes them."""
-    parts = zip(names, embedded.vectors.tolist(), embedded.subjects, strict=True)
+    confidences = embedded.confidences or [None] * len(names)
+    parts = zip(names, embedded.vectors.tolist(), embedded.subjects, confidences, strict=True)
     return _answer_json(
         {
             "embeddings": [
-                {"filename": name, "vector": vector, "subject": spell_subject(subject)}
-                for name, vector, subject in parts
+                {
+                    "filename": name,
+                    "vector": vector,
+                    "subject": spell_subject(subject),
+                    "confidence": _spell_confidence(confidence),
+                }
+                for name, vector, subject, confidence in parts
             ],
             "dimension": engine.embedder.dimension,
             "checkpoint": engine.checkpoint,
@@ -193,6 +200,10 @@ def spell_item(item: Item) -> dict[str, Any]:
         "reconstruction": f"{path}/reconstruction",
         "similar": f"{path}/similar",
     }
+
+
+def _spell_confidence(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence, 4)
 
 
 def spell_subject(subject: Subject | None) -> dict[str, Any] | None:

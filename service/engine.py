@@ -128,12 +128,14 @@ class Catalogue:
 class Embedded:
     """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
 
-    `subjects`: what of each picture was taken for the shoe; None where all of it was.
+    `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
+    shows a shoe; None where the checkpoint can't tell.
     """
 
     vectors: Vector
     fingerprint: str
     subjects: Sequence[Subject | None] = ()
+    confidences: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Found:
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
         subjects: what was taken for the shoe of the picture that was searched by; none where it was not by one.
+        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint can't tell.
     """
 
     hits: Sequence[Hit]
@@ -58,6 +59,7 @@ class Found:
     folded: Mapping[str, tuple[str, ...]] | None = None
     facets: Facets | None = None
     subjects: Sequence[Subject | None] = ()
+    confidence: float | None = None
 
 
 class Pipeline:
@@ -241,7 +243,8 @@ class Pipeline:
             assert work.vectors is not None
             parts.append(work.vectors)
             subjects += [each.subject for each in work.framed]
-        return Embedded(np.concatenate(parts), work.fingerprint, subjects)
+        vectors = np.concatenate(parts)
+        return Embedded(vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors))
 
     def _plan_search(
         self,
@@ -277,13 +280,18 @@ class Pipeline:
         assert search is not None
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, search.filter) if refine.facets else None
+        subjects = [each.subject for each in work.framed] if work.reduce is None else []
+        confidences = None
+        if subjects and work.vectors is not None:
+            confidences = self.engine.embedder.estimate_confidence(work.vectors)
         return Found(
             found.hits,
             work.fingerprint,
             _name_next(work, search) if found.more else None,
             None if search.fold_within is None else found.folded,
             facets,
-            [each.subject for each in work.framed] if work.reduce is None else (),
+            subjects,
+            None if confidences is None else confidences[0],
         )
 
     async def _draw(self, work: Work, size: int = 1) -> bytes:

@@ -165,6 +165,17 @@ SubjectField = Annotated[
 ]
 
 
+ConfidenceField = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="How likely the picture shows a shoe such as the catalogue could have, were half of all pictures "
+        "such; null where the checkpoint can't tell.",
+    ),
+]
+
+
 class SearchAnswer(BaseModel):
     """The nearest shoes, nearest first but where `diversity` orders them; fewer than `k` only where there are fewer."""
 
@@ -175,6 +186,7 @@ class SearchAnswer(BaseModel):
     facets: dict[str, list[FacetValue]] | None = Field(default=None, description="With `facets`: as `/v1/facets`.")
     total: int | None = Field(default=None, description="With `facets`: the shoes that pass the filter.")
     subject: SubjectField = Field(default=None)
+    confidence: ConfidenceField = Field(default=None)
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
 
@@ -371,6 +383,7 @@ class Embedding(BaseModel):
     filename: str = Field(description="As it was sent.")
     vector: list[float] = Field(description="float32 numbers, exactly.")
     subject: SubjectField
+    confidence: ConfidenceField
 
 
 class EmbeddingsAnswer(BaseModel):

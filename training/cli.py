@@ -343,6 +343,7 @@ def train(
             excluded=excluded,
             vgg_weights=vgg_weights,
             localizer=prepared.localizer,
+            scenes=prepared.scenes,
             tensorboard=tensorboard,
             team=team,
         )

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from model.errors import TrainingError
@@ -41,6 +43,7 @@ class Run:
         weights: (N,) how often to draw each; None is alike.
         validation: on the shoes held out.
         localizer: goes into the checkpoint; None without one.
+        scenes: (M, C, H, W) uint8, pictures without a shoe, where the network learns from photos.
         stop: is asked before each step whether to end as by Ctrl-C.
     """
 
@@ -57,6 +60,7 @@ class Run:
     weights: torch.Tensor | None
     validation: Validation
     localizer: Localizer | None
+    scenes: NDArray[np.uint8] | None
     stop: Callable[[], bool] = field(default=lambda: False, repr=False)
 
     @property
@@ -117,6 +121,7 @@ def prepare_run(
     vgg_weights: Path | None,
     *,
     localizer: Localizer | None = None,
+    scenes: NDArray[np.uint8] | None = None,
 ) -> Run:
     """Split the images, and make the network, its optimizer and its objective.
 
@@ -164,6 +169,7 @@ def prepare_run(
         weights=sampling_weights([each.table for each in conditions], config.balance),
         validation=Validation(images.take(held_out), config),
         localizer=localizer,
+        scenes=scenes,
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from model.checkpoint import Checkpoint, save_checkpoint
@@ -10,6 +10,7 @@ from model.files import write_atomic, write_json
 from training.card import write_card
 from training.curves import draw_curves
 from training.output import Output
+from training.photos.confidence import learn_confidence
 from training.run import Run
 from training.state import save_state
 from training.stopping import best_epoch
@@ -72,6 +73,8 @@ class Saver:
             localizer=run.localizer,
             overall=run.validation.weigh(tvae, run.device) if finished else {},
         )
+        if finished:
+            checkpoint = replace(checkpoint, confidence=learn_confidence(checkpoint, run))
         folder = self.output.folder if finished else self.output.work
         digest = save_checkpoint(folder, checkpoint)
         write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.errors import TrainingError
 from model.localizer import Localizer
@@ -55,6 +57,7 @@ def train(
     excluded: Collection[str] = (),
     vgg_weights: Path | None = None,
     localizer: Localizer | None = None,
+    scenes: NDArray[np.uint8] | None = None,
     tensorboard: bool = False,
     team: Team | None = None,
 ) -> None:
@@ -76,6 +79,7 @@ def train(
         excluded: ids that were kept out of `images`, for the record.
         vgg_weights: for the perceptual term; None takes those in torch's cache.
         localizer: goes into the checkpoint; None for a network that takes pictures as they are.
+        scenes: (M, C, H, W) uint8, pictures without a shoe as the network sees them, to fit the confidence on.
         tensorboard: write event files into `out/tensorboard`.
         team: the processes that share each batch, of which this is one; None is this one alone.
 
@@ -85,7 +89,7 @@ def train(
             TensorBoard or the weights of VGG19 are missing.
     """
     team = team or Team()
-    run = prepare_run(images, config, device, team, vgg_weights, localizer=localizer)
+    run = prepare_run(images, config, device, team, vgg_weights, localizer=localizer, scenes=scenes)
     fingerprint = config.fingerprint(images.ids, run.vgg_sha256)
     output = open_output(out, fingerprint, resume=resume, overwrite=overwrite)
     if resume and not output.finished and (output.work / STATE_FILE).exists():

@@ -36,6 +36,11 @@ class Validation:
             usable = np.flatnonzero(images.views.usable[:MAX_SHOES, 0])
             self._views = usable, torch.from_numpy(images.views.pixels[usable, 0])
 
+    @property
+    def photos(self) -> NDArray[np.uint8]:
+        """One photo view of each held-out shoe that has one: (M, C, H, W) uint8."""
+        return self._pixels[:0].numpy() if self._views is None else self._views[1].numpy()
+
     def __len__(self) -> int:
         """How many shoes are held out."""
         return self._count

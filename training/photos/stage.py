@@ -19,6 +19,7 @@ from model.localizer import Localizer
 from model.preprocess import PreprocessConfig, Preprocessor
 from training.data.images import ImageSet, load_images, split_by_group
 from training.distributed import Team
+from training.photos.confidence import make_empty_scenes
 from training.photos.localizer import LocalizerTraining, draw_backgrounds, train_localizer
 from training.photos.outlines import Outlined, outline_all
 from training.photos.state import PhotoStage, load_stage, save_stage
@@ -47,6 +48,9 @@ SAMPLES_PER_SHOE = 12
 FEWEST_OUTLINED = 16
 """Outlined shoes without which no localizer is taught."""
 
+MOST_SCENES, FEWEST_SCENES = 1_500, 32
+"""Pictures without a shoe that the confidence is fitted on: as many as shoes, within these."""
+
 
 @dataclass(frozen=True)
 class PhotoConfig:
@@ -66,12 +70,14 @@ class PhotoConfig:
 class Prepared(NamedTuple):
     """Images to train on, with their photo views where there are any, and the localizer that goes with them.
 
-    `decoded` counts the pictures that could be read, of the shoes that were excluded as well.
+    `decoded` counts the pictures that could be read, of the shoes that were excluded as well; `scenes` are pictures
+    without a shoe.
     """
 
     images: ImageSet
     decoded: int
     localizer: Localizer | None = None
+    scenes: NDArray[np.uint8] | None = None
 
 
 def prepare_images(
@@ -139,7 +145,7 @@ def prepare_images(
     if learned is not None:
         places = {shoe.id: index for index, shoe in enumerate(shoes)}
         images = replace(images, views=learned.views.take([places[shoe_id] for shoe_id in images.ids]))
-    return Prepared(images, decoded, localizer)
+    return Prepared(images, decoded, localizer, None if learned is None else learned.scenes)
 
 
 def _fingerprint(
@@ -202,7 +208,8 @@ def learn_from_photos(
     views = make_views(outlined, result.bank, sighted, config.views, seed=seed, workers=workers)
     found = views.overlaps.mean() if len(views.overlaps) else 0.0
     _log.info("the localizer's boxes and the shoes' have an intersection over union of %.3f", found)
-    return PhotoStage(result.localizer, views)
+    scenes = make_empty_scenes(result.bank, sighted, min(MOST_SCENES, max(FEWEST_SCENES, len(shoes))), seed=seed)
+    return PhotoStage(result.localizer, views, scenes)
 
 
 def _render(shoe: Shoe, preprocessor: Preprocessor) -> NDArray[np.uint8] | None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.files import explained, make_folder
 from model.localizer import Localizer, LocalizerConfig
@@ -19,10 +20,17 @@ _LOCALIZER = "localizer."
 
 
 class PhotoStage(NamedTuple):
-    """A localizer in eval mode, on the CPU, and the shoes' views that were taken with it."""
+    """A localizer in eval mode, on the CPU, and what was taken with it.
+
+    Attributes:
+        localizer: with the default shape.
+        views: of the shoes.
+        scenes: (M, C, H, W) uint8, pictures without a shoe.
+    """
 
     localizer: Localizer
     views: Views
+    scenes: NDArray[np.uint8]
 
 
 def save_stage(folder: Path, stage: PhotoStage, fingerprint: str) -> None:
@@ -36,13 +44,14 @@ def save_stage(folder: Path, stage: PhotoStage, fingerprint: str) -> None:
     Raises:
         ArtifactError: the folder can't be written.
     """
+    photos = {**stage.views._asdict(), "scenes": stage.scenes}
     arrays = {_LOCALIZER + name: value.numpy() for name, value in stage.localizer.state_dict().items()}
     with explained(folder / STAGE_FILE):
         make_folder(folder)
         try:
             # Views are large: they are written as they lie in memory, without a copy.
             with (folder / _UNFINISHED).open("wb") as file:
-                np.savez(file, fingerprint=np.array(fingerprint), **stage.views._asdict(), **arrays)
+                np.savez(file, fingerprint=np.array(fingerprint), **photos, **arrays)
             (folder / _UNFINISHED).replace(folder / STAGE_FILE)
         finally:
             (folder / _UNFINISHED).unlink(missing_ok=True)
@@ -55,6 +64,7 @@ def load_stage(folder: Path, fingerprint: str) -> PhotoStage | None:
         with (folder / STAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["fingerprint"]) != fingerprint:
                 return None
+            scenes = arrays["scenes"]
             views = Views(*(arrays[name] for name in Views._fields))
             names = [name for name in arrays.files if name.startswith(_LOCALIZER)]
             state = {name.removeprefix(_LOCALIZER): torch.from_numpy(arrays[name]) for name in names}
@@ -62,7 +72,7 @@ def load_stage(folder: Path, fingerprint: str) -> PhotoStage | None:
         localizer.load_state_dict(state)
     except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile):
         return None
-    return PhotoStage(localizer.eval().requires_grad_(requires_grad=False), views)
+    return PhotoStage(localizer.eval().requires_grad_(requires_grad=False), views, scenes)
 
 
 def forget_stage(folder: Path) -> None:

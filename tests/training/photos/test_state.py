@@ -19,7 +19,9 @@ def _stage() -> PhotoStage:
     localizer = fixed_weights(Localizer(LocalizerConfig())).to(memory_format=torch.channels_last)
     pixels = random.integers(0, 256, (5, 2, 3, 8, 8), dtype=np.uint8)
     usable, mirrored = random.random((2, 5, 2)) < 0.5
-    return PhotoStage(localizer.requires_grad_(requires_grad=False), Views(pixels, usable, mirrored, random.random(10)))
+    scenes = random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
+    views = Views(pixels, usable, mirrored, random.random(10))
+    return PhotoStage(localizer.requires_grad_(requires_grad=False), views, scenes)
 
 
 def test_what_is_kept_is_what_was_made(tmp_path: Path) -> None:
@@ -30,6 +32,7 @@ def test_what_is_kept_is_what_was_made(tmp_path: Path) -> None:
     assert loaded is not None
     assert same_views(loaded.views, stage.views)
     assert loaded.views.pixels.dtype == stage.views.pixels.dtype
+    assert np.array_equal(loaded.scenes, stage.scenes)
     states = loaded.localizer.state_dict(), stage.localizer.state_dict()
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

@@ -58,6 +58,9 @@ def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch:
     names = [part.name for part in checkpoint.tvae.config.slices]
     assert names == ["Category", INSTANCE, "free"]
     assert checkpoint.overall.keys() == set(names)
+    confidences = Embedder(checkpoint).estimate_confidence(np.zeros((2, 48), dtype=np.float32))
+    assert confidences is not None
+    assert all(0.0 <= each <= 1.0 for each in confidences)
     (epoch,) = json.loads((out / "metrics.json").read_text())["history"]
     assert np.isfinite(epoch["training"]["instance"])
     assert 0.0 <= epoch["validation"]["photo_recall@1"] <= epoch["validation"]["photo_recall@10"] <= 1.0

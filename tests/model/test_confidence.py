@@ -1,0 +1,57 @@
+"""The confidence that a vector is of a shoe."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.confidence import ConfidenceModel
+from model.embedder import Embedder
+from model.errors import ArtifactCorrupt
+from tests.model.networks import tiny_checkpoint
+
+
+def test_against_a_loop() -> None:
+    """The estimate is the logistic function of the weighted numbers and squares."""
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(5, 3)).astype(np.float32)
+    model = ConfidenceModel(0.3, tuple(random.normal(size=6)))
+    for vector, estimate in zip(vectors, model.estimate(vectors), strict=True):
+        score = 0.3
+        for index, value in enumerate(float(each) for each in vector):
+            score += model.weights[index] * value + model.weights[3 + index] * value**2
+        assert estimate == pytest.approx(1 / (1 + math.exp(-score)))
+
+
+def test_extreme_vectors() -> None:
+    """Vectors of any length give probabilities, without a warning."""
+    model = ConfidenceModel(0.0, (1.0, 1.0))
+    assert model.estimate(np.array([[1e18], [0.0]], dtype=np.float32)).tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_it_travels_in_the_checkpoint(tmp_path: Path) -> None:
+    """A checkpoint keeps it to the bit and counts it in its digest; one without it can't tell."""
+    plain = tiny_checkpoint()
+    dimension = plain.tvae.config.latent_size
+    model = ConfidenceModel(0.1, tuple(np.random.default_rng(1).normal(size=2 * dimension).tolist()))
+    first = save_checkpoint(tmp_path / "plain", plain)
+    second = save_checkpoint(tmp_path / "sure", replace(plain, confidence=model))
+    assert first != second
+    assert load_checkpoint(tmp_path / "sure").confidence == model
+    vectors = np.ones((2, dimension), dtype=np.float32)
+    assert Embedder(load_checkpoint(tmp_path / "plain")).estimate_confidence(vectors) is None
+    assert Embedder(load_checkpoint(tmp_path / "sure")).estimate_confidence(vectors) == pytest.approx(
+        model.estimate(vectors)
+    )
+
+
+def test_it_has_to_fit(tmp_path: Path) -> None:
+    """One that was made for vectors of another size is refused when the checkpoint is loaded."""
+    save_checkpoint(tmp_path, replace(tiny_checkpoint(), confidence=ConfidenceModel(0.0, (1.0, 2.0))))
+    assert len(json.loads((tmp_path / "config.json").read_text())["confidence"]["weights"]) == 2
+    with pytest.raises(ArtifactCorrupt, match="confidence has 2 weights"):
+        load_checkpoint(tmp_path)

@@ -1,0 +1,129 @@
+"""Fitting the confidence that a picture shows a shoe: photo views against pictures without any shoe."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional
+
+from model.checkpoint import Checkpoint
+from model.confidence import ConfidenceModel, expand
+from model.embedder import Embedder
+from model.preprocess import Preprocessor
+from model.progress import track
+from training.photos.backgrounds import add_decoys, pick_background
+from training.photos.views import CANVASES
+
+if TYPE_CHECKING:
+    from training.run import Run
+
+__all__ = ["Samples", "fit_confidence", "learn_confidence", "make_empty_scenes"]
+
+PLAIN_SHARE = 0.25
+"""Share of the empty scenes that are objects on a plain, bright ground, as catalogue pictures of other things are."""
+
+NOISE_SHARE = 0.05
+"""Share of them that are noise."""
+
+MOST_SHOES = 4_000
+"""Photos of shoes at most that the regression is fitted on."""
+
+PENALTY = 1e-3
+"""Weight of the squared coefficients of standardised features in the regression's mean loss."""
+
+
+def make_empty_scenes(
+    bank: NDArray[np.uint8], preprocessor: Preprocessor, count: int, *, seed: int
+) -> NDArray[np.uint8]:
+    """Pictures without a shoe, as the network sees them: (count, C, H, W) uint8.
+
+    Args:
+        bank: (M, side, side, 3), backgrounds.
+        preprocessor: with the localizer, which takes something else for a shoe in some of them.
+        count: of pictures.
+        seed: of everything random.
+    """
+    config = preprocessor.config
+    pixels = np.empty((count, config.channels, config.size, config.size), dtype=np.uint8)
+    for index in track(range(count), desc="scenes", unit="scenes", total=count):
+        random = np.random.default_rng([seed, 5, index])
+        size = CANVASES[int(random.integers(len(CANVASES)))]
+        kind = random.random()
+        if kind < NOISE_SHARE:
+            canvas = random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        elif kind < NOISE_SHARE + PLAIN_SHARE:
+            ground = np.full((size[1], size[0], 3), int(random.integers(225, 256)), dtype=np.uint8)
+            canvas = add_decoys(random, ground, bank)
+        else:
+            canvas = add_decoys(random, pick_background(random, bank, size), bank)
+        pixels[index] = preprocessor.frame_picture(Image.fromarray(canvas)).pixels
+    return pixels
+
+
+def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | None:
+    """The confidence of a network that has learned from photos; None for another. Of its scenes, half calibrate."""
+    if run.scenes is None or run.views is None:
+        return None
+    usable = torch.nonzero(run.views.usable[:, 0]).flatten()[:MOST_SHOES]
+    if not len(usable):
+        return None
+    embedder = Embedder(checkpoint, device=run.device)
+    middle = len(run.scenes) // 2
+    known = Samples(
+        embedder.embed_pixels(run.views.pixels[usable, 0].numpy()), embedder.embed_pixels(run.scenes[:middle])
+    )
+    held_out = Samples(embedder.embed_pixels(run.validation.photos), embedder.embed_pixels(run.scenes[middle:]))
+    return fit_confidence(known, held_out)
+
+
+class Samples(NamedTuple):
+    """Vectors of pictures with a shoe and of pictures without: (P, D) and (Q, D) float32."""
+
+    shoes: NDArray[np.float32]
+    others: NDArray[np.float32]
+
+
+def fit_confidence(known: Samples, held_out: Samples) -> ConfidenceModel:
+    """Fit a logistic regression on `known`, and calibrate it on `held_out` (Platt, 1999).
+
+    Both classes weigh alike.
+
+    Args:
+        known: of shoes that the network was trained on.
+        held_out: of shoes that it was not; where it has fewer than one of either, nothing is calibrated.
+    """
+    features = np.concatenate([expand(known.shoes), expand(known.others)])
+    centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
+    weights, bias = _regress((expand(known.shoes) - centre) / spread, (expand(known.others) - centre) / spread, PENALTY)
+    weights = weights / spread
+    bias -= float(weights @ centre)
+    if len(held_out.shoes) and len(held_out.others):
+        scores = [expand(each) @ weights + bias for each in held_out]
+        slope, shift = _regress(scores[0][:, None], scores[1][:, None], 0.0)
+        if slope[0] > 0:
+            weights, bias = weights * slope[0], bias * float(slope[0]) + shift
+    return ConfidenceModel(float(bias), tuple(float(value) for value in weights))
+
+
+def _regress(
+    positive: NDArray[np.float64], negative: NDArray[np.float64], penalty: float
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients (F,) and intercept by which the features (P, F) are told from (Q, F)."""
+    features = torch.from_numpy(np.concatenate([positive, negative]))
+    labels = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))]).double()
+    shares = torch.cat([labels[: len(positive)] / len(positive), (1.0 - labels[len(positive) :]) / len(negative)]) / 2
+    weights = torch.zeros(features.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = functional.binary_cross_entropy_with_logits(features @ weights + bias, labels, reduction="none")
+        loss = (losses * shares).sum() + penalty * weights.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return weights.detach().numpy(), bias.item()
