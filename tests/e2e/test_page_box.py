@@ -445,3 +445,19 @@ def test_box_on_a_phone(phone: Visit) -> None:
     phone.page.get_by_role("button", name="Done").tap()
     sync_api.expect(phone.page.locator(".cropper-container")).to_have_count(0)
     sync_api.expect(phone.page.locator("#query-picture .outline rect")).to_be_visible()
+
+
+def test_camera_is_offered_on_a_phone(phone: Visit) -> None:
+    """A phone offers its camera beside its photos, before the first photo and after it."""
+    phone.open()
+    with phone.page.expect_file_chooser() as chooser:
+        phone.page.get_by_role("button", name="Use the camera").tap()
+    assert chooser.value.element.get_attribute("id") == "camera"
+    camera = phone.page.locator("#camera")
+    assert camera.get_attribute("capture") == "environment"
+    assert camera.get_attribute("accept") == "image/*"
+    phone.search(draw_scene())
+    sync_api.expect(phone.page.get_by_role("button", name="Another photo")).to_be_visible()
+    with phone.page.expect_file_chooser() as chooser:
+        phone.page.get_by_role("button", name="Camera", exact=True).tap()
+    assert chooser.value.element.get_attribute("id") == "camera"
