@@ -130,12 +130,19 @@ export function findSimilar(id, { signal, ...options }) {
   return getJson(withParameters(`${itemPath(id)}/similar`, searchOptions(options)), { signal });
 }
 
-/** A photo's vector, and the checkpoint that made it: {vector, checkpoint}. */
-export async function embedPhoto(photo) {
+/**
+ * A photo's vector, the checkpoint that made it, and what in the photo it is of: {vector, checkpoint, subject, confidence}.
+ *
+ * `options` say where the shoe is, as `optionsOf` a view does. `subject` and `confidence` are null where the checkpoint
+ * does not tell.
+ */
+export async function embedPhoto(photo, options, { signal }) {
   const body = new FormData();
+  for (const [name, value] of Object.entries(options)) body.append(name, value);
   body.append("image", photo, photo.name || "photo");
-  const { embeddings, checkpoint } = await getJson("v1/embeddings", { method: "POST", body });
-  return { vector: embeddings[0].vector, checkpoint };
+  const { embeddings, checkpoint } = await getJson("v1/embeddings", { method: "POST", body, signal });
+  const [{ vector, subject = null, confidence = null }] = embeddings;
+  return { vector, checkpoint, subject, confidence };
 }
 
 /** A page of the shoes nearest to a vector: {hits, next, checkpoint}. */

@@ -9,6 +9,7 @@ import * as photos from "./photos.js";
 import * as query from "./query.js";
 import * as results from "./results.js";
 import * as routes from "./route.js";
+import { isAuto } from "./view.js";
 import * as words from "./words.js";
 
 const PAGE = 24;
@@ -44,7 +45,7 @@ async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
   const options = { filters, hidden, condition: conditionOf(route), fold: route.fold, cursor, signal };
   options.k = Math.min(k, info.limits.max_k ?? PAGE);
   const { hits, next } = route.photo
-    ? await photos.search(photos.get(route.photo), options)
+    ? await photos.search(photos.get(route.photo), route.view, options)
     : await findSimilar(route.item, options);
   return { shoes: hits, next };
 }
@@ -62,12 +63,21 @@ async function askMore(route, signal, before) {
   }
 }
 
+function viewing(signal) {
+  return { signal, finds: Boolean(info.checkpoint.subjects), onView: lookAt };
+}
+
+/** Show the query that is on the screen already; a photo may be looked at in another way. */
+async function showAgain(route, signal) {
+  if (route.photo) await query.showView(photos.get(route.photo), route.view, viewing(signal));
+}
+
 async function showQuery(route, signal) {
   document.body.dataset.view = isQuery(route) ? "results" : "start";
   byId("intro").hidden = isQuery(route);
   document.title = isQuery(route) ? "Similar shoes · solemate" : "solemate";
   if (!isQuery(route)) return query.clear();
-  if (route.photo) return query.showPhoto(photos.get(route.photo), signal);
+  if (route.photo) return query.showPhoto(photos.get(route.photo), route.view, viewing(signal));
   query.awaitItem();
   // A shoe chosen from the grid is known already; one from an address is not.
   const shoe = seen.get(route.item) ?? (await getItem(route.item, { signal }));
@@ -156,6 +166,11 @@ async function showMore(route) {
   }
 }
 
+/** Look at the photo in another way. The first one is a step that Back undoes; those after it correct it. */
+function lookAt(view) {
+  routes.go({ ...shown, view }, { replace: !isAuto(shown.view) || isAuto(view) });
+}
+
 function toggle(filter) {
   routes.go({ ...shown, filters: filters.toggled(shown.filters, filter) });
 }
@@ -178,6 +193,7 @@ function fail(cause, route) {
   const error = toApiError(cause);
   asking.abort();
   pictured = null;
+  const badView = ["crop", "rotate", "subject"].includes(error.field);
   const aboutRequest = ["filter", "condition", "k", "group", "exclude"].includes(error.field);
   const badPhoto = route.photo && !error.passing && !aboutRequest;
   if (settled && (badPhoto || error.passing)) {
@@ -187,7 +203,7 @@ function fail(cause, route) {
     routes.go({ filters: route.filters }, { replace: true });
   }
   if (badPhoto) {
-    say("This photo did not work.", error.message);
+    say(badView ? "This box did not work." : "This photo did not work.", error.message);
     return;
   }
   if (settled && error.passing) {
@@ -221,11 +237,12 @@ async function show(route, kept) {
   hush();
   const first = shown === null;
   const refined = routes.sameQuery(pictured, route);
+  const reviewed = refined && !routes.sameView(pictured, route);
   shown = route;
   pictured = route;
   byId("shelf").hidden = false;
   heading(route);
-  if (!kept && !refined) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
+  if (!kept && (!refined || reviewed)) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
   query.markCondition(conditionOf(route));
   byId("fold-choice").hidden = !isQuery(route) || info.duplicate_distance === null;
   byId("fold").checked = route.fold;
@@ -244,7 +261,7 @@ async function show(route, kept) {
     if (kept) window.scrollTo(0, kept.scroll);
   };
   try {
-    const pictures = refined ? null : showQuery(route, signal);
+    const pictures = refined ? showAgain(route, signal) : showQuery(route, signal);
     if (isQuery(route) && !refined && !first) byId("query-title").focus({ preventScroll: true });
     const [facets] = await Promise.all([showFacets(route, signal, kept?.answer.facets), answering(), pictures]);
     signal.throwIfAborted();

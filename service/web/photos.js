@@ -1,10 +1,12 @@
-// The photos searched with: each is made small and embedded once; what is asked of it afterwards goes by its vector.
+// The photos searched with: each is made small, and embedded once for each way of looking at it (view.js); what is asked
+// of it afterwards goes by its vector.
 //
 // They stay in this tab. sessionStorage keeps them over a reload, the newest ones where not all have room.
 
 import { ApiError, embedPhoto, reconstructVector, searchVector } from "./api.js";
 import * as dataUrl from "./dataurl.js";
 import { shrink } from "./shrink.js";
+import { AUTO, keyOf, optionsOf } from "./view.js";
 import { megabytes } from "./words.js";
 
 const PREFIX = "solemate.photo.";
@@ -34,19 +36,21 @@ function store(name, text) {
   }
 }
 
-async function save(photo, embedding = null) {
+async function save(photo) {
   const data = await dataUrl.fromBlob(await photo.small);
-  store(photo.route, JSON.stringify({ name: photo.name, data, embedding }));
+  store(photo.route, JSON.stringify({ name: photo.name, data, embeddings: photo.embeddings }));
 }
 
 function restore(route) {
   const text = sessionStorage.getItem(PREFIX + route);
   if (text === null) return undefined;
-  const { name, data, embedding } = JSON.parse(text);
+  const { name, data, embeddings = {} } = JSON.parse(text);
   const blob = dataUrl.toBlob(data);
   if (!blob) return undefined;
-  const photo = { route, name, preview: blob, small: Promise.resolve(blob), embedding: null, drawn: null };
-  if (embedding) photo.embedding = Promise.resolve(embedding);
+  const photo = { route, name, preview: blob, small: Promise.resolve(blob), embeddings, looks: new Map(), asked: null };
+  for (const [key, embedding] of Object.entries(embeddings)) {
+    photo.looks.set(key, { embedding: Promise.resolve(embedding), drawn: null });
+  }
   photos.set(route, photo);
   return photo;
 }
@@ -73,7 +77,7 @@ export function keep(file, limits) {
   // The time keeps names apart across reloads, where the history outlives the page.
   const route = `${Date.now().toString(36)}-${counter}`;
   const small = prepare(file, limits);
-  const photo = { route, name: file.name ?? "", preview: file, small, embedding: null, drawn: null };
+  const photo = { route, name: file.name ?? "", preview: file, small, embeddings: {}, looks: new Map(), asked: null };
   photos.set(route, photo);
   small
     .then((blob) => {
@@ -89,23 +93,59 @@ export function get(route) {
   return photos.get(route) ?? restore(route);
 }
 
-function embed(photo) {
-  if (!photo.embedding) {
-    // Not aborted with the route that asks first: the next one needs it just as well.
-    photo.embedding = photo.small.then(embedPhoto);
-    photo.embedding.then(
-      (embedding) => save(photo, embedding),
-      () => {
-        photo.embedding = null;
-      },
-    );
+async function optionsFor(view, blob) {
+  if (!view.box) return optionsOf(view);
+  const bitmap = await createImageBitmap(blob);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return optionsOf(view, { width, height });
+}
+
+/** A photo as looked at in one way: {embedding, drawn}, a promise and a blob. */
+function look(photo, view) {
+  const key = keyOf(view);
+  if (photo.asked && photo.asked.key !== key) {
+    // Of several boxes in a row only the last one is waited for.
+    photo.asked.stop.abort();
+    photo.looks.delete(photo.asked.key);
+    photo.asked = null;
   }
-  return photo.embedding;
+  if (photo.looks.has(key)) return photo.looks.get(key);
+  // Not aborted with the route that asks first: the next one needs it just as well.
+  const stop = new AbortController();
+  const asked = { key, stop };
+  const embedding = photo.small.then(async (blob) => embedPhoto(blob, await optionsFor(view, blob), stop));
+  const made = { embedding, drawn: null };
+  photo.asked = asked;
+  photo.looks.set(key, made);
+  const done = () => {
+    if (photo.asked === asked) photo.asked = null;
+  };
+  embedding.then(
+    (answer) => {
+      done();
+      const auto = keyOf(AUTO);
+      const first = photo.embeddings[auto];
+      photo.embeddings = { ...(first ? { [auto]: first } : {}), [key]: answer };
+      save(photo);
+    },
+    () => {
+      done();
+      if (photo.looks.get(key) === made) photo.looks.delete(key);
+    },
+  );
+  return made;
+}
+
+/** What in a photo was taken for the shoe, and how sure that it is one: {subject, confidence}, each null if not known. */
+export async function find(photo, view) {
+  const { subject, confidence } = await look(photo, view).embedding;
+  return { subject, confidence };
 }
 
 /** A page of the shoes nearest to a photo: {hits, next}. */
-export async function search(photo, { signal, ...options }) {
-  const { vector, checkpoint } = await embed(photo);
+export async function search(photo, view, { signal, ...options }) {
+  const { vector, checkpoint } = await look(photo, view).embedding;
   signal.throwIfAborted();
   try {
     const found = await searchVector(vector, { ...options, signal });
@@ -114,17 +154,18 @@ export async function search(photo, { signal, ...options }) {
     if (error.field !== "vector") throw error;
   }
   // Another network is served by now, whose vectors are others.
-  photo.embedding = null;
-  photo.drawn = null;
-  const renewed = await embed(photo);
+  photo.looks.clear();
+  photo.embeddings = {};
+  const renewed = await look(photo, view).embedding;
   signal.throwIfAborted();
   return searchVector(renewed.vector, { ...options, signal, cursor: null });
 }
 
 /** A photo as the network redraws it, as a blob. */
-export async function reconstruct(photo, { signal }) {
-  const { vector } = await embed(photo);
+export async function reconstruct(photo, view, { signal }) {
+  const looked = look(photo, view);
+  const { vector } = await looked.embedding;
   signal.throwIfAborted();
-  photo.drawn ??= await reconstructVector(vector, { signal });
-  return photo.drawn;
+  looked.drawn ??= await reconstructVector(vector, { signal });
+  return looked.drawn;
 }

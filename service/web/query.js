@@ -1,12 +1,20 @@
 // The picture searched with, what the network makes of it, and the switch between conditions.
 
-import { imageOf, reconstructionOf } from "./api.js";
+import { ApiError, imageOf, reconstructionOf } from "./api.js";
 import { byId, make } from "./dom.js";
-import { reconstruct } from "./photos.js";
+import { find, reconstruct } from "./photos.js";
 import { load } from "./pictures.js";
+import { isAuto } from "./view.js";
 import { attributesOf, describe, label } from "./words.js";
 
-const addresses = [];
+/** Below this, a photo more likely shows no shoe that the catalogue could have. */
+const DOUBTFUL = 0.5;
+
+let addresses = [];
+let dated = []; // those of the query before: a picture may still be loading from one
+
+let framing = null; // framing.js, once there was a photo with a box
+let preview = null; // the blob that is on the screen as the photo
 
 function addressOf(blob) {
   const address = URL.createObjectURL(blob);
@@ -15,7 +23,9 @@ function addressOf(blob) {
 }
 
 function forgetAddresses() {
-  while (addresses.length) URL.revokeObjectURL(addresses.pop());
+  for (const address of dated) URL.revokeObjectURL(address);
+  dated = addresses;
+  addresses = [];
 }
 
 function showMissing(tile, text) {
@@ -49,24 +59,78 @@ function list(pairs) {
   );
 }
 
+function forget() {
+  framing?.hide();
+  forgetAddresses();
+  byId("notes").replaceChildren();
+}
+
 /** Show nothing as the query: the catalogue is being browsed. */
 export function clear() {
-  forgetAddresses();
+  forget();
   byId("query").hidden = true;
 }
 
-/** Show a photo as the query, and its reconstruction when it comes. */
-export async function showPhoto(photo, signal) {
-  forgetAddresses();
+/** Show a photo as the query, and what `showView` shows. */
+export async function showPhoto(photo, view, options) {
+  forget();
   byId("query").hidden = false;
+  byId("query").dataset.kind = "photo";
   byId("query-caption").textContent = "Your photo";
   byId("query-title").textContent = "Shoes like yours";
   list(photo.name ? [["File", photo.name]] : []);
-  fill(byId("query-picture"), addressOf(photo.preview), "The photo you chose", "No preview of this file type");
-  const tile = byId("query-reconstruction");
-  wait(tile);
+  preview = photo.preview;
+  fill(byId("query-picture"), addressOf(preview), "The photo you chose", "No preview of this file type");
+  wait(byId("query-reconstruction"));
+  await showView(photo, view, options);
+}
+
+/**
+ * Show what of the photo on the screen was taken for the shoe, and its reconstruction, when they come.
+ *
+ * `finds` tells whether the network looks for the shoe in a photo at all; `onView(view)` is called when somebody says
+ * that it is elsewhere in it.
+ */
+export async function showView(photo, view, options) {
+  await Promise.all([showSubject(photo, view, options), showReconstruction(photo, view, options.signal)]);
+}
+
+async function showSubject(photo, view, { signal, finds, onView }) {
+  const image = byId("query-picture").querySelector("img");
   try {
-    const blob = await reconstruct(photo, { signal });
+    const { subject, confidence } = await find(photo, view);
+    signal.throwIfAborted();
+    showNotes(subject, confidence, view);
+    if (!image || (!subject && !finds && isAuto(view))) return;
+    if (preview !== photo.preview) {
+      // Moving a box over the small photo that was sent is smoother than over one of 12 megapixels.
+      preview = photo.preview;
+      image.src = addressOf(preview);
+    }
+    await image.decode();
+    framing ??= await import("./framing.js");
+    signal.throwIfAborted();
+    framing.show(image, view, subject, onView);
+  } catch (error) {
+    // The search fails of the same and says so; a photo that the browser can't show has no box.
+    const known = error instanceof ApiError || ["AbortError", "EncodingError"].includes(error.name);
+    if (!known) console.error(error);
+  }
+}
+
+function showNotes(subject, confidence, view) {
+  const texts = [];
+  if (confidence !== null && confidence < DOUBTFUL) {
+    texts.push("This does not look like a shoe from this catalogue. The shoes below are the nearest all the same.");
+  }
+  if (subject?.others && !view.box) texts.push("There is more than one shoe in the photo; drag the box to the one you mean.");
+  byId("notes").replaceChildren(...texts.map((text) => make("p", { class: "notice" }, text)));
+}
+
+async function showReconstruction(photo, view, signal) {
+  const tile = byId("query-reconstruction");
+  try {
+    const blob = await reconstruct(photo, view, { signal });
     fill(tile, addressOf(blob), "Your photo, as the network redraws it", "Not available");
   } catch (error) {
     if (error.name !== "AbortError") showMissing(tile, "Not available");
@@ -75,8 +139,9 @@ export async function showPhoto(photo, signal) {
 
 /** Make room for a shoe of the catalogue that is still being fetched. */
 export function awaitItem() {
-  forgetAddresses();
+  forget();
   byId("query").hidden = false;
+  byId("query").dataset.kind = "item";
   byId("query-caption").textContent = "From the catalogue";
   byId("query-title").textContent = "Shoes like this one";
   list([]);

@@ -1,11 +1,13 @@
 // What is on the screen, as an address: Back, bookmarks and new tabs all work on it.
 //
-// A route is {item, photo, condition, fold, filters: [{key, value}], hidden: [id]}. `item` is a shoe's id; `photo`
-// names a picture that lives in this tab only; with neither, the catalogue itself is shown. `fold` shows
-// near-duplicates as one; `hidden` are shoes to leave out. The address keeps it behind "#", so that the same page serves every route; "?"
-// is read as well.
+// A route is {item, photo, view, condition, fold, filters: [{key, value}], hidden: [id]}. `item` is a shoe's id; `photo`
+// names a picture that lives in this tab only, and `view` how it is looked at (view.js); with neither, the catalogue
+// itself is shown. `fold` shows near-duplicates as one; `hidden` are shoes to leave out. The address keeps it behind "#",
+// so that the same page serves every route; "?" is read as well.
 
-const NOWHERE = { item: null, photo: null, condition: null, fold: false, filters: [], hidden: [] };
+import * as views from "./view.js";
+
+const NOWHERE = { item: null, photo: null, view: views.AUTO, condition: null, fold: false, filters: [], hidden: [] };
 let listener = () => {};
 let currentKey = null;
 let counter = 0;
@@ -26,6 +28,7 @@ export function parse(text) {
   return {
     item: parameters.get("item") || null,
     photo: parameters.get("photo") || null,
+    view: views.parse(parameters),
     condition: parameters.get("condition") || null,
     fold: parameters.get("group") === "duplicates",
     filters,
@@ -35,10 +38,11 @@ export function parse(text) {
 
 /** The address of a route; parts left out of `route` are none. */
 export function format(route) {
-  const { item, photo, condition, fold, filters, hidden } = { ...NOWHERE, ...route };
+  const { item, photo, view, condition, fold, filters, hidden } = { ...NOWHERE, ...route };
   const parameters = new URLSearchParams();
   if (item) parameters.set("item", item);
   if (photo) parameters.set("photo", photo);
+  for (const [name, value] of Object.entries(views.parametersOf(view))) parameters.set(name, value);
   if (condition) parameters.set("condition", condition);
   if (fold) parameters.set("group", "duplicates");
   for (const { key, value } of filters) parameters.append("filter", `${key}:${value}`);
@@ -46,9 +50,14 @@ export function format(route) {
   return `#${parameters}`;
 }
 
-/** True when two routes ask about the same picture, whatever the filters. */
+/** True when two routes ask about the same picture, whatever the filters and the part of it that counts. */
 export function sameQuery(one, other) {
   return one !== null && one.item === other.item && one.photo === other.photo;
+}
+
+/** True when two routes look at their picture in the same way. */
+export function sameView(one, other) {
+  return views.keyOf(one.view) === views.keyOf(other.view);
 }
 
 function newKey() {

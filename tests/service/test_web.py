@@ -7,9 +7,12 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import service
+from model.framing import Box, View
 
 WEB = Path(service.__file__).parent / "web"
 SCRIPTS = sorted(WEB.glob("*.js"))
@@ -80,6 +83,33 @@ def test_a_shops_shoe_goes_by_its_title() -> None:
     ]
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.parametrize("degrees", [0, 90, 180, -90, 30, -17])
+def test_crop_holds_what_is_boxed_on_a_turned_photo(degrees: int) -> None:
+    """The service, which crops before it turns, is asked for the part of the photo that holds the box."""
+    photo, box = np.zeros((300, 400, 3), np.uint8), (0.3, 0.35, 0.4, 0.2)
+    script = (
+        (WEB / "view.js").read_text(encoding="utf-8")
+        + f"""
+        const view = {{ box: {list(box)}, rotate: {degrees}, whole: false }};
+        console.log(JSON.stringify(optionsOf(view, {{ width: 400, height: 300 }}).crop.split(",").map(Number)));
+    """
+    )
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    crop = Box(*json.loads(done.stdout))
+    turned = View(rotate=degrees).apply(Image.fromarray(photo)).size
+    left, top, right, bottom = Box(*box).to_pixels(turned)
+    # The photo is white where the service crops it: what is boxed is white then, and as small as it can be.
+    x0, y0, x1, y1 = crop.to_pixels((400, 300))
+    photo[y0:y1, x0:x1] = 255
+    seen = np.asarray(View(rotate=degrees).apply(Image.fromarray(photo)))[..., 0]
+    assert seen[top + 2 : bottom - 2, left + 2 : right - 2].min() > 250
+    if degrees % 90 == 0:
+        assert (seen > 127).sum() == pytest.approx((right - left) * (bottom - top), rel=0.03)
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_no_external_address(path: Path) -> None:
     """No source names another host, so the page works offline."""
@@ -146,7 +176,8 @@ def test_no_file_is_left_over(html: Tags) -> None:
             continue
         reached.add(name)
         if name.endswith(".js"):
-            todo.extend(each.removeprefix("./") for each in imports(WEB / name))
+            names = (each.removeprefix("./") for each in imports(WEB / name))
+            todo.extend(each for each in names if not each.startswith("vendor/"))
     assert {path.name for path in WEB.iterdir()} == reached
 
 
