@@ -78,6 +78,10 @@ class PictureEmbedder(Protocol):
         """(B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
         ...
 
+    def estimate_confidence(self, vectors: Vector, /) -> list[float] | None:
+        """How likely each is of a shoe: (B, D) float32 -> B in [0, 1]; None if it can't tell."""
+        ...
+
 
 @dataclass(frozen=True)
 class Network:

@@ -39,6 +39,10 @@ class FakeEmbedder:
         )
         return vectors
 
+    def estimate_confidence(self, vectors: NDArray[np.float32], /) -> list[float] | None:
+        """The darker the likelier, where there is a localizer."""
+        return None if self.preprocessor.localizer is None else (1.0 - vectors.mean(axis=1)).tolist()
+
     def decode(self, vectors: NDArray[np.float32], /) -> NDArray[np.float32]:
         """(B, 8) -> (B, 3, 16, 16)."""
         return np.broadcast_to(vectors.repeat(2, axis=1)[:, None, :, None], (len(vectors), 3, 16, 16))

@@ -110,6 +110,14 @@ def test_answers_say_what_was_taken(finder: TestClient) -> None:
     assert embed(finder, scene(LARGE))[1] == subject
 
 
+def test_answers_say_how_likely_it_is_a_shoe(finder: TestClient, client: TestClient) -> None:
+    """Searches by a picture and embeddings have the same confidence; it is null where the checkpoint can't tell."""
+    found = post(finder, "/v1/search", scene(LARGE)).json()["confidence"]
+    (embedded,) = post(finder, "/v1/embeddings", scene(LARGE)).json()["embeddings"]
+    assert found == embedded["confidence"] == pytest.approx(1.0 - np.mean(embedded["vector"]), abs=1e-4)
+    assert post(client, "/v1/search", scene(LARGE)).json()["confidence"] is None
+
+
 def test_answers_without_a_picture_have_no_subject(client: TestClient) -> None:
     """Searches that are not by a picture say nothing of one."""
     vector = {"vector": [0.0] * 8}
