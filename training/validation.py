@@ -31,10 +31,12 @@ class Validation:
         self._pixels = torch.from_numpy(images.pixels[:MAX_SHOES])
         self._questions = list(_ask(images, config))
         self._bounds = config.network.slice_bounds
-        self._views = None
+        self._views, self._box_overlap = None, 0.0
         if images.views is not None and INSTANCE in self._bounds:
             usable = np.flatnonzero(images.views.usable[:MAX_SHOES, 0])
             self._views = usable, torch.from_numpy(images.views.pixels[usable, 0])
+            overlaps = images.views.overlaps[:MAX_SHOES]
+            self._box_overlap = float(np.nanmean(overlaps)) if np.isfinite(overlaps).any() else 0.0
 
     @property
     def photos(self) -> NDArray[np.uint8]:
@@ -48,6 +50,9 @@ class Validation:
     @torch.inference_mode()
     def measure(self, tvae: TVAE, device: torch.device) -> dict[str, float]:
         """Mean squared reconstruction error, and each condition's triplet accuracy. Leaves `tvae` in eval mode.
+
+        With photos, also how often they find their own shoe, and the intersection over union of the localizer's boxes
+        and the true ones.
 
         Args:
             tvae: the network; it is on the device.
@@ -66,6 +71,7 @@ class Validation:
             own, photos = self._views[0], self._embed(tvae, self._views[1], device)
             part = slice(*self._bounds[INSTANCE])
             figures |= measure_photos(photos[:, part], vectors[:, part], own)
+            figures["photo_box_overlap"] = self._box_overlap
         for name, (start, stop), triplets in self._questions:
             figures[name] = measure_triplets(vectors[:, start:stop], triplets)
         return figures

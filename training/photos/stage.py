@@ -206,8 +206,9 @@ def learn_from_photos(
     sighted = Preprocessor(preprocessor.config, preprocessor.limits, fold_norms(result.localizer))
     outlined: list[Outlined | None] = [None if each is None else outline_all([each])[0] for each in pictures]
     views = make_views(outlined, result.bank, sighted, config.views, seed=seed, workers=workers)
-    found = views.overlaps.mean() if len(views.overlaps) else 0.0
-    _log.info("the localizer's boxes and the shoes' have an intersection over union of %.3f", found)
+    others = [index for index in range(len(shoes)) if index not in taught] or list(taught)
+    found = np.nanmean(views.overlaps[others])
+    _log.info("on %d shoes, the localizer's boxes overlap with the true ones by %.3f (IoU)", len(others), found)
     scenes = make_empty_scenes(result.bank, sighted, min(MOST_SCENES, max(FEWEST_SCENES, len(shoes))), seed=seed)
     return PhotoStage(result.localizer, views, scenes)
 

@@ -32,7 +32,8 @@ class Views(NamedTuple):
         pixels: (N, K, C, H, W) uint8.
         usable: (N, K) bool: the localizer found the shoe.
         mirrored: (N, K) bool: the shoe points the other way than in the catalogue.
-        overlaps: intersection over union of the found box and the true one, of each view; 0 where none was found.
+        overlaps: (N, K), intersection over union of the found box and the true one; 0 where none was found, NaN for a
+            shoe that could not be photographed.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,7 +43,7 @@ class Views(NamedTuple):
 
     def take(self, indices: Sequence[int]) -> "Views":
         """The views of the shoes at these indices, in this order."""
-        return self._replace(pixels=self.pixels[indices], usable=self.usable[indices], mirrored=self.mirrored[indices])
+        return Views(*(each[indices] for each in self))
 
 
 def make_views(
@@ -68,7 +69,7 @@ def make_views(
     pixels = np.zeros((len(shoes), count, config.channels, config.size, config.size), dtype=np.uint8)
     usable = np.zeros((len(shoes), count), dtype=np.bool_)
     mirrored = np.zeros_like(usable)
-    overlaps: list[float] = []
+    overlaps = np.full((len(shoes), count), np.nan)
 
     def photograph(index: int) -> list[tuple[NDArray[np.uint8], float, bool]]:
         shoe = shoes[index]
@@ -83,8 +84,8 @@ def make_views(
             for number, (view, overlap, turned) in enumerate(views):
                 pixels[index, number], usable[index, number] = view, overlap >= LEAST_OVERLAP
                 mirrored[index, number] = turned
-                overlaps.append(overlap)
-    return Views(pixels, usable, mirrored, np.array(overlaps))
+                overlaps[index, number] = overlap
+    return Views(pixels, usable, mirrored, overlaps)
 
 
 def _photos(shoe: Outlined, bank: NDArray[np.uint8], random: np.random.Generator, count: int) -> Iterator[Composite]:

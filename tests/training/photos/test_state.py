@@ -20,7 +20,7 @@ def _stage() -> PhotoStage:
     pixels = random.integers(0, 256, (5, 2, 3, 8, 8), dtype=np.uint8)
     usable, mirrored = random.random((2, 5, 2)) < 0.5
     scenes = random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
-    views = Views(pixels, usable, mirrored, random.random(10))
+    views = Views(pixels, usable, mirrored, random.random((5, 2)))
     return PhotoStage(localizer.requires_grad_(requires_grad=False), views, scenes)
 
 
