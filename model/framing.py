@@ -27,6 +27,7 @@ __all__ = [
     "hide_scale",
     "mark_scale",
     "place",
+    "shrink",
     "whiten",
 ]
 
@@ -38,6 +39,12 @@ TOLERANCE = 16
 
 SUBJECT_CONTRAST = 32
 """Least difference of a channel, of 255, by which the subject stands out from a plain margin: reflections do less."""
+
+LITTLE = 0.12
+"""Share of the picture below which a box is looked at again: catalogue shots fill about a third."""
+
+MUCH_LARGER = 3.0
+"""Times as large that the box of fainter contrast then has to be: less is a shadow."""
 
 PLAIN_SHARE = 0.85
 """Share of the outermost pixels that have the margin's colour where the margin is plain: a toe may touch the edge."""
@@ -109,8 +116,25 @@ class View:
     rotate: float = 0.0
     whole: bool = False
 
-    def apply(self, image: Image.Image) -> Image.Image:
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether the picture is looked at from its own distance: neither cropped, nor turned into a larger square."""
+        return self.crop is None and not self.rotate % 180
+
+    def apply(self, image: Image.Image, longest: int | None = None) -> Image.Image:
         """Crop and turn an RGB picture.
+
+        Args:
+            image: RGB.
+            longest: pixels a side that it is shrunk to before it is turned; None turns it as large as it is.
+
+        Raises:
+            QueryError: as `cut` does.
+        """
+        return self.turn(self.cut(image), longest)
+
+    def cut(self, image: Image.Image) -> Image.Image:
+        """Crop a picture of any mode.
 
         Raises:
             QueryError: the crop has fewer than 8 pixels a side.
@@ -124,11 +148,25 @@ class View:
                     f"{image.width}x{image.height}; at least {SMALLEST_CROP} a side are needed",
                 )
             image = image.crop((left, top, right, bottom))
-        if self.rotate % 360:
-            edge = np.asarray(image)[[0, -1]].reshape(-1, 3)
-            colour = tuple(int(value) for value in np.median(edge, axis=0))
-            image = image.rotate(self.rotate, Image.Resampling.BICUBIC, expand=True, fillcolor=colour)
         return image
+
+    def turn(self, image: Image.Image, longest: int | None = None) -> Image.Image:
+        """Turn an RGB picture, in a square around it: at most 2 x `longest` ** 2 pixels, however oblong it is."""
+        if not self.rotate % 360:
+            return image
+        image = image if longest is None else shrink(image, longest)
+        edge = np.concatenate([np.asarray(image.crop((0, y, image.width, y + 1)))[0] for y in (0, image.height - 1)])
+        colour = tuple(int(value) for value in np.median(edge, axis=0))
+        return image.rotate(self.rotate, Image.Resampling.BICUBIC, expand=True, fillcolor=colour)
+
+
+def shrink(image: Image.Image, longest: int) -> Image.Image:
+    """The picture with at most `longest` pixels a side."""
+    scale = longest / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
 def find_plain_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -151,6 +189,8 @@ def find_plain_colour(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
 def find_plain_box(pixels: NDArray[np.uint8], colour: NDArray[np.uint8]) -> Box | None:
     """The smallest box around all that differs from a plain margin.
 
+    Where that is little, as of a nearly white shoe with a dark heel, around all that differs as little as noise does.
+
     Args:
         pixels: (H, W, 3).
         colour: (3,), of the margin.
@@ -158,8 +198,17 @@ def find_plain_box(pixels: NDArray[np.uint8], colour: NDArray[np.uint8]) -> Box 
     Returns:
         None where nothing differs.
     """
-    low = colour.astype(np.int16) - SUBJECT_CONTRAST
-    high = colour.astype(np.int16) + SUBJECT_CONTRAST
+    box = _box_beyond(pixels, colour, SUBJECT_CONTRAST)
+    if box is not None and box.width * box.height >= LITTLE:
+        return box
+    larger = _box_beyond(pixels, colour, TOLERANCE)
+    if box is None or larger is None or larger.width * larger.height < MUCH_LARGER * box.width * box.height:
+        return box
+    return larger
+
+
+def _box_beyond(pixels: NDArray[np.uint8], colour: NDArray[np.uint8], contrast: int) -> Box | None:
+    low, high = colour.astype(np.int16) - contrast, colour.astype(np.int16) + contrast
     outside: NDArray[np.bool_] = (pixels < low) | (pixels > high)
     return box_of(np.logical_or.reduce(outside, axis=2))
 

@@ -7,10 +7,10 @@ the trainer and the service can't drift apart.
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from model.framing import (
     find_plain_colour,
     mark_scale,
     place,
+    shrink,
     whiten,
 )
 from model.localizer import Localizer, cut_out, locate
@@ -85,8 +86,6 @@ CUTOUT_SIDE = 800
 """Longest side, in pixels, of the picture that a cut-out is made of."""
 
 AUTO = View()
-
-Result = TypeVar("Result")
 
 
 class Framed(NamedTuple):
@@ -228,7 +227,10 @@ class Preprocessor:
             view: what a person says of where the shoe is; None leaves that to the framing.
         """
         view = view or AUTO
-        return self._fit(image, view, lambda picture: self.frame_picture(picture, whole=view.whole))
+        picture = self._look(image, view)
+        framed = self._place(picture, whole=view.whole, marks=view.keeps_scale)
+        assert framed is not None
+        return framed
 
     def frame_plain(self, image: Image.Image, view: View | None = None) -> Framed | Image.Image:
         """As `frame` where that takes no pass through the localizer, which costs several times the rest.
@@ -236,7 +238,8 @@ class Preprocessor:
         Else the decoded picture, for `frame_picture`.
         """
         view = view or AUTO
-        return self._fit(image, view, lambda picture: self._place(picture, whole=view.whole, locates=False) or picture)
+        picture = self._look(image, view)
+        return self._place(picture, whole=view.whole, marks=view.keeps_scale, locates=False) or picture
 
     def cut_out(self, image: Image.Image, view: View | None = None) -> Cutout:
         """What `frame` takes for the subject, in the picture's own colours and with its surroundings transparent.
@@ -250,7 +253,7 @@ class Preprocessor:
             QueryError: as `View.apply` does.
         """
         view = view or AUTO
-        return self._fit(image, view, lambda picture: self._cut(picture, whole=view.whole), least=CUTOUT_SIDE)
+        return self._cut(self._look(image, view, CUTOUT_SIDE), whole=view.whole)
 
     @property
     def finds_subjects(self) -> bool:
@@ -287,7 +290,10 @@ class Preprocessor:
         # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size: a phone's photo costs a tenth. Three times the
         # network's size is left, for the resize to average over.
         sides = WORKING_SIDES if self.config.framing == "subject" else 3
-        wanted = sides * self.config.size if least is None else least
+        enough = sides * self.config.size
+        wanted = enough if least is None else least
+        while wanted > enough and self._exceeds(image.size, wanted):
+            wanted = max(enough, wanted // 2)
         try:
             image.draft(None, (wanted, wanted))
             self._check_pixels(image, verb="is decoded to")
@@ -298,19 +304,33 @@ class Preprocessor:
             raise CorruptImage(f"the {name} is truncated or broken") from error
         return _turn_upright(image)
 
+    def _exceeds(self, size: tuple[int, int], wanted: int) -> bool:
+        """Whether a JPEG of this size exceeds the limit where it is decoded with `wanted` pixels a side or more."""
+        scale = next((each for each in (8, 4, 2) if min(size) >= each * wanted), 1)
+        return size[0] * size[1] > self.limits.max_pixels * scale**2
+
     def _find_transform(self, image: Image.Image) -> ColorTransform | None:
         return find_transform(image) if self.config.color_management else None
 
-    def _fit(
-        self, image: Image.Image, view: View, use: Callable[[Image.Image], Result], *, least: int | None = None
-    ) -> Result:
-        """Decode what `open` gave, and use what a person wants to be looked at of it, in RGB."""
-        image = self._load(image, least=self._find_least(view, least))
+    def _look(self, image: Image.Image, view: View, longest: int | None = None) -> Image.Image:
+        """Decode what `open` gave: what a person wants to be looked at of it, in RGB.
+
+        Args:
+            image: from `open`.
+            view: what to look at.
+            longest: pixels a side that are of use; None for what the network needs.
+        """
+        image = self._load(image, least=self._find_least(view, longest))
+        transform, mode = self._find_transform(image), image.mode
+        white = _find_white(image)
+        image = view.cut(image)
         try:
-            flat = _flatten(image, self.config.background, self._find_transform(image))
-            return use(view.apply(flat))
+            image = _flatten(image, self.config.background, transform, white)
+        except MemoryError as error:
+            raise ImageTooLarge("the image does not fit in memory") from error
         except _DECODING_FAILURES as error:
-            raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
+            raise CorruptImage(f"an image of mode {mode} that can't be converted to RGB") from error
+        return view.turn(image, max(longest or 0, WORKING_SIDES * self.config.size, CUTOUT_SIDE))
 
     def _find_least(self, view: View, least: int | None) -> int | None:
         """Pixels a side to decode, so that a crop has as many as the whole would have; bounded by the limits."""
@@ -322,16 +342,16 @@ class Preprocessor:
 
     def frame_picture(self, image: Image.Image, *, whole: bool = False) -> Framed:
         """Put a decoded RGB picture on the network's square; `whole` takes all of it for the subject."""
-        framed = self._place(image, whole=whole)
+        framed = self._place(image, whole=whole, marks=True)
         assert framed is not None
         return framed
 
-    def _place(self, image: Image.Image, *, whole: bool, locates: bool = True) -> Framed | None:
-        """None where the localizer is needed, and must not be asked."""
+    def _place(self, image: Image.Image, *, whole: bool, marks: bool, locates: bool = True) -> Framed | None:
+        """None where the localizer is needed, and must not be asked; `marks` the scale of what is on a plain margin."""
         if self.config.framing == "pad":
             square, subject = _resize(_pad_ratio(image, self.config), self.config), None
         else:
-            framed = self._frame_subject(image, whole=whole, locates=locates)
+            framed = self._frame_subject(image, whole=whole, marks=marks, locates=locates)
             if framed is None:
                 return None
             square, subject = framed
@@ -341,13 +361,13 @@ class Preprocessor:
         return Framed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), subject)  # (H, W, C) -> (C, H, W)
 
     def _frame_subject(
-        self, image: Image.Image, *, whole: bool, locates: bool
+        self, image: Image.Image, *, whole: bool, marks: bool, locates: bool
     ) -> tuple[Image.Image, Subject | None] | None:
         """The subject on its square; all of the picture where no subject is found, or none is wanted."""
         size = self.config.size
         subject = None
         box = WHOLE
-        image = _shrink(image, WORKING_SIDES * size)
+        image = shrink(image, WORKING_SIDES * size)
         plain = None if whole else _find_plain(image)
         if plain is not None:
             colour, found_box = plain
@@ -362,12 +382,12 @@ class Preprocessor:
                 subject = found.subject
                 image, box = cut_out(image, found, 3 * size)
         square = place(image, box, size)
-        if plain is not None and subject is not None:
+        if marks and plain is not None and subject is not None:
             mark_scale(square, box, image.size)
         return (square.convert("L") if self.config.channels == 1 else square), subject
 
     def _cut(self, image: Image.Image, *, whole: bool) -> Cutout:
-        image = _shrink(image, CUTOUT_SIDE)
+        image = shrink(image, CUTOUT_SIDE)
         if self.config.framing == "pad" or whole:
             return Cutout(image.convert("RGBA"))
         plain = _find_plain(image)
@@ -380,14 +400,6 @@ class Preprocessor:
             if found is not None:
                 return Cutout(cut_found(image, found), found.subject)
         return Cutout(image.convert("RGBA"))
-
-
-def _shrink(image: Image.Image, longest: int) -> Image.Image:
-    if max(image.size) <= longest:
-        return image
-    image = image.copy()
-    image.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    return image
 
 
 def _find_plain(image: Image.Image) -> tuple[NDArray[np.uint8], Box | None] | None:
@@ -434,14 +446,16 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if transposition is None else image.transpose(transposition)
 
 
-def _flatten(image: Image.Image, background: int, to_srgb: ColorTransform | None = None) -> Image.Image:
-    """Any mode to RGB, with transparency on the background.
+def _flatten(
+    image: Image.Image, background: int, to_srgb: ColorTransform | None = None, white: float | None = None
+) -> Image.Image:
+    """Any mode to RGB, with transparency on the background; `white` is for what `_find_white` finds in it.
 
     A large picture is taken strip by strip: the steps in between would need several times its memory.
     """
     if image.mode == "RGB" and "transparency" not in image.info and to_srgb is None:
         return image
-    white = _find_white(image)
+    white = _find_white(image) if white is None else white
     flat = Image.new("RGB", image.size)
     for strip, top in _strips(image):
         flat.paste(_flatten_strip(strip, background, white, to_srgb), (0, top))

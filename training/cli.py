@@ -1,6 +1,7 @@
 """`python -m training`: everything that happens before a service can start."""
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -122,6 +123,19 @@ def _take_preset(context: typer.Context, name: str | None) -> str | None:
     return name
 
 
+def _check_photos(network: str) -> None:
+    """Raise TrainingError where this network, or these processes, can't learn from photos."""
+    from model.errors import TrainingError
+    from model.tvae import PRESETS
+
+    if not PRESETS[network].separate:
+        raise TrainingError(
+            f"learning from photos needs --network shoes-large; for --network {network} choose --preset catalog"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError("several processes can't learn from photos together; start one, or --preset catalog")
+
+
 @app.command()
 def train(
     catalog: Annotated[str, typer.Option("--catalog", help=CATALOG_HELP, show_default=False, is_eager=True)],
@@ -235,7 +249,6 @@ def train(
     """
     from model.catalog import read_catalog
     from model.embedder import pick_device
-    from model.errors import TrainingError
     from model.preprocess import PreprocessConfig
     from model.tvae import PRESETS
     from training.augment import AugmentConfig
@@ -243,7 +256,7 @@ def train(
     from training.data.images import read_ids
     from training.distributed import join_team
     from training.objective import ObjectiveConfig
-    from training.output import refuse_finished
+    from training.output import is_finished, refuse_finished
     from training.perceptual import LAYERS
     from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
     from training.photos.state import forget_stage
@@ -257,8 +270,8 @@ def train(
     if triplet_weight == 0 and (condition or label_weight):
         typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
     shape = PRESETS[one_of("network", network, ("shoes", "shoes-large"))]
-    if photo_views and not shape.separate:
-        raise TrainingError(f"--photo-views {photo_views} needs --network shoes-large; --preset photos has both")
+    if photo_views:
+        _check_photos(network)
     excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
     # All that can be wrong with the options is said before the minutes that decoding and learning from photos take.
     config = TrainConfig(
@@ -299,6 +312,13 @@ def train(
     with join_team(pick_device(device)) as team:
         with team.quiet():
             source = read_catalog(catalog)
+            known = {shoe.id: shoe.attributes for shoe in source.shoes if shoe.id not in excluded}
+            chosen = choose_conditions(condition, list(known.values()), triplet_weight)
+            planned, conditions = cut_latent(shape, latent_size, chosen, INSTANCE_SIZE if photo_views else 0)
+            config = replace(config, network=planned, conditions=conditions)
+            if resume and is_finished(out, config.fingerprint(list(known))):
+                typer.echo(f"the training in {out} is already finished", err=True)
+                return
             prepared = prepare_images(
                 source,
                 config.preprocess,
@@ -313,13 +333,9 @@ def train(
                 resume=resume,
             )
         images, decoded = prepared.images, prepared.decoded
-        shape, conditions = cut_latent(
-            shape,
-            latent_size,
-            choose_conditions(condition, images.attributes, triplet_weight),
-            INSTANCE_SIZE if images.views is not None else 0,
-        )
-        config = replace(config, network=shape, conditions=conditions)
+        if photo_views and images.views is None:
+            shape, conditions = cut_latent(shape, latent_size, chosen)
+            config = replace(config, network=shape, conditions=conditions)
         if team.leads:
             plan = make_plan(
                 images,

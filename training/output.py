@@ -10,7 +10,7 @@ from model.checkpoint import load_checkpoint
 from model.errors import ArtifactError, TrainingError
 from training.state import STATE_FILE, is_state_of
 
-__all__ = ["STAGING", "Output", "open_output", "refuse_finished"]
+__all__ = ["STAGING", "Output", "is_finished", "open_output", "refuse_finished"]
 
 STAGING = "next"
 """The folder, inside the checkpoint's, of a run that is to replace it. Inside, because the checkpoint's own folder may
@@ -77,6 +77,14 @@ def open_output(folder: Path, fingerprint: str, *, resume: bool, overwrite: bool
     if not overwrite and not (resume and (staging / STATE_FILE).exists()):
         raise _refusal(folder)
     return Output(folder, staging)
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether the folder holds the result of the run of this fingerprint, and no unfinished run to replace it."""
+    facts = _finished_facts(folder)
+    return (
+        facts is not None and facts.get("fingerprint") == fingerprint and not (folder / STAGING / STATE_FILE).exists()
+    )
 
 
 def refuse_finished(folder: Path) -> None:

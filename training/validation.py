@@ -43,6 +43,11 @@ class Validation:
         """One photo view of each held-out shoe that has one: (M, C, H, W) uint8."""
         return self._pixels[:0].numpy() if self._views is None else self._views[1].numpy()
 
+    @property
+    def pictures(self) -> NDArray[np.uint8]:
+        """The catalogue pictures of the held-out shoes: (N, C, H, W) uint8."""
+        return self._pixels.numpy()
+
     def __len__(self) -> int:
         """How many shoes are held out."""
         return self._count

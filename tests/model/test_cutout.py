@@ -76,12 +76,22 @@ def test_a_crop_of_a_large_photo_is_as_fine_as_the_whole(limit: int, width: int)
     seen: list[tuple[int, int]] = []
 
     class Watched(View):
-        def apply(self, image: Image.Image) -> Image.Image:
+        def cut(self, image: Image.Image) -> Image.Image:
             """Note what is left."""
-            part = super().apply(image)
+            part = super().cut(image)
             seen.append(part.size)
             return part
 
     opened = preprocessor.open(encode(picture, "JPEG", quality=30))
     preprocessor.frame(opened, Watched(Box(0.1, 0.1, 0.1, 0.1)))
     assert seen == [(width, width * 3 // 4)]
+
+
+def test_a_crop_of_a_panorama() -> None:
+    """A crop of a picture that would be too large in full is decoded as finely as the limits allow, and not refused."""
+    picture = Image.effect_noise((1_500, 150), 50).resize((30_000, 3_000)).convert("RGB")
+    preprocessor = Preprocessor(PreprocessConfig(size=64, framing="subject"))
+    framed = preprocessor.frame(
+        preprocessor.open(encode(picture, "JPEG", quality=30)), View(crop=Box(0.4, 0.4, 0.05, 0.05))
+    )
+    assert framed.pixels.shape == (3, 64, 64)

@@ -11,6 +11,7 @@ from model.framing import (
     Box,
     View,
     box_of,
+    find_plain_box,
     find_plain_colour,
     hide_scale,
     mark_scale,
@@ -197,3 +198,41 @@ def test_hidden_scale_is_white() -> None:
     assert (hidden[:, :, 62:] == 1).all()
     assert (hidden[:, :, :62] == 0).all()
     assert (images == 0).all()
+
+
+def test_what_a_person_cuts_or_turns_has_no_scale() -> None:
+    """A crop and a turn change what share of the picture the shoe fills, so nothing is marked; half a turn does not."""
+    preprocessor = Preprocessor(PreprocessConfig(size=64, framing="subject"))
+    marked = {}
+    for name, view in {
+        "none": None,
+        "crop": View(crop=Box(0.05, 0.1, 0.9, 0.85)),
+        "turned": View(rotate=20),
+        "half": View(rotate=180),
+    }.items():
+        framed = preprocessor.frame(preprocessor.open(encode(draw(share=0.6))), view)
+        assert framed.subject is not None
+        marked[name] = bool((framed.pixels[:, 62:] != 255).any())
+    assert marked == {"none": True, "crop": False, "turned": False, "half": True}
+
+
+@pytest.mark.parametrize("framing", ["pad", "subject"])
+@pytest.mark.parametrize("size", [(16384, 16), (1, 100_000), (3000, 900)])
+def test_oblong_pictures_are_turned_small(framing: Framing, size: tuple[int, int]) -> None:
+    """A square around a turned, oblong picture would be far larger than the picture: it is shrunk before."""
+    turned = View(rotate=45).turn(Image.new("RGB", size), 384)
+    assert turned.width * turned.height <= 2 * 384**2 + 4 * 384
+    preprocessor = Preprocessor(PreprocessConfig(size=64, framing=framing))
+    framed = preprocessor.frame(preprocessor.open(encode(Image.new("RGB", size))), View(rotate=45))
+    assert framed.pixels.shape == (3, 64, 64)
+
+
+def test_a_nearly_white_shoe_is_not_taken_for_its_dark_heel() -> None:
+    """Where what stands out strongly is a small part of what stands out at all, all of that is the subject."""
+    image = Image.new("RGB", (200, 150), WHITE)
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((30, 40, 170, 110), fill=(234, 234, 234))
+    pen.rectangle((90, 70, 120, 80), fill=(20, 20, 20))
+    pixels = np.asarray(image)
+    box = find_plain_box(pixels, np.array(WHITE, dtype=np.uint8))
+    assert box == pytest.approx((0.15, 0.27, 0.7, 0.47), abs=0.02)

@@ -27,8 +27,8 @@ PLAIN_SHARE = 0.25
 NOISE_SHARE = 0.05
 """Share of them that are noise."""
 
-MOST_SHOES = 4_000
-"""Photos of shoes at most that the regression is fitted on."""
+MOST_SHOES = 2_000
+"""Shoes at most that the regression is fitted on, each by a photo and by its catalogue picture."""
 
 PENALTY = 1e-3
 """Weight of the squared coefficients of standardised features in the regression's mean loss."""
@@ -71,11 +71,13 @@ def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | No
         return None
     embedder = Embedder(checkpoint, device=run.device)
     middle = len(run.scenes) // 2
-    known = Samples(
-        embedder.embed_pixels(run.views.pixels[usable, 0].numpy()), embedder.embed_pixels(run.scenes[:middle])
+    # Catalogue pictures as well: they are asked about, and pictures of other things on white are among the scenes.
+    known = np.concatenate([run.views.pixels[usable, 0].numpy(), run.pixels[usable].numpy()])
+    held_out = np.concatenate([run.validation.photos, run.validation.pictures])
+    return fit_confidence(
+        Samples(embedder.embed_pixels(known), embedder.embed_pixels(run.scenes[:middle])),
+        Samples(embedder.embed_pixels(held_out), embedder.embed_pixels(run.scenes[middle:])),
     )
-    held_out = Samples(embedder.embed_pixels(run.validation.photos), embedder.embed_pixels(run.scenes[middle:]))
-    return fit_confidence(known, held_out)
 
 
 class Samples(NamedTuple):
@@ -86,9 +88,10 @@ class Samples(NamedTuple):
 
 
 def fit_confidence(known: Samples, held_out: Samples) -> ConfidenceModel:
-    """Fit a logistic regression on `known`, and calibrate it on `held_out` (Platt, 1999).
+    """Fit a logistic regression on `known`, and calibrate it on `held_out`.
 
-    Both classes weigh alike.
+    Both classes weigh alike. The calibration is Platt's, with his smoothed targets, so that classes that do not overlap
+    do not make it certain ("Probabilistic Outputs for Support Vector Machines", 1999, section 2.2).
 
     Args:
         known: of shoes that the network was trained on.
@@ -101,19 +104,24 @@ def fit_confidence(known: Samples, held_out: Samples) -> ConfidenceModel:
     bias -= float(weights @ centre)
     if len(held_out.shoes) and len(held_out.others):
         scores = [expand(each) @ weights + bias for each in held_out]
-        slope, shift = _regress(scores[0][:, None], scores[1][:, None], 0.0)
+        targets = (len(scores[0]) + 1) / (len(scores[0]) + 2), 1 / (len(scores[1]) + 2)
+        slope, shift = _regress(scores[0][:, None], scores[1][:, None], 0.0, targets)
         if slope[0] > 0:
             weights, bias = weights * slope[0], bias * float(slope[0]) + shift
     return ConfidenceModel(float(bias), tuple(float(value) for value in weights))
 
 
 def _regress(
-    positive: NDArray[np.float64], negative: NDArray[np.float64], penalty: float
+    positive: NDArray[np.float64],
+    negative: NDArray[np.float64],
+    penalty: float,
+    targets: tuple[float, float] = (1.0, 0.0),
 ) -> tuple[NDArray[np.float64], float]:
-    """Coefficients (F,) and intercept by which the features (P, F) are told from (Q, F)."""
+    """Coefficients (F,) and intercept by which the features (P, F) are told from (Q, F): they get these targets."""
     features = torch.from_numpy(np.concatenate([positive, negative]))
-    labels = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))]).double()
-    shares = torch.cat([labels[: len(positive)] / len(positive), (1.0 - labels[len(positive) :]) / len(negative)]) / 2
+    counts = len(positive), len(negative)
+    labels = torch.cat([torch.full((count,), each).double() for count, each in zip(counts, targets, strict=True)])
+    shares = torch.cat([torch.full((count,), 0.5 / count).double() for count in counts])
     weights = torch.zeros(features.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")

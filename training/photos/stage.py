@@ -151,15 +151,23 @@ def prepare_images(
 def _fingerprint(
     shoes: Sequence[Shoe], preprocess: PreprocessConfig, config: PhotoConfig, validation_share: float, seed: int
 ) -> str:
-    """Of all that decides the localizer and the photos, but for the pictures themselves."""
+    """Of all that decides the localizer and the photos; pictures count by size and time."""
     content = {
-        "shoes": [(shoe.id, shoe.group) for shoe in shoes],
+        "shoes": [(shoe.id, shoe.group, *_stamp(shoe)) for shoe in shoes],
         "preprocess": asdict(preprocess),
         "photos": asdict(config),
         "validation_share": validation_share,
         "seed": seed,
     }
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())
+
+
+def _stamp(shoe: Shoe) -> tuple[int, int]:
+    try:
+        status = shoe.image.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 class _Taught(NamedTuple):
@@ -198,13 +206,11 @@ def learn_from_photos(
     """
     if preprocessor.config.framing != "subject":
         raise TrainingError(f"framing is {preprocessor.config.framing!r}; learning from photos needs 'subject'")
-    pictures = [_render(shoe, preprocessor) for shoe in shoes]
-    known = [each for index, each in enumerate(pictures) if each is not None and index in taught]
-    result = _teach(known, config, device, seed)
+    outlined = [_outline(shoe, preprocessor) for shoe in shoes]
+    result = _teach([outlined[index] for index in sorted(taught)], config, device, seed)
     if result is None:
         return None
     sighted = Preprocessor(preprocessor.config, preprocessor.limits, fold_norms(result.localizer))
-    outlined: list[Outlined | None] = [None if each is None else outline_all([each])[0] for each in pictures]
     views = make_views(outlined, result.bank, sighted, config.views, seed=seed, workers=workers)
     others = [index for index in range(len(shoes)) if index not in taught] or list(taught)
     found = np.nanmean(views.overlaps[others])
@@ -213,25 +219,24 @@ def learn_from_photos(
     return PhotoStage(result.localizer, views, scenes)
 
 
-def _render(shoe: Shoe, preprocessor: Preprocessor) -> NDArray[np.uint8] | None:
-    """The shoe's picture, (H, W, 3), at most 160 pixels a side; None for one that can't be read."""
+def _outline(shoe: Shoe, preprocessor: Preprocessor) -> Outlined | None:
+    """The shoe, cut out of its picture; None where that has no plain margin, or can't be read."""
     try:
-        return np.asarray(preprocessor.render(shoe.image.read_bytes(), RENDERED_SIDE))
+        picture = preprocessor.render(shoe.image.read_bytes(), RENDERED_SIDE)
     except (OSError, ImageError):
         return None  # `load_images` reports it
+    return outline_all([np.asarray(picture)])[0]
 
 
-def _teach(
-    pictures: Sequence[NDArray[np.uint8]], config: PhotoConfig, device: torch.device, seed: int
-) -> _Taught | None:
-    """Teach a localizer on the shoes of these pictures; None where too few of them have a plain margin."""
-    outlined = [each for each in outline_all(pictures) if each is not None]
+def _teach(shoes: Sequence[Outlined | None], config: PhotoConfig, device: torch.device, seed: int) -> _Taught | None:
+    """Teach a localizer on these shoes; None where too few of them could be cut out."""
+    outlined = [each for each in shoes if each is not None]
     if len(outlined) < FEWEST_OUTLINED:
         _log.warning(
             "warning: no localizer: %d of %d pictures have a plain, bright margin to cut the shoe out of, and %d are "
             "needed; photos are taken whole",
             len(outlined),
-            len(pictures),
+            len(shoes),
             FEWEST_OUTLINED,
         )
         return None

@@ -20,6 +20,7 @@ from training.cli import app
 from training.data.images import split_by_group
 from training.distributed import Team
 from training.photos import stage
+from training.photos.outlines import Outlined
 from training.photos.stage import FEWEST_OUTLINED, PhotoConfig, Prepared, learn_from_photos, prepare_images
 from training.trainer import train
 
@@ -93,9 +94,9 @@ def test_the_localizer_learns_from_training_shoes_alone(tmp_path: Path, monkeypa
     taught: list[np.ndarray] = []
     teach = stage._teach
 
-    def observed(pictures: list[np.ndarray], *others: Any) -> Any:
-        taught.extend(pictures)
-        return teach(pictures, *others)
+    def observed(shoes: list[Outlined | None], *others: Any) -> Any:
+        taught.extend(each.pixels for each in shoes if each is not None)
+        return teach(shoes, *others)
 
     monkeypatch.setattr(stage, "_teach", observed)
     catalog = _make_catalog(tmp_path / "shoes", plain=30, count=30)
@@ -149,7 +150,7 @@ def test_a_kept_stage_is_taken_on_resume_alone(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--network", "shoes"), "--photo-views 4 needs --network shoes-large"),
+        (("--network", "shoes"), "needs --network shoes-large"),
         (("--network", "tiny"), "network is 'tiny'"),
         (("--miner", "coal"), "miner is 'coal'"),
         (("--likelihood", "poisson"), "likelihood is 'poisson'"),

@@ -112,3 +112,21 @@ def test_a_resumed_run_goes_on_at_once(catalog: Path, tmp_path: Path, monkeypatc
     assert len(taught) == 2
     assert load_checkpoint(tmp_path / "cut").digest == load_checkpoint(tmp_path / "whole").digest
     assert [path.name for path in (tmp_path / "cut").iterdir() if path.name in {STAGE_FILE, STATE_FILE}] == []
+
+
+@pytest.mark.slow
+def test_resuming_a_finished_run_does_nothing(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so at once: no localizer is taught again, and the checkpoint stays."""
+    shorten_stage(monkeypatch)
+    out = tmp_path / "out"
+    assert _train(catalog, out, "--epochs", 1).exit_code == 0
+    before = load_checkpoint(out).digest
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("made anew")
+
+    monkeypatch.setattr(stage, "learn_from_photos", fail)
+    again = _train(catalog, out, "--epochs", 1, "--resume", "--overwrite")
+    assert again.exit_code == 0, again.output
+    assert "is already finished" in again.output
+    assert load_checkpoint(out).digest == before
