@@ -62,7 +62,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
     """The vectors of pictures, as `schemas.EmbeddingsAnswer` describes them."""
-    confidences = embedded.confidences or [None] * len(names)
+    confidences: Sequence[float | None] = embedded.confidences or [None] * len(names)
     parts = zip(names, embedded.vectors.tolist(), embedded.subjects, confidences, strict=True)
     return _answer_json(
         {

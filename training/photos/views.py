@@ -43,7 +43,7 @@ class Views(NamedTuple):
 
     def take(self, indices: Sequence[int]) -> "Views":
         """The views of the shoes at these indices, in this order."""
-        return Views(*(each[indices] for each in self))
+        return Views(self.pixels[indices], self.usable[indices], self.mirrored[indices], self.overlaps[indices])
 
 
 def make_views(
