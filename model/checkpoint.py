@@ -157,8 +157,8 @@ def _load_confidence(config: Mapping[str, Any] | None, dimension: int) -> Confid
     if config is None:
         return None
     weights = tuple(float(weight) for weight in config["weights"])
-    if len(weights) != 2 * dimension:
-        raise ValueError(f"confidence has {len(weights)} weights; expected {2 * dimension}")
+    if len(weights) != 2 * dimension + 2:
+        raise ValueError(f"confidence has {len(weights)} weights; expected {2 * dimension + 2}")
     return ConfidenceModel(float(config["bias"]), weights)
 
 

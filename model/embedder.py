@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
+from model.confidence import rate_found
 from model.errors import QueryError
-from model.framing import hide_scale
+from model.framing import Subject, hide_scale
 from model.inference import fold_norms, prepare_network
 from model.preprocess import ImageLimits, Preprocessor, to_float
 
@@ -79,10 +80,20 @@ class Embedder:
         vectors *= self._scale
         return vectors
 
-    def estimate_confidence(self, vectors: NDArray[np.float32]) -> list[float] | None:
-        """How likely each is of a shoe such as the network learned from: (B, D) -> B in [0, 1]; None if unknown."""
+    def estimate_confidence(
+        self, vectors: NDArray[np.float32], subjects: Sequence[Subject | None]
+    ) -> list[float] | None:
+        """How likely each picture shows a shoe such as the network learned from.
+
+        Args:
+            vectors: (B, D).
+            subjects: B, what of each picture was taken for the shoe.
+
+        Returns:
+            B probabilities; None where the checkpoint can't tell.
+        """
         model = self.checkpoint.confidence
-        return None if model is None else model.estimate(vectors).tolist()
+        return None if model is None else model.estimate(vectors, [rate_found(each) for each in subjects]).tolist()
 
     @torch.inference_mode()
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -78,8 +78,8 @@ class PictureEmbedder(Protocol):
         """(B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
         ...
 
-    def estimate_confidence(self, vectors: Vector, /) -> list[float] | None:
-        """How likely each is of a shoe: (B, D) float32 -> B in [0, 1]; None if it can't tell."""
+    def estimate_confidence(self, vectors: Vector, subjects: Sequence[Subject | None], /) -> list[float] | None:
+        """How likely each picture shows a shoe: (B, D) float32 and B -> B in [0, 1]; None if it can't tell."""
         ...
 
 

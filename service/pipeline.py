@@ -244,7 +244,9 @@ class Pipeline:
             parts.append(work.vectors)
             subjects += [each.subject for each in work.framed]
         vectors = np.concatenate(parts)
-        return Embedded(vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors))
+        return Embedded(
+            vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors, subjects)
+        )
 
     def _plan_search(
         self,
@@ -283,7 +285,7 @@ class Pipeline:
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
         confidences = None
         if subjects and work.vectors is not None:
-            confidences = self.engine.embedder.estimate_confidence(work.vectors)
+            confidences = self.engine.embedder.estimate_confidence(work.vectors, subjects)
         return Found(
             found.hits,
             work.fingerprint,

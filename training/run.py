@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from model.errors import TrainingError
@@ -24,6 +22,7 @@ from training.labels import encode_labels
 from training.objective import ConditionLabels, Objective, condition_labels
 from training.perceptual import PerceptualLoss, find_vgg_weights
 from training.photos.batch import ViewTensors
+from training.photos.confidence import Seen
 from training.state import RunState
 from training.validation import Validation
 
@@ -43,7 +42,7 @@ class Run:
         weights: (N,) how often to draw each; None is alike.
         validation: on the shoes held out.
         localizer: goes into the checkpoint; None without one.
-        scenes: (M, C, H, W) uint8, pictures without a shoe, where the network learns from photos.
+        scenes: without a shoe, where the network learns from photos.
         stop: is asked before each step whether to end as by Ctrl-C.
     """
 
@@ -60,7 +59,7 @@ class Run:
     weights: torch.Tensor | None
     validation: Validation
     localizer: Localizer | None
-    scenes: NDArray[np.uint8] | None
+    scenes: Seen | None
     stop: Callable[[], bool] = field(default=lambda: False, repr=False)
 
     @property
@@ -121,7 +120,7 @@ def prepare_run(
     vgg_weights: Path | None,
     *,
     localizer: Localizer | None = None,
-    scenes: NDArray[np.uint8] | None = None,
+    scenes: Seen | None = None,
 ) -> Run:
     """Split the images, and make the network, its optimizer and its objective.
 

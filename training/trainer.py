@@ -11,9 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from model.errors import TrainingError
 from model.localizer import Localizer
@@ -28,6 +26,7 @@ from training.data.images import ImageSet, digest_ids
 from training.distributed import Team
 from training.output import Output, open_output
 from training.photos.batch import DRAWS, draw_batch
+from training.photos.confidence import Seen
 from training.run import Passed, Run, prepare_run
 from training.saver import Saver
 from training.state import STATE_FILE, load_state
@@ -57,7 +56,7 @@ def train(
     excluded: Collection[str] = (),
     vgg_weights: Path | None = None,
     localizer: Localizer | None = None,
-    scenes: NDArray[np.uint8] | None = None,
+    scenes: Seen | None = None,
     tensorboard: bool = False,
     team: Team | None = None,
 ) -> None:
@@ -79,7 +78,7 @@ def train(
         excluded: ids that were kept out of `images`, for the record.
         vgg_weights: for the perceptual term; None takes those in torch's cache.
         localizer: goes into the checkpoint; None for a network that takes pictures as they are.
-        scenes: (M, C, H, W) uint8, pictures without a shoe as the network sees them, to fit the confidence on.
+        scenes: pictures without a shoe, to fit the confidence on.
         tensorboard: write event files into `out/tensorboard`.
         team: the processes that share each batch, of which this is one; None is this one alone.
 

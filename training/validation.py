@@ -13,6 +13,7 @@ from training.data.images import ImageSet
 from training.evaluate import measure_triplets
 from training.labels import encode_labels
 from training.objective import name_figure
+from training.photos.confidence import Seen
 from training.triplet_lists import draw_triplets
 
 __all__ = ["Validation"]
@@ -35,13 +36,16 @@ class Validation:
         if images.views is not None and INSTANCE in self._bounds:
             usable = np.flatnonzero(images.views.usable[:MAX_SHOES, 0])
             self._views = usable, torch.from_numpy(images.views.pixels[usable, 0])
+            self._found = images.views.found[usable, 0]
             overlaps = images.views.overlaps[:MAX_SHOES]
             self._box_overlap = float(np.nanmean(overlaps)) if np.isfinite(overlaps).any() else 0.0
 
     @property
-    def photos(self) -> NDArray[np.uint8]:
-        """One photo view of each held-out shoe that has one: (M, C, H, W) uint8."""
-        return self._pixels[:0].numpy() if self._views is None else self._views[1].numpy()
+    def photos(self) -> Seen:
+        """One photo view of each held-out shoe that has one."""
+        if self._views is None:
+            return Seen(self.pictures[:0], np.empty(0))
+        return Seen(self._views[1].numpy(), self._found)
 
     @property
     def pictures(self) -> NDArray[np.uint8]:

@@ -16,12 +16,14 @@ from tests.model.networks import tiny_checkpoint
 
 
 def test_against_a_loop() -> None:
-    """The estimate is the logistic function of the weighted numbers and squares."""
+    """The estimate is the logistic function of the weighted numbers, squares, log-odds and plainness."""
     random = np.random.default_rng(0)
     vectors = random.normal(size=(5, 3)).astype(np.float32)
-    model = ConfidenceModel(0.3, tuple(random.normal(size=6)))
-    for vector, estimate in zip(vectors, model.estimate(vectors), strict=True):
-        score = 0.3
+    model = ConfidenceModel(0.3, tuple(random.normal(size=8)))
+    found = [0.0, 0.3, 0.9, 1.0, 0.999]
+    rated = [math.log(0.01 / 0.99), math.log(0.3 / 0.7), math.log(0.9 / 0.1), 0.0, math.log(0.99 / 0.01)]
+    for vector, rate, sure, estimate in zip(vectors, rated, found, model.estimate(vectors, found), strict=True):
+        score = 0.3 + model.weights[6] * rate + model.weights[7] * (sure == 1.0)
         for index, value in enumerate(float(each) for each in vector):
             score += model.weights[index] * value + model.weights[3 + index] * value**2
         assert estimate == pytest.approx(1 / (1 + math.exp(-score)))
@@ -29,23 +31,23 @@ def test_against_a_loop() -> None:
 
 def test_extreme_vectors() -> None:
     """Vectors of any length give probabilities, without a warning."""
-    model = ConfidenceModel(0.0, (1.0, 1.0))
-    assert model.estimate(np.array([[1e18], [0.0]], dtype=np.float32)).tolist() == pytest.approx([1.0, 0.5])
+    model = ConfidenceModel(0.0, (1.0, 1.0, 0.0, 0.0))
+    assert model.estimate(np.array([[1e18], [0.0]], dtype=np.float32), [0.0, 0.0]).tolist() == pytest.approx([1.0, 0.5])
 
 
 def test_it_travels_in_the_checkpoint(tmp_path: Path) -> None:
     """A checkpoint keeps it to the bit and counts it in its digest; one without it can't tell."""
     plain = tiny_checkpoint()
     dimension = plain.tvae.config.latent_size
-    model = ConfidenceModel(0.1, tuple(np.random.default_rng(1).normal(size=2 * dimension).tolist()))
+    model = ConfidenceModel(0.1, tuple(np.random.default_rng(1).normal(size=2 * dimension + 2).tolist()))
     first = save_checkpoint(tmp_path / "plain", plain)
     second = save_checkpoint(tmp_path / "sure", replace(plain, confidence=model))
     assert first != second
     assert load_checkpoint(tmp_path / "sure").confidence == model
     vectors = np.ones((2, dimension), dtype=np.float32)
-    assert Embedder(load_checkpoint(tmp_path / "plain")).estimate_confidence(vectors) is None
-    assert Embedder(load_checkpoint(tmp_path / "sure")).estimate_confidence(vectors) == pytest.approx(
-        model.estimate(vectors)
+    assert Embedder(load_checkpoint(tmp_path / "plain")).estimate_confidence(vectors, [None, None]) is None
+    assert Embedder(load_checkpoint(tmp_path / "sure")).estimate_confidence(vectors, [None, None]) == pytest.approx(
+        model.estimate(vectors, [0.0, 0.0])
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.errors import ItemExists, QueryError, UnknownItem
+from model.framing import Subject
 from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import Framing, ImageLimits, PreprocessConfig, Preprocessor
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
@@ -39,7 +40,9 @@ class FakeEmbedder:
         )
         return vectors
 
-    def estimate_confidence(self, vectors: NDArray[np.float32], /) -> list[float] | None:
+    def estimate_confidence(
+        self, vectors: NDArray[np.float32], subjects: Sequence[Subject | None], /
+    ) -> list[float] | None:
         """The darker the likelier, where there is a localizer."""
         return None if self.preprocessor.localizer is None else (1.0 - vectors.mean(axis=1)).tolist()
 

@@ -358,7 +358,9 @@ def _photographed() -> ImageSet:
     lit = np.stack([IMAGES.pixels, IMAGES.pixels[..., ::-1]], axis=1) * random.uniform(0.7, 1.0, (160, 2, 1, 1, 1))
     photos = np.clip(lit + random.normal(0, 60, lit.shape), 0, 255).astype(np.uint8)
     flags = np.ones((160, 2), dtype=np.bool_)
-    return replace(IMAGES, views=Views(photos, flags, flags & np.array([False, True]), np.ones(flags.shape)))
+    return replace(
+        IMAGES, views=Views(photos, flags, flags & np.array([False, True]), np.ones(flags.shape), np.ones(flags.shape))
+    )
 
 
 PHOTO_CONFIG = replace(

@@ -91,7 +91,7 @@ def _photographed(count: int, usable: int, noise: int = 40) -> ImageSet:
     noisy = images.pixels.astype(np.int64) + random.integers(-noise, noise + 1, images.pixels.shape)
     photos = np.clip(noisy, 0, 255).astype(np.uint8)[:, None]
     seen = (np.arange(count) >= count - usable)[:, None]
-    return replace(images, views=Views(photos, seen, np.zeros_like(seen), np.ones(seen.shape)))
+    return replace(images, views=Views(photos, seen, np.zeros_like(seen), np.ones(seen.shape), np.ones(seen.shape)))
 
 
 def _embed(pixels: np.ndarray) -> np.ndarray:

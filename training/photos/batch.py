@@ -20,16 +20,18 @@ UNMARKED = 0.3
 
 @dataclass(frozen=True)
 class ViewTensors:
-    """`Views` as tensors: (N, K, C, H, W) uint8, and (N, K) bool twice."""
+    """`Views` as tensors: (N, K, C, H, W) uint8, (N, K) bool twice, and (N, K) float64."""
 
     pixels: torch.Tensor
     usable: torch.Tensor
     mirrored: torch.Tensor
+    found: torch.Tensor
 
     @classmethod
     def of(cls, views: Views) -> "ViewTensors":
         """Share the memory of `views`."""
-        return cls(torch.from_numpy(views.pixels), torch.from_numpy(views.usable), torch.from_numpy(views.mirrored))
+        parts = views.pixels, views.usable, views.mirrored, views.found
+        return cls(*(torch.from_numpy(each) for each in parts))
 
 
 class PhotoBatch(NamedTuple):

@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn import functional
 
 from model.checkpoint import Checkpoint
-from model.confidence import ConfidenceModel, expand
+from model.confidence import ConfidenceModel, expand, rate_found
 from model.embedder import Embedder
 from model.preprocess import Preprocessor
 from model.progress import track
@@ -19,7 +19,7 @@ from training.photos.views import CANVASES
 if TYPE_CHECKING:
     from training.run import Run
 
-__all__ = ["Samples", "fit_confidence", "learn_confidence", "make_empty_scenes"]
+__all__ = ["Samples", "Seen", "fit_confidence", "learn_confidence", "make_empty_scenes"]
 
 PLAIN_SHARE = 0.25
 """Share of the empty scenes that are objects on a plain, bright ground, as catalogue pictures of other things are."""
@@ -34,19 +34,30 @@ PENALTY = 1e-3
 """Weight of the squared coefficients of standardised features in the regression's mean loss."""
 
 
-def make_empty_scenes(
-    bank: NDArray[np.uint8], preprocessor: Preprocessor, count: int, *, seed: int
-) -> NDArray[np.uint8]:
-    """Pictures without a shoe, as the network sees them: (count, C, H, W) uint8.
+class Seen(NamedTuple):
+    """M pictures as the network sees them.
+
+    Attributes:
+        pixels: (M, C, H, W) uint8.
+        found: (M,), how sure the localizer was, as `model.confidence.rate_found` gives it.
+    """
+
+    pixels: NDArray[np.uint8]
+    found: NDArray[np.float64]
+
+
+def make_empty_scenes(bank: NDArray[np.uint8], preprocessor: Preprocessor, count: int, *, seed: int) -> Seen:
+    """Draw pictures without a shoe.
 
     Args:
         bank: (M, side, side, 3), backgrounds.
         preprocessor: with the localizer, which takes something else for a shoe in some of them.
-        count: of pictures.
+        count: M.
         seed: of everything random.
     """
     config = preprocessor.config
     pixels = np.empty((count, config.channels, config.size, config.size), dtype=np.uint8)
+    found = np.empty(count)
     for index in track(range(count), desc="scenes", unit="scenes", total=count):
         random = np.random.default_rng([seed, 5, index])
         size = CANVASES[int(random.integers(len(CANVASES)))]
@@ -58,8 +69,9 @@ def make_empty_scenes(
             canvas = add_decoys(random, ground, bank)
         else:
             canvas = add_decoys(random, pick_background(random, bank, size), bank)
-        pixels[index] = preprocessor.frame_picture(Image.fromarray(canvas)).pixels
-    return pixels
+        framed = preprocessor.frame_picture(Image.fromarray(canvas))
+        pixels[index], found[index] = framed.pixels, rate_found(framed.subject)
+    return Seen(pixels, found)
 
 
 def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | None:
@@ -70,21 +82,30 @@ def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | No
     if not len(usable):
         return None
     embedder = Embedder(checkpoint, device=run.device)
-    middle = len(run.scenes) // 2
+
+    def describe(*parts: Seen) -> NDArray[np.float64]:
+        return np.concatenate([expand(embedder.embed_pixels(each.pixels), each.found) for each in parts])
+
+    middle = len(run.scenes.pixels) // 2
+    first, second = (Seen(*(values[part] for values in run.scenes)) for part in (slice(middle), slice(middle, None)))
+    photos = Seen(run.views.pixels[usable, 0].numpy(), run.views.found[usable, 0].numpy())
     # Catalogue pictures as well: they are asked about, and pictures of other things on white are among the scenes.
-    known = np.concatenate([run.views.pixels[usable, 0].numpy(), run.pixels[usable].numpy()])
-    held_out = np.concatenate([run.validation.photos, run.validation.pictures])
     return fit_confidence(
-        Samples(embedder.embed_pixels(known), embedder.embed_pixels(run.scenes[:middle])),
-        Samples(embedder.embed_pixels(held_out), embedder.embed_pixels(run.scenes[middle:])),
+        Samples(describe(photos, as_plain(run.pixels[usable].numpy())), describe(first)),
+        Samples(describe(run.validation.photos, as_plain(run.validation.pictures)), describe(second)),
     )
 
 
-class Samples(NamedTuple):
-    """Vectors of pictures with a shoe and of pictures without: (P, D) and (Q, D) float32."""
+def as_plain(pixels: NDArray[np.uint8]) -> Seen:
+    """Catalogue pictures, (M, C, H, W), which the localizer need not look at."""
+    return Seen(pixels, np.ones(len(pixels)))
 
-    shoes: NDArray[np.float32]
-    others: NDArray[np.float32]
+
+class Samples(NamedTuple):
+    """Features of pictures with a shoe and of pictures without: (P, F) and (Q, F)."""
+
+    shoes: NDArray[np.float64]
+    others: NDArray[np.float64]
 
 
 def fit_confidence(known: Samples, held_out: Samples) -> ConfidenceModel:
@@ -97,13 +118,13 @@ def fit_confidence(known: Samples, held_out: Samples) -> ConfidenceModel:
         known: of shoes that the network was trained on.
         held_out: of shoes that it was not; where it has fewer than one of either, nothing is calibrated.
     """
-    features = np.concatenate([expand(known.shoes), expand(known.others)])
+    features = np.concatenate(known)
     centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
-    weights, bias = _regress((expand(known.shoes) - centre) / spread, (expand(known.others) - centre) / spread, PENALTY)
+    weights, bias = _regress((known.shoes - centre) / spread, (known.others - centre) / spread, PENALTY)
     weights = weights / spread
     bias -= float(weights @ centre)
     if len(held_out.shoes) and len(held_out.others):
-        scores = [expand(each) @ weights + bias for each in held_out]
+        scores = [each @ weights + bias for each in held_out]
         targets = (len(scores[0]) + 1) / (len(scores[0]) + 2), 1 / (len(scores[1]) + 2)
         slope, shift = _regress(scores[0][:, None], scores[1][:, None], 0.0, targets)
         if slope[0] > 0:

@@ -19,7 +19,7 @@ from model.localizer import Localizer
 from model.preprocess import PreprocessConfig, Preprocessor
 from training.data.images import ImageSet, load_images, split_by_group
 from training.distributed import Team
-from training.photos.confidence import make_empty_scenes
+from training.photos.confidence import Seen, make_empty_scenes
 from training.photos.localizer import LocalizerTraining, draw_backgrounds, train_localizer
 from training.photos.outlines import Outlined, outline_all
 from training.photos.state import PhotoStage, load_stage, save_stage
@@ -77,7 +77,7 @@ class Prepared(NamedTuple):
     images: ImageSet
     decoded: int
     localizer: Localizer | None = None
-    scenes: NDArray[np.uint8] | None = None
+    scenes: Seen | None = None
 
 
 def prepare_images(

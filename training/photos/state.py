@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from model.files import explained, make_folder
 from model.localizer import Localizer, LocalizerConfig
+from training.photos.confidence import Seen
 from training.photos.views import Views
 
 __all__ = ["STAGE_FILE", "PhotoStage", "forget_stage", "load_stage", "save_stage"]
@@ -25,12 +25,12 @@ class PhotoStage(NamedTuple):
     Attributes:
         localizer: with the default shape.
         views: of the shoes.
-        scenes: (M, C, H, W) uint8, pictures without a shoe.
+        scenes: without a shoe.
     """
 
     localizer: Localizer
     views: Views
-    scenes: NDArray[np.uint8]
+    scenes: Seen
 
 
 def save_stage(folder: Path, stage: PhotoStage, fingerprint: str) -> None:
@@ -44,7 +44,7 @@ def save_stage(folder: Path, stage: PhotoStage, fingerprint: str) -> None:
     Raises:
         ArtifactError: the folder can't be written.
     """
-    photos = {**stage.views._asdict(), "scenes": stage.scenes}
+    photos = {**stage.views._asdict(), "scenes": stage.scenes.pixels, "found_in_scenes": stage.scenes.found}
     arrays = {_LOCALIZER + name: value.numpy() for name, value in stage.localizer.state_dict().items()}
     with explained(folder / STAGE_FILE):
         make_folder(folder)
@@ -64,7 +64,7 @@ def load_stage(folder: Path, fingerprint: str) -> PhotoStage | None:
         with (folder / STAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["fingerprint"]) != fingerprint:
                 return None
-            scenes = arrays["scenes"]
+            scenes = Seen(arrays["scenes"], arrays["found_in_scenes"])
             views = Views(*(arrays[name] for name in Views._fields))
             names = [name for name in arrays.files if name.startswith(_LOCALIZER)]
             state = {name.removeprefix(_LOCALIZER): torch.from_numpy(arrays[name]) for name in names}

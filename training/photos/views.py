@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.confidence import rate_found
 from model.framing import Box, box_of
-from model.preprocess import Preprocessor
+from model.preprocess import Framed, Preprocessor
 from model.progress import track
 from training.photos.backgrounds import add_decoys, pick_background
 from training.photos.composites import Composite, CompositeConfig, compose
@@ -34,16 +35,30 @@ class Views(NamedTuple):
         mirrored: (N, K) bool: the shoe points the other way than in the catalogue.
         overlaps: (N, K), intersection over union of the found box and the true one; 0 where none was found, NaN for a
             shoe that could not be photographed.
+        found: (N, K), how sure the localizer was of it, as `model.confidence.rate_found` gives it.
     """
 
     pixels: NDArray[np.uint8]
     usable: NDArray[np.bool_]
     mirrored: NDArray[np.bool_]
     overlaps: NDArray[np.float64]
+    found: NDArray[np.float64]
 
     def take(self, indices: Sequence[int]) -> "Views":
         """The views of the shoes at these indices, in this order."""
-        return Views(self.pixels[indices], self.usable[indices], self.mirrored[indices], self.overlaps[indices])
+        return Views(
+            self.pixels[indices],
+            self.usable[indices],
+            self.mirrored[indices],
+            self.overlaps[indices],
+            self.found[indices],
+        )
+
+
+class _View(NamedTuple):
+    framed: Framed
+    overlap: float
+    mirrored: bool
 
 
 def make_views(
@@ -70,8 +85,9 @@ def make_views(
     usable = np.zeros((len(shoes), count), dtype=np.bool_)
     mirrored = np.zeros_like(usable)
     overlaps = np.full((len(shoes), count), np.nan)
+    found = np.zeros((len(shoes), count))
 
-    def photograph(index: int) -> list[tuple[NDArray[np.uint8], float, bool]]:
+    def photograph(index: int) -> list[_View]:
         shoe = shoes[index]
         if shoe is None:
             return []
@@ -82,10 +98,11 @@ def make_views(
         made = track(pool.map(photograph, range(len(shoes))), desc="photos", unit="shoes", total=len(shoes))
         for index, views in enumerate(made):
             for number, (view, overlap, turned) in enumerate(views):
-                pixels[index, number], usable[index, number] = view, overlap >= LEAST_OVERLAP
+                pixels[index, number], usable[index, number] = view.pixels, overlap >= LEAST_OVERLAP
                 mirrored[index, number] = turned
                 overlaps[index, number] = overlap
-    return Views(pixels, usable, mirrored, overlaps)
+                found[index, number] = rate_found(view.subject)
+    return Views(pixels, usable, mirrored, overlaps, found)
 
 
 def _photos(shoe: Outlined, bank: NDArray[np.uint8], random: np.random.Generator, count: int) -> Iterator[Composite]:
@@ -96,12 +113,12 @@ def _photos(shoe: Outlined, bank: NDArray[np.uint8], random: np.random.Generator
         yield compose(random, shoe.pixels, shoe.outline, background, CompositeConfig(), halo=halo)
 
 
-def _view(photo: Composite, preprocessor: Preprocessor) -> tuple[NDArray[np.uint8], float, bool]:
+def _view(photo: Composite, preprocessor: Preprocessor) -> _View:
     framed = preprocessor.frame_picture(Image.fromarray(photo.pixels))
     true = box_of(photo.mask > 0.5)
     if framed.subject is None or true is None:
-        return framed.pixels, 0.0, photo.mirrored
-    return framed.pixels, box_overlap(framed.subject.box, true), photo.mirrored
+        return _View(framed, 0.0, photo.mirrored)
+    return _View(framed, box_overlap(framed.subject.box, true), photo.mirrored)
 
 
 def box_overlap(first: Box, second: Box) -> float:

@@ -15,7 +15,9 @@ USABLE = np.arange(SHOES * COUNT).reshape(SHOES, COUNT) % 4 != 0
 # A photo is the negative of its shoe's picture, with a shade for its number, mirrored where it is said to be.
 PHOTOS = np.stack([255 - CLEAN - 10 * number for number in range(COUNT)], axis=1)
 PHOTOS = np.where(MIRRORED[:, :, None, None, None], PHOTOS[..., ::-1], PHOTOS)
-VIEWS = ViewTensors.of(Views(np.ascontiguousarray(PHOTOS), USABLE, MIRRORED, np.ones(USABLE.shape)))
+VIEWS = ViewTensors.of(
+    Views(np.ascontiguousarray(PHOTOS), USABLE, MIRRORED, np.ones(USABLE.shape), np.ones(USABLE.shape))
+)
 
 
 def _draw(share: float, seed: int = 0) -> tuple[PhotoBatch, torch.Tensor, torch.Tensor]:

@@ -10,6 +10,7 @@ from model.errors import ArtifactError
 from model.localizer import Localizer, LocalizerConfig
 from tests.model.networks import fixed_weights
 from tests.training.photos.shoes import same_views
+from training.photos.confidence import Seen
 from training.photos.state import STAGE_FILE, PhotoStage, forget_stage, load_stage, save_stage
 from training.photos.views import Views
 
@@ -19,8 +20,8 @@ def _stage() -> PhotoStage:
     localizer = fixed_weights(Localizer(LocalizerConfig())).to(memory_format=torch.channels_last)
     pixels = random.integers(0, 256, (5, 2, 3, 8, 8), dtype=np.uint8)
     usable, mirrored = random.random((2, 5, 2)) < 0.5
-    scenes = random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
-    views = Views(pixels, usable, mirrored, random.random((5, 2)))
+    scenes = Seen(random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8), random.random(3))
+    views = Views(pixels, usable, mirrored, *random.random((2, 5, 2)))
     return PhotoStage(localizer.requires_grad_(requires_grad=False), views, scenes)
 
 
@@ -32,7 +33,8 @@ def test_what_is_kept_is_what_was_made(tmp_path: Path) -> None:
     assert loaded is not None
     assert same_views(loaded.views, stage.views)
     assert loaded.views.pixels.dtype == stage.views.pixels.dtype
-    assert np.array_equal(loaded.scenes, stage.scenes)
+    assert np.array_equal(loaded.scenes.pixels, stage.scenes.pixels)
+    assert np.array_equal(loaded.scenes.found, stage.scenes.found)
     states = loaded.localizer.state_dict(), stage.localizer.state_dict()
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

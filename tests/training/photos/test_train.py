@@ -58,7 +58,7 @@ def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch:
     names = [part.name for part in checkpoint.tvae.config.slices]
     assert names == ["Category", INSTANCE, "free"]
     assert checkpoint.overall.keys() == set(names)
-    confidences = Embedder(checkpoint).estimate_confidence(np.zeros((2, 48), dtype=np.float32))
+    confidences = Embedder(checkpoint).estimate_confidence(np.zeros((2, 48), dtype=np.float32), [None, None])
     assert confidences is not None
     assert all(0.0 <= each <= 1.0 for each in confidences)
     (epoch,) = json.loads((out / "metrics.json").read_text())["history"]
