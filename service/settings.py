@@ -10,10 +10,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.cpus import count_cpus
 from service.environment import PREFIX, is_service_link
-from service.logs import LogFormat
-from service.store.milvus.address import parse_address
+from service.milvus_address import parse_address
 
-__all__ = ["ROOT_PATH", "Settings", "settings_table"]
+__all__ = ["ROOT_PATH", "LogFormat", "Settings", "settings_table"]
+
+LogFormat = Literal["text", "json"]
 
 MIB = 2**20
 

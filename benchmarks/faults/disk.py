@@ -21,7 +21,7 @@ from benchmarks.faults.report import Trial
 from benchmarks.faults.scale import Scale
 from benchmarks.faults.service import run_service
 from benchmarks.serving.load import BenchmarkError
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["try_disk"]
 

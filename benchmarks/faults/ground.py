@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.serving.workload import Workload, make_workload
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Ground", "make_ground"]
 

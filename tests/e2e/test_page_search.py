@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.store.base import Record
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 from tests.e2e import test_page
 from tests.e2e.conftest import Artifacts, Server
 from tests.e2e.test_page import Upload, Visit, browser, photo, visit

@@ -20,11 +20,11 @@ import pytest
 from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 from tests.e2e.conftest import Artifacts, Server, environment, heed_interrupts, index_arguments
-from tests.service.commands import run_main
-from tests.service.problems import check_problem
-from tests.service.stack import draw_catalog, draw_shoe, make_checkpoint
+from tests.support.commands import run_main
+from tests.support.problems import check_problem
+from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from model.errors import ItemExists, QueryError, UnknownItem
+from model.errors import QueryError
+from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Item, Record, VectorStore, Weights
 from tests.service.store.conftest import StoreFactory
 from tests.service.store.naive import (

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from service.store.base import Record
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 from tests.service.store.naive import shoe
 
 SIZE = 40
