@@ -27,7 +27,7 @@ from model.preprocess import PreprocessConfig, to_float
 from model.tvae import PRESETS, TVAE
 from service.store.base import Item, Record
 from service.store.embedded.store import EmbeddedStore
-from training.data.demo import draw_shoe, plan_shoes
+from training.demo_catalog import draw_shoe, plan_shoes
 
 __all__ = ["Workload", "make_network", "make_workload"]
 
