@@ -167,9 +167,6 @@ class Settings(BaseSettings):
     min_recall: float = Field(
         default=0.98, ge=0, le=1, description="The share of the ten nearest shoes that such an index must find."
     )
-    recall_share: float = Field(
-        default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
-    )
 
     @model_validator(mode="before")
     @classmethod

@@ -13,10 +13,10 @@ from service.catalog.maintenance.duplicates import read_measure
 from service.catalog.uploads import Uploads
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
-from service.serving.recall import RecallSampler
 from service.settings import Settings
 from service.store.base import StoreInfo
 from service.store.factory import open_store
+from service.telemetry import metrics
 
 __all__ = ["open_engine", "open_pipeline"]
 
@@ -42,14 +42,13 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     checkpoint = load_checkpoint(settings.checkpoint)
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
-    watch = RecallSampler(settings.recall_share)
     uploads = Uploads(settings.index)
     store = open_store(
         settings.index,
         settings.store,
         token=settings.store_token.get_secret_value(),
         threads=settings.threads,
-        watch=watch,
+        record_recall=metrics.set_index_recall,
         # A change that has to wait for those of others is given up before its request is.
         busy_seconds=settings.wait_seconds / 3,
         exact_up_to=settings.exact_shoes,

@@ -1,8 +1,8 @@
 """What the service asks of a vector store, whatever keeps the vectors."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ __all__ = [
     "IndexKind",
     "Item",
     "Page",
-    "Recall",
     "Record",
-    "SearchWatch",
     "StoreInfo",
     "VectorStore",
     "Weights",
@@ -111,28 +109,6 @@ class StoreInfo:
     uuid: str
     index: IndexKind = "exact"
     recall: float | None = None
-
-
-class Recall(NamedTuple):
-    """How an answer compares with the exact one: of its `expected` shoes, `found` are in the answer."""
-
-    found: int
-    expected: int
-
-
-class SearchWatch(Protocol):
-    """Looks over a store's shoulder while it searches."""
-
-    def note_index(self, condition: str, recall: float, /) -> None:
-        """Be told of the recall@10 of a condition's searches from now on: as measured of an index, or 1 if exact."""
-        ...
-
-    def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:
-        """Be told of `count` searches, answered together; must return at once.
-
-        `compare(index)` works out one of them exactly, in its own time and in any thread.
-        """
-        ...
 
 
 class VectorStore(Protocol):

@@ -1,13 +1,13 @@
 """Where a catalogue is kept: in a folder, or in Milvus where the settings name one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ArtifactError
 from service.milvus_address import parse_address
-from service.store.base import Item, SearchWatch, VectorStore, iterate_items
+from service.store.base import Item, VectorStore, iterate_items
 from service.store.embedded.maintenance import read_items
 from service.store.embedded.sqlite import BUSY_SECONDS
 from service.store.embedded.store import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore
@@ -24,7 +24,7 @@ def open_store(
     *,
     token: str = "",
     threads: int = 1,
-    watch: SearchWatch | None = None,
+    record_recall: Callable[[str, float], None] | None = None,
     busy_seconds: float = BUSY_SECONDS,
     exact_up_to: int = EXACT_UP_TO,
     min_recall: float = MIN_RECALL,
@@ -36,8 +36,7 @@ def open_store(
         store: an address of Milvus, in place of the folder.
         token: for Milvus.
         threads: how many one search of the embedded store may use.
-        watch: is told of every search of the embedded store. Milvus's are not compared with exact ones: that would
-            take reading all of the catalogue.
+        record_recall: see `EmbeddedStore.open`; Milvus's own index is not measured.
         busy_seconds: how long a change of the embedded store waits for those of other processes.
         exact_up_to: up to so many shoes every search of the embedded store is exact.
         min_recall: the recall@10, in [0, 1], without which its searches stay exact beyond that too.
@@ -53,7 +52,7 @@ def open_store(
     return EmbeddedStore.open(
         folder,
         threads=threads,
-        watch=watch,
+        record_recall=record_recall,
         busy_seconds=busy_seconds,
         exact_up_to=exact_up_to,
         min_recall=min_recall,

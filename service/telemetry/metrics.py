@@ -31,7 +31,6 @@ __all__ = [
     "count_worker_restart",
     "forget_worker",
     "observe_batch",
-    "observe_recall",
     "observe_request",
     "request_began",
     "request_ended",
@@ -133,12 +132,6 @@ reloads = Counter(
 worker_restarts = Counter(
     "solemate_worker_restarts", "Workers that ended by themselves and were replaced.", registry=REGISTRY
 )
-recall_expected = Counter(
-    "solemate_recall_expected", "Shoes that the exact answers to the sampled searches hold.", registry=REGISTRY
-)
-recall_found = Counter(
-    "solemate_recall_found", "Of these, the shoes that were in the answers given.", registry=REGISTRY
-)
 index_recall = Gauge(
     "solemate_index_recall",
     "Recall@10 of searches, measured when their index was built; 1 where they are exact. The least of all workers'.",
@@ -213,12 +206,6 @@ def count_reload(outcome: ReloadOutcome) -> None:
 def count_worker_restart() -> None:
     """Note that a worker ended by itself and another was started in its place. For the supervisor."""
     worker_restarts.inc()
-
-
-def observe_recall(found: int, expected: int) -> None:
-    """Note a sampled search: of `expected` shoes that the exact answer holds, `found` were in the answer given."""
-    recall_expected.inc(expected)
-    recall_found.inc(found)
 
 
 def set_index_recall(condition: str, recall: float) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.store.base import OVERALL, Filter, Item, Weights
 from service.store.embedded.attributes import AttributeTable
-from service.store.index.exact import Neighbours, Selection, nearest, scan
+from service.store.index.exact import Neighbours, Selection, scan
 from service.store.index.flat import FlatIndex
 from service.store.index.large import SharedIndex
 from service.store.index.tuning import Tuned
@@ -164,15 +164,6 @@ class Segment:
             index = SharedIndex(self.view(condition), self.tuned.get(condition), threads=self.layout.threads)
             return index.search(queries, k, selection)
         return self._flat_of(condition).search(queries, k, None if selection is None else selection.mask)
-
-    def exact(self, query: Vectors, k: int, condition: str | Weights, selection: Selection | None) -> Neighbours:
-        """As `search` for one query, (D,), without any index. Takes its time."""
-        if not isinstance(condition, str):
-            return self._weighted_index().exact(query, condition, k, None if selection is None else selection.mask)
-        if self.is_large and (selection is None or selection.count > SCANNED_ROWS):
-            return SharedIndex(self.view(condition)).exact(query[self.columns(condition)], k, selection)
-        rows = np.arange(len(self)) if selection is None else selection.rows
-        return nearest(self.view(condition), query[self.columns(condition)], k, rows)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Attribute -> value -> number of the shoes that are there; in no order, and with zeros."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.errors import QueryError
 from service.errors import UnknownItem
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Weights
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Weights
 from service.store.embedded.attributes import check_filter, sort_counts
 from service.store.embedded.database import Changes
 from service.store.embedded.segment import Layout, Segment
@@ -129,24 +129,6 @@ class Snapshot:
         if vectors:
             return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]
         return [[Hit(item, distance) for distance, _, item in answer] for answer in answers]
-
-    def compare(
-        self,
-        query: NDArray[np.float32],
-        hits: Sequence[Hit],
-        k: int,
-        *,
-        condition: str | Weights,
-        filter: Filter | None,
-        exclude: str | None,
-    ) -> Recall:
-        """How `hits`, the answer of `search` to one query, (D,), compare with the exact one. Takes its time."""
-        exact: list[Found] = []
-        for segment in self._segments:
-            found = segment.exact(query, k, condition, segment.select(filter, exclude))
-            exact = _first(k, exact, _spell(segment, [found])[0])
-        expected = {item.id for _, _, item in exact}
-        return Recall(len(expected.intersection(hit.item.id for hit in hits)), len(expected))
 
     def page(self, *, limit: int, cursor: str | None, filter: Filter | None) -> Page:
         """See `VectorStore.page`. A cursor is the number of the last shoe before it, so removals don't shift it."""

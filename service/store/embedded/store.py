@@ -11,7 +11,7 @@ indexes, whose recall is measured; until they are there, and where they find too
 import hashlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import QueryError
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Recall, Record, SearchWatch, StoreInfo, Weights
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
 from service.store.embedded import rows
 from service.store.embedded.background import LOCK, Growth
 from service.store.embedded.database import Facts, Truth
@@ -56,23 +56,22 @@ class EmbeddedStore:
         truth: Truth,
         *,
         threads: int = 1,
-        watch: SearchWatch | None = None,
+        record_recall: Callable[[str, float], None] | None = None,
         exact_up_to: int = EXACT_UP_TO,
         min_recall: float = MIN_RECALL,
     ) -> None:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
-        self._watch = watch
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
-        self._growth = Growth(self, truth, minimum=min_recall, note=watch.note_index if watch is not None else None)
+        self._growth = Growth(self, truth, minimum=min_recall, note=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
         self._refreshing = threading.Lock()
         self._seen = truth.data_version()
         self._snapshot = load(truth, self._layout)
-        if watch is not None:
+        if record_recall is not None:
             for condition in (OVERALL, *truth.facts.slices):
-                watch.note_index(condition, 1.0)
+                record_recall(condition, 1.0)
         self._growth.look_at(self._snapshot)
 
     @classmethod
@@ -121,7 +120,7 @@ class EmbeddedStore:
         folder: Path,
         *,
         threads: int = 1,
-        watch: SearchWatch | None = None,
+        record_recall: Callable[[str, float], None] | None = None,
         busy_seconds: float = BUSY_SECONDS,
         exact_up_to: int = EXACT_UP_TO,
         min_recall: float = MIN_RECALL,
@@ -131,7 +130,8 @@ class EmbeddedStore:
         Args:
             folder: of an earlier `create`.
             threads: how many one search may use.
-            watch: is told of every search, and of every index.
+            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
+                index, or 1 where they are exact.
             busy_seconds: how long a change waits for those of other processes.
             exact_up_to: up to so many shoes every search is exact.
             min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
@@ -142,7 +142,9 @@ class EmbeddedStore:
         """
         truth = Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds)
         with closing_on_error(truth):
-            return cls(truth, threads=threads, watch=watch, exact_up_to=exact_up_to, min_recall=min_recall)
+            return cls(
+                truth, threads=threads, record_recall=record_recall, exact_up_to=exact_up_to, min_recall=min_recall
+            )
 
     @staticmethod
     def remove(folder: Path) -> None:
@@ -186,13 +188,6 @@ class EmbeddedStore:
         found = snapshot.search(checked, k, condition=condition, filter=filter, exclude=exclude, vectors=vectors)
         if isinstance(condition, str):
             self._growth.look_at(snapshot, condition)
-        if self._watch is not None and len(checked):
-
-            def compare(index: int) -> Recall:
-                query, hits = checked[index], found[index]
-                return snapshot.compare(query, hits, k, condition=condition, filter=filter, exclude=exclude)
-
-            self._watch.offer(len(checked), compare)
         return found
 
     def get(self, item_id: str) -> Item:

@@ -64,11 +64,6 @@ class SharedIndex:
             answers.update(zip(some, self._look_through(queries[some], k, selection), strict=True))
         return [answers[place] for place in range(len(queries))]
 
-    def exact(self, query: Vectors, k: int, selection: Selection | None = None) -> Neighbours:
-        """As `search` for one query, (D,), without the inverted index."""
-        available = self.size if selection is None else selection.count
-        return self._look_through(query[None], min(k, available), selection)[0] if available else NOTHING
-
     def _look(self, queries: Vectors, k: int, setting: Setting, selection: Selection | None) -> list[Neighbours]:
         """The k nearest that are selected, of those neighbours that a setting finds; fewer where it finds fewer."""
         asked = np.ascontiguousarray(queries)

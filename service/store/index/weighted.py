@@ -74,15 +74,10 @@ class WeightedIndex:
             ]
         return answers
 
-    def exact(
-        self, query: NDArray[np.float32], weights: Weights, k: int, mask: NDArray[np.bool_] | None = None
-    ) -> Neighbours:
-        """As `search` for one query, (D,), by the definition: every distance is worked out, in float64."""
-        return self._by_definition(query, _Scale.of(weights, self._slices, self._vectors.shape[1]), k, mask)
-
     def _by_definition(
         self, query: NDArray[np.float32], scale: "_Scale", k: int, mask: NDArray[np.bool_] | None
     ) -> Neighbours:
+        """The k nearest rows to one query, (D,): every distance is worked out, in float64."""
         rows = np.arange(len(self._vectors)) if mask is None else np.flatnonzero(mask)
         distances = np.empty(len(rows))
         for start in range(0, len(rows), ROWS_AT_ONCE):

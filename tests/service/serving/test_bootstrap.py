@@ -21,7 +21,9 @@ from service.serving.bootstrap import open_engine, open_pipeline
 from service.serving.generations import Live, OneProcess
 from service.serving.reload import ReloadRefused
 from service.settings import Settings
+from service.telemetry import metrics
 from tests.support.commands import run_main
+from tests.support.samples import value
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 
@@ -207,6 +209,14 @@ def test_damaged_cache_is_made_anew(artifacts: Artifacts, damage: Callable[[Path
     np.testing.assert_allclose(vector, engine.store.vector("1000.1"), atol=1e-4)
     assert engine.store.search(vector[None], 1)[0][0].item.id == "1000.1"
     engine.close()
+
+
+def test_the_recall_of_each_condition_is_a_metric(artifacts: Artifacts) -> None:
+    """Once a catalogue is open, a metric has the recall of its searches: 1 where they are exact."""
+    metrics.index_recall.clear()
+    open_engine(artifacts.settings()).close()
+    assert value("solemate_index_recall", condition="overall") == 1.0
+    metrics.index_recall.clear()
 
 
 def test_unfinished_catalogue_replaces_nothing(artifacts: Artifacts) -> None:

@@ -73,20 +73,6 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-class Watch:
-    """Keeps what a store tells of its indexes."""
-
-    def __init__(self) -> None:
-        self.indexes: dict[str, float] = {}
-
-    def note_index(self, condition: str, recall: float, /) -> None:
-        """See SearchWatch."""
-        self.indexes[condition] = recall
-
-    def offer(self, count: int, compare: Callable[[int], Any], /) -> None:
-        """See SearchWatch."""
-
-
 def share_found(store: EmbeddedStore, naive: NaiveStore, condition: str = OVERALL) -> float:
     """Recall@10 over some queries, each alone; distances have to be the true ones."""
     found = 0
@@ -113,9 +99,9 @@ class TestIndex:
             store.upsert(cluster_shoes(EXACT_UP_TO))
             store.settle()
             assert (store.info().index, store.info().recall) == ("exact", None)
-        watch = Watch()
-        EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO, watch=watch).close()
-        assert watch.indexes == dict.fromkeys((OVERALL, *SLICES), 1.0)
+        recalls: dict[str, float] = {}
+        EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__).close()
+        assert recalls == dict.fromkeys((OVERALL, *SLICES), 1.0)
         assert not builds
         assert not (folder / "vectors.bin").exists()
 
@@ -148,12 +134,12 @@ class TestIndex:
 
     def test_the_recall_is_told_to_whoever_watches(self, grown: Path) -> None:
         """Condition by condition, as measured."""
-        watch = Watch()
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, watch=watch)) as store:
+        recalls: dict[str, float] = {}
+        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
             store.settle()
-            assert watch.indexes.keys() == {OVERALL, *SLICES}
-            assert watch.indexes[OVERALL] == store.info().recall
-            assert all(0.98 <= recall <= 1.0 for recall in watch.indexes.values())
+            assert recalls.keys() == {OVERALL, *SLICES}
+            assert recalls[OVERALL] == store.info().recall
+            assert all(0.98 <= recall <= 1.0 for recall in recalls.values())
 
     def test_where_the_recall_cannot_be_had_searches_stay_exact(
         self, grown: Path, naive: NaiveStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -169,13 +155,13 @@ class TestIndex:
             return found
 
         monkeypatch.setattr(InvertedIndex, "candidates", wrong)
-        watch = Watch()
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, watch=watch)) as store:
+        recalls: dict[str, float] = {}
+        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
             store.settle([OVERALL])
             assert (store.info().index, store.info().recall) == ("exact", None)
             assert share_found(store, naive) == 1.0
             store.settle([OVERALL])
-        assert set(watch.indexes.values()) == {1.0}
+        assert set(recalls.values()) == {1.0}
         assert caplog.text.count("searches stay exact") == 1
 
     def test_vectors_are_shared(self, grown: Path) -> None:
@@ -188,21 +174,6 @@ class TestIndex:
             for condition in (OVERALL, *SLICES):
                 assert np.shares_memory(base.view(condition), base.vectors)
             assert base.flat is None
-
-    def test_searches_are_compared_with_exact_ones(self, grown: Path, naive: NaiveStore) -> None:
-        """What is compared is the answer that was given."""
-        compared: list[Callable[[int], Any]] = []
-
-        class Comparing(Watch):
-            def offer(self, count: int, compare: Callable[[int], Any], /) -> None:
-                compared.append(compare)
-
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, watch=Comparing())) as store:
-            store.settle()
-            for query in QUERIES:
-                hits = store.search(query[None], 10)[0]
-                found = len(set(ids(hits)) & set(ids(naive.search(query, 10))))
-                assert compared.pop()(0) == (found, 10)
 
 
 class TestFiles:

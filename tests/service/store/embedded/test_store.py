@@ -7,20 +7,16 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing, StorageFull, StorageReadOnly
 from service.errors import StoreBusy
-from service.store.base import Recall
 from service.store.embedded.store import DATABASE, EmbeddedStore
-from service.store.index.exact import Neighbours
-from service.store.index.flat import FlatIndex
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, shoe, shoes
 
@@ -347,69 +343,6 @@ class TestReadOnly:
                 shutil.copy(running / name, public / name)
         printed = read_as_another(public)
         assert printed.startswith(f"unreadable {public / DATABASE}: no permission, or a read-only disk")
-
-
-class Watch:
-    """Keeps what a store tells of its searches."""
-
-    def __init__(self) -> None:
-        self.offers: list[tuple[int, Callable[[int], Recall]]] = []
-        self.indexes: dict[str, float] = {}
-
-    def note_index(self, condition: str, recall: float, /) -> None:
-        """See SearchWatch."""
-        self.indexes[condition] = recall
-
-    def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:
-        """See SearchWatch."""
-        self.offers.append((count, compare))
-
-    def recalls(self) -> list[Recall]:
-        """Every search so far, compared."""
-        return [compare(index) for count, compare in self.offers for index in range(count)]
-
-
-class TestWatch:
-    @pytest.fixture
-    def watch(self) -> Watch:
-        """One that has seen nothing."""
-        return Watch()
-
-    @pytest.fixture
-    def store(self, folder: Path, watch: Watch) -> Iterator[EmbeddedStore]:
-        """A watched store of 60 shoes."""
-        with closing(embedded(folder)) as made:
-            made.upsert(shoes(60))
-        with closing(EmbeddedStore.open(folder, watch=watch)) as store:
-            yield store
-
-    def test_exact_answers_have_every_shoe(self, store: EmbeddedStore, watch: Watch) -> None:
-        """Compared with the exact answer nothing is missing, whatever condition, filter and shoe to leave out."""
-        queries = np.stack([record.vector for record in shoes(3)])
-        store.search(queries, 5)
-        store.search(queries, 7, condition="closure", filter={"Category": frozenset({"Boots"})}, exclude="shoe-0")
-        store.search(queries[:1], 1000)
-        assert [count for count, _ in watch.offers] == [3, 3, 1]
-        assert watch.recalls() == [Recall(5, 5)] * 3 + [Recall(7, 7)] * 3 + [Recall(60, 60)]
-
-    def test_missing_shoes_are_seen(self, store: EmbeddedStore, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An index that leaves out the nearest shoe is found out."""
-        search = FlatIndex.search
-
-        def leave_out(index: FlatIndex, queries: Any, k: int, mask: Any = None) -> list[Neighbours]:
-            return [Neighbours(rows[1:], far[1:]) for rows, far in search(index, queries, k + 1, mask)]
-
-        monkeypatch.setattr(FlatIndex, "search", leave_out)
-        store.search(shoes(1)[0].vector[None], 5)
-        assert watch.recalls() == [Recall(4, 5)]
-
-    def test_compares_with_the_catalogue_of_the_search(self, store: EmbeddedStore, watch: Watch) -> None:
-        """A change of the catalogue after a search does not count against its answer."""
-        query = shoes(1)[0].vector[None]
-        store.search(query, 5)
-        store.delete([hit.item.id for hit in store.search(query, 5)[0]])
-        store.search(query, 5)
-        assert watch.recalls() == [Recall(5, 5)] * 3
 
 
 def test_search_reports_the_shoes_own_id_first(folder: Path) -> None:

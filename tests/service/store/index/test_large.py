@@ -49,9 +49,8 @@ def test_without_an_index_it_is_exact(data: st.DataObject, count: int, k: int, q
             rows = np.arange(count) if selection is None else np.flatnonzero(mask)
             for query, answer in zip(asked, index.search(asked, k, selection), strict=True):
                 expected = nearest(vectors, query, k, rows)
-                for found in (answer, index.exact(query, k, selection)):
-                    assert found.rows.tolist() == expected.rows.tolist()
-                    assert found.distances.tolist() == expected.distances.tolist()
+                assert answer.rows.tolist() == expected.rows.tolist()
+                assert answer.distances.tolist() == expected.distances.tolist()
 
 
 def test_an_index_finds_nearly_all_with_exact_distances(tuned: Tuned) -> None:
@@ -92,7 +91,6 @@ def test_nothing_selected_is_nothing_found(tuned: Tuned) -> None:
     """No error, and no row."""
     selection = Selection(len(VECTORS), rows=np.empty(0, np.int64))
     assert [len(found.rows) for found in SharedIndex(VECTORS, tuned).search(VECTORS[:3], 5, selection)] == [0, 0, 0]
-    assert len(SharedIndex(VECTORS, tuned).exact(VECTORS[0], 5, selection).rows) == 0
 
 
 def test_conditions_copy_no_vectors() -> None:
