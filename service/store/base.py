@@ -125,7 +125,6 @@ class VectorStore(Protocol):
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """The k nearest shoes of each query, nearest first; fewer where fewer pass the filter.
@@ -135,7 +134,6 @@ class VectorStore(Protocol):
             k: at least 1.
             condition: `overall`, or one of `StoreInfo.slices`, or weights of several of them.
             filter: only shoes that pass it.
-            exclude: an id to leave out (the shoe that is asked about); one that is not there changes nothing.
             vectors: whether hits are to carry their vectors.
 
         Returns:

@@ -83,7 +83,6 @@ class MemoryStore:
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See VectorStore."""
@@ -93,7 +92,7 @@ class MemoryStore:
             condition = dict.fromkeys(SLICES if condition == OVERALL else [condition], 1.0)
         check_weights(condition, SLICES)
         scale = scale_of(condition, SLICES, 8)
-        records = [record for record in self._passing(filter) if record.item.id != exclude]
+        records = self._passing(filter)
         answers = []
         for query in queries:
             hits = [
@@ -178,3 +177,8 @@ class MemoryStore:
             for record in self.records.values()
             if all(allowed & set(record.item.attributes.get(key, ())) for key, allowed in (filter or {}).items())
         ]
+
+
+def leave_out(item_id: str, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits that are of other shoes."""
+    return [hit for hit in hits if hit.item.id != item_id]

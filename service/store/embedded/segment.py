@@ -133,8 +133,8 @@ class Segment:
         """The ids of the shoes that are there."""
         return {self.items[row].id for row in self.alive().tolist()}
 
-    def select(self, filter: Filter | None, exclude: str | None = None) -> Selection | None:
-        """The rows to look at: of shoes that are there, pass the filter and are not left out; None for all.
+    def select(self, filter: Filter | None) -> Selection | None:
+        """The rows to look at: of shoes that are there and pass the filter; None for all.
 
         A value that no shoe has lets none pass: whether that is an error is for the whole catalogue to say.
         """
@@ -144,12 +144,7 @@ class Segment:
             selection = selection if self.present is None else selection.within(self.present)
         elif self.present is not None:
             selection = Selection(len(self), mask=self.present)
-        row = None if exclude is None else self.row(exclude)
-        if row is None:
-            return selection
-        if selection is None:
-            selection = Selection(len(self), mask=np.ones(len(self), dtype=np.bool_))
-        return selection.without(row)
+        return selection
 
     def search(
         self, queries: Vectors, k: int, condition: str | Weights, selection: Selection | None

@@ -117,14 +117,13 @@ class Snapshot:
         *,
         condition: str | Weights,
         filter: Filter | None,
-        exclude: str | None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`; `queries` and `k` are checked already."""
         self._check(condition, filter)
         answers: list[list[Found]] = [[] for _ in queries]
         for segment in self._segments:
-            found = segment.search(queries, k, condition, segment.select(filter, exclude))
+            found = segment.search(queries, k, condition, segment.select(filter))
             answers = [_first(k, *pair) for pair in zip(answers, _spell(segment, found), strict=True)]
         if vectors:
             return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]

@@ -178,14 +178,13 @@ class EmbeddedStore:
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
         checked = check_queries(queries, self._truth.facts.dimension)
         snapshot = self._current()
-        found = snapshot.search(checked, k, condition=condition, filter=filter, exclude=exclude, vectors=vectors)
+        found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
         if isinstance(condition, str):
             self._growth.look_at(snapshot, condition)
         return found

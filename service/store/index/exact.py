@@ -132,11 +132,3 @@ class Selection:
     def within(self, mask: NDArray[np.bool_]) -> "Selection":
         """Those of the rows for which `mask`, (N,), is True."""
         return Selection(self.size, rows=self.rows[mask[self.rows]])
-
-    def without(self, row: int) -> "Selection":
-        """All but one row, which may not be among them."""
-        if "rows" in self.__dict__:
-            return Selection(self.size, rows=self.rows[self.rows != row])
-        mask = self.mask.copy()
-        mask[row] = False
-        return Selection(self.size, mask=mask)

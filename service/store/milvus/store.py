@@ -138,7 +138,6 @@ class MilvusStore:
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
@@ -146,10 +145,7 @@ class MilvusStore:
         checked = check_queries(queries, self._layout.facts.dimension)
         weights = self._weights(condition)
         version = self._version()
-        parts = [self._attributes.expression(filter, version)]
-        if exclude is not None:
-            parts.append(f"key != {digest(exclude)}")
-        expression = " and ".join(part for part in parts if part)
+        expression = self._attributes.expression(filter, version)
         question = Question(min(k, WINDOW), weights, expression, version.moment, vectors)
         return self._searcher.search(checked, question) if len(checked) else []
 

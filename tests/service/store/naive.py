@@ -55,14 +55,9 @@ class NaiveStore:
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
     ) -> list[Hit]:
         """The hits of one query, (D,)."""
-        hits = [
-            Hit(record.item, distance(query, record.vector, condition))
-            for record in self.passing(filter)
-            if record.item.id != exclude
-        ]
+        hits = [Hit(record.item, distance(query, record.vector, condition)) for record in self.passing(filter)]
         # Sorting is stable: ties stay in the order of insertion.
         return sorted(hits, key=lambda hit: hit.distance)[:k]
 

@@ -174,7 +174,6 @@ class TestTexts:
         store.upsert([shoe(text, [1.0], {text: (text, "x")}), shoe("other", [2.0], {"x": ("y",)})])
         assert store.get(text).id == text
         assert [item.id for item in store.page(limit=5, filter={text: frozenset({text})}).items] == [text]
-        assert ids(store.search(shoe("query", [0.0]).vector[None], 5, exclude=text)[0]) == ["other"]
         with pytest.raises(QueryError, match="unknown value"):
             store.page(limit=5, filter={text: frozenset({text, "y"})})
         assert store.delete([text]) == 1
