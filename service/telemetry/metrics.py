@@ -70,7 +70,7 @@ OTHER = "other"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-QueueName = Literal["encode", "search", "write"]
+QueueName = Literal["encode", "write"]
 
 ReloadOutcome = Literal["switched", "kept"]
 

@@ -53,11 +53,11 @@ def test_text_of_clients_becomes_no_label() -> None:
 def test_queues_are_told_apart() -> None:
     """The encoder's queue and the search's have numbers of their own."""
     metrics.set_queue_depth(3)
-    metrics.set_queue_depth(5, "search")
+    metrics.set_queue_depth(5, "write")
     assert value("solemate_queue_depth", queue="encode") == 3
-    assert value("solemate_queue_depth", queue="search") == 5
+    assert value("solemate_queue_depth", queue="write") == 5
     metrics.set_queue_depth(0)
-    metrics.set_queue_depth(0, "search")
+    metrics.set_queue_depth(0, "write")
 
 
 def test_the_recall_of_an_index() -> None:
