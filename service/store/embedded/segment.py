@@ -129,10 +129,6 @@ class Segment:
         """The rows of the shoes that are there, ascending."""
         return np.arange(len(self)) if self.present is None else np.flatnonzero(self.present)
 
-    def ids(self) -> set[str]:
-        """The ids of the shoes that are there."""
-        return {self.items[row].id for row in self.alive().tolist()}
-
     def select(self, filter: Filter | None) -> Selection | None:
         """The rows to look at: of shoes that are there and pass the filter; None for all.
 

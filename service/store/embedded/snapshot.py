@@ -95,10 +95,6 @@ class Snapshot:
     def __len__(self) -> int:
         return self.base.count + self.recent.count
 
-    def ids(self) -> set[str]:
-        """Every shoe's id."""
-        return self.base.ids() | self.recent.ids()
-
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""
         segment, row = self._place(item_id)

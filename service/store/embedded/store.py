@@ -206,10 +206,6 @@ class EmbeddedStore:
         """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
         return self._current().facets(filter)
 
-    def ids(self) -> set[str]:
-        """Every shoe's id, so that an ingest that was cut short goes on where it stopped."""
-        return self._current().ids()
-
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
 

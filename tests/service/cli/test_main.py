@@ -13,6 +13,7 @@ import pytest
 
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
+from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import Done, run_main
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
@@ -54,7 +55,7 @@ class Folder:
     def vectors(self) -> dict[str, np.ndarray]:
         """Everything in the store."""
         with closing(EmbeddedStore.open(self.catalog)) as store:
-            return {item_id: store.vector(item_id) for item_id in store.ids()}
+            return {item.id: store.vector(item.id) for item in iterate_items(store)}
 
 
 @pytest.fixture

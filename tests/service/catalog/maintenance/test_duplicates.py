@@ -23,6 +23,7 @@ from service.catalog.maintenance.duplicates import (
 )
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
+from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import run_main
 from tests.support.fakes import leave_out
@@ -61,7 +62,7 @@ def test_measures_copies_against_other_shoes(embedder: Embedder, store: Embedded
     assert measure is not None
     assert (measure.pictures, measure.shoes, measure.checkpoint) == (120, 120, embedder.checkpoint.digest)
     assert measure.found.keys() == COPIES.keys()
-    ids = sorted(store.ids())
+    ids = sorted(item.id for item in iterate_items(store))
     nearest = [leave_out(each, store.search(store.vector(each)[None], 2)[0])[0].distance for each in ids]
     assert measure.wrong == pytest.approx(np.mean(np.array(nearest) <= measure.distance))
     assert measure.wrong <= 0.01

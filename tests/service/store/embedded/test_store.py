@@ -18,7 +18,7 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, Artif
 from service.errors import StoreBusy
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.service.store.conftest import embedded
-from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, shoe, shoes
+from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, ids_in, shoe, shoes
 
 PROJECT = Path(__file__).parents[4]
 
@@ -52,7 +52,7 @@ class TestCreateAndOpen:
         with closing(embedded(folder)) as store:
             store.upsert(shoes(5))
         with closing(embedded(folder)) as store:
-            assert store.ids() == {f"shoe-{number}" for number in range(5)}
+            assert ids_in(store) == {f"shoe-{number}" for number in range(5)}
 
     def test_closed_files_are_whole_without_a_log(self, folder: Path) -> None:
         """After closing, two files hold everything and may be copied elsewhere."""

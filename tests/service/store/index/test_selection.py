@@ -11,7 +11,7 @@ ROWS = np.array([0, 2, 3])
 
 @pytest.mark.parametrize("selection", [Selection(5, mask=MASK), Selection(5, rows=ROWS)])
 def test_either_form_gives_the_other(selection: Selection) -> None:
-    """Rows, mask and count agree, also of the rows that are in another mask, too."""
+    """Rows, mask and count agree, also of those rows that another mask has."""
     assert selection.count == 3
     assert selection.rows.tolist() == [0, 2, 3]
     assert selection.mask.tolist() == MASK.tolist()
