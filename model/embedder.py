@@ -4,6 +4,7 @@ Each slice is scaled as the checkpoint's `overall` says, so that Euclidean dista
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,13 @@ from model.framing import Subject, hide_scale
 from model.inference import fold_norms, prepare_network
 from model.preprocess import ImageLimits, Preprocessor, to_float
 
-__all__ = ["Embedder", "pick_device"]
+__all__ = ["Embedder", "PictureEmbedder", "Pixels", "Vector", "pick_device"]
+
+Vector = NDArray[np.float32]
+"""Embeddings: (D,) or (B, D)."""
+
+Pixels = NDArray[np.uint8]
+"""Preprocessed pictures: (B, C, H, W)."""
 
 CHUNK = 64
 """Pictures that go through the network at once: large enough to be fast, small enough to stay in cache."""
@@ -37,6 +44,32 @@ def pick_device(name: str) -> torch.device:
     except (AssertionError, RuntimeError) as error:
         raise QueryError("device", f"device {name!r} can't be used here; expected auto, cpu or cuda") from error
     return device
+
+
+class PictureEmbedder(Protocol):
+    """What a service asks of an embedder; `Embedder` is one."""
+
+    @property
+    def dimension(self) -> int:
+        """D: the size of a vector."""
+        ...
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """Decodes the pictures' bytes."""
+        ...
+
+    def embed_pixels(self, pixels: Pixels, /) -> Vector:
+        """(B, C, H, W) uint8 -> (B, D) float32."""
+        ...
+
+    def decode(self, vectors: Vector, /) -> NDArray[np.float32]:
+        """(B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
+        ...
+
+    def estimate_confidence(self, vectors: Vector, subjects: Sequence[Subject | None], /) -> list[float] | None:
+        """How likely each picture shows a shoe: (B, D) float32 and B -> B in [0, 1]; None if it can't tell."""
+        ...
 
 
 class Embedder:

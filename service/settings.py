@@ -10,10 +10,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.cpus import count_cpus
 from service.environment import PREFIX, is_service_link
-from service.logs import LogFormat
-from service.store.milvus.address import parse_address
+from service.milvus_address import parse_address
 
-__all__ = ["ROOT_PATH", "Settings", "settings_table"]
+__all__ = ["ROOT_PATH", "LogFormat", "Settings", "settings_table"]
+
+LogFormat = Literal["text", "json"]
 
 MIB = 2**20
 
@@ -165,9 +166,6 @@ class Settings(BaseSettings):
     )
     min_recall: float = Field(
         default=0.98, ge=0, le=1, description="The share of the ten nearest shoes that such an index must find."
-    )
-    recall_share: float = Field(
-        default=0.001, ge=0, le=1, description="The share of searches that are compared with an exact one, aside."
     )
 
     @model_validator(mode="before")

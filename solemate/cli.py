@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 from typer.main import get_group
 
-import service.cli
+import service.cli.main
 import training.cli
 from model.command import run_command
 from model.version import find_version
 
 __all__ = ["app", "main"]
 
-PARTS = {"Training": training.cli, "Serving": service.cli}
+PARTS = {"Training": training.cli, "Serving": service.cli.main}
 
 OWNERS = {name: part for part in PARTS.values() for name in get_group(part.app).commands}
 """Command -> the module that it is from."""

@@ -42,7 +42,7 @@ def demo_catalog(
 ) -> None:
     """Draw a catalogue of shoes to try everything on."""
     from model.progress import progress
-    from training.data.demo import draw_demo_catalog
+    from training.demo_catalog import draw_demo_catalog
 
     with progress(desc="draw", unit="shoes", total=count) as shown:
         draw_demo_catalog(out, count=count, seed=seed, on_progress=shown.update)
@@ -78,7 +78,7 @@ def csn_triplets(
     """Turn the triplet lists of Conditional Similarity Networks, for UT-Zap50K, into files to evaluate on."""
     from model.catalog import read_catalog
     from training.config import one_of
-    from training.csn import SPLITS, write_csn
+    from training.evaluation.csn import SPLITS, write_csn
 
     ids = [shoe.id for shoe in read_catalog(catalog).shoes]
     written = write_csn(lists, ids, one_of("split", split, tuple(SPLITS)), out, limit=limit)
@@ -94,7 +94,7 @@ def draw_csn_lists(
 ) -> None:
     """Draw lists of the form of those, to try things on: from the labels of a catalogue in UT-Zap50K's layout."""
     from model.catalog import read_catalog
-    from training.csn_draw import draw_csn_lists as run_drawing
+    from training.evaluation.csn_draw import draw_csn_lists as run_drawing
 
     drawn = run_drawing(read_catalog(catalog), out, seed=seed)
     shoes = ", ".join(f"{count:,} shoes in {split}" for split, count in drawn.items())
@@ -398,8 +398,8 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
     from model.text import nfc
-    from training.evaluation import evaluate as run_evaluation
-    from training.evaluation import parse_lists
+    from training.evaluation.evaluate import evaluate as run_evaluation
+    from training.evaluation.evaluate import parse_lists
 
     others = [folder for folder in compare or () if folder.resolve() != checkpoint.resolve()]
     summary = run_evaluation(

@@ -9,8 +9,8 @@ import torch
 
 from model.checkpoint import Condition
 from model.tvae import Posterior
+from training.data.labels import Labels
 from training.distributed import Team
-from training.labels import Labels
 from training.losses import (
     Likelihood,
     instance_loss,

@@ -15,10 +15,10 @@ from model.tvae import INSTANCE, TVAE, Posterior, reparameterize
 from training.batches import sampling_weights
 from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
+from training.data.labels import encode_labels
 from training.distributed import Team
 from training.ema import WeightAverage
 from training.execution import usual_execution
-from training.labels import encode_labels
 from training.objective import ConditionLabels, Objective, condition_labels
 from training.perceptual import PerceptualLoss, find_vgg_weights
 from training.photos.batch import ViewTensors

@@ -8,7 +8,7 @@ from typing import Any
 from model.checkpoint import Checkpoint, save_checkpoint
 from model.files import write_atomic, write_json
 from training.card import write_card
-from training.curves import draw_curves
+from training.figures.curves import draw_curves
 from training.output import Output
 from training.photos.confidence import learn_confidence
 from training.run import Run

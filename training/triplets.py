@@ -9,18 +9,9 @@ from typing import Literal
 
 import torch
 
-__all__ = [
-    "MINERS",
-    "Miner",
-    "MinerName",
-    "batch_all",
-    "batch_hard",
-    "distance_weighted",
-    "random_triplets",
-    "semi_hard",
-]
+__all__ = ["MINERS", "Miner", "MinerName", "batch_all", "semi_hard"]
 
-MinerName = Literal["random", "batch-all", "semi-hard", "batch-hard", "distance-weighted"]
+MinerName = Literal["batch-all", "semi-hard"]
 Miner = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 """(distances (A, B), alike (A, B) bool, different (A, B) bool, generator) -> (M, 3) int64.
 
@@ -29,15 +20,6 @@ CPU."""
 
 POSITIVES = 4
 """Positives drawn for each anchor: four use a batch of 256 well, and all pairs would cost B x B x B comparisons."""
-
-
-def random_triplets(
-    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    """For each anchor, `POSITIVES` random positives, each with a random negative."""
-    anchors, positives = _draw_positives(alike, different, generator)
-    negatives = _draw(different[anchors].float(), positives.shape[1], generator)
-    return _stack(anchors, positives, negatives)
 
 
 def semi_hard(
@@ -72,41 +54,9 @@ def batch_all(
     return torch.stack([anchors[row][:, None].expand_as(chosen), chosen, negatives], dim=2).reshape(-1, 3)
 
 
-def batch_hard(
-    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    """For each anchor, its farthest positive and its nearest negative (Hermans et al., 2017, section 2)."""
-    anchors = _anchors(alike, different)
-    positives = distances[anchors].masked_fill(~alike[anchors], -torch.inf).argmax(dim=1)
-    negatives = distances[anchors].masked_fill(~different[anchors], torch.inf).argmin(dim=1)
-    return torch.stack([anchors, positives, negatives], dim=1)
-
-
-def distance_weighted(
-    distances: torch.Tensor, alike: torch.Tensor, different: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    """For each anchor, random positives, each with a negative drawn more often the nearer it is.
-
-    Wu et al., "Sampling Matters in Deep Embedding Learning", 2017, weigh by the inverse density of distances on the
-    unit sphere. Mean vectors do not lie on a sphere; a softmax over the negative distances, at the scale of the
-    anchor's own spread of distances, serves the same end.
-    """
-    anchors, positives = _draw_positives(alike, different, generator)
-    rows = distances[anchors]
-    if len(rows) == 0:
-        return _stack(anchors, positives, positives)
-    scale = rows.std(dim=1, keepdim=True).clamp_min(1e-6)
-    weights = torch.softmax((-2.0 * rows / scale).masked_fill(~different[anchors], -torch.inf), dim=1)
-    negatives = _draw(weights, positives.shape[1], generator)
-    return _stack(anchors, positives, negatives)
-
-
 MINERS: dict[MinerName, Miner] = {
-    "random": random_triplets,
     "batch-all": batch_all,
     "semi-hard": semi_hard,
-    "batch-hard": batch_hard,
-    "distance-weighted": distance_weighted,
 }
 
 

@@ -1,4 +1,4 @@
-"""A quick look at the held-out shoes after each epoch. The full measurements are in `evaluate`."""
+"""A quick look at the held-out shoes after each epoch. `training.evaluation` measures in full."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from model.preprocess import to_float
 from model.tvae import FREE, INSTANCE, TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
-from training.evaluate import measure_triplets
-from training.labels import encode_labels
+from training.data.labels import encode_labels
+from training.evaluation.metrics import measure_triplets
+from training.evaluation.triplet_lists import draw_triplets
 from training.objective import name_figure
 from training.photos.confidence import Seen
-from training.triplet_lists import draw_triplets
 
 __all__ = ["Validation"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.durability.operations import CLOCK, PLACE, TOGETHER, make_operation
 from service.store.base import Hit
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Clock", "Readers", "actors_context", "start_writer"]
 

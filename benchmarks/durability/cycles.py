@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.durability.actors import Clock, actors_context, reading, start_writer
 from benchmarks.durability.operations import make_operation, make_store
 from benchmarks.durability.truth import Truth, find_difference, find_wrong_answer
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Cycle", "Journal", "run_cycles"]
 

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.durability.operations import make_operation, make_store
 from benchmarks.durability.truth import Truth, find_difference, find_wrong_answer
 from model.errors import ArtifactError, SolemateError
-from service.ledger import Ledger, begin
-from service.shards import WHOLE
-from service.store.embedded import EmbeddedStore
+from service.catalog.indexing.ledger import Ledger, begin
+from service.catalog.indexing.shards import WHOLE
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Step", "can_mount", "run_in_small_disk", "run_steps"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from service.store.base import Item, Record
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["CLOCK", "PLACE", "SLICES", "TOGETHER", "Operation", "make_operation", "make_store"]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from benchmarks.durability.operations import SLICES, Operation
 from service.store.base import OVERALL, Record
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Truth", "find_difference", "find_wrong_answer"]
 

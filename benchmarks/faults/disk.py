@@ -21,7 +21,8 @@ from benchmarks.faults.report import Trial
 from benchmarks.faults.scale import Scale
 from benchmarks.faults.service import run_service
 from benchmarks.serving.load import BenchmarkError
-from service.store.embedded import EmbeddedStore
+from service.store.base import iterate_items
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["try_disk"]
 
@@ -175,7 +176,7 @@ def _count_whole(folder: Path) -> int:
     """Shoes in a catalogue that passes its checks, each with its vector."""
     store = EmbeddedStore.open(folder)
     try:
-        return sum(store.vector(each).size > 0 for each in store.ids())
+        return sum(store.vector(item.id).size > 0 for item in iterate_items(store))
     finally:
         store.close()
 

@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.serving.workload import Workload, make_workload
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.store.embedded import EmbeddedStore
+from service.store.base import iterate_items
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Ground", "make_ground"]
 
@@ -75,7 +76,7 @@ class Ground:
         embedder = Embedder(load_checkpoint(self.first.checkpoint))
         store = EmbeddedStore.open(self.first.catalog)
         try:
-            ids = sorted(store.ids())
+            ids = sorted(item.id for item in iterate_items(store))
             vectors = np.stack([store.vector(each) for each in ids]).astype(np.float64)
         finally:
             store.close()

@@ -9,7 +9,7 @@ import signal
 import threading
 from types import FrameType
 
-from service.cli import main
+from service.cli.main import main
 
 THREAD = "batcher-encode"
 

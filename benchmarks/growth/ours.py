@@ -12,11 +12,11 @@ import numpy as np
 from benchmarks.growth.measure import anonymous_bytes
 from benchmarks.growth.side import Job, Opened, Vectors, main
 from service.store.base import OVERALL, Item, Record
-from service.store.embedded import DATABASE, EmbeddedStore
-from service.store.indexfile import IndexKey, load_tuned
-from service.store.loading import VECTORS, index_file
-from service.store.truth import Truth
-from service.store.vectorfile import load_vectors
+from service.store.embedded.database import Truth
+from service.store.embedded.files.index import IndexKey, load_tuned
+from service.store.embedded.files.vectors import load_vectors
+from service.store.embedded.loading import VECTORS, index_file
+from service.store.embedded.store import DATABASE, EmbeddedStore
 
 __all__ = ["Solemate"]
 

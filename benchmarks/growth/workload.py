@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from model.progress import progress
-from training.data.demo import ShoeFacts, draw_shoe, plan_shoes
+from training.demo_catalog import ShoeFacts, draw_shoe, plan_shoes
 
 __all__ = ["SPREAD", "Drawn", "draw", "estimate_dimension", "scatter"]
 

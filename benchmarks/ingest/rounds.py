@@ -13,9 +13,9 @@ from benchmarks.serving.processes import cpu_seconds, family
 from model.catalog import Catalog, Shoe
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.bulk import Embedded, Recipe, Team, processes, threads
-from service.ingest import index_catalog
-from service.store.embedded import EmbeddedStore
+from service.catalog.indexing.embed_pool import Embedded, Recipe, Team, processes, threads
+from service.catalog.indexing.index import index_catalog
+from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Part", "Result", "measure"]
 

@@ -15,7 +15,7 @@ import typer
 from benchmarks.milvus.faults import Book, Outage, run_faults
 from benchmarks.milvus.server import MilvusProcess
 from benchmarks.milvus.speed import Measured, measure
-from service.store.milvus.address import Index
+from service.milvus_address import Index
 
 __all__ = ["app"]
 

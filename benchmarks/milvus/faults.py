@@ -20,9 +20,9 @@ from pymilvus import MilvusClient, MilvusException
 from benchmarks.milvus.replicas import Answer, Replica, make_checkpoint
 from benchmarks.milvus.server import URI, MilvusProcess
 from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
-from model.errors import Overloaded, UnknownItem
+from service.errors import Overloaded, UnknownItem
+from service.milvus_address import Address
 from service.store.base import Item, Record
-from service.store.milvus.address import Address
 from service.store.milvus.store import MilvusStore
 
 __all__ = ["Book", "Outage", "run_faults"]

@@ -16,9 +16,9 @@ from pymilvus import MilvusClient
 from benchmarks.milvus.server import URI, MilvusProcess
 from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
 from benchmarks.serving.processes import cpu_seconds, peak_mib
-from model.errors import Overloaded
+from service.errors import Overloaded
+from service.milvus_address import Address, Index
 from service.store.base import Filter, Hit, Record
-from service.store.milvus.address import Address, Index
 from service.store.milvus.store import MilvusStore
 
 __all__ = ["Measured", "measure"]

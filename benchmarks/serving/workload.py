@@ -26,8 +26,8 @@ from model.embedder import Embedder
 from model.preprocess import PreprocessConfig, to_float
 from model.tvae import PRESETS, TVAE
 from service.store.base import Item, Record
-from service.store.embedded import EmbeddedStore
-from training.data.demo import draw_shoe, plan_shoes
+from service.store.embedded.store import EmbeddedStore
+from training.demo_catalog import draw_shoe, plan_shoes
 
 __all__ = ["Workload", "make_network", "make_workload"]
 

@@ -9,7 +9,7 @@ from model.errors import CatalogError
 from model.progress import progress
 from model.tvae import PRESETS
 from training.config import choose_conditions, cut_latent
-from training.data.demo import draw_demo_catalog
+from training.demo_catalog import draw_demo_catalog
 
 __all__ = ["draw_shoes", "make_plan"]
 

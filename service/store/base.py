@@ -1,8 +1,8 @@
 """What the service asks of a vector store, whatever keeps the vectors."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ __all__ = [
     "IndexKind",
     "Item",
     "Page",
-    "Recall",
     "Record",
-    "SearchWatch",
     "StoreInfo",
     "VectorStore",
     "Weights",
@@ -45,7 +43,7 @@ class Item:
     Attributes:
         id: unique in the catalogue.
         image: the picture's path, relative to the catalogue's root (`StoreInfo.root`), with forward slashes; of a
-            picture that was uploaded, `/uploads/` and its name (see `service.uploads`).
+            picture that was uploaded, `/uploads/` and its name (see `service.catalog.uploads`).
         attributes: attribute -> its values (one or several; attributes without a value are absent).
     """
 
@@ -113,28 +111,6 @@ class StoreInfo:
     recall: float | None = None
 
 
-class Recall(NamedTuple):
-    """How an answer compares with the exact one: of its `expected` shoes, `found` are in the answer."""
-
-    found: int
-    expected: int
-
-
-class SearchWatch(Protocol):
-    """Looks over a store's shoulder while it searches."""
-
-    def note_index(self, condition: str, recall: float, /) -> None:
-        """Be told of the recall@10 of a condition's searches from now on: as measured of an index, or 1 if exact."""
-        ...
-
-    def offer(self, count: int, compare: Callable[[int], Recall], /) -> None:
-        """Be told of `count` searches, answered together; must return at once.
-
-        `compare(index)` works out one of them exactly, in its own time and in any thread.
-        """
-        ...
-
-
 class VectorStore(Protocol):
     """Shoes and their vectors. Reads are safe from several threads at once."""
 
@@ -149,7 +125,6 @@ class VectorStore(Protocol):
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """The k nearest shoes of each query, nearest first; fewer where fewer pass the filter.
@@ -159,7 +134,6 @@ class VectorStore(Protocol):
             k: at least 1.
             condition: `overall`, or one of `StoreInfo.slices`, or weights of several of them.
             filter: only shoes that pass it.
-            exclude: an id to leave out (the shoe that is asked about); one that is not there changes nothing.
             vectors: whether hits are to carry their vectors.
 
         Returns:

@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from tests.service.stack import draw_catalog, make_checkpoint
+from tests.support.stack import draw_catalog, make_checkpoint
 
 __all__ = ["Artifacts", "Server", "environment", "heed_interrupts", "index_arguments"]
 

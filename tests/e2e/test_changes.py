@@ -18,12 +18,12 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import pytest
 
-from service.store.embedded import EmbeddedStore
-from service.uploads import Uploads, require_name
+from service.catalog.uploads import Uploads, require_name
+from service.store.embedded.store import EmbeddedStore
 from tests.e2e.conftest import Artifacts, Server, index_arguments
-from tests.service.commands import Done, run_main
-from tests.service.problems import check_problem
-from tests.service.stack import draw_catalog, draw_shoe, make_checkpoint
+from tests.support.commands import Done, run_main
+from tests.support.problems import check_problem
+from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 KEY = "key-of-the-operators-0123456789"
 HEADERS = {"x-api-key": KEY}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from service.client import to_table
+from service.cli.client import to_table
 from tests.e2e.conftest import Artifacts, Server
-from tests.service.commands import Done, run_main
-from tests.service.stack import draw_shoe
+from tests.support.commands import Done, run_main
+from tests.support.stack import draw_shoe
 
 
 @pytest.fixture

@@ -20,11 +20,12 @@ import pytest
 from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.store.embedded import EmbeddedStore
+from service.store.base import iterate_items
+from service.store.embedded.store import EmbeddedStore
 from tests.e2e.conftest import Artifacts, Server, environment, heed_interrupts, index_arguments
-from tests.service.commands import run_main
-from tests.service.problems import check_problem
-from tests.service.stack import draw_catalog, draw_shoe, make_checkpoint
+from tests.support.commands import run_main
+from tests.support.problems import check_problem
+from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def client(live_server: str) -> Iterator[httpx2.Client]:
 def ids_and_vectors(catalog: Path) -> dict[str, np.ndarray]:
     """Everything in an indexed catalogue."""
     with closing(EmbeddedStore.open(catalog)) as store:
-        return {item_id: store.vector(item_id) for item_id in store.ids()}
+        return {item.id: store.vector(item.id) for item in iterate_items(store)}
 
 
 def test_start_says_where_and_how(server: Server) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from tests.e2e.conftest import Artifacts, Server, environment, index_arguments
 from tests.e2e.load import Load
-from tests.service.commands import run_main
-from tests.service.problems import check_problem
-from tests.service.stack import draw_catalog, draw_shoe, make_checkpoint
+from tests.support.commands import run_main
+from tests.support.problems import check_problem
+from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 KEY = "key-of-the-operators-0123456789"
 HEADERS = {"x-api-key": KEY}

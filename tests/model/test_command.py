@@ -86,12 +86,16 @@ def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What is not installed is told with the extra that brings it; a module of ours that is missing is a fault."""
-    for module, importer in (("nowhere.at_all", "training.maps"), ("service.nowhere", "service.app"), ("no", "other")):
+    for module, importer in (
+        ("nowhere.at_all", "training.figures.maps"),
+        ("service.nowhere", "service.http.app"),
+        ("no", "other"),
+    ):
         names: dict[str, Any] = {"__name__": importer}
         exec(f"def work(): import {module}", names)
         app = typer.Typer(pretty_exceptions_enable=False)
         app.command()(names["work"])
-        if importer == "training.maps":
+        if importer == "training.figures.maps":
             assert _run(app, monkeypatch) == 1
             assert capsys.readouterr().err == (
                 "error: this needs nowhere, which is not installed: pip install 'solemate[training]'\n"

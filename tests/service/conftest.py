@@ -8,13 +8,13 @@ from starlette.testclient import TestClient
 
 from model.catalog import read_catalog
 from model.preprocess import ImageLimits
-from service.app import create_app
-from service.engine import Engine, EngineLimits, Network
-from service.ingest import index_catalog
+from service.catalog.indexing.index import index_catalog
+from service.catalog.uploads import Uploads
+from service.http.app import create_app
+from service.serving.engine import Engine, EngineLimits, Network
 from service.settings import Settings
-from service.uploads import Uploads
-from tests.service.fakes import DIGEST, FakeEmbedder, MemoryStore
-from tests.service.stack import draw_catalog
+from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
+from tests.support.stack import draw_catalog
 
 COUNT = 12
 

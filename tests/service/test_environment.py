@@ -9,7 +9,7 @@ import yaml
 
 from service.environment import OTHERS, check_environment
 from service.settings import Settings
-from tests.service.commands import run_main
+from tests.support.commands import run_main
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command, get_group
 from typer.testing import CliRunner
 
-import service.cli
+import service.cli.main
 import training.cli
 from model.version import find_version
 from solemate.cli import app, main
@@ -76,7 +76,7 @@ def test_script_that_is_installed() -> None:
 
 def test_all_commands_of_both() -> None:
     """Every command of the two packages is a command of the program, and none hides another."""
-    parts = [get_group(part.app).commands for part in (training.cli, service.cli)]
+    parts = [get_group(part.app).commands for part in (training.cli, service.cli.main)]
     assert not parts[0].keys() & parts[1].keys()
     assert get_group(app).commands.keys() == parts[0].keys() | parts[1].keys()
 

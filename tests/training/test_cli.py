@@ -11,13 +11,14 @@ from model.catalog import Catalog, read_catalog
 from model.checkpoint import save_checkpoint
 from model.tvae import Slice
 from tests.model.networks import tiny_checkpoint
-from tests.training.test_csn import make_lists
-from training import csn_draw, trainer
+from tests.training.evaluation.test_csn import make_lists
+from training import trainer
 from training.cli import app
 from training.config import TrainConfig
 from training.data import download as downloading
-from training.data.demo import draw_demo_catalog
 from training.data.images import ImageSet
+from training.demo_catalog import draw_demo_catalog
+from training.evaluation import csn_draw
 
 TABLE = """id,image,SubCategory
 9.3,a.jpg,Boot

@@ -84,17 +84,17 @@ PHOTO_CONFIG = ObjectiveConfig(
 
 def test_triplets_of_photos_against_a_loop() -> None:
     """Anchors are photos and catalogue pictures; positives and negatives of each are others' catalogue pictures."""
-    terms = _photo_terms(replace(PHOTO_CONFIG, miner="batch-hard"), PHOTOS, REFERENCES)
+    terms = _photo_terms(replace(PHOTO_CONFIG, miner="batch-all"), PHOTOS, REFERENCES)
     expected = []
     for vectors in (PHOTOS, REFERENCES):
         for anchor, kind in enumerate(KINDS[:4]):
             apart = [math.dist(vectors[anchor, :2].tolist(), REFERENCES[each, :2].tolist()) for each in range(4)]
-            positive = max(apart[each] for each in range(4) if KINDS[each] == kind and each != anchor)
-            negative = min(apart[each] for each in range(4) if KINDS[each] != kind)
-            expected.append(max(0.0, positive - negative + 0.3))
-    assert len(expected) == 8
+            (positive,) = (apart[each] for each in range(4) if KINDS[each] == kind and each != anchor)
+            negatives = [apart[each] for each in range(4) if KINDS[each] != kind]
+            expected += [max(0.0, positive - negative + 0.3) for negative in negatives]
+    assert len(expected) == 16
     assert sum(expected) > 0
-    assert terms.triplet["kind"].item() == pytest.approx(sum(expected) / 8, rel=1e-5)
+    assert terms.triplet["kind"].item() == pytest.approx(sum(expected) / 16, rel=1e-5)
 
 
 @pytest.mark.parametrize("miner", MINERS)

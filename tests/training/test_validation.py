@@ -11,10 +11,10 @@ from tests.training.images import coloured_squares
 from training import validation
 from training.config import TrainConfig
 from training.data.images import ImageSet
-from training.evaluate import measure_triplets
-from training.labels import Labels, encode_labels
+from training.data.labels import Labels, encode_labels
+from training.evaluation.metrics import measure_triplets
+from training.evaluation.triplet_lists import draw_triplets
 from training.photos.views import Views
-from training.triplet_lists import draw_triplets
 from training.validation import FEWEST_TO_WEIGH, Validation, measure_photos
 
 CPU = torch.device("cpu")

@@ -19,10 +19,10 @@ from model.framing import Subject
 from model.preprocess import Preprocessor, to_pixels
 from model.progress import track
 from training.data.images import ImageSet, load_images
-from training.embeddings import OVERALL
+from training.evaluation.embeddings import OVERALL
+from training.figures.pictures import ALIKE, DIFFERENT, UNKNOWN
+from training.figures.sheet import MARGIN, MUTED, Sheet
 from training.photos.make import keep_shoes, photo_name
-from training.report import ALIKE, DIFFERENT, UNKNOWN
-from training.sheet import MARGIN, MUTED, Sheet
 
 __all__ = ["PhotoRow", "PhotoSummary", "Ranking", "evaluate_photos", "rank_own"]
 

@@ -20,10 +20,10 @@ from model.preprocess import PreprocessConfig, to_float
 from model.progress import Progress, progress
 from model.tvae import TVAE, Slice, TVAEConfig, reparameterize
 from training.data.images import ImageSet
+from training.data.labels import encode_labels
 from training.data.mnist import DIGIT
-from training.labels import encode_labels
+from training.evaluation.triplet_lists import draw_triplets
 from training.losses import kl_divergence, reconstruction_loss
-from training.triplet_lists import draw_triplets
 
 __all__ = ["AuthorsConfig", "train_authors"]
 

@@ -7,9 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from training.maps import PALETTE
+from training.figures.maps import PALETTE
+from training.figures.sheet import INK, MUTED
 from training.reproduce.runs import Trained
-from training.sheet import INK, MUTED
 
 __all__ = ["draw_learning"]
 

@@ -12,9 +12,9 @@ from model.checkpoint import Checkpoint
 from model.embedder import Embedder
 from model.preprocess import to_float
 from training.data.images import ImageSet
+from training.data.labels import Labels, encode_labels
 from training.data.mnist import DIGIT
-from training.evaluate import measure_retrieval, measure_triplets, squared_distances
-from training.labels import Labels, encode_labels
+from training.evaluation.metrics import measure_retrieval, measure_triplets, squared_distances
 
 __all__ = ["OVERALL", "Order", "hard_triplets", "measure_order", "parts_of"]
 
@@ -34,7 +34,7 @@ class Order:
         hardest_triplet_accuracy: of the same anchors and positives, each with the negative that this very embedding
             puts nearest to the anchor: one wrong picture in the midst of a digit breaks most of that digit's.
         recall_at_1: pictures whose nearest other held-out picture is of their digit.
-        map_at_r: see `training.evaluate.Retrieval`.
+        map_at_r: see `training.evaluation.metrics.Retrieval`.
         knn: pictures whose digit is that of most of their five nearest *training* pictures.
     """
 

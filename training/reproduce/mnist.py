@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from model.embedder import Embedder, pick_device
 from model.files import write_atomic, write_json
-from training.bounds import Observation, measure_bounds
 from training.data.images import ImageSet
+from training.data.labels import encode_labels
 from training.data.mnist import DIGIT, download_mnist, read_mnist
-from training.labels import encode_labels
+from training.evaluation.elbo import Observation, measure_bounds
+from training.evaluation.triplet_lists import draw_triplets, read_triplets
 from training.reproduce.authors import AuthorsConfig
 from training.reproduce.measures import hard_triplets, measure_order
 from training.reproduce.pictures import draw_pictures
 from training.reproduce.recipes import OUR_EPOCHS, RECIPES, Recipe, train_recipe
 from training.reproduce.results import Measured, Report
 from training.reproduce.runs import Trained
-from training.triplet_lists import draw_triplets, read_triplets
 
 __all__ = ["QUICK", "Plan", "reproduce_mnist"]
 

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from model.embedder import Embedder
 from model.preprocess import to_pixels
 from training.data.images import ImageSet
+from training.data.labels import Labels, encode_labels
 from training.data.mnist import DIGIT
-from training.labels import Labels, encode_labels
-from training.maps import Panel, draw_map
-from training.report import Reconstructed, draw_reconstructions
+from training.figures.maps import Panel, draw_map
+from training.figures.pictures import Reconstructed, draw_reconstructions
+from training.figures.sheet import MARGIN, Sheet
+from training.figures.tsne import tsne
 from training.reproduce.learning import draw_learning
 from training.reproduce.measures import parts_of
 from training.reproduce.runs import Trained
-from training.sheet import MARGIN, Sheet
-from training.tsne import tsne
 
 __all__ = ["draw_pictures"]
 

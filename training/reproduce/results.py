@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from training.bounds import Bounds
+from training.evaluation.elbo import Bounds
 from training.reproduce.measures import OVERALL, Order
 from training.reproduce.recipes import RECIPES, Recipe
 from training.reproduce.tables import Spread, to_columns, to_pipe

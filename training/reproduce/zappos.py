@@ -13,14 +13,14 @@ from model.errors import CatalogError
 from model.files import write_atomic, write_json
 from model.preprocess import Preprocessor
 from training.config import TrainConfig
-from training.csn import ATTRIBUTES, CONDITIONS
-from training.csn_draw import are_drawn
 from training.data.images import ImageSet, load_images
-from training.embeddings import OVERALL, Embedding, embed_pixels, embed_shoes
-from training.evaluate import measure_triplets
-from training.gallery import draw_gallery
-from training.labels import encode_labels
-from training.questions import ask
+from training.data.labels import encode_labels
+from training.evaluation.csn import ATTRIBUTES, CONDITIONS
+from training.evaluation.csn_draw import are_drawn
+from training.evaluation.embeddings import OVERALL, Embedding, embed_pixels, embed_shoes
+from training.evaluation.gallery import draw_gallery
+from training.evaluation.metrics import measure_triplets
+from training.evaluation.questions import ask
 from training.reproduce.learning import draw_learning
 from training.reproduce.runs import Trained
 from training.reproduce.zappos_recipes import OUR_EPOCHS, RECIPES, Recipe, shoe_config, train_shoes
@@ -86,7 +86,7 @@ def reproduce_zappos(catalog: str, lists: Path, out: Path, plan: Plan | None = N
 
     Args:
         catalog: UT-Zap50K, or a catalogue in its layout, as `read_catalog` takes it.
-        lists: the folder of CSN's triplet lists, as `training.csn.read_csn` takes it.
+        lists: the folder of CSN's triplet lists, as `training.evaluation.csn.read_csn` takes it.
         out: a folder; made if it is not there.
         plan: how much to do.
         device: "auto", "cpu" or "cuda".

@@ -11,8 +11,8 @@ import torch
 from model.checkpoint import Condition
 from model.tvae import PRESETS
 from training.config import TrainConfig, cut_latent, one_of
-from training.csn import ATTRIBUTES
 from training.data.images import ImageSet
+from training.evaluation.csn import ATTRIBUTES
 from training.reproduce.runs import Trained, read_trained, train_or_take_up
 
 __all__ = ["NETWORKS", "OUR_EPOCHS", "RECIPES", "Recipe", "shoe_config", "train_shoes"]

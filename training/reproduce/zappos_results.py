@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any
 
-from training.csn import ATTRIBUTES, CONDITIONS, CsnTriplets
-from training.embeddings import OVERALL
-from training.evaluate import Reconstruction
+from training.evaluation.csn import ATTRIBUTES, CONDITIONS, CsnTriplets
+from training.evaluation.embeddings import OVERALL
+from training.evaluation.metrics import Reconstruction
 from training.reproduce.tables import Spread, to_columns, to_pipe
 from training.reproduce.zappos_recipes import RECIPES, Recipe
 

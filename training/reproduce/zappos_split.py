@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from model.catalog import Catalog
 from model.errors import CatalogError
 from model.preprocess import Preprocessor
-from training.csn import CsnTriplets, read_csn, read_listed
 from training.data.images import ImageSet, load_images
+from training.evaluation.csn import CsnTriplets, read_csn, read_listed
 
 __all__ = ["Choice", "HeldOut", "choose_shoes", "load_held_out", "take"]
 
@@ -46,7 +46,7 @@ def choose_shoes(catalog: Catalog, lists: Path, *, limit: int | None = None) -> 
 
     Args:
         catalog: of UT-Zap50K or in its layout; `Shoe.group` is the product.
-        lists: as `training.csn.read_csn` takes it.
+        lists: as `training.evaluation.csn.read_csn` takes it.
         limit: lines of each test list, for what is measured; what is kept out of training goes by all lines.
 
     Raises:

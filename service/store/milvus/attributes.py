@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from model.errors import QueryError
 from service.store.base import Filter
-from service.store.filters import VALUES_LISTED
+from service.store.embedded.attributes import VALUES_LISTED
 from service.store.milvus.claims import KNOWN_VALUE
 from service.store.milvus.layout import Layout
 from service.store.milvus.records import attribute_token, value_token

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from random import Random
 
-from model.errors import StoreUnavailable
+from service.errors import StoreUnavailable
 
 __all__ = ["Breaker"]
 

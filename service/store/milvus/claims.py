@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from model.errors import StoreBusy, StoreUnavailable
+from service.errors import StoreBusy, StoreUnavailable
 from service.store.milvus.layout import MOST_KEYS, Layout
 from service.store.milvus.tables import Row, Tables, batches
 from service.store.milvus.versions import SLOTS, Version, Versions

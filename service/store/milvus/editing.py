@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from model.errors import ItemExists, StoreUnavailable, UnknownItem
+from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.store.base import Item, Record
 from service.store.milvus.claims import KNOWN_VALUE, MAKE_SECONDS, Claim, Claims, Held
 from service.store.milvus.layout import Layout, Place

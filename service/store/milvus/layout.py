@@ -19,11 +19,11 @@ from typing import Any
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from model.errors import ArtifactCorrupt, ArtifactMissing
+from service.milvus_address import Address
 from service.store.base import OVERALL
-from service.store.milvus.address import Address
+from service.store.embedded.database import Facts
 from service.store.milvus.link import Link
 from service.store.milvus.records import LONGEST, MOST_TOKENS
-from service.store.truth import Facts
 
 __all__ = ["FACTS", "MOST_KEYS", "Layout", "Place", "create", "open_layout", "remove"]
 

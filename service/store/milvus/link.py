@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import grpc
 from pymilvus import MilvusClient, MilvusException
 
-from model.errors import StoreUnavailable
-from service.store.milvus.address import Address
+from service.errors import StoreUnavailable
+from service.milvus_address import Address
 from service.store.milvus.breaker import AWAY, RETRY_AFTER, Breaker
 
 __all__ = ["Link", "Operation"]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ArtifactCorrupt, QueryError
-from service.store import rows
 from service.store.base import Item, Record
+from service.store.embedded import rows
 
 __all__ = [
     "ITEM_FIELDS",

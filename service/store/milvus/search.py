@@ -18,11 +18,11 @@ from pymilvus import MilvusClient
 from pymilvus.client.search_result import SearchResult
 
 from service.store.base import Hit, Weights
+from service.store.index.exact import ROUNDING
 from service.store.milvus.layout import Layout, Place
 from service.store.milvus.link import Link
 from service.store.milvus.records import ITEM_FIELDS, decode_item, decode_vector
 from service.store.milvus.tables import WINDOW, Row, Tables, batches
-from service.store.neighbours import ROUNDING
 
 __all__ = ["Question", "Searcher"]
 

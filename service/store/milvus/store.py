@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
-from model.errors import QueryError, SolemateError, StoreUnavailable, UnknownItem
+from model.errors import QueryError, SolemateError
+from service.errors import StoreUnavailable, UnknownItem
+from service.milvus_address import Address
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.embedded import check_queries, require_positive
+from service.store.embedded.database import Facts, require_same
+from service.store.embedded.snapshot import read_cursor, write_cursor
+from service.store.embedded.store import check_queries, require_positive
+from service.store.index.weighted import check_weights
 from service.store.milvus import layout as layouts
-from service.store.milvus.address import Address
 from service.store.milvus.attributes import Attributes
 from service.store.milvus.claims import LEASE_SECONDS
 from service.store.milvus.editing import Editor
@@ -24,9 +28,6 @@ from service.store.milvus.records import ITEM_FIELDS, decode_item, decode_vector
 from service.store.milvus.search import Question, Searcher
 from service.store.milvus.tables import WINDOW, Row, Tables
 from service.store.milvus.versions import Version, Versions
-from service.store.snapshot import read_cursor, write_cursor
-from service.store.truth import Facts, require_same
-from service.store.weighted import check_weights
 
 __all__ = ["MilvusStore"]
 
@@ -137,7 +138,6 @@ class MilvusStore:
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
@@ -145,10 +145,7 @@ class MilvusStore:
         checked = check_queries(queries, self._layout.facts.dimension)
         weights = self._weights(condition)
         version = self._version()
-        parts = [self._attributes.expression(filter, version)]
-        if exclude is not None:
-            parts.append(f"key != {digest(exclude)}")
-        expression = " and ".join(part for part in parts if part)
+        expression = self._attributes.expression(filter, version)
         question = Question(min(k, WINDOW), weights, expression, version.moment, vectors)
         return self._searcher.search(checked, question) if len(checked) else []
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from model.errors import StoreUnavailable
+from service.errors import StoreUnavailable
 from service.store.milvus.layout import FACTS, Layout
 from service.store.milvus.link import Link
 

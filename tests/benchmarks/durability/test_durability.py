@@ -14,7 +14,7 @@ from benchmarks.durability import cli
 from benchmarks.durability.disk import can_mount, run_in_small_disk
 from benchmarks.durability.operations import make_operation, make_store
 from benchmarks.durability.truth import Truth, find_difference, find_wrong_answer
-from service.store.embedded import DATABASE, EmbeddedStore
+from service.store.embedded.store import DATABASE, EmbeddedStore
 
 SEED = 3
 OPERATIONS = 12

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from benchmarks.ingest import cli
 from benchmarks.ingest.rounds import Part, Result
-from training.data.demo import draw_demo_catalog
+from training.demo_catalog import draw_demo_catalog
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from benchmarks.milvus.faults import K, Outage, Story
 from benchmarks.milvus.replicas import Answer, Replica
 from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
 from service.store.base import VectorStore
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 SHOES = 60
 

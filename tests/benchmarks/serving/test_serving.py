@@ -20,7 +20,7 @@ from benchmarks.serving.servers import Server, serve
 from benchmarks.serving.workload import Workload, make_workload
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.store.embedded import EmbeddedStore
+from service.store.embedded.store import EmbeddedStore
 
 STUB = Server(
     name="solemate",  # no environment of its own

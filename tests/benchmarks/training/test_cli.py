@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from benchmarks.training import cli
 from benchmarks.training.rounds import Side
-from training.data.demo import draw_demo_catalog
+from training.demo_catalog import draw_demo_catalog
 
 
 @pytest.mark.slow

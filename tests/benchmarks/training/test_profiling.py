@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.training.catalog import make_plan
 from benchmarks.training.profiling import BACKWARD, DECODER, ENCODER, PARTS, PYTHON, profile_step, sort_events
-from training.data.demo import draw_demo_catalog
+from training.demo_catalog import draw_demo_catalog
 
 
 def test_events_are_sorted_by_time_and_kind() -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from service.milvus_address import Address
 from service.store.base import VectorStore
-from service.store.embedded import EmbeddedStore
-from service.store.milvus.address import Address
+from service.store.embedded.store import EmbeddedStore
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES
 
 StoreFactory = Callable[[Path], VectorStore]

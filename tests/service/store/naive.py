@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import OVERALL, Filter, Hit, Item, Record, Weights
+from service.store.base import OVERALL, Filter, Hit, Item, Record, VectorStore, Weights, iterate_items
 
 DIMENSION = 8
 SLICES = {"category": (0, 3), "closure": (3, 5), "free": (5, 8)}
@@ -55,14 +55,9 @@ class NaiveStore:
         *,
         condition: str | Weights = OVERALL,
         filter: Filter | None = None,
-        exclude: str | None = None,
     ) -> list[Hit]:
         """The hits of one query, (D,)."""
-        hits = [
-            Hit(record.item, distance(query, record.vector, condition))
-            for record in self.passing(filter)
-            if record.item.id != exclude
-        ]
+        hits = [Hit(record.item, distance(query, record.vector, condition)) for record in self.passing(filter)]
         # Sorting is stable: ties stay in the order of insertion.
         return sorted(hits, key=lambda hit: hit.distance)[:k]
 
@@ -122,3 +117,8 @@ def shoes(count: int, *, seed: int = 0, prefix: str = "shoe") -> tuple[Record, .
 def ids(hits: Iterable[Hit]) -> list[str]:
     """The ids of hits, in their order."""
     return [hit.item.id for hit in hits]
+
+
+def ids_in(store: VectorStore) -> set[str]:
+    """The ids of all shoes of a store."""
+    return {item.id for item in iterate_items(store)}

@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from model.errors import ItemExists, QueryError, UnknownItem
+from model.errors import QueryError
+from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Item, Record, VectorStore, Weights
 from tests.service.store.conftest import StoreFactory
 from tests.service.store.naive import (
@@ -264,14 +265,6 @@ class TestSearch:
         store.upsert([shoe("2", [1.0])])
         assert ids(store.search(query(), 3)[0]) == ["0", "2", "3"]
 
-    def test_excludes_a_shoe(self, filled: VectorStore, naive: NaiveStore) -> None:
-        """The shoe that is asked about is left out, and k others are still found; with a filter as well."""
-        asked = naive.records["shoe-7"]
-        for chosen in FILTERS:
-            hits = filled.search(asked.vector[None], 10, filter=chosen, exclude="shoe-7")[0]
-            assert ids(hits) == ids(naive.search(asked.vector, 10, filter=chosen, exclude="shoe-7"))
-        assert ids(filled.search(asked.vector[None], 1, exclude="nobody")[0]) == ["shoe-7"]
-
     def test_a_narrow_filter_still_finds_k(self, store: VectorStore) -> None:
         """The shoes that pass are found though all others are nearer."""
         rare = {"Gender": ("Women",)}
@@ -339,9 +332,9 @@ class TestWeights:
     ) -> None:
         """Ids, order and distances are those of the definition: the root of the weighted sum of squares."""
         queries = np.random.default_rng(4).normal(size=(3, DIMENSION)).astype(np.float32)
-        answers = filled.search(queries, k, condition=weights, filter=filter, exclude="shoe-3")
+        answers = filled.search(queries, k, condition=weights, filter=filter)
         for one, hits in zip(queries, answers, strict=True):
-            expected = naive.search(one, k, condition=weights, filter=filter, exclude="shoe-3")
+            expected = naive.search(one, k, condition=weights, filter=filter)
             assert ids(hits) == ids(expected)
             assert [hit.distance for hit in hits] == pytest.approx([hit.distance for hit in expected], rel=1e-5)
 
@@ -517,12 +510,12 @@ class Machine(RuleBasedStateMachine):
         """Remove, also what is not there."""
         assert self.store.delete(names) == self.naive.delete(names)
 
-    @rule(vector=VECTORS, k=st.integers(1, 12), condition=st.sampled_from(CONDITIONS), exclude=NAMES)
-    def search(self, vector: list[int], k: int, condition: str | Weights, exclude: str) -> None:
+    @rule(vector=VECTORS, k=st.integers(1, 12), condition=st.sampled_from(CONDITIONS))
+    def search(self, vector: list[int], k: int, condition: str | Weights) -> None:
         """Ask for neighbours."""
         asked = shoe("query", vector).vector
-        hits = self.store.search(asked[None], k, condition=condition, exclude=exclude)[0]
-        expected = self.naive.search(asked, k, condition=condition, exclude=exclude)
+        hits = self.store.search(asked[None], k, condition=condition)[0]
+        expected = self.naive.search(asked, k, condition=condition)
         assert ids(hits) == ids(expected)
         assert [hit.distance for hit in hits] == pytest.approx([hit.distance for hit in expected])
 

@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 
 from service.store.base import Record
-from service.store.embedded import EmbeddedStore
-from tests.service.store.naive import shoe
+from service.store.embedded.store import EmbeddedStore
+from tests.service.store.naive import ids_in, shoe
 
 SIZE = 40
 LAST = "last"
@@ -36,7 +36,7 @@ def write(store: EmbeddedStore, number: int) -> None:
 def main(folder: Path, batches: int | None) -> None:
     """Go on after the last batch that is in the store."""
     with closing(EmbeddedStore.open(folder)) as store:
-        first = int(store.vector(LAST)[1]) + 1 if LAST in store.ids() else 0
+        first = int(store.vector(LAST)[1]) + 1 if LAST in ids_in(store) else 0
         for number in count(first) if batches is None else range(first, first + batches):
             write(store, number)
 

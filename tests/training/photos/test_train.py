@@ -16,7 +16,7 @@ from tests.training.photos.shoes import shorten_stage
 from tests.training.runs import stop_after
 from training import validation
 from training.cli import app
-from training.data.demo import draw_demo_catalog
+from training.demo_catalog import draw_demo_catalog
 from training.photos import stage
 from training.photos.state import STAGE_FILE
 from training.state import STATE_FILE

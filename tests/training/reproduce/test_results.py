@@ -1,4 +1,4 @@
-from training.bounds import Bounds
+from training.evaluation.elbo import Bounds
 from training.reproduce.measures import Order
 from training.reproduce.recipes import RECIPES
 from training.reproduce.results import Measured, Report

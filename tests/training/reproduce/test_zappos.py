@@ -20,11 +20,11 @@ from model.preprocess import Preprocessor
 from model.tvae import Slice
 from tests.training.images import coloured_squares
 from training import trainer
-from training.csn_draw import draw_csn_lists
-from training.data.demo import draw_demo_catalog
 from training.data.images import digest_ids
-from training.embeddings import Embedding, embed_pixels
-from training.report import draw_reconstructions
+from training.demo_catalog import draw_demo_catalog
+from training.evaluation.csn_draw import draw_csn_lists
+from training.evaluation.embeddings import Embedding, embed_pixels
+from training.figures.pictures import draw_reconstructions
 from training.reproduce import runs, zappos
 from training.reproduce.zappos import Plan, _measure_overall, reproduce_zappos
 from training.reproduce.zappos_recipes import RECIPES, shoe_config, train_shoes

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.milvus.address import Address
+from service.milvus_address import Address
 from tests.service.store.conftest import SERVER, ServerStores, needs_lite, needs_server
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from model.errors import StoreUnavailable
+from service.errors import StoreUnavailable
 from service.store.milvus.breaker import Breaker
 
 

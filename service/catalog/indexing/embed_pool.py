@@ -1,0 +1,266 @@
+"""Many pictures into vectors: a team that decodes and embeds them, in order and with a bounded amount under way.
+
+Each member takes a chunk of pictures, decodes it and runs the network on it with one thread. Whoever asked meanwhile
+stores what came before. A large catalogue is worth members that are processes: Python's lock lets threads decode and
+call the network side by side only in part. A small one is done before processes have loaded the network.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.catalog import BadRow, Shoe, decode_picture
+from model.checkpoint import load_checkpoint
+from model.embedder import Embedder, PictureEmbedder, Vector
+from model.errors import ArtifactMismatch, SolemateError
+
+__all__ = ["CHUNK", "WORTH_PROCESSES", "Embedded", "Hire", "Recipe", "Team", "TeamLost", "hire", "processes", "threads"]
+
+CHUNK = 64
+"""Pictures that a member decodes and embeds at once: what goes through the network in one piece."""
+
+CHUNKS_AHEAD = 4
+"""Chunks under way for each member: enough to keep it busy while a batch is stored."""
+
+WORTH_PROCESSES = 20_000
+"""With fewer pictures than this, threads are done before processes have gained what their start costs."""
+
+OMP_THREADS = "OMP_NUM_THREADS"
+
+
+Embedded = tuple[Shoe, Vector | BadRow]
+"""A shoe with its vector, (D,) float32, or with the reason why it has none."""
+
+
+class TeamLost(SolemateError):
+    """A process that embeds pictures has ended before its work was done."""
+
+
+class Halt(Protocol):
+    """Tells the members that nobody waits for their work any more."""
+
+    def is_set(self) -> bool:
+        """Whether to leave it."""
+        ...
+
+    def set(self) -> None:
+        """Have it left."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a process makes the embedder that another process has.
+
+    Attributes:
+        checkpoint: the folder.
+        digest: what it must hold.
+        device: where the network runs.
+    """
+
+    checkpoint: Path
+    digest: str
+    device: str
+
+    def load(self) -> Embedder:
+        """Make it. Raises ArtifactMismatch if there is another checkpoint by now."""
+        checkpoint = load_checkpoint(self.checkpoint)
+        if checkpoint.digest != self.digest:
+            raise ArtifactMismatch(f"{self.checkpoint} was replaced while it was in use; run the same command again")
+        return Embedder(checkpoint, device=self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What a member made of some pictures.
+
+    Attributes:
+        vectors: (G, D) float32, of those that could be used, in their order.
+        reasons: place among all of them -> why that one could not.
+    """
+
+    vectors: NDArray[np.float32]
+    reasons: Mapping[int, str]
+
+
+class Team:
+    """Members who embed pictures. See `threads` and `processes`."""
+
+    def __init__(self, executor: Executor, work: Callable[[Sequence[str]], Chunk], members: int) -> None:
+        self._executor, self._work, self._members = executor, work, members
+
+    def embed(
+        self, shoes: Iterable[Shoe], chunk: int = CHUNK
+    ) -> Generator[list[tuple[Shoe, Vector | BadRow]], None, None]:
+        """Embed the shoes' pictures, in the shoes' order, chunk by chunk.
+
+        Args:
+            shoes: taken as they are needed: a bounded number is ahead of the caller.
+            chunk: shoes to give together, at least 1.
+
+        Yields:
+            Shoes, each with its vector, (D,) float32, or with the reason why it has none.
+
+        Raises:
+            TeamLost: a process has ended.
+        """
+        source = iter(shoes)
+        pending: deque[tuple[list[Shoe], Future[Chunk]]] = deque()
+
+        def submit() -> None:
+            if taken := list(islice(source, chunk)):
+                # Plain texts, which cost less to send than paths and shoes.
+                pending.append((taken, self._executor.submit(self._work, [str(shoe.image) for shoe in taken])))
+
+        try:
+            for _ in range(self._members * CHUNKS_AHEAD):
+                submit()
+            while pending:
+                taken, future = pending.popleft()
+                done = future.result()
+                submit()
+                yield _put_together(taken, done)
+        except BrokenExecutor as error:
+            raise TeamLost(
+                "a process that embeds pictures has ended before its time; perhaps there was too little memory. What "
+                "was stored stays: run the same command again, with fewer --workers"
+            ) from error
+
+
+Hire = Callable[[int], AbstractContextManager[Team]]
+"""Gives a team fit for so many pictures."""
+
+
+def hire(pictures: int, *, embedder: PictureEmbedder, recipe: Recipe, members: int) -> AbstractContextManager[Team]:
+    """Processes where there is enough to do for them, else threads."""
+    if members > 1 and pictures >= WORTH_PROCESSES:
+        return processes(recipe, members)
+    return threads(embedder, members)
+
+
+@contextmanager
+def threads(embedder: PictureEmbedder, members: int) -> Iterator[Team]:
+    """A team of threads of this process."""
+    halt = threading.Event()
+    executor = ThreadPoolExecutor(members, thread_name_prefix="embed", initializer=_use_one_thread)
+    with _ending(executor, halt):
+        yield Team(executor, partial(embed_chunk, embedder, halt), members)
+
+
+@contextmanager
+def processes(recipe: Recipe, members: int) -> Iterator[Team]:
+    """A team of processes. They end with this one, however it ends."""
+    # A process is forked from one that has loaded torch, once for all, and has not run it: that one has no threads.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    halt = context.Event()
+    with _one_openmp_thread():
+        executor = ProcessPoolExecutor(members, mp_context=context, initializer=_join, initargs=(recipe, halt))
+        with _ending(executor, halt):
+            yield Team(executor, _work, members)
+
+
+@contextmanager
+def _ending(executor: Executor, halt: Halt) -> Iterator[None]:
+    """Leave what is under way at the end, and wait for the members to be gone."""
+    try:
+        yield
+    finally:
+        halt.set()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_openmp_thread() -> Iterator[None]:
+    """For the processes that are started within: they read it when they load torch and NumPy."""
+    before = os.environ.get(OMP_THREADS)
+    os.environ[OMP_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[OMP_THREADS]
+        else:
+            os.environ[OMP_THREADS] = before
+
+
+def embed_chunk(embedder: PictureEmbedder, halt: Halt, paths: Sequence[str]) -> Chunk:
+    """Decode and embed some files. A bad one is left out by itself. Raises CancelledError once `halt` is set."""
+    pixels: list[NDArray[np.uint8]] = []
+    reasons: dict[int, str] = {}
+    for place, path in enumerate(paths):
+        if halt.is_set():
+            raise CancelledError
+        picture = decode_picture(Path(path), embedder.preprocessor)
+        if isinstance(picture, str):
+            reasons[place] = picture
+        else:
+            pixels.append(picture)
+    vectors = embedder.embed_pixels(np.stack(pixels)) if pixels else np.empty((0, embedder.dimension), np.float32)
+    return Chunk(vectors, reasons)
+
+
+def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[Embedded]:
+    vectors = iter(chunk.vectors)
+    return [
+        (shoe, BadRow(shoe.id, chunk.reasons[place]) if place in chunk.reasons else next(vectors))
+        for place, shoe in enumerate(shoes)
+    ]
+
+
+def _use_one_thread() -> None:
+    """Two threads of one embedding spin for each other; there are as many members as processors."""
+    torch.set_num_threads(1)
+
+
+class _Member:
+    """What a process of a team knows. It loads with its first work, so that an error reaches who waits for that."""
+
+    def __init__(self, recipe: Recipe, halt: Halt) -> None:
+        self._recipe, self._halt = recipe, halt
+        self._embedder: Embedder | None = None
+
+    def work(self, paths: Sequence[str]) -> Chunk:
+        """See `embed_chunk`."""
+        if self._embedder is None:
+            self._embedder = self._recipe.load()
+        return embed_chunk(self._embedder, self._halt, paths)
+
+
+_members: list[_Member] = []
+"""The one member that this process is, if it is one."""
+
+
+def _join(recipe: Recipe, halt: Halt) -> None:
+    # A Ctrl-C goes to all of a terminal's processes; this one ends when its parent says so, or is gone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _use_one_thread()
+    _members.append(_Member(recipe, halt))
+
+
+def _work(paths: Sequence[str]) -> Chunk:
+    return _members[0].work(paths)
+
+
+def _end_with_parent() -> None:
+    """Killed, a parent can't tell; and its pipes stay open, since each member holds both ends of them."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,137 @@
+"""What an indexing keeps beside the store: which pictures are done, and whether all of the catalogue is."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from json.encoder import encode_basestring_ascii as to_json_string
+from pathlib import Path
+
+from model.files import explained, write_atomic
+from service.catalog.indexing.shards import Shard
+from service.store.locks import locked, remove_leftovers
+
+__all__ = ["LEDGER", "Ledger", "Stamp", "begin", "finish", "is_complete"]
+
+LEDGER = "pictures.jsonl"
+UNFINISHED = "indexing-unfinished"
+
+Stamp = tuple[int, int]
+"""A picture file's size in bytes and its time of modification in nanoseconds: the cheap way to see that it changed."""
+
+
+class Ledger:
+    """Which state of its picture each vector was made from: one line of JSON a shoe, the last one counts.
+
+    Lines are added after their shoes are in the store. After a kill in between, the store has shoes that the ledger
+    lacks: they are embedded again, at most a batch. A torn last line is passed over. Several processes may index
+    parts of one catalogue with one ledger.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is there. Raises ArtifactError."""
+        self._folder, self._path = folder, folder / LEDGER
+        with explained(self._path):
+            self.stamps: dict[str, Stamp] = dict(_read_stamps(self._path))
+
+    def add(self, stamps: Mapping[str, Stamp]) -> None:
+        """Append what was just stored. Raises ArtifactError."""
+        self.stamps.update(stamps)
+        with explained(self._path), locked(self._folder), self._path.open("ab") as file:
+            # The newline comes first as well: a line that a kill has torn must not swallow this one.
+            file.write(b"\n" + _format_stamps(stamps))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def compact(self, ids: Iterable[str], shard: Shard) -> None:
+        """Rewrite it, of this part with these shoes only. Raises ArtifactError."""
+        kept = set(ids)
+        with explained(self._path), locked(self._folder):
+            # Read again: the other parts' processes have added to it.
+            self.stamps = {
+                item_id: stamp
+                for item_id, stamp in _read_stamps(self._path)
+                if item_id in kept or not shard.holds(item_id)
+            }
+            remove_leftovers(self._path)
+            write_atomic(self._path, _format_stamps(self.stamps))
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Forget everything: each picture will be embedded again. Raises ArtifactError."""
+        with explained(folder / LEDGER):
+            (folder / LEDGER).unlink(missing_ok=True)
+
+
+def begin(folder: Path, shard: Shard) -> None:
+    """Note that this part is being indexed: until all parts are, the catalogue is unfinished. Raises ArtifactError."""
+    with explained(folder / UNFINISHED), locked(folder):
+        finished = _finished_parts(folder, shard.count) or set()
+        _note(folder, shard.count, finished - {shard.number})
+
+
+def finish(folder: Path, shard: Shard) -> None:
+    """Note that this part is done. Raises ArtifactError."""
+    with explained(folder / UNFINISHED), locked(folder):
+        finished = _finished_parts(folder, shard.count)
+        if finished is None:  # it was divided anew meanwhile; whoever did that will see to it
+            return
+        finished.add(shard.number)
+        if len(finished) == shard.count:
+            (folder / UNFINISHED).unlink()
+        else:
+            _note(folder, shard.count, finished)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the last indexing into `folder` ran to its end, with all its parts."""
+    return not (folder / UNFINISHED).exists()
+
+
+def _finished_parts(folder: Path, count: int) -> set[int] | None:
+    """The parts of an unfinished indexing that are done; None if there is none in `count` parts."""
+    try:
+        noted = json.loads((folder / UNFINISHED).read_bytes())
+        return set(noted["finished"]) if noted["parts"] == count else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):  # torn, or of a version that kept nothing in it
+        return None
+
+
+def _note(folder: Path, count: int, finished: set[int]) -> None:
+    text = json.dumps({"parts": count, "finished": sorted(finished)})
+    remove_leftovers(folder / UNFINISHED)
+    write_atomic(folder / UNFINISHED, text.encode() + b"\n")
+
+
+def _read_stamps(path: Path) -> Iterator[tuple[str, Stamp]]:
+    """Each shoe's stamp, the last one of several."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    try:
+        rows = json.loads(b"[%b]" % b",".join(filter(None, lines)))  # several times faster than one call for each
+        stamps = _last_of_each(rows)
+    except (ValueError, TypeError):
+        stamps = _last_of_each(_parse_whole(lines))
+    yield from stamps.items()
+
+
+def _last_of_each(rows: Iterable[tuple[str, int, int]]) -> dict[str, Stamp]:
+    return {item_id: (size, modified) for item_id, size, modified in rows}
+
+
+def _parse_whole(lines: Iterable[bytes]) -> Iterator[tuple[str, int, int]]:
+    """The lines that are not torn."""
+    for line in lines:
+        try:
+            item_id, size, modified = json.loads(line)
+        except (ValueError, TypeError):
+            continue
+        yield item_id, size, modified
+
+
+def _format_stamps(stamps: Mapping[str, Stamp]) -> bytes:
+    lines = (f"[{to_json_string(item_id)}, {size}, {modified}]\n" for item_id, (size, modified) in stamps.items())
+    return "".join(lines).encode("ascii")

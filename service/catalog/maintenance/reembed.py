@@ -1,0 +1,107 @@
+"""Uploaded shoes across a rebuild: what another network is to embed anew is taken out of the old store before it goes.
+
+    index --rebuild    save: the uploaded shoes into a file  ->  the old store is removed  ->  the catalogue is indexed
+                       restore: their pictures are embedded  ->  they are in the new store  ->  the file goes
+
+A run that is interrupted at any of these goes on with the file when the same command runs again.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from model.catalog import BadRow, Shoe, decode_shoes
+from model.embedder import PictureEmbedder
+from model.errors import ArtifactError, ArtifactMissing
+from model.files import explain_failure, write_atomic
+from model.text import nfc, nfc_attributes
+from service.catalog.uploads import Uploads, is_upload
+from service.errors import UnknownItem
+from service.store.base import Item, Record, VectorStore
+from service.store.factory import list_shoes
+
+__all__ = ["restore_uploads", "save_uploads"]
+
+logger = logging.getLogger(__name__)
+
+SAVED = "uploaded-shoes.jsonl"
+
+BATCH = 64
+
+
+def save_uploads(folder: Path, place: str = "", *, token: str = "") -> None:
+    """Write down the uploaded shoes of a catalogue in `folder`. One that is damaged is passed over.
+
+    Args:
+        folder: where their pictures are, and the catalogue itself if `place` names none.
+        place: an address of Milvus.
+        token: for Milvus.
+
+    Raises:
+        StoreUnavailable: Milvus does not answer.
+        ArtifactError: the file can't be written.
+    """
+    try:
+        items = [item for item in list_shoes(folder, place, token=token) if is_upload(item.image)]
+    except ArtifactMissing:
+        return  # perhaps a run before was interrupted after it had removed the store
+    except ArtifactError as error:
+        logger.warning("uploaded shoes, if there are any, are lost: %s", error)
+        return
+    known = {item.id: item for item in (*_read(folder), *items)}
+    if not known:
+        return
+    lines = [json.dumps([item.id, item.image, item.attributes], ensure_ascii=False) for item in known.values()]
+    try:
+        write_atomic(folder / SAVED, "".join(f"{line}\n" for line in lines).encode())
+    except OSError as error:
+        raise explain_failure(folder / SAVED, error) from error
+
+
+def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder) -> int:
+    """Embed what `save_uploads` wrote down, and put it into the new store, but for ids that are there.
+
+    Returns:
+        How many shoes. One whose picture can't be used is left out, and said so in the log.
+
+    Raises:
+        ArtifactError: the store can't be written.
+    """
+    uploads, count = Uploads(folder), 0
+    taken = {item_id for item_id in (item.id for item in _read(folder)) if _has(store, item_id)}
+    waiting = {item.id: item for item in _read(folder) if item.id not in taken}
+    decoded = decode_shoes(
+        [Shoe(item.id, uploads.locate(item.image), {}) for item in waiting.values()], embedder.preprocessor
+    )
+    while batch := list(islice(decoded, BATCH)):
+        for shoe, picture in batch:
+            if isinstance(picture, BadRow):
+                logger.warning("the uploaded shoe %s is left out: %s", shoe.id, picture.reason)
+        good = [(waiting[shoe.id], picture) for shoe, picture in batch if not isinstance(picture, BadRow)]
+        if good:
+            vectors = embedder.embed_pixels(np.stack([picture for _, picture in good]))
+            count += store.upsert(Record(item, vector) for (item, _), vector in zip(good, vectors, strict=True))
+    (folder / SAVED).unlink(missing_ok=True)
+    return count
+
+
+def _has(store: VectorStore, item_id: str) -> bool:
+    try:
+        store.get(item_id)
+    except UnknownItem:
+        return False
+    return True
+
+
+def _read(folder: Path) -> Iterator[Item]:
+    try:
+        lines = (folder / SAVED).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return
+    for line in filter(None, lines):
+        item_id, image, attributes = json.loads(line)
+        yield Item(nfc(item_id), image, nfc_attributes(attributes))

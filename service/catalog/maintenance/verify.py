@@ -1,0 +1,171 @@
+"""Whether an indexed catalogue is whole: its file, its vectors, its pictures, and what belongs to none."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from model.catalog import BadRow, Shoe, decode_shoes
+from model.embedder import Embedder, Vector
+from model.errors import ArtifactError
+from model.files import sha256_file
+from service.catalog.images import locate_picture
+from service.catalog.uploads import Uploads, digest_in, is_upload, require_name
+from service.errors import PictureMissing, UnknownItem
+from service.store.base import Item, VectorStore, iterate_items
+from service.store.embedded.loading import damaged_files
+from service.store.embedded.maintenance import inspect_database
+from service.store.embedded.store import DATABASE, EmbeddedStore
+
+__all__ = ["CatalogReport", "verify_catalog"]
+
+TOLERANCE = 1e-3
+"""How far a vector made again may be from the one that is stored, as a share of its length and one more.
+
+The same network gives numbers that differ in the sixth digit with the batch that a picture rides in, and in the fourth
+on another device."""
+
+BATCH = 64
+
+
+@dataclass
+class CatalogReport:
+    """What was found.
+
+    Attributes:
+        wrong: what is wrong, in words, but for orphans.
+        shoes: how many were looked at.
+        compared: of how many the vector was made again.
+        orphans: names of uploaded pictures that no shoe has.
+    """
+
+    wrong: list[str] = field(default_factory=list)
+    shoes: int = 0
+    compared: int = 0
+    orphans: list[str] = field(default_factory=list)
+
+
+def verify_catalog(
+    catalog: Path, load_embedder: Callable[[], Embedder], *, sample: int, orphan_seconds: float, seed: int = 0
+) -> CatalogReport:
+    """Check the database, row by row, every digest, every picture, and some vectors against their pictures.
+
+    The catalogue may be in use: what is replaced meanwhile is not taken for missing.
+
+    Args:
+        catalog: its folder.
+        load_embedder: loads the checkpoint, checking its digest.
+        sample: how many vectors are made again, of shoes chosen by chance; all, if there are no more.
+        orphan_seconds: how old a picture without a shoe must be: a younger one may belong to a change under way.
+        seed: of the choice.
+
+    Raises:
+        ArtifactMissing: there is no catalogue.
+    """
+    report = CatalogReport(list(inspect_database(catalog / DATABASE)))
+    for path in damaged_files(catalog):
+        report.wrong.append(f"{path} fails its digest; delete it, and the next start makes it anew")
+    embedder = None
+    try:
+        embedder = load_embedder()
+    except ArtifactError as error:
+        report.wrong.append(str(error))
+    try:
+        with closing(EmbeddedStore.open(catalog)) as store:
+            uploads = Uploads(catalog)
+            _check_pictures(store, uploads, report, orphan_seconds)
+            if embedder is not None and _made_by(store, embedder, report):
+                _check_vectors(store, uploads, embedder, report, sample=sample, seed=seed)
+    except ArtifactError as error:
+        report.wrong.append(f"the rest could not be looked at: {error}")
+    return report
+
+
+def _made_by(store: VectorStore, embedder: Embedder, report: CatalogReport) -> bool:
+    made_by, digest = store.info().checkpoint, embedder.checkpoint.digest
+    if made_by != digest:
+        report.wrong.append(f"the vectors were made by the checkpoint {made_by[:16]}, not by {digest[:16]}")
+    return made_by == digest
+
+
+def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport, orphan_seconds: float) -> None:
+    """Look for every shoe's picture, at the content of the uploaded ones, and for pictures that no shoe has."""
+    named: set[str] = set()
+    root = store.info().root
+    for item in iterate_items(store):
+        report.shoes += 1
+        if is_upload(item.image):
+            named.add(item.image.rpartition("/")[2])
+        problem = _find_problem(root, item, uploads)
+        if problem is not None and _is_current(store, item):
+            report.wrong.append(f"shoe {item.id!r}: {problem}")
+    report.orphans = uploads.orphans(named, older_than=orphan_seconds)
+
+
+def _check_vectors(
+    store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int, seed: int
+) -> None:
+    """Make some vectors again, from their pictures. Shoes whose pictures are gone have been told of already."""
+    items = list(iterate_items(store))
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(items), size=min(sample, len(items)), replace=False)
+    root = store.info().root
+    by_id = {items[index].id: items[index] for index in sorted(chosen.tolist())}
+    shoes = [
+        Shoe(item.id, path, {}) for item in by_id.values() if (path := _locate(root, item, uploads)) and path.is_file()
+    ]
+    decoded = list(decode_shoes(shoes, embedder.preprocessor))
+    for start in range(0, len(decoded), BATCH):
+        part = decoded[start : start + BATCH]
+        report.wrong += [
+            f"shoe {shoe.id!r}: its picture can't be used: {picture.reason}"
+            for shoe, picture in part
+            if isinstance(picture, BadRow) and _is_current(store, by_id[shoe.id])
+        ]
+        good = [(by_id[shoe.id], picture) for shoe, picture in part if not isinstance(picture, BadRow)]
+        if good:
+            made = embedder.embed_pixels(np.stack([picture for _, picture in good]))
+            report.compared += len(good)
+            report.wrong += _compare(store, [item for item, _ in good], made)
+
+
+def _compare(store: VectorStore, items: Sequence[Item], made: Vector) -> Iterator[str]:
+    for item, vector in zip(items, made, strict=True):
+        if not _is_current(store, item):
+            continue
+        stored = store.vector(item.id)
+        distance = float(np.linalg.norm(stored - vector))
+        if not distance <= TOLERANCE * (1 + float(np.linalg.norm(vector))):
+            yield f"shoe {item.id!r}: its vector is {distance:.3g} away from that of its picture; index it again"
+
+
+def _find_problem(root: str, item: Item, uploads: Uploads) -> str | None:
+    path = _locate(root, item, uploads)
+    if path is None:
+        return f"its picture's path is none: {item.image!r}"
+    if not path.is_file():
+        return f"its picture is gone: {path}"
+    if not is_upload(item.image):
+        return None
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        return f"its picture can't be read: {path}: {error.strerror or error}"
+    return None if digest.startswith(digest_in(require_name(item.image))) else f"its picture fails its digest: {path}"
+
+
+def _locate(root: str, item: Item, uploads: Uploads) -> Path | None:
+    try:
+        return locate_picture(root, item, uploads)
+    except PictureMissing:
+        return None
+
+
+def _is_current(store: VectorStore, item: Item) -> bool:
+    """Whether the shoe is still there with that picture."""
+    try:
+        return store.get(item.id).image == item.image
+    except (UnknownItem, ArtifactError):
+        return False

@@ -1,0 +1,120 @@
+"""Searches from the command line: by a service that runs, or by the index on this machine."""
+
+import asyncio
+import json
+import mimetypes
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from model.errors import SolemateError
+from model.files import explain_failure
+from service.search.options import SearchOptions, parse_condition, parse_filter
+from service.settings import Settings
+
+__all__ = ["SearchFailed", "ask_index", "ask_service", "to_table"]
+
+SECONDS = 60.0
+"""How long a service may take to answer."""
+
+
+class SearchFailed(SolemateError):
+    """A service did not answer, or refused."""
+
+
+def ask_service(
+    url: str, picture: Path, *, k: int, condition: str, filters: Sequence[str], key: str = ""
+) -> Mapping[str, Any]:
+    """What `POST /v1/search` of the service at `url` answers; see `service.http.schemas.SearchAnswer`.
+
+    Raises:
+        ArtifactError: the picture can't be read.
+        SearchFailed: there is no answer, or it is a refusal; the message is the service's own.
+    """
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise SearchFailed(f"{url!r} is no address of a service; expected such as http://127.0.0.1:8000")
+    query = urlencode([("k", k), ("condition", condition), *(("filter", text) for text in filters)])
+    kind = mimetypes.guess_type(picture.name)[0] or ""
+    headers = {"Content-Type": kind if kind.startswith("image/") else "image/jpeg"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked
+        f"{url.rstrip('/')}/v1/search?{query}", data=_read(picture), headers=headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310 - the scheme is checked
+            answer: Mapping[str, Any] = json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise SearchFailed(f"{url} answers {error.code}: {_find_detail(error)}") from None
+    except OSError as error:  # also urllib.error.URLError
+        raise SearchFailed(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
+    except ValueError as error:
+        raise SearchFailed(f"{url} answers what is no JSON; is it a service of solemate?") from error
+    return answer
+
+
+def ask_index(
+    settings: Settings, picture: Path, *, k: int, condition: str, filters: Sequence[str]
+) -> Mapping[str, Any]:
+    """The same answer from the index that the settings name, without a service.
+
+    Raises: what `service.serving.bootstrap.open_engine` and `Pipeline.search_image` do.
+    """
+    # These load torch, which asking a service does without.
+    from service.http.responses import answer_found  # noqa: PLC0415
+    from service.serving.bootstrap import open_pipeline  # noqa: PLC0415
+
+    options = SearchOptions(k, condition, parse_filter(filters), compare_by=parse_condition(condition))
+    content = _read(picture)
+    pipeline = open_pipeline(settings)
+
+    async def search() -> bytes:
+        await pipeline.start()
+        try:
+            found = await pipeline.search_image(content, k, condition=options.compare_by, filter=options.filter)
+            return bytes(answer_found(pipeline.engine, found, options).body)
+        finally:
+            await pipeline.close()
+
+    try:
+        answer: Mapping[str, Any] = json.loads(asyncio.run(search()))
+    finally:
+        pipeline.engine.close()
+    return answer
+
+
+def to_table(answer: Mapping[str, Any]) -> str:
+    """The shoes of an answer, a line each, nearest first."""
+    rows = [("", "distance", "id", "attributes")]
+    for number, hit in enumerate(answer["hits"], start=1):
+        attributes = "; ".join(f"{name}: {', '.join(values)}" for name, values in hit["attributes"].items())
+        rows.append((str(number), f"{hit['distance']:.4f}", _printable(hit["id"]), _printable(attributes)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        f"{number:>{widths[0]}}  {distance:>{widths[1]}}  {item_id:<{widths[2]}}  {attributes}".rstrip()
+        for number, distance, item_id, attributes in rows
+    )
+
+
+def _printable(text: str) -> str:
+    """Without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _read(picture: Path) -> bytes:
+    try:
+        return picture.read_bytes()
+    except OSError as error:
+        raise explain_failure(picture, error) from error
+
+
+def _find_detail(error: urllib.error.HTTPError) -> str:
+    """The problem's own words (RFC 9457), where the answer is a problem."""
+    try:
+        return _printable(str(json.load(error)["detail"]))
+    except (ValueError, LookupError, TypeError, OSError):
+        return error.reason

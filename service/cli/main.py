@@ -1,0 +1,345 @@
+"""`python -m service`: index a catalogue, serve and search it, and look after it."""
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import MutableSequence, Sequence
+from contextlib import closing
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.command import run_command
+from model.errors import QueryError
+from service.cli import catalog
+from service.telemetry import logging as logs
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+__all__ = ["app", "begin", "main", "work"]
+
+# Not at the top, in all of this: --help and a wrong option are answered without loading torch, and where the extra
+# `service` is not installed.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Index a catalogue, serve and search it, and look after it.",
+)
+
+REBUILD_OF_A_PART = (
+    "--rebuild would take from the other parts' processes what they have stored, so it does not go with --shard; "
+    "remove the folder first, or choose another --out"
+)
+
+CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
+
+
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Set up the log before any of the commands."""
+    logs.set_up()
+    if context.invoked_subcommand != "serve":  # it first reads how it is to log
+        _warn_of_environment()
+
+
+@app.command()
+def index(
+    *,
+    catalog: Annotated[
+        str,
+        typer.Option(
+            help="A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=..",
+            show_default=False,
+        ),
+    ],
+    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
+    out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
+        "artifacts/catalog"
+    ),
+    place: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            envvar="SOLEMATE_STORE",
+            help="milvus://host:port/collection: put the shoes there; the folder keeps what an interrupted run needs.",
+            show_default=False,
+        ),
+    ] = "",
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Start afresh instead of bringing it up to date.")] = False,
+    shard: Annotated[
+        str, typer.Option(help="i/n: only the i-th of n parts, so that n processes can index at once.")
+    ] = "1/1",
+    batch_size: Annotated[int, typer.Option(min=1, help="Shoes stored at once.")] = 256,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
+    ] = None,
+    max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+) -> None:
+    """Embed a catalogue's pictures into the store.
+
+    An interrupted run goes on where it stopped; a finished one is brought up to date: new shoes and changed pictures
+    are embedded, vanished shoes removed. Shoes that were added to the store itself stay, also with --rebuild, unless
+    the catalogue has one of the same id.
+    """
+    from model.catalog import read_catalog
+    from model.checkpoint import load_checkpoint
+    from model.embedder import Embedder, pick_device
+    from model.stopping import stop_on_signals
+    from service.catalog.indexing.embed_pool import Recipe, hire
+    from service.catalog.indexing.index import IndexingStopped, index_catalog
+    from service.catalog.indexing.ledger import Ledger
+    from service.catalog.indexing.shards import WHOLE, Shard
+    from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
+    from service.catalog.maintenance.reembed import restore_uploads, save_uploads
+    from service.cpus import count_cpus
+    from service.store.embedded.store import EmbeddedStore
+    from service.store.factory import create_store, remove_store
+
+    part = Shard.parse(shard)
+    if rebuild and part != WHOLE:
+        raise QueryError("rebuild", REBUILD_OF_A_PART)
+    token = _read_settings(store=place).store_token.get_secret_value()
+    loaded = load_checkpoint(checkpoint)
+    embedder = Embedder(loaded, device=pick_device(device))
+    shoes = read_catalog(catalog)
+    if rebuild:
+        save_uploads(out, place, token=token)
+        remove_store(out, place, token=token)
+        Ledger.remove(out)
+    if place:
+        out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
+    store = create_store(
+        out,
+        place,
+        dimension=embedder.dimension,
+        slices=embedder.slices,
+        checkpoint=loaded.digest,
+        root=shoes.root,
+        token=token,
+    )
+    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
+    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
+    with closing(store), stop_on_signals() as stop:
+        try:
+            report = index_catalog(
+                shoes,
+                embedder,
+                store,
+                out,
+                batch_size=batch_size,
+                max_bad_share=max_bad_share,
+                shard=part,
+                hire=team,
+                stop=stop,
+            )
+        except IndexingStopped as stopped:
+            typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
+            sys.exit(128 + (stop.signal or 0))
+        restored = restore_uploads(out, store, embedder) if part == WHOLE else 0
+        count = store.info().count
+        if isinstance(store, EmbeddedStore):
+            store.settle()
+        measure = measure_duplicates(embedder, store)
+    of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
+    typer.echo(
+        f"{count:,} shoes are in {place or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{report.removed:,} removed, {report.left_out:,} rows left out"
+        + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
+    )
+    if measure is None:
+        (out / MEASURE).unlink(missing_ok=True)
+    else:
+        write_measure(out, measure)
+        typer.echo(measure.describe())
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes any that is free.", show_default="8000")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="milvus://host:port/collection, in place of that folder.", show_default="none")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve.", show_default="one for each processor, at most 8")
+    ] = None,
+) -> None:
+    """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
+    from service.http.middleware.keys import read_keys
+    from service.server.listener import bind
+
+    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
+    logs.set_up(settings.log_level, settings.log_format)
+    _warn_of_environment()
+    logging.getLogger("service").info("settings: %s", settings.describe())
+    read_keys(settings)  # a mistake in them is told before the seconds that loading takes
+    # OpenMP reads it once, when torch and FAISS are loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
+        _require_artifacts(settings)
+        if settings.workers > 1:
+            _serve_with_workers(settings, listener)
+        else:
+            from service.server.run import run
+
+            run(settings, listener, _announce)
+
+
+@app.command()
+def search(
+    *,
+    picture: Annotated[Path, typer.Argument(help="A photo of a shoe.", exists=True, dir_okay=False)],
+    url: Annotated[
+        str | None,
+        typer.Option(help="Ask the service at this address, such as http://127.0.0.1:8000.", show_default="the index"),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many shoes.")] = 10,
+    condition: Annotated[
+        str, typer.Option(help="What to compare by: a condition, or several by weight, such as heel:0.7,category:0.3.")
+    ] = "overall",
+    filter: Annotated[list[str], typer.Option("--filter", help="Attribute:Value; repeatable.")] = [],  # noqa: B006
+    key: Annotated[
+        str,
+        typer.Option(envvar="SOLEMATE_SEARCH_KEY", help="An API key, if the service asks for one.", show_default=False),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer, as /v1/search gives it.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
+    ] = None,
+) -> None:
+    """Find the shoes most like the one in a picture: by the index on this machine, or by a service that runs."""
+    from service.cli.client import ask_index, ask_service, to_table
+
+    if url is None:
+        settings = _read_settings(checkpoint=checkpoint, index=index)
+        answer = ask_index(settings, picture, k=k, condition=condition, filters=filter)
+    else:
+        answer = ask_service(url, picture, k=k, condition=condition, filters=filter, key=key)
+    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else to_table(answer))
+
+
+@app.command()
+def duplicates(
+    *,
+    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
+    index: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
+        "artifacts/catalog"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+) -> None:
+    """Measure how far apart near-duplicates are, which `index` does as well, and keep it with the catalogue."""
+    from model.checkpoint import load_checkpoint
+    from model.embedder import Embedder, pick_device
+    from model.errors import ArtifactMismatch
+    from service.catalog.maintenance.duplicates import MIN_SHOES, measure_duplicates, write_measure
+    from service.store.embedded.store import EmbeddedStore
+
+    loaded = load_checkpoint(checkpoint)
+    store = EmbeddedStore.open(index)
+    try:
+        if store.info().checkpoint != loaded.digest:
+            raise ArtifactMismatch(f"the catalogue in {index} was not indexed by the checkpoint in {checkpoint}")
+        measure = measure_duplicates(Embedder(loaded, device=pick_device(device)), store)
+    finally:
+        store.close()
+    if measure is None:
+        typer.echo(f"the catalogue has fewer than {MIN_SHOES} shoes whose pictures can be read: nothing is measured")
+        raise typer.Exit(1)
+    write_measure(index, measure)
+    typer.echo(measure.describe())
+
+
+catalog.install(app)
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Print every setting of `serve` as a Markdown table, with its default."""
+    from service.settings import settings_table
+
+    typer.echo(settings_table())
+
+
+def _require_artifacts(settings: "Settings") -> None:
+    """Raise ArtifactMissing for what is not there: no process has to be started to find that out, or torch loaded."""
+    if not (settings.checkpoint / "config.json").is_file():
+        from model.checkpoint import load_checkpoint
+
+        load_checkpoint(settings.checkpoint)
+    if not (settings.store or (settings.index / "catalog.sqlite").is_file()):
+        from service.store.embedded.store import EmbeddedStore
+
+        EmbeddedStore.open(settings.index).close()
+
+
+def _serve_with_workers(settings: "Settings", listener: socket.socket) -> None:
+    from service.telemetry.metrics_files import share_tallies
+
+    with share_tallies():  # before the metrics' library is loaded, which looks for them then
+        from service.server.supervisor import Supervisor
+
+        Supervisor(settings, listener, work, _announce).run()
+
+
+def work(
+    settings: "Settings", listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
+) -> None:
+    """What a worker process runs. See `service.server.run.work`, which loads what the supervisor does without."""
+    from service.telemetry.metrics_files import reserve
+
+    logs.set_up(settings.log_level, settings.log_format)
+    reserve()
+    from service.server.run import work as serve_as_worker
+
+    serve_as_worker(settings, listener, pipe, counts, index)
+
+
+def _announce(lines: Sequence[str]) -> None:
+    typer.echo("\n".join(lines))
+
+
+def main() -> None:
+    """Run the command line."""
+    run_command(app)
+
+
+def _warn_of_environment() -> None:
+    from service.environment import check_environment
+    from service.settings import Settings
+
+    for warning in check_environment(os.environ, Settings.model_fields):
+        logging.getLogger("service").warning("%s", warning)
+
+
+def _read_settings(**options: str | int | Path | None) -> "Settings":
+    """The environment's settings, with the options that were given; a wrong one ends the program, named."""
+    import pydantic
+
+    from service.settings import Settings
+
+    try:
+        return Settings.model_validate({name: value for name, value in options.items() if value is not None})
+    except pydantic.ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"])
+            typer.echo(f"error: setting SOLEMATE_{name.upper()} is {problem['input']!r}: {problem['msg']}", err=True)
+        sys.exit(2)

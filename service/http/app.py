@@ -1,0 +1,134 @@
+"""The application: routes, errors, limits and headers around one engine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from model.version import find_version
+from service.http import docs_page, openapi, problems, routing
+from service.http.dependencies import State
+from service.http.middleware.access_log import Observe
+from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts
+from service.http.middleware.errors import CatchUnexpected
+from service.http.middleware.generation import LeaseGeneration
+from service.http.middleware.headers import AnswerHead, SecurityHeaders
+from service.http.middleware.keys import read_keys
+from service.http.middleware.limits import LimitRequest
+from service.http.middleware.proxy import BehindProxy
+from service.http.routes import images, items, operations, search
+from service.serving.bootstrap import open_pipeline
+from service.serving.engine import Engine
+from service.serving.generations import Live, OneProcess
+from service.serving.pipeline import Pipeline
+from service.serving.reload import Reloader
+from service.settings import Settings
+
+__all__ = ["create_app"]
+
+WEB = Path(__file__).parents[1] / "web"
+
+REVALIDATE = {"cache-control": "no-cache"}
+"""The page's files change with a release, under the same names."""
+
+OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
+"""What is answered beside the routers' paths."""
+
+
+def create_app(
+    settings: Settings, engine: Engine | None = None, *, live: Live | None = None, reloader: Reloader | None = None
+) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: what the environment says.
+        engine: what answers; whoever made it closes it. Left out: opened at the start and closed at the end.
+        live: instead of an engine, what answers now; whoever made it starts and closes it.
+        reloader: where a reload is asked for; left out: this application is the only one that reloads.
+
+    Raises:
+        KeysUnusable: the API keys that the settings name can't be used.
+        ArtifactError: at the start, where neither is given: the artifacts that the settings name can't be used.
+    """
+    served = live or Live(partial(_open, settings, engine), close_engines=engine is None)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        state = State(settings=settings, live=served, reloader=reloader or OneProcess(served))
+        if live is not None:
+            yield state
+            return
+        await served.start()
+        try:
+            yield state
+        finally:
+            await served.close()
+
+    app = FastAPI(
+        title="solemate",
+        version=find_version(),
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        routes=[*search.direct],
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.name_operation,
+    )
+    routers = [
+        search.router,
+        items.router,
+        images.router,
+        items.changes,
+        operations.router,
+        operations.admin,
+    ]
+    if settings.metrics_access != "off":
+        routers.append(operations.metrics)
+    for router in routers:
+        app.include_router(router)
+    app.add_api_route("/", get_page, include_in_schema=False)
+    app.mount("/web", _PageFiles(directory=WEB), name="web")
+    docs_page.install(app)
+    openapi.install(app, settings)
+    problems.install(app)
+    routing.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(LeaseGeneration, live=served)
+    app.add_middleware(LimitRequest, settings=settings)
+    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=app.router.routes)
+    if settings.cors_origins:
+        app.add_middleware(ShareWithOrigins, origins=settings.cors_origins)
+    if settings.trusted_hosts and "*" not in settings.trusted_hosts:
+        app.add_middleware(TrustHosts, hosts=settings.trusted_hosts)
+    app.add_middleware(CatchUnexpected)
+    app.add_middleware(SecurityHeaders, settings=settings)
+    app.add_middleware(AnswerHead)
+    paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
+    app.add_middleware(Observe, paths=(*paths, *OTHER_PATHS))
+    if settings.root_path or settings.trusted_proxies:
+        app.add_middleware(BehindProxy, settings=settings)
+    return app
+
+
+def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Pipeline:
+    return open_pipeline(settings, newer=newer) if engine is None else Pipeline(engine, settings)
+
+
+async def get_page() -> FileResponse:
+    """The page."""
+    return FileResponse(WEB / "index.html", headers=REVALIDATE)
+
+
+class _PageFiles(StaticFiles):
+    """The page's scripts, styles and icons."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(REVALIDATE)
+        return response

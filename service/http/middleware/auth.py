@@ -1,0 +1,167 @@
+"""Who may ask for what: API keys, and the hosts and origins that are answered.
+
+Every path is for those with a key, unless it is listed as open, and every method for those who may change something,
+unless it is listed as reading: what is added later and forgotten here is closed, not open. Where there are no keys at
+all, everybody may read and nobody may change anything.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.exceptions import Forbidden, Unauthorized, WrongHost
+from service.http.middleware.keys import Keys, KeyScope
+from service.http.middleware.proxy import route_path
+from service.http.problems import render_error
+from service.http.routing import is_routed
+from service.settings import Settings
+from service.telemetry import metrics
+
+__all__ = ["RequireKey", "ShareWithOrigins", "TrustHosts"]
+
+HEALTH = frozenset({"/healthz", "/readyz"})
+OPEN = HEALTH | {"/", "/docs", "/openapi.json"}
+OPEN_FOLDER = "/web/"
+"""The page itself is no secret; what it asks for is, and it asks its reader for a key."""
+
+READING = frozenset(
+    {
+        "/v1/search",
+        "/v1/search/vector",
+        "/v1/recommendations",
+        "/v1/embeddings",
+        "/v1/reconstructions",
+        "/v1/reconstructions/vector",
+        "/v1/subjects",
+    }
+)
+"""Paths that take a POST and change nothing."""
+
+ADMIN_FOLDER = "/v1/admin/"
+
+
+class RequireKey:
+    """Lets a request through whose key allows what it asks for, and one for which there is no route to be told so."""
+
+    def __init__(self, app: ASGIApp, keys: Keys, settings: Settings, routes: Sequence[BaseRoute]) -> None:
+        """Wrap `app`, whose routes are `routes`."""
+        self.app = app
+        self._keys = keys
+        self._routes = routes
+        seen_by = settings.metrics_access
+        self._metrics: KeyScope | None = seen_by if seen_by in {"read", "admin"} else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; the name of its key goes into its state as `caller`."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        needed = self._find_need(scope["method"], route_path(scope))
+        try:
+            caller = None if needed is None else self._admit(needed, scope["headers"])
+        except (Unauthorized, Forbidden) as error:
+            if not is_routed(self._routes, scope):
+                await self.app(scope, receive, send)  # it can answer 404, 405 or a redirect only
+                return
+            metrics.count_rejection("forbidden" if isinstance(error, Forbidden) else "unauthorized")
+            await render_error(error)(scope, receive, send)
+            return
+        if caller is None:
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+
+        async def send_privately(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _make_private(message.get("headers", ()))
+            await send(message)
+
+        await self.app(scope, receive, send_privately)
+
+    def _find_need(self, method: str, path: str) -> KeyScope | None:
+        """The scope that a request needs; None where everybody may ask."""
+        if path in OPEN or path.startswith(OPEN_FOLDER):
+            return None
+        if path == "/metrics":
+            return self._metrics
+        if path.startswith(ADMIN_FOLDER):
+            return "admin"
+        reads = method in {"GET", "HEAD"} or (method == "POST" and path in READING)
+        return "read" if reads else "admin"
+
+    def _admit(self, needed: KeyScope, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+        """The name of the key; None where none is needed, as there are none. Raises Unauthorized or Forbidden."""
+        if not self._keys:
+            if needed == "admin":
+                raise Forbidden(
+                    "this service has no API keys, so that it can only be read; SOLEMATE_API_KEYS sets them"
+                )
+            return None
+        given = _find_key(headers)
+        if given is None:
+            raise Unauthorized("expected an API key, sent as `Authorization: Bearer KEY` or as `X-API-Key: KEY`")
+        key = self._keys.find(given)
+        if key is None:
+            raise Unauthorized("the API key is none that this service knows")
+        if needed == "admin" and key.scope != "admin":
+            raise Forbidden(f"the API key {key.name} may only read; expected one of the scope admin")
+        return key.name
+
+
+def _find_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    given = None
+    for name, value in headers:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return value[7:].strip()
+        if name == b"x-api-key":
+            given = value.strip()
+    return given
+
+
+def _make_private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Keep a proxy from handing what one client may see to others."""
+    private = [
+        (name, value.replace(b"public", b"private") if name == b"cache-control" else value) for name, value in headers
+    ]
+    return [*private, (b"vary", b"authorization, x-api-key")]
+
+
+class ShareWithOrigins(CORSMiddleware):
+    """Lets pages of other origins ask. Keys are headers, which a page must know: no browser sends them by itself."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-None-Match", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID", "X-Subject"],
+        )
+
+
+class TrustHosts:
+    """Answers only what is addressed to one of these hosts; health checks come by address and are always answered."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        """Wrap `app`. `hosts`: names, or `*.` and a name for all below it."""
+        self.app = app
+        self._names = frozenset(host.lower() for host in hosts if not host.startswith("*."))
+        self._endings = tuple(host[1:].lower() for host in hosts if host.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and route_path(scope) not in HEALTH and not self._is_trusted(scope["headers"]):
+            metrics.count_rejection("wrong-host")
+            await render_error(WrongHost())(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _is_trusted(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        given = [value for name, value in headers if name == b"host"]
+        if len(given) != 1:
+            return False
+        host = re.sub(r":\d*$", "", given[0].decode("latin-1").lower())
+        return host in self._names or host.endswith(self._endings)

@@ -1,0 +1,157 @@
+"""How large and how slow a request may be: bytes are counted as they arrive, whatever the headers promise."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.exceptions import BodyTooLarge, HeadTooLarge, NoRoom, SlowSender
+from service.http.middleware.proxy import route_path
+from service.http.problems import render_error
+from service.settings import Settings
+from service.telemetry import metrics
+
+__all__ = ["MAX_HEADERS", "LimitRequest", "body_limits"]
+
+ENVELOPE = 64 * 1024
+"""Bytes of a form beside its pictures: boundaries, headers, filters, attributes."""
+
+OTHER_BODY = 2**20
+"""Bytes of any other body, such as a vector in JSON."""
+
+PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddings", "/v1/subjects"})
+"""Paths that take pictures in base64, which needs four bytes for three."""
+
+MAX_HEADERS = 100
+
+SEPARATORS = 4
+"""Bytes between a header's name and its value, and after them."""
+
+
+def body_limits(settings: Settings) -> dict[str, int]:
+    """Path -> the largest body it takes, in bytes."""
+    one = min(settings.max_upload_bytes, settings.max_body_bytes) + ENVELOPE
+    many = min(settings.max_images * settings.max_upload_bytes, settings.max_body_bytes) + ENVELOPE
+    return {
+        "/v1/search": one,
+        "/v1/reconstructions": one,
+        "/v1/subjects": one,
+        "/v1/embeddings": many,
+        "/v1/recommendations": many,
+        "/v1/items": one,
+        "/v1/items:batch": settings.max_body_bytes + ENVELOPE,
+    }
+
+
+class LimitRequest:
+    """Refuses a request whose head or body is too large, or whose body comes too slowly or when there is no room.
+
+    A body is refused by its Content-Length at once, else when the bytes have come; nothing beyond the limit is kept, in
+    memory or on disk. What bodies hold together, until their requests are answered, is bounded for the process.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._settings = settings
+        self._bodies = body_limits(settings)
+        self._memory = _Memory(settings.max_body_memory)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        size, length, kind = _measure_head(scope)
+        if size > self._settings.max_head_bytes or len(scope["headers"]) > MAX_HEADERS:
+            metrics.count_rejection("head-too-large")
+            response = render_error(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
+            await response(scope, receive, send)
+            return
+        # What is PUT is a shoe, as what is posted to /v1/items; the path has its id in it.
+        path = route_path(scope)
+        limit = self._bodies.get("/v1/items" if scope["method"] == "PUT" else path, OTHER_BODY)
+        if kind.startswith(b"application/json") and path in PICTURES_IN_JSON:
+            limit = limit * 4 // 3
+        if length.isdigit() and int(length[:20]) > limit:
+            metrics.count_rejection("body-too-large")
+            await render_error(BodyTooLarge(limit))(scope, receive, send)
+            return
+        body = _Body(receive, limit, self._settings, self._memory)
+        try:
+            await self.app(scope, body.receive, send)
+        finally:
+            self._memory.give(body.received)
+
+
+def _measure_head(scope: Scope) -> tuple[int, bytes, bytes]:
+    """The bytes of a request's line and headers; its Content-Length and Content-Type, empty where there is none."""
+    size = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+    length = kind = b""
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + SEPARATORS
+        if name == b"content-length":
+            length = value
+        elif name == b"content-type":
+            kind = value.lower()
+    return size, length, kind
+
+
+class _Memory:
+    """The bytes of all bodies under way. Used on the event loop only."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Hold so many more bytes. Raises NoRoom if that is more than the process may."""
+        if self._held + size > self._limit:
+            metrics.count_rejection("memory")
+            raise NoRoom
+        self._held += size
+
+    def give(self, size: int) -> None:
+        """Hold them no longer."""
+        self._held -= size
+
+
+class _Body:
+    """A request's body, on its way in."""
+
+    __slots__ = ("_began", "_complete", "_limit", "_loop", "_memory", "_receive", "_settings", "received")
+
+    def __init__(self, receive: Receive, limit: int, settings: Settings, memory: _Memory) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._settings = settings
+        self._memory = memory
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._complete = False
+        self.received = 0
+
+    async def receive(self) -> Message:
+        """The next piece. Raises BodyTooLarge, SlowSender or NoRoom."""
+        if self._complete:  # whoever asks now waits for the client to go away, and may do so for long
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._find_deadline()):
+                message = await self._receive()
+        except TimeoutError:
+            metrics.count_rejection("slow-sender")
+            raise SlowSender("body", self.received, self._loop.time() - self._began) from None
+        self._complete = not message.get("more_body", False)
+        self._count(len(message.get("body", b"")))
+        return message
+
+    def _find_deadline(self) -> float:
+        """When more must have come, on the loop's clock."""
+        settings = self._settings
+        patience = settings.grace_seconds + self.received / settings.min_rate
+        return self._began + min(patience, settings.body_seconds)
+
+    def _count(self, size: int) -> None:
+        if self.received + size > self._limit:
+            metrics.count_rejection("body-too-large")
+            raise BodyTooLarge(self._limit)
+        self._memory.take(size)
+        self.received += size

@@ -1,0 +1,378 @@
+"""HTTP answers from what the engine returns: JSON bodies, pictures with caching headers, lines of JSON for a batch."""
+
+import hashlib
+import io
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from model.cutout import Cutout
+from model.errors import QueryError
+from model.framing import Subject
+from model.version import find_version
+from service.catalog.images import Picture
+from service.catalog.writer import Changed
+from service.http import schemas
+from service.http.cancellation import unless_gone
+from service.http.item_request import Addition
+from service.http.middleware.proxy import current_root_path
+from service.http.problems import describe_error
+from service.search.options import SearchOptions
+from service.serving.editor import Editor, NewShoe
+from service.serving.engine import Embedded, Engine, Facets
+from service.serving.pipeline import Found
+from service.serving.reload import Outcome
+from service.settings import Settings
+from service.store.base import Item, Page
+
+__all__ = [
+    "LINES",
+    "PNG",
+    "answer_changed",
+    "answer_cutout",
+    "answer_drawing",
+    "answer_embeddings",
+    "answer_facets",
+    "answer_found",
+    "answer_info",
+    "answer_item",
+    "answer_page",
+    "answer_picture",
+    "answer_png",
+    "answer_reload",
+    "spell_item",
+    "spell_subject",
+    "write_lines",
+]
+
+
+def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
+    """A search's answer, as `schemas.SearchAnswer` describes it.
+
+    Searches are what the service does most: their answers are written as JSON once, and not validated before.
+    """
+    hits = [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    if found.folded is not None:
+        for hit in hits:
+            hit["duplicates"] = found.folded.get(hit["id"], ())
+    content: dict[str, Any] = {
+        "hits": hits,
+        "next": found.next,
+        "condition": options.condition,
+        "k": options.k,
+        "checkpoint": engine.checkpoint,
+        "catalog": found.fingerprint,
+    }
+    if found.facets is not None:
+        content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
+    if found.subjects:
+        content["subject"] = spell_subject(found.subjects[0])
+        content["confidence"] = _spell_confidence(found.confidence)
+    return _answer_json(content)
+
+
+def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
+    """The vectors of pictures, as `schemas.EmbeddingsAnswer` describes them."""
+    confidences: Sequence[float | None] = embedded.confidences or [None] * len(names)
+    parts = zip(names, embedded.vectors.tolist(), embedded.subjects, confidences, strict=True)
+    return _answer_json(
+        {
+            "embeddings": [
+                {
+                    "filename": name,
+                    "vector": vector,
+                    "subject": spell_subject(subject),
+                    "confidence": _spell_confidence(confidence),
+                }
+                for name, vector, subject, confidence in parts
+            ],
+            "dimension": engine.embedder.dimension,
+            "checkpoint": engine.checkpoint,
+            "catalog": embedded.fingerprint,
+        }
+    )
+
+
+def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> schemas.ItemAnswer:
+    """One shoe."""
+    return schemas.ItemAnswer(
+        **_item(item).model_dump(),
+        vector=vector.tolist(),
+        checkpoint=engine.checkpoint,
+        catalog=engine.fingerprint,
+    )
+
+
+def answer_changed(engine: Engine, changed: Changed) -> Response:
+    """A shoe after a change, as `schemas.ItemAnswer` describes it: 201 where there was none, with its place."""
+    spelt = spell_item(changed.item)
+    content = {
+        **spelt,
+        "vector": changed.vector.tolist(),
+        "checkpoint": engine.checkpoint,
+        "catalog": changed.fingerprint,
+    }
+    if not changed.created:
+        return _answer_json(content)
+    place = spelt["image"].removesuffix("/image")
+    return Response(to_json(content), status_code=201, media_type="application/json", headers={"location": place})
+
+
+def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
+    """Some shoes."""
+    return schemas.ItemsAnswer(
+        items=[_item(item) for item in page.items],
+        next=page.next,
+        total=page.total,
+        checkpoint=engine.checkpoint,
+        catalog=engine.fingerprint,
+    )
+
+
+def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
+    """How the shoes divide."""
+    return schemas.FacetsAnswer(
+        facets={
+            attribute: [schemas.FacetValue.model_validate(value) for value in values]
+            for attribute, values in _spell_facets(facets).items()
+        },
+        total=facets.total,
+        checkpoint=engine.checkpoint,
+        catalog=engine.fingerprint,
+    )
+
+
+def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
+    """What is being served."""
+    catalogue = engine.catalogue()
+    preprocessor = engine.embedder.preprocessor
+    return schemas.Info(
+        name="solemate",
+        version=find_version(),
+        checkpoint=schemas.CheckpointFacts(
+            digest=engine.network.digest,
+            image_size=preprocessor.config.size,
+            channels=preprocessor.config.channels,
+            latent_size=engine.embedder.dimension,
+            subjects=preprocessor.finds_subjects,
+        ),
+        catalog=schemas.CatalogFacts(
+            fingerprint=catalogue.info.fingerprint,
+            count=catalogue.info.count,
+            index=catalogue.info.index,
+            recall=catalogue.info.recall,
+        ),
+        conditions=list(engine.conditions),
+        slices=dict(catalogue.info.slices),
+        attributes=list(catalogue.attributes),
+        duplicate_distance=engine.duplicate_distance,
+        limits=schemas.Limits(
+            max_k=engine.limits.max_k,
+            max_depth=engine.limits.max_depth,
+            max_upload_bytes=settings.max_upload_bytes,
+            max_body_bytes=settings.max_body_bytes,
+            max_pixels=settings.max_pixels,
+            max_images=engine.limits.max_images,
+            formats=list(preprocessor.limits.formats),
+        ),
+    )
+
+
+def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
+    """How a reload went that was not refused."""
+    return schemas.ReloadAnswer(
+        workers=[
+            schemas.WorkerReload(
+                worker=outcome.worker,
+                pid=outcome.pid,
+                checkpoint=outcome.facts.checkpoint,
+                catalog=outcome.facts.catalog,
+                shoes=outcome.facts.shoes,
+                seconds=round(outcome.seconds, 3),
+            )
+            for outcome in outcomes
+            if outcome.facts is not None
+        ]
+    )
+
+
+def _item(item: Item) -> schemas.Item:
+    return schemas.Item.model_validate(spell_item(item))
+
+
+def spell_item(item: Item) -> dict[str, Any]:
+    """As `schemas.Item` describes it."""
+    name = item.id if item.id.isascii() and item.id.isalnum() else quote(item.id, safe="")  # quoting takes longer
+    path = f"{current_root_path()}/v1/items/{name}"
+    return {
+        "id": item.id,
+        "attributes": dict(item.attributes),
+        "image": f"{path}/image",
+        "reconstruction": f"{path}/reconstruction",
+        "similar": f"{path}/similar",
+    }
+
+
+def _spell_confidence(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence, 4)
+
+
+def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
+    """As `schemas.Subject` describes it."""
+    if subject is None:
+        return None
+    left, top, width, height = subject.box
+    first, last = (round(left, 4), round(top, 4)), (round(left + width, 4), round(top + height, 4))
+    return {
+        # Its sides are rounded so that it stays within the picture, and can be sent back as `crop`.
+        "box": [*first, round(last[0] - first[0], 4), round(last[1] - first[1], 4)],
+        "coverage": round(subject.coverage, 4),
+        "confidence": round(subject.confidence, 4),
+        "others": subject.others,
+    }
+
+
+def _spell_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
+    """As `schemas.FacetsAnswer` describes them."""
+    return {
+        attribute: [{"value": value, "count": count} for value, count in values.items()]
+        for attribute, values in facets.counts.items()
+    }
+
+
+def _answer_json(content: Mapping[str, Any]) -> Response:
+    return Response(to_json(content), media_type="application/json")
+
+
+PNG = "image/png"
+
+PICTURE_CACHING = "public, max-age=3600"
+UPLOAD_CACHING = "public, no-cache"
+"""An upload may be replaced at any time: it is asked for each time, and mostly answered by 304."""
+DRAWING_CACHING = "public, no-cache"
+"""A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
+
+
+def answer_picture(request: Request, picture: Picture) -> Response:
+    """A picture file of the catalogue, or 304 where the client has it."""
+    headers = {
+        "etag": f'"{picture.digest[:32]}"',
+        "last-modified": formatdate(picture.modified, usegmt=True),
+        "cache-control": UPLOAD_CACHING if picture.uploaded else PICTURE_CACHING,
+    }
+    if _has(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(picture.content, media_type=picture.media_type, headers=headers)
+
+
+async def answer_drawing(request: Request, engine: Engine, draw: Callable[[], Awaitable[bytes]]) -> Response:
+    """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it."""
+    fingerprint = await run_in_threadpool(lambda: engine.fingerprint)  # which may have to catch up with a change
+    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}"
+    headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
+    if _has(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
+
+
+def answer_png(content: bytes) -> Response:
+    """A drawing of something that only this client has."""
+    return Response(content, media_type=PNG, headers={"cache-control": "no-store"})
+
+
+async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Response:
+    """A subject and its cut-out, as `schemas.SubjectAnswer` describes them; or the cut-out alone, if that is asked."""
+    headers = {"cache-control": "no-store", "vary": "accept"}
+    subject = spell_subject(cutout.subject)
+    if _prefers_png(request.headers.get("accept", "")):
+        headers["x-subject"] = to_json(subject).decode()
+        return Response(await run_in_threadpool(_write_png, cutout), media_type=PNG, headers=headers)
+    content = await run_in_threadpool(
+        lambda: to_json(
+            {
+                "subject": subject,
+                "cutout": f"data:{PNG};base64,{b64encode(_write_png(cutout)).decode()}",
+                "checkpoint": engine.checkpoint,
+            }
+        )
+    )
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def _write_png(cutout: Cutout) -> bytes:
+    buffer = io.BytesIO()
+    cutout.image.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def _prefers_png(accept: str) -> bool:
+    """Whether a header `Accept` (RFC 9110, 12.5.1) gives a PNG more weight than JSON."""
+    weights: dict[str, float] = {}
+    for entry in accept.lower().split(","):
+        kind, _, parameters = entry.partition(";")
+        _, asked, weight = parameters.rpartition("q=")
+        try:
+            weights[kind.strip()] = float(weight) if asked else 1.0
+        except ValueError:
+            weights[kind.strip()] = 0.0
+    anything = weights.get("*/*", 0.0)
+    as_png = weights.get(PNG, weights.get("image/*", anything))
+    return as_png > weights.get("application/json", weights.get("application/*", anything))
+
+
+def _has(request: Request, etag: str) -> bool:
+    """Whether If-None-Match names the tag (RFC 9110, 13.1.2: compared weakly)."""
+    given = request.headers.get("if-none-match", "")
+    return given.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in given.split(",")}
+
+
+LINES = "application/x-ndjson"
+
+
+async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
+    """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
+    first = 0
+    for part in _divide(additions, editor.batch):
+        shoes = [addition.shoe for addition in part if isinstance(addition.shoe, NewShoe)]
+        added = iter(await editor.add_all(shoes, overwrite=overwrite))
+        text = b""
+        for index, addition in enumerate(part, start=first):
+            outcome = addition.shoe if isinstance(addition.shoe, QueryError) else next(added)
+            text += _write_line(index, addition.item_id, outcome)
+        first += len(part)
+        yield text
+
+
+def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]]:
+    """Parts of at most `size` shoes in which no id comes twice: of several, the last one is to stay."""
+    part: list[Addition] = []
+    ids: set[str | None] = set()
+    for addition in additions:
+        if len(part) == size or (addition.item_id is not None and addition.item_id in ids):
+            yield part
+            part, ids = [], set()
+        part.append(addition)
+        ids.add(addition.item_id)
+    if part:
+        yield part
+
+
+def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+    if isinstance(outcome, Changed):
+        item = schemas.Item.model_validate(spell_item(outcome.item))
+        line = schemas.BatchLine(index=index, id=item_id, status=201 if outcome.created else 200, item=item)
+    else:
+        problem = describe_error(outcome)
+        line = schemas.BatchLine(index=index, id=item_id, status=problem.status, problem=problem)
+    # In ASCII: some readers of lines take other characters than a line feed for a line's end too.
+    return json.dumps(line.model_dump(exclude_none=True)).encode() + b"\n"

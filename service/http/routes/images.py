@@ -1,0 +1,117 @@
+"""Pictures: the catalogue's own, and those that the network draws."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from service.http.cancellation import unless_gone
+from service.http.dependencies import EngineOf, OnePicture, PipelineOf, known_query
+from service.http.openapi import answers, cutouts, form_body, pictures
+from service.http.responses import PNG, answer_cutout, answer_drawing, answer_picture, answer_png
+from service.http.routes.items import ItemId
+from service.http.schemas import GivenVector, ImagesInJson, PictureForm, SubjectAnswer, Text
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
+
+From = Annotated[Text, Query(alias="from", description="The shoe it starts at.")]
+To = Annotated[Text, Query(description="The shoe it ends at.")]
+
+
+@router.get(
+    "/items/{id}/image",
+    dependencies=[Depends(known_query())],
+    responses={**pictures("The shoe's own picture.", "image/*"), **answers("item_image", 404, 422)},
+)
+def get_item_image(request: Request, engine: EngineOf, id: ItemId) -> Response:
+    """A shoe's picture, as it lies in the catalogue."""
+    return answer_picture(request, engine.picture(id))
+
+
+@router.get(
+    "/items/{id}/reconstruction",
+    dependencies=[Depends(known_query())],
+    responses={**pictures("What the shoe's vector decodes to.", PNG), **answers("reconstruction", 404, 422)},
+)
+async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+    """What the network knows of a shoe: the picture that its vector decodes to."""
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.reconstruct(id))
+
+
+@router.post(
+    "/reconstructions",
+    openapi_extra=form_body(PictureForm, ImagesInJson),
+    responses={
+        **pictures("The picture as the network sees it.", PNG),
+        **answers("reconstructions", 400, 413, 415, 422),
+    },
+)
+async def reconstruct_image(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:
+    """A picture after a pass through the network."""
+    work = pipeline.reconstruct_image(picture.images[0].content, picture.view)
+    return answer_png(await unless_gone(request, work))
+
+
+@router.post(
+    "/subjects",
+    response_model=SubjectAnswer,
+    response_class=JSONResponse,
+    openapi_extra=form_body(PictureForm, ImagesInJson),
+    responses={**answers("subjects", 400, 413, 415, 422), **cutouts("subjects")},
+)
+async def cut_out_subject(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:
+    """What of a picture is taken for the shoe: where it is, and a cut-out of it that is transparent beside the shoe.
+
+    Ask with `Accept: image/png` for the cut-out alone, as a PNG; where it is in the picture is then in `X-Subject`.
+    """
+    cutout = await unless_gone(request, pipeline.cut_out(picture.images[0].content, picture.view))
+    return await answer_cutout(request, pipeline.engine, cutout)
+
+
+@router.post(
+    "/reconstructions/vector",
+    dependencies=[Depends(known_query())],
+    responses={
+        **pictures("What the vector decodes to.", PNG),
+        **answers("search_vector", 400, 413, 422),
+    },
+)
+async def reconstruct_vector(request: Request, pipeline: PipelineOf, body: GivenVector) -> Response:
+    """The picture that a vector decodes to."""
+    return answer_png(await unless_gone(request, pipeline.reconstruct_vector(body.vector)))
+
+
+@router.get(
+    "/interpolations",
+    dependencies=[Depends(known_query("from", "to", "steps"))],
+    responses={**pictures("The pictures side by side.", PNG), **answers("interpolations", 404, 422)},
+)
+async def interpolate_items(
+    request: Request,
+    pipeline: PipelineOf,
+    start: From,
+    to: To,
+    steps: Annotated[
+        int, Query(description="Pictures, both ends included.", json_schema_extra={"minimum": 2, "maximum": 16})
+    ] = 8,
+) -> Response:
+    """The way from one shoe to another through the space of vectors."""
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps))
+
+
+@router.get(
+    "/swaps",
+    dependencies=[Depends(known_query("item", "condition", "of"))],
+    responses={**pictures("The shoe with the other's slice.", PNG), **answers("swaps", 404, 422)},
+)
+async def swap_slice(
+    request: Request,
+    pipeline: PipelineOf,
+    item: Annotated[Text, Query(description="The shoe to draw.")],
+    condition: Annotated[Text, Query(description="The slice to exchange; `/v1/info` lists them.")],
+    of: Annotated[Text, Query(description="The shoe to take that slice from.")],
+) -> Response:
+    """One shoe with another's slice, such as its closure, in place of its own."""
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of))

@@ -1,0 +1,184 @@
+"""The catalogue: its shoes, how they divide, and changing it, which takes an API key of the scope admin."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from service.http.cancellation import unless_gone
+from service.http.dependencies import EngineOf, FilterQuery, PipelineOf, known_query
+from service.http.item_request import (
+    read_addition,
+    read_additions,
+    read_replacement,
+    refuse_to_replace,
+    wants_to_replace,
+)
+from service.http.openapi import answers, form_only, lines, request_examples
+from service.http.responses import (
+    LINES,
+    answer_changed,
+    answer_facets,
+    answer_found,
+    answer_item,
+    answer_page,
+    write_lines,
+)
+from service.http.schemas import (
+    BatchForm,
+    FacetsAnswer,
+    ItemAnswer,
+    ItemForm,
+    ItemPatch,
+    ItemsAnswer,
+    NewItemForm,
+    SearchAnswer,
+    Text,
+)
+from service.http.search_request import SEARCH_FIELDS, SearchQuery
+
+__all__ = ["ItemId", "changes", "router"]
+
+router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.")]
+
+
+@router.get(
+    "/items", dependencies=[Depends(known_query("limit", "cursor", "filter"))], responses=answers("items", 200, 422)
+)
+def list_items(
+    engine: EngineOf,
+    filter: FilterQuery,
+    limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
+    cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
+) -> ItemsAnswer:
+    """The catalogue's shoes, a page at a time, in the catalogue's own order."""
+    return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
+
+
+@router.get("/items/{id}", dependencies=[Depends(known_query())], responses=answers("item", 200, 404, 422))
+def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
+    """One shoe, with its vector."""
+    return answer_item(engine, *engine.item(id))
+
+
+@router.get(
+    "/items/{id}/similar",
+    response_model=SearchAnswer,
+    dependencies=[Depends(known_query(*SEARCH_FIELDS))],
+    responses=answers("similar", 200, 404, 409, 422),
+)
+async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
+    """The shoes most like one of the catalogue, without itself."""
+    work = pipeline.similar(id, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine)
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))
+def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
+    """Each attribute's values and how many shoes have them, among those that pass the filter.
+
+    An attribute of which nearly every shoe has a value of its own, such as a title, is not among them.
+    """
+    return answer_facets(engine, engine.facets(filter))
+
+
+changes = APIRouter(prefix="/v1", tags=["changes"])
+"""Changing the catalogue: every path here takes an API key of the scope admin."""
+
+
+@changes.post(
+    "/items",
+    response_model=ItemAnswer,
+    status_code=201,
+    openapi_extra=form_only(NewItemForm),
+    responses=answers("create_item", 201, 400, 401, 403, 409, 413, 415, 422, 507),
+)
+async def create_item(request: Request, pipeline: PipelineOf) -> Response:
+    """Add a shoe to the catalogue; if there is one of its id, that is a 409, and it stays as it is.
+
+    Once it is answered, the shoe is on disk, and in the next answer of every process. Its picture is kept as it was
+    decoded: upright, at most 1600 pixels a side, without camera data. Indexing the catalogue again leaves a shoe that
+    was added here alone, unless the catalogue has one of the same id.
+    """
+    shoe = await read_addition(request)
+    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.add(shoe, overwrite=False)))
+
+
+@changes.put(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    openapi_extra=form_only(ItemForm, conditional=True),
+    responses={
+        **answers("replace_item", 200, 400, 401, 403, 412, 413, 415, 422, 507),
+        201: {**answers("replace_item", 201)[201], "model": ItemAnswer},
+    },
+)
+async def replace_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+    """Put a shoe in the place of the one of this id, with nothing of it; or add it, if there is none.
+
+    Attributes that are not sent are gone. Sent again, the same request changes nothing but the answer's status: 201 for
+    a new shoe, 200 for one that took another's place. Pictures and durability are as with `POST /v1/items`.
+    """
+    overwrite, shoe = wants_to_replace(request), await read_replacement(request, id)
+    change = pipeline.editor.add(shoe, overwrite=overwrite)
+    changed = await unless_gone(request, change if overwrite else refuse_to_replace(change))
+    return answer_changed(pipeline.engine, changed)
+
+
+@changes.post(
+    "/items:batch",
+    response_class=StreamingResponse,
+    openapi_extra=form_only(BatchForm, conditional=True),
+    responses={**lines("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
+)
+async def add_items(request: Request, pipeline: PipelineOf) -> Response:
+    """Put many shoes into the catalogue, at most 1000 in one request.
+
+    Each is added, or takes the place of the shoe of its id, as `PUT /v1/items/{id}` does. With `If-None-Match: *` each
+    is only added, as `POST /v1/items` does: the line of a shoe whose id is taken says 409.
+
+    The answer has a line of JSON for each shoe, in their order, sent as soon as it is written or has failed: a bad
+    picture, or an id that is taken, fails alone. A shoe whose line says 200 or 201 is on disk, even if the answer is
+    cut off after it.
+    """
+    overwrite, additions = wants_to_replace(request), await read_additions(request)
+    return StreamingResponse(write_lines(pipeline.editor, additions, overwrite=overwrite), media_type=LINES)
+
+
+@changes.patch(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("patch_item", 200, 400, 401, 403, 404, 413, 422),
+)
+async def patch_item(
+    request: Request,
+    pipeline: PipelineOf,
+    id: ItemId,
+    body: Annotated[ItemPatch, Body(examples=request_examples("patch_item"))],
+) -> Response:
+    """Replace some attributes of a shoe: null removes one, those not named stay as they are.
+
+    The body is a JSON merge patch (RFC 7396), and may say so: `application/merge-patch+json`. For a shoe that was
+    indexed, this lasts until the catalogue that it came from is indexed again.
+    """
+    attributes = {name: values or () for name, values in body.attributes.items()}
+    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.patch(id, attributes)))
+
+
+@changes.delete(
+    "/items/{id}",
+    status_code=204,
+    response_class=Response,
+    dependencies=[Depends(known_query())],
+    responses=answers("delete_item", 401, 403, 404, 422),
+)
+async def delete_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+    """Take a shoe out of the catalogue, with its picture if that was uploaded.
+
+    A shoe that was indexed comes back when the catalogue that it came from is indexed again.
+    """
+    await unless_gone(request, pipeline.editor.remove(id))
+    return Response(status_code=204)

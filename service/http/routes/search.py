@@ -1,0 +1,112 @@
+"""Searching: by a picture, by a vector; and the vectors themselves."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Request, Response
+from starlette.routing import Route
+
+from service.http.cancellation import unless_gone
+from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
+from service.http.openapi import answers, example_body, form_body, request_examples
+from service.http.responses import answer_embeddings, answer_found
+from service.http.schemas import (
+    EmbeddingsAnswer,
+    ImageSearch,
+    ImagesInJson,
+    PicturesForm,
+    SearchAnswer,
+    SearchForm,
+    VectorSearch,
+)
+from service.http.search_request import read_example_search, read_picture_search, to_options
+from service.serving.pipeline import Pipeline
+
+__all__ = ["direct", "router"]
+
+router = APIRouter(prefix="/v1", tags=["search"])
+
+
+@router.post(
+    "/search",
+    response_model=SearchAnswer,
+    openapi_extra=form_body(SearchForm, ImageSearch),
+    responses=answers("search", 200, 400, 409, 413, 415, 422),
+)
+async def search_by_image(request: Request) -> Response:
+    """Find the shoes of the catalogue that are most like the one in a picture.
+
+    How to search may be said by query parameters or in the body. `subject` of the answer says what of the picture was
+    taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
+    """
+    search = await read_picture_search(request)
+    pipeline: Pipeline = request.state.pipeline
+    options = search.options
+    work = pipeline.search_image(
+        search.image,
+        options.k,
+        condition=options.compare_by,
+        filter=options.filter,
+        refine=options.refine,
+        view=search.view,
+    )
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+direct = [Route("/v1/search", search_by_image, methods=["POST"])]
+"""What is asked most, again: these are looked at first, and spare a request what FastAPI does, which is more than all
+else that the event loop does for it. The router's own entries describe them."""
+
+
+@router.post(
+    "/search/vector",
+    response_model=SearchAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("search_vector", 200, 400, 409, 413, 422),
+)
+async def search_by_vector(
+    request: Request,
+    pipeline: PipelineOf,
+    settings: SettingsOf,
+    body: Annotated[VectorSearch, Body(examples=request_examples("search_vector"))],
+) -> Response:
+    """Find the shoes whose vectors are nearest to one."""
+    options = to_options(body, settings)
+    work = pipeline.search(
+        body.vector, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
+    )
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.post(
+    "/recommendations",
+    response_model=SearchAnswer,
+    openapi_extra=example_body(),
+    responses=answers("recommendations", 200, 400, 404, 409, 413, 415, 422),
+)
+async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
+    """Find shoes that are like some, and not like others.
+
+    Examples are shoes of the catalogue, which are left out of the answer, vectors, and pictures, in any mixture: JSON
+    has the first two, a form all of them. What is searched for is mean(positive) + (mean(positive) - mean(negative)),
+    as in Qdrant's recommendation by average vector; without negative examples, mean(positive). How to search may be
+    said in the body or by query parameters.
+    """
+    search = await read_example_search(request)
+    options = search.options
+    work = pipeline.recommend(
+        search.examples, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
+    )
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.post(
+    "/embeddings",
+    response_model=EmbeddingsAnswer,
+    openapi_extra=form_body(PicturesForm, ImagesInJson),
+    responses=answers("embeddings", 200, 400, 413, 415, 422),
+)
+async def embed_images(request: Request, pipeline: PipelineOf, pictures: ManyPictures) -> Response:
+    """The mean vector of each picture: float32, the same that the catalogue's shoes have."""
+    names = [upload.filename for upload in pictures.images]
+    work = pipeline.embed([upload.content for upload in pictures.images], names, view=pictures.view)
+    return answer_embeddings(pipeline.engine, names, await unless_gone(request, work))

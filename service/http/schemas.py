@@ -1,0 +1,524 @@
+"""The bodies of requests and answers: pydantic at the boundary, nowhere else."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from model.text import nfc
+from service.search.options import MAX_EXCLUDED, MAX_ROTATION
+
+__all__ = [
+    "BatchForm",
+    "BatchLine",
+    "CatalogFacts",
+    "CheckpointFacts",
+    "Embedding",
+    "EmbeddingsAnswer",
+    "FacetValue",
+    "FacetsAnswer",
+    "GivenVector",
+    "Hit",
+    "ImageSearch",
+    "ImagesInJson",
+    "Info",
+    "Item",
+    "ItemAnswer",
+    "ItemForm",
+    "ItemPatch",
+    "ItemsAnswer",
+    "Limits",
+    "NewItem",
+    "NewItemForm",
+    "PictureForm",
+    "PictureSearchFields",
+    "PicturesForm",
+    "Problem",
+    "Recommendation",
+    "RecommendationForm",
+    "ReloadAnswer",
+    "SearchAnswer",
+    "SearchBody",
+    "SearchFields",
+    "SearchForm",
+    "Status",
+    "Subject",
+    "SubjectAnswer",
+    "Text",
+    "VectorSearch",
+    "ViewFields",
+    "WorkerReload",
+]
+
+FILTER_TEXT = (
+    "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required. "
+    "`/v1/facets` lists both."
+)
+K_TEXT = "How many shoes."
+CONDITION_TEXT = (
+    "What to compare by: `overall`, the default, another condition of `/v1/info`, or several slices with a weight "
+    "each, such as `heel:0.7,category:0.3`: the distance is then the root of the weighted sum of their squares."
+)
+EXCLUDE_TEXT = f"The id of a shoe to leave out; repeated for several, at most {MAX_EXCLUDED}."
+CURSOR_TEXT = (
+    "`next` of the page before, with the same query and options (but for `k` and `facets`). If the catalogue has "
+    "changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
+)
+MAX_DISTANCE_TEXT = "Only shoes that are at most so far."
+GROUP_TEXT = (
+    "`duplicates`: fold near-duplicates into the nearest of them, so that `k` counts groups. Near-duplicates are at "
+    "most `duplicate_distance` of `/v1/info` apart, by whole vectors whatever `condition` says."
+)
+DUPLICATE_DISTANCE_TEXT = "Another distance of near-duplicates, with `group=duplicates`."
+DIVERSITY_TEXT = (
+    "0, the default, to 1: choose the shoes one after another, each near what is searched for and, the more the larger "
+    "this is, far from those before it (maximal marginal relevance, among the 200 nearest; those beyond follow by "
+    "distance)."
+)
+CROP_TEXT = (
+    "The part of the picture to look at: `left,top,width,height` in fractions of its width and height, 0 to 1, when it "
+    "is upright; at least 8 pixels a side. Of several pictures, of each of them."
+)
+ROTATE_TEXT = "Degrees to turn that by, counter-clockwise."
+SUBJECT_TEXT = (
+    "`auto`, the default: the shoe is looked for in what is left. `whole`: what is left is the shoe, to its edges."
+)
+FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
+
+Text = Annotated[str, AfterValidator(nfc)]
+"""A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+# Bounds that the description states. `service.search.options` and the engine check them, with messages of their own.
+FROM_ZERO = Field(json_schema_extra={"minimum": 0})
+SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
+TURN = Field(json_schema_extra={"minimum": -MAX_ROTATION, "maximum": MAX_ROTATION})
+FourNumbers = Annotated[list[Number], Field(json_schema_extra={"minItems": 4, "maxItems": 4})]
+COUNT = Field(json_schema_extra={"minimum": 1})
+Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
+
+# What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
+# which would put them before what was asked for.
+CheckpointPrint = Annotated[str, Field(description="The first 16 hex digits of the checkpoint's digest.")]
+CatalogPrint = Annotated[str, Field(description="The catalogue's fingerprint: changes with every change of it.")]
+
+
+class Problem(BaseModel):
+    """What went wrong, after RFC 9457."""
+
+    type: str = Field(description="Which kind of problem; `about:blank` where the status says it all.")
+    title: str = Field(description="The kind of problem in words; the same for all problems of one type.")
+    status: int = Field(description="The answer's status.")
+    detail: str = Field(description="What was wrong with this request, and what is expected.")
+    field: str | None = Field(default=None, description="The parameter at fault, where it is one.")
+
+
+class Item(BaseModel):
+    """A shoe of the catalogue."""
+
+    id: str
+    attributes: dict[str, list[str]] = Field(description="Attribute -> its values; attributes without one are absent.")
+    image: str = Field(description="Where its picture is.")
+    reconstruction: str = Field(description="Where the picture that its vector decodes to is.")
+    similar: str = Field(description="Where the shoes like it are.")
+
+
+class Hit(Item):
+    """A shoe found by a search."""
+
+    distance: float = Field(description="Euclidean, between mean vectors or their slices; 0 is identical.")
+    duplicates: list[str] | None = Field(
+        default=None,
+        description="With `group=duplicates`: ids of the shoes folded into this one, the nearest to it first; at most "
+        "100 of them.",
+    )
+
+
+class FacetValue(BaseModel):
+    """A value of an attribute, and how many shoes have it."""
+
+    value: str
+    count: int
+
+
+class Subject(BaseModel):
+    """What of a picture was taken for the shoe."""
+
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
+        description="Around it: left, top, width and height, in fractions of the picture as it was looked at, which is "
+        "after `crop` and `rotate`.",
+    )
+    coverage: float = Field(description="The share of that picture that it covers.")
+    confidence: float = Field(description="How sure its outline is, 0 to 1; 1 where a plain margin surrounds it.")
+    others: int = Field(description="Further shoes in the picture, of at least a quarter of its size: try `crop`.")
+
+
+SubjectField = Annotated[
+    Subject | None,
+    Field(
+        description="What of the picture was taken for the shoe; null where all of it was: where none was found, with "
+        "`subject=whole`, and where the checkpoint finds none (`checkpoint.subjects` of `/v1/info`)."
+    ),
+]
+
+
+ConfidenceField = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="How likely the picture shows a shoe such as the catalogue could have, were half of all pictures "
+        "such; null where the checkpoint can't tell.",
+    ),
+]
+
+
+class SearchAnswer(BaseModel):
+    """The nearest shoes, nearest first but where `diversity` orders them; fewer than `k` only where there are fewer."""
+
+    hits: list[Hit]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+    condition: str
+    k: int
+    facets: dict[str, list[FacetValue]] | None = Field(default=None, description="With `facets`: as `/v1/facets`.")
+    total: int | None = Field(default=None, description="With `facets`: the shoes that pass the filter.")
+    subject: SubjectField = Field(default=None)
+    confidence: ConfidenceField = Field(default=None)
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+# The forms are only described by these: service/http/multipart.py reads them.
+
+File = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+"""Described as in OpenAPI 3.0, which client generators understand; most do not understand 3.1's `contentMediaType`."""
+
+
+class PictureField(BaseModel):
+    """The picture of a form."""
+
+    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")
+
+
+class PicturesField(BaseModel):
+    """The pictures of a form."""
+
+    image: list[File] = Field(description="One picture, or several parts of this name.")
+
+
+class SearchFields(BaseModel):
+    """How to search, as texts say it: in a query string or in a form."""
+
+    k: Annotated[int, COUNT] | None = Field(default=None, description=K_TEXT)
+    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
+    filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
+    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
+    cursor: str | None = Field(default=None, description=CURSOR_TEXT)
+    max_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
+    duplicate_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
+    facets: bool | None = Field(default=None, description=FACETS_TEXT)
+
+
+class ViewFields(BaseModel):
+    """Where the shoe is in a picture, as texts say it: in a query string or in a form."""
+
+    crop: str | None = Field(default=None, description=CROP_TEXT)
+    rotate: Annotated[Amount, TURN] | None = Field(default=None, description=ROTATE_TEXT)
+    subject: Literal["auto", "whole"] | None = Field(default=None, description=SUBJECT_TEXT)
+
+
+class PictureSearchFields(SearchFields, ViewFields):
+    """How to search by a picture, as texts say it."""
+
+
+class SearchForm(PictureField, PictureSearchFields):
+    """A form with a picture, and how to search by it."""
+
+
+class PictureForm(PictureField, ViewFields):
+    """A form with a picture, and where the shoe is in it."""
+
+
+class PicturesForm(PicturesField, ViewFields):
+    """A form with pictures, and where the shoe is in each of them."""
+
+
+class SearchBody(BaseModel):
+    """How to search, in JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: Annotated[int, COUNT] | None = Field(default=None, strict=True, description=K_TEXT)
+    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
+    filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
+    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
+    cursor: str | None = Field(default=None, description=CURSOR_TEXT)
+    max_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
+    group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
+    duplicate_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
+    diversity: Annotated[Number, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
+    facets: bool | None = Field(default=None, strict=True, description=FACETS_TEXT)
+
+
+class VectorSearch(SearchBody):
+    """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
+
+    vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
+
+
+class GivenVector(BaseModel):
+    """A vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vector: list[Number] = Field(description="The whole vector.")
+
+
+IN_JSON_TEXT = "A picture in base64, as a data: URL such as `data:image/jpeg;base64,...` or alone."
+
+
+class ViewBody(BaseModel):
+    """Where the shoe is in a picture, in JSON."""
+
+    crop: Annotated[str | FourNumbers | None, Field(description=f"{CROP_TEXT} Or a list of these numbers.")] = None
+    rotate: Annotated[Number, TURN] | None = Field(default=None, description=ROTATE_TEXT)
+    subject: Literal["auto", "whole"] | None = Field(default=None, description=SUBJECT_TEXT)
+
+
+class ImageSearch(SearchBody, ViewBody):
+    """A search by a picture, in JSON."""
+
+    image: str = Field(description=IN_JSON_TEXT)
+
+
+class ImagesInJson(ViewBody):
+    """Pictures, in JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str | list[str] = Field(description=f"{IN_JSON_TEXT} Or a list of such.")
+
+
+POSITIVE_TEXT = (
+    "What shoes are to be like: ids of shoes of the catalogue, which are left out of the answer, or vectors."
+)
+NEGATIVE_TEXT = "What they are not to be like, likewise."
+
+
+class Recommendation(SearchBody):
+    """A search by several examples."""
+
+    positive: list[Text | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
+    negative: list[Text | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
+
+
+class RecommendationForm(SearchFields):
+    """A form with several examples; there is at least one positive one."""
+
+    positive: list[str] | None = Field(
+        default=None, description="The id of a shoe that shoes are to be like; repeated."
+    )
+    negative: list[str] | None = Field(
+        default=None, description="The id of one that they are not to be like; repeated."
+    )
+    positive_vector: list[str] | None = Field(default=None, description="A vector, as a JSON array; repeated.")
+    negative_vector: list[str] | None = Field(default=None, description="Likewise.")
+    positive_image: list[File] | None = Field(default=None, description="A picture, or several parts of this name.")
+    negative_image: list[File] | None = Field(default=None, description="Likewise.")
+
+
+ID_TEXT = "At most 200 characters, without slashes; unique in the catalogue."
+ATTRIBUTES_TEXT = (
+    "Name -> list of values; at most 50 names of 100 characters without colons, each with at most 50 values of 200."
+)
+
+Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
+
+
+class ItemForm(PictureField):
+    """A form with a shoe whose id is in the path."""
+
+    attributes: str | None = Field(default=None, description=f"JSON. {ATTRIBUTES_TEXT}")
+
+
+class NewItemForm(ItemForm):
+    """A form with a new shoe."""
+
+    id: str = Field(description=ID_TEXT)
+
+
+class BatchForm(PicturesField):
+    """A form with new shoes: for each of them, in the same order, an `item` and an `image`."""
+
+    item: list[str] = Field(description='JSON, such as {"id": "boot-7", "attributes": {"Gender": ["Women"]}}.')
+
+
+class NewItem(BaseModel):
+    """A shoe of a batch: the JSON in one `item` field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Text = Field(description=ID_TEXT)
+    attributes: Attributes = {}
+
+
+class ItemPatch(BaseModel):
+    """A change of a shoe: a JSON merge patch (RFC 7396) of what the service shows of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    attributes: dict[str, list[str] | None] = Field(
+        description="Name -> its new values; null removes the attribute, others stay as they are."
+    )
+
+
+class Embedding(BaseModel):
+    """One picture's mean vector."""
+
+    filename: str = Field(description="As it was sent.")
+    vector: list[float] = Field(description="float32 numbers, exactly.")
+    subject: SubjectField
+    confidence: ConfidenceField
+
+
+class EmbeddingsAnswer(BaseModel):
+    """A mean vector for each picture, in the pictures' order."""
+
+    embeddings: list[Embedding]
+    dimension: int
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class SubjectAnswer(BaseModel):
+    """What of a picture is taken for the shoe, cut out."""
+
+    subject: SubjectField
+    cutout: str = Field(
+        description="A PNG as a data: URL: the subject's box in its own colours, transparent beside the shoe; where "
+        "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
+    )
+    checkpoint: CheckpointPrint
+
+
+class ItemAnswer(Item):
+    """A shoe of the catalogue with its vector."""
+
+    vector: list[float] = Field(description="float32 numbers, exactly.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class ItemsAnswer(BaseModel):
+    """A page of the catalogue, in its own order."""
+
+    items: list[Item]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+    total: int = Field(description="Shoes that pass the filter, on all pages.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class FacetsAnswer(BaseModel):
+    """How the shoes that pass the filter divide, most frequent values first."""
+
+    facets: dict[str, list[FacetValue]]
+    total: int = Field(description="Shoes that pass the filter.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class BatchLine(BaseModel):
+    """What came of one shoe of a batch: a line of JSON in the answer."""
+
+    index: int = Field(description="Its place in the batch, from 0.")
+    id: str | None = Field(description="As it was sent; null where it could not be read.")
+    status: int = Field(description="What the request would have answered with this shoe alone.")
+    item: Item | None = Field(default=None, description="The shoe, where it was written: durably.")
+    problem: Problem | None = Field(default=None, description="What was wrong, where it was not.")
+
+
+class CheckpointFacts(BaseModel):
+    """The network that makes the vectors."""
+
+    digest: str
+    image_size: int = Field(description="The network sees a square of this many pixels a side.")
+    channels: int
+    latent_size: int = Field(description="Numbers in a vector.")
+    subjects: bool = Field(
+        description="Whether it finds the shoe in a photo that has no plain margin. Otherwise such a photo is taken as "
+        "a whole, or as `crop` says."
+    )
+
+
+class CatalogFacts(BaseModel):
+    """The catalogue that is searched."""
+
+    fingerprint: str
+    count: int
+    index: Literal["exact", "approximate"] = Field(
+        description="Whether a search by the whole vector looks at every shoe, or finds nearly all of the nearest."
+    )
+    recall: float | None = Field(
+        description="The share of the ten nearest shoes that it then finds, measured when the index was built."
+    )
+
+
+class Limits(BaseModel):
+    """What a request may ask for."""
+
+    max_k: int = Field(description="Shoes in one answer.")
+    max_depth: int = Field(description="Shoes of one search, on all its pages.")
+    max_upload_bytes: int = Field(description="Bytes of one picture.")
+    max_body_bytes: int = Field(description="Bytes of all pictures of one request.")
+    max_pixels: int = Field(
+        description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
+        "and a WebP or AVIF may have half as many."
+    )
+    max_images: int = Field(description="Pictures of one request for embeddings.")
+    formats: list[str]
+
+
+class Info(BaseModel):
+    """What is being served."""
+
+    name: str
+    version: str
+    checkpoint: CheckpointFacts
+    catalog: CatalogFacts
+    conditions: list[str] = Field(description="What a search can compare by; the first is the default.")
+    slices: dict[str, tuple[int, int]] = Field(description="Slice -> where it starts and stops in a vector.")
+    attributes: list[str] = Field(description="What can be filtered by.")
+    duplicate_distance: float | None = Field(
+        description="The largest distance of near-duplicates; null where it was not measured, and `group=duplicates` "
+        "needs a `duplicate_distance`."
+    )
+    limits: Limits
+
+
+class WorkerReload(BaseModel):
+    """How a reload went in one of the service's processes."""
+
+    worker: int = Field(description="Its number, from 0.")
+    pid: int = Field(description="Of its process.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+    shoes: int = Field(description="In the catalogue.")
+    seconds: float = Field(description="How long opening and checking took.")
+
+
+class ReloadAnswer(BaseModel):
+    """What is served from now on, by each of the service's processes."""
+
+    workers: list[WorkerReload]
+
+
+class Status(BaseModel):
+    """How the service is."""
+
+    status: str

@@ -1,0 +1,304 @@
+"""How a request says what to search for, and how: in its query string, a form or JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+from fastapi import Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from model.errors import QueryError
+from model.framing import View
+from model.text import nfc
+from service.http.exceptions import refuse_unknown
+from service.http.json_body import decode_picture, decode_pictures, is_json, read_json, validate
+from service.http.multipart import Form, FormLimits, Upload, read_form
+from service.http.schemas import (
+    ImageSearch,
+    ImagesInJson,
+    PictureSearchFields,
+    Recommendation,
+    SearchBody,
+    SearchFields,
+    ViewBody,
+    ViewFields,
+)
+from service.search.options import (
+    DEFAULT_K,
+    MAX_EXCLUDED,
+    PLAIN,
+    Refinement,
+    SearchOptions,
+    parse_condition,
+    parse_crop,
+    parse_filter,
+    to_view,
+)
+from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
+from service.settings import Settings
+from service.store.base import OVERALL
+
+__all__ = [
+    "SEARCH_FIELDS",
+    "VIEW_FIELDS",
+    "ExampleSearch",
+    "PictureSearch",
+    "Pictures",
+    "SearchQuery",
+    "find_default_k",
+    "read_example_search",
+    "read_picture_search",
+    "read_pictures",
+    "to_options",
+]
+
+SEARCH_FIELDS = tuple(SearchFields.model_fields)
+VIEW_FIELDS = tuple(ViewFields.model_fields)
+PICTURE_SEARCH_FIELDS = (*SEARCH_FIELDS, *VIEW_FIELDS)
+
+Fields = TypeVar("Fields", SearchFields, ViewFields, PictureSearchFields)
+Searched = TypeVar("Searched", SearchFields, PictureSearchFields)
+
+REPEATED = frozenset({"filter", "exclude"})
+"""Options that may have several values; of others, as in a query string, the last one counts."""
+
+OTHER_FIELDS = 100
+"""Fields of a form beside its examples and what it excludes; more filters nobody means."""
+
+EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
+EXAMPLE_PICTURES = ("positive_image", "negative_image")
+
+VECTORS = pydantic.TypeAdapter(list[Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]])
+
+EXPECTED_EXAMPLES = (
+    "expected a multipart/form-data body, or a JSON object with the header `Content-Type: application/json`"
+)
+
+
+@dataclass(frozen=True)
+class PictureSearch:
+    """A search by a picture: its bytes, how to search, and where in it the shoe is, if that is said."""
+
+    image: bytes
+    options: SearchOptions
+    view: View | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of a body, in their order, and where the shoe is in each of them, if that is said."""
+
+    images: list[Upload]
+    view: View | None = None
+
+
+@dataclass(frozen=True)
+class ExampleSearch:
+    """A search by several examples, and how to search."""
+
+    examples: Examples
+    options: SearchOptions
+
+
+def find_default_k(settings: Settings) -> int:
+    """How many shoes a search gives that does not say it."""
+    return min(DEFAULT_K, settings.max_k)
+
+
+def to_options(fields: SearchFields | SearchBody, settings: Settings) -> SearchOptions:
+    """What a request says, read. Raises QueryError."""
+    given = fields.model_fields_set
+    condition = fields.condition if fields.condition is not None else OVERALL
+    return SearchOptions(
+        find_default_k(settings) if fields.k is None else fields.k,
+        condition,
+        parse_filter(fields.filter) if fields.filter else {},
+        # What most searches are is told from all others at once.
+        PLAIN if given.isdisjoint(REFINED) else _to_refinement(fields),
+        parse_condition(condition),
+    )
+
+
+REFINED = frozenset(SEARCH_FIELDS) - {"k", "condition", "filter"}
+
+
+def _to_refinement(fields: SearchFields | SearchBody) -> Refinement:
+    return Refinement(
+        exclude=tuple(fields.exclude or ()),
+        cursor=fields.cursor,
+        max_distance=fields.max_distance,
+        group=fields.group is not None,
+        duplicate_distance=fields.duplicate_distance,
+        diversity=fields.diversity or 0.0,
+        facets=bool(fields.facets),
+    )
+
+
+async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
+    """How to search, from a query string."""
+    return to_options(fields, request.state.settings)
+
+
+SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
+
+
+async def read_picture_search(request: Request) -> PictureSearch:
+    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree.
+
+    Raises:
+        RequestValidationError: an option is not what its schema says.
+        QueryError: a name is unknown, or the two places disagree; and all that `read_form` raises.
+    """
+    fields = _read_query(request, PictureSearchFields)
+    settings: Settings = request.state.settings
+    if is_json(request):
+        body = validate(ImageSearch, await read_json(request), "body")
+        image = await run_in_threadpool(decode_picture, body.image, settings.max_upload_bytes)
+        agreed = _agree_on_search(fields, _options_in(body, PictureSearchFields), find_default_k(settings))
+        return PictureSearch(image, to_options(agreed, settings), _view_in(agreed))
+    limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
+    form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
+    agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
+    return PictureSearch(form.images[0].content, to_options(agreed, settings), _view_in(agreed))
+
+
+async def read_pictures(request: Request, most: int) -> Pictures:
+    """At least one picture and at most `most`, and where the shoe is in them. Raises as `read_picture_search`."""
+    fields = _read_query(request, ViewFields)
+    settings: Settings = request.state.settings
+    limits = FormLimits(images=most, image_bytes=settings.max_upload_bytes)
+    if is_json(request):
+        body = validate(ImagesInJson, await read_json(request), "body")
+        images = await decode_pictures(body.image, limits)
+        return Pictures(images, _view_in(_agree(fields, _options_in(body, ViewFields))))
+    form = await read_form(request, VIEW_FIELDS, limits)
+    return Pictures(form.images, _view_in(_agree(fields, _read_fields(form.fields, "body", ViewFields))))
+
+
+async def read_example_search(request: Request) -> ExampleSearch:
+    """Several examples, and how to search by them: from JSON or a form, and the options also from a query string.
+
+    Raises: as `read_picture_search`; HTTPException for a body that is no form, RequestValidationError for one that is
+        no JSON.
+    """
+    fields = _read_query(request, SearchFields)
+    settings: Settings = request.state.settings
+    if is_json(request):
+        body = validate(Recommendation, await read_json(request), "body")
+        agreed = _agree_on_search(fields, _options_in(body, SearchFields), find_default_k(settings))
+        return ExampleSearch(_to_examples(body), to_options(agreed, settings))
+    if not request.headers.get("content-type", "")[:20].lower().startswith("multipart/form-data"):
+        raise QueryError("positive", EXPECTED_EXAMPLES)
+    limits = FormLimits(
+        settings.max_images,
+        settings.max_upload_bytes,
+        fields=MAX_EXAMPLES + MAX_EXCLUDED + OTHER_FIELDS,
+        field_bytes=64 * 1024,
+    )
+    names = (*EXAMPLE_FIELDS, *SEARCH_FIELDS)
+    form = await read_form(request, names, limits, pictures=EXAMPLE_PICTURES, optional=True)
+    options = {name: values for name, values in form.fields.items() if name in SEARCH_FIELDS}
+    agreed = _agree_on_search(fields, _read_fields(options, "body", SearchFields), find_default_k(settings))
+    return ExampleSearch(_examples_of(form), to_options(agreed, settings))
+
+
+def _read_query(request: Request, model: type[Fields]) -> Fields:
+    query = request.query_params
+    if not query:
+        return NOTHING
+    refuse_unknown("query parameter", query.keys(), tuple(model.model_fields))
+    return _read_fields({name: query.getlist(name) for name in query}, "query", model, empty=True)
+
+
+NOTHING = PictureSearchFields()
+
+
+def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields], *, empty: bool = False) -> Fields:
+    """Options as texts; an option that a form leaves empty is none, and so it is unless `empty`."""
+    given: dict[str, Any] = {}
+    for name, values in texts.items():
+        if name in REPEATED:
+            kept = values if empty else [value for value in values if value]
+            if kept:
+                given[name] = kept
+        elif empty or values[-1]:
+            given[name] = values[-1]
+    return validate(model, given, place) if given else NOTHING
+
+
+def _options_in(body: SearchBody | ViewBody, model: type[Fields]) -> Fields:
+    names = model.model_fields
+    given = body.model_fields_set.intersection(names)
+    return model.model_construct(given, **{name: getattr(body, name) for name in names})
+
+
+def _view_in(fields: ViewFields) -> View | None:
+    # What most requests are is told from all others at once.
+    if fields.model_fields_set.isdisjoint(VIEW_FIELDS):
+        return None
+    return to_view(fields.crop, fields.rotate, fields.subject)
+
+
+def _agree_on_search(one: Searched, other: Searched, default_k: int) -> Searched:
+    """`_agree`; clients generated from the description send the default of `k` in both: another value counts."""
+    if one.k == default_k and other.k is not None:
+        one = _without_k(one)
+    elif other.k == default_k and one.k is not None:
+        other = _without_k(other)
+    return _agree(one, other)
+
+
+def _agree(one: Fields, other: Fields) -> Fields:
+    """The options of both places. Raises QueryError where they disagree."""
+    if other is NOTHING:
+        return one
+    if one is NOTHING:
+        return other
+    for name in one.model_fields_set & other.model_fields_set:
+        if not _is_same(name, getattr(one, name), getattr(other, name)):
+            raise QueryError(
+                name, f"{name} is one thing in the query string and another in the body; expected one of them"
+            )
+    return one.model_construct(
+        one.model_fields_set | other.model_fields_set,
+        **{name: getattr(one if name in one.model_fields_set else other, name) for name in type(one).model_fields},
+    )
+
+
+def _is_same(name: str, first: Any, second: Any) -> bool:  # noqa: ANN401 - an option of any kind
+    if name in REPEATED and first and second:
+        return set(first) == set(second)
+    if name == "crop" and first and second:
+        return parse_crop(first) == parse_crop(second)
+    return bool(first == second)
+
+
+def _without_k(fields: Searched) -> Searched:
+    return fields.model_construct(fields.model_fields_set - {"k"}, **{**dict(fields), "k": None})
+
+
+def _to_examples(body: Recommendation) -> Examples:
+    return Examples(
+        liked_ids=[each for each in body.positive if isinstance(each, str)],
+        disliked_ids=[each for each in body.negative if isinstance(each, str)],
+        liked_vectors=[each for each in body.positive if not isinstance(each, str)],
+        disliked_vectors=[each for each in body.negative if not isinstance(each, str)],
+    )
+
+
+def _examples_of(form: Form) -> Examples:
+    return Examples(
+        liked_ids=[nfc(text) for text in form.fields.get("positive", ()) if text],
+        disliked_ids=[nfc(text) for text in form.fields.get("negative", ()) if text],
+        liked_vectors=_read_vectors("positive_vector", form),
+        disliked_vectors=_read_vectors("negative_vector", form),
+        images=[Picture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in form.images],
+    )
+
+
+def _read_vectors(name: str, form: Form) -> Sequence[Sequence[float]]:
+    try:
+        return [VECTORS.validate_json(text) for text in form.fields.get(name, ()) if text]
+    except pydantic.ValidationError:
+        raise QueryError(name, f"a {name} is no JSON array of finite numbers, such as [0.5, -1.25]") from None

@@ -1,0 +1,98 @@
+"""Where the next page of a search begins: an opaque text that holds all that is needed to go on.
+
+    check (8 bytes) | offset (4) | prints of the last shoe's id, the options and the catalogue (8 each) | vector (4 D)
+
+The vector is the one that the pages before were ranked by: a picture's differs in its last bits with the batch that it
+rides in, and pages must not. Nothing in a cursor is secret, and none of it is trusted: whatever it says is checked as
+a request's own options are.
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import QueryError
+from service.errors import CatalogueChanged
+
+__all__ = ["Cursor", "print_of", "read_cursor", "write_cursor"]
+
+HEAD = struct.Struct("<8sI8s8s8s")
+
+MAX_CHARACTERS = 32 * 1024
+
+TOLERANCE = 1e-4
+"""How far a number of one picture's vector may be off between two requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a cursor says.
+
+    Attributes:
+        offset: shoes on the pages before, at least 1.
+        last: print of the id of the last of them.
+        options: print of the options of the search.
+        catalog: print of the catalogue that the pages before were taken from.
+        vector: (D,) float32, what is searched for.
+    """
+
+    offset: int
+    last: bytes
+    options: bytes
+    catalog: bytes
+    vector: NDArray[np.float32]
+
+    def check_options(self, options: bytes) -> None:
+        """Raise QueryError unless the search has these options."""
+        if options != self.options:
+            raise QueryError(
+                "cursor",
+                "the cursor is of a search with other options; expected those of the page before, but for k and facets",
+            )
+
+    def check_catalog(self, fingerprint: str) -> None:
+        """Raise CatalogueChanged unless the catalogue has this fingerprint."""
+        if print_of([fingerprint]) != self.catalog:
+            raise CatalogueChanged
+
+    def check_vector(self, vector: NDArray[np.float32]) -> None:
+        """Raise QueryError unless this vector, (D,), is what is searched for."""
+        if vector.shape != self.vector.shape or not np.allclose(vector, self.vector, rtol=TOLERANCE, atol=TOLERANCE):
+            raise QueryError("cursor", "the cursor is of a search for another shoe; expected that of the page before")
+
+
+def print_of(parts: Iterable[object]) -> bytes:
+    """8 bytes that tell texts and numbers from others."""
+    return blake2b(repr(list(parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """As a text of letters, digits, `-` and `_`."""
+    body = HEAD.pack(b"", cursor.offset, cursor.last, cursor.options, cursor.catalog)[8:]
+    body += cursor.vector.astype("<f4").tobytes()
+    return base64.urlsafe_b64encode(blake2b(body, digest_size=8).digest() + body).rstrip(b"=").decode()
+
+
+def read_cursor(text: str) -> Cursor:
+    """Read what `write_cursor` wrote. Raises QueryError for any other text."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        check, offset, last, options, catalog = HEAD.unpack_from(data)
+        vector = np.frombuffer(data[HEAD.size :], dtype="<f4").astype(np.float32)
+    except (ValueError, struct.error, binascii.Error):
+        raise _unreadable() from None
+    cursor = Cursor(offset, last, options, catalog, vector)
+    # Written again it is the same: neither a bit of it has changed, nor its spelling.
+    if len(text) > MAX_CHARACTERS or check != blake2b(data[8:], digest_size=8).digest() or write_cursor(cursor) != text:
+        raise _unreadable()
+    return cursor
+
+
+def _unreadable() -> QueryError:
+    return QueryError("cursor", "the cursor is none that an answer gave; leave it out to begin at the first page")

@@ -1,0 +1,255 @@
+"""What a connection may do before its requests are any: uvicorn leaves heads, idle clients and slow readers unbounded.
+
+A request that has arrived is the application's to judge (`service.http.middleware.limits`). What comes before, and
+around it, is seen here only: a head that trickles in or never ends, too many connections, a body that goes on after its
+answer, an answer that nobody takes. One timer of the process looks at every connection now and then; a request needs no
+timer of its own.
+"""
+
+import asyncio
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from service.http.exceptions import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections
+from service.http.middleware.headers import security_headers
+from service.http.middleware.limits import MAX_HEADERS
+from service.http.problems import render_error
+from service.settings import Settings
+from service.telemetry import metrics
+
+__all__ = ["ClientConnection", "ConnectionConfig"]
+
+MAX_PIPELINED = 16
+"""Requests that may wait on one connection for the one before."""
+
+LINGER_SECONDS = 5
+"""How long what a client still sends is read and thrown away: closed at once, it would not see its answer."""
+
+
+class ConnectionConfig(uvicorn.Config):
+    """uvicorn's configuration for this service: everything about connections follows from the settings."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(
+            app,
+            http=ClientConnection,
+            ws="none",  # nothing here speaks it
+            server_header=False,
+            proxy_headers=False,  # see `service.http.middleware.proxy`
+            timeout_keep_alive=settings.keep_alive_seconds,
+            **options,
+        )
+        self.settings = settings
+        self.patience = {
+            _Phase.IDLE: settings.keep_alive_seconds,
+            _Phase.HEAD: settings.head_seconds,
+            _Phase.BODY: LINGER_SECONDS,
+            _Phase.NOTHING: LINGER_SECONDS,
+        }
+        self.watch = _Watch(min(*self.patience.values(), settings.grace_seconds))
+
+
+class _Phase(Enum):
+    """What is expected of a client; whether it is being answered meanwhile is another matter."""
+
+    IDLE = 0
+    """Nothing: it may begin another request."""
+    HEAD = 1
+    """The rest of a request's line and headers."""
+    BODY = 2
+    """The rest of a request's body."""
+    NOTHING = 3
+    """Nothing any more: it is about to be cut off, and what it sends is thrown away."""
+
+
+class ClientConnection(HttpToolsProtocol):
+    """A client's connection, with an eye on how it behaves."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        assert isinstance(config, ConnectionConfig)
+        self._settings = config.settings
+        self._watch = config.watch
+        self._patience = config.patience
+        self._phase = _Phase.HEAD
+        self._since = self.loop.time()
+        self._head_bytes = 0
+        self._unread: tuple[float, int] | None = None
+
+    # From the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless there are too many already."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._watch.start(self.loop, self.connections)
+        if len(self.connections) > self._settings.max_connections:
+            metrics.count_rejection("connections")
+            self._write(TooManyConnections())
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a head that has not ended within its limit never does."""
+        if self._phase is _Phase.NOTHING:
+            return
+        if self._phase is _Phase.IDLE:
+            self._enter(_Phase.HEAD)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._refuse(MalformedRequest())
+        if self._phase is _Phase.HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._settings.max_head_bytes:
+                metrics.count_rejection("head-too-large")
+                self._refuse(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
+
+    def resume_writing(self) -> None:
+        """Go on with an answer: what was written of it has been taken."""
+        self._unread = None
+        super().resume_writing()
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. A request that asks for another protocol is parsed as if it did not (RFC 9110, 7.8).
+
+        httptools ends such a message with its head, whatever is answered: the body would be read as the next request.
+
+        Raises:
+            HttpParserError: this is not HTTP; CONNECT counts as such, as a server that is no proxy can't frame it.
+        """
+        rest = memoryview(data)
+        while not self.transport.is_closing():
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                self._parse_again()
+            else:
+                return
+
+    def _parse_again(self) -> None:
+        """Put a new parser behind the head that was just parsed, without its header Upgrade."""
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        headers = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(b"\r\n".join([line, *headers, b"", b""]))
+
+    # From the parser.
+
+    def on_headers_complete(self) -> None:
+        """A request's head has come: it is answered, or waits for the one before."""
+        if self.parser.should_upgrade():
+            return  # see `_parse`
+        self._enter(_Phase.BODY)
+        super().on_headers_complete()
+        if len(self.pipeline) > MAX_PIPELINED:
+            self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        """A request's last byte has come."""
+        if self.parser.should_upgrade():
+            return
+        self._enter(_Phase.IDLE)
+        super().on_message_complete()
+
+    # From the watch.
+
+    def check(self, now: float) -> None:
+        """Cut a client off that has exhausted the time it has."""
+        self._check_reading(now)
+        if self.transport.is_closing():
+            return
+        if self._is_answering():
+            self._since = now  # it is waiting for the service, not the other way round
+            return
+        spent = now - self._since
+        if spent <= self._patience[self._phase]:
+            return
+        if self._phase is not _Phase.HEAD:
+            self.transport.close()
+            return
+        metrics.count_rejection("slow-sender")
+        if self._head_bytes:
+            self._refuse(SlowSender("headers", self._head_bytes, spent))
+        else:  # a browser that connects ahead of need expects no answer to nothing
+            self.transport.close()
+
+    def _check_reading(self, now: float) -> None:
+        """Abort where an answer is taken too slowly: its request would be under way for ever."""
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            self._unread = None
+        elif self._unread is None:
+            self._unread = now, left
+        else:
+            since, before = self._unread
+            if now - since > self._settings.grace_seconds:
+                if before - left < self._settings.min_rate * (now - since):
+                    metrics.count_rejection("slow-reader")
+                    self.transport.abort()
+                self._unread = now, left
+
+    def _enter(self, phase: _Phase) -> None:
+        self._phase = phase
+        self._since = self.loop.time()
+        self._head_bytes = 0
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer what is no request, and read on for a moment, so that the answer arrives."""
+        if self.transport.is_closing():
+            return
+        if self._is_answering():  # an earlier request of the same client: the answers would get mixed up
+            self.transport.abort()
+            return
+        self._write(error)
+        self.transport.write_eof()
+        self._unset_keepalive_if_required()
+        self._enter(_Phase.NOTHING)
+
+    def _write(self, error: Exception) -> None:
+        response = render_error(error)
+        response.headers["connection"] = "close"
+        headers = [*response.raw_headers, *security_headers(self._settings)]
+        lines = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
+
+
+class _Watch:
+    """Has every connection of a process look at itself, a few times in the shortest time that counts."""
+
+    def __init__(self, shortest: float) -> None:
+        self._interval = min(1.0, shortest / 4)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+        """Begin, unless that has been done; it ends by itself when there is no connection any more."""
+        if self._timer is None:
+            self._timer = loop.call_later(self._interval, self._look, loop, connections)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+        self._timer = None
+        now = loop.time()
+        for connection in tuple(connections):
+            connection.check(now)
+        if connections:
+            self.start(loop, connections)

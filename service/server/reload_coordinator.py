@@ -1,0 +1,150 @@
+"""A reload in several workers: each opens and checks what is on disk; then all of them switch, or none does."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Protocol
+
+from service.server.ipc import Prepare, Prepared, Settle, Settled, ToWorker
+from service.serving.reload import Outcome, explain
+
+__all__ = ["Answer", "Member", "Reloads"]
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[Sequence[Outcome], str], None]
+"""Is given each worker's outcome, and why nothing was switched; "" where all have."""
+
+CHANGED = "it found other artifacts than the rest: they changed while they were read; reload again"
+
+
+class Member(Protocol):
+    """A worker, as seen from here."""
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        ...
+
+    def send(self, message: ToWorker) -> None:
+        """Tell it something."""
+        ...
+
+
+class Reloads:
+    """One reload after another. What is asked for while one is under way is answered by the next, all at once."""
+
+    def __init__(self, switched: Callable[[Sequence[Outcome]], None]) -> None:
+        """`switched` is told what all members serve now, each time that they have switched."""
+        self._switched = switched
+        self._asked: list[Answer] = []
+        self._round: _Round | None = None
+        self._count = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is under way, or waits to be."""
+        return self._round is not None or bool(self._asked)
+
+    def ask(self, answer: Answer) -> None:
+        """Ask for a reload; the answer comes when it is over."""
+        self._asked.append(answer)
+
+    def begin(self, members: Sequence[Member]) -> None:
+        """Begin the next one with these workers, if one was asked for and none is under way."""
+        if self._asked and self._round is None:
+            self._count += 1
+            self._round = _Round(self._count, members, self._asked)
+            self._asked = []
+            for member in members:
+                member.send(Prepare(self._count))
+            self._go_on()
+
+    def hear(self, member: Member, message: Prepared | Settled) -> None:
+        """Take what a worker says of it."""
+        if self._round is not None and message.round == self._round.number:
+            if isinstance(message, Prepared):
+                self._round.outcomes[member.index] = message.outcome
+            else:
+                self._round.settled.add(member.index)
+            self._go_on()
+
+    def lose(self, member: Member, reason: str) -> None:
+        """Take note that a worker has ended: what is undecided fails with it, what is decided goes on without."""
+        round_ = self._round
+        if round_ is not None and member.index in round_.members:
+            round_.settled.add(member.index)
+            if round_.switch is None:
+                lost = Outcome(member.index, member.pid, None, f"it ended during the reload: {reason}")
+                round_.outcomes[member.index] = lost
+            self._go_on()
+
+    def late(self, seconds: float) -> set[int]:
+        """The workers that one waits for, if it has been under way for longer than that."""
+        round_ = self._round
+        if round_ is None or monotonic() - round_.began <= seconds:
+            return set()
+        return round_.members.keys() - (round_.outcomes.keys() if round_.switch is None else round_.settled)
+
+    def stop(self) -> None:
+        """Answer those who wait: nothing will come of it any more."""
+        answers = self._asked + (self._round.answers if self._round is not None else [])
+        self._asked, self._round = [], None
+        for answer in answers:
+            answer((), "the service is about to end")
+
+    def _go_on(self) -> None:
+        round_ = self._round
+        if round_ is None:
+            return
+        if round_.switch is None and round_.outcomes.keys() >= round_.members.keys():
+            round_.decide()
+            for index, member in round_.members.items():
+                if index not in round_.settled:
+                    member.send(Settle(round_.number, switch=bool(round_.switch)))
+        if round_.switch is not None and round_.settled >= round_.members.keys():
+            self._round = None
+            self._finish(round_)
+
+    def _finish(self, round_: "_Round") -> None:
+        outcomes = [round_.outcomes[index] for index in sorted(round_.outcomes)]
+        refused = "" if round_.switch else explain(outcomes)
+        if round_.switch:
+            self._switched(outcomes)
+        for answer in round_.answers:
+            answer(outcomes, refused)
+
+
+class _Round:
+    """One reload that is under way.
+
+    Attributes:
+        began: on the monotonic clock.
+        outcomes: worker -> what it reported.
+        switch: what was decided; None as long as reports are missing.
+        settled: workers that have done what was decided, or have ended.
+    """
+
+    def __init__(self, number: int, members: Sequence[Member], answers: list[Answer]) -> None:
+        self.number = number
+        self.began = monotonic()
+        self.members = {member.index: member for member in members}
+        self.answers = answers
+        self.outcomes: dict[int, Outcome] = {}
+        self.switch: bool | None = None
+        self.settled: set[int] = set()
+
+    def decide(self) -> None:
+        found = {outcome.facts.artifacts for outcome in self.outcomes.values() if outcome.facts is not None}
+        if len(found) > 1:
+            self.outcomes = {
+                index: replace(outcome, facts=None, reason=outcome.reason or CHANGED)
+                for index, outcome in self.outcomes.items()
+            }
+        self.switch = bool(found) and all(outcome.facts is not None for outcome in self.outcomes.values())

@@ -1,0 +1,361 @@
+"""Work of many requests run together: one thread takes whatever has come and runs it as one batch.
+
+    event loop                          the batcher's thread
+    submit: admitted, or refused  --->  takes all that waits, up to a batch; drops what nobody waits for any more
+    waits for its future          <---  runs it, and hands all results over at once
+
+A batch begins as soon as the one before has ended: an idle service answers a single request at once, and the more come,
+the larger the batches are. Nothing here knows what the work is.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from queue import Empty, SimpleQueue
+from time import monotonic, perf_counter
+from typing import Generic, TypeVar
+
+from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
+from service.telemetry import metrics
+from service.telemetry.request_timing import Stages, current_stages
+
+__all__ = ["BatchLimits", "Batcher", "Item", "Job", "Later", "Result"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Later(Enum):
+    """What `run` says of a job that it has handed to somebody else, who will `resume` or `settle` it."""
+
+    LATER = "later"
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How much, and how long.
+
+    Attributes:
+        batch: pieces of work in a batch.
+        inside: pieces of work under way; more are refused. One that nobody waits for any more counts until the thread
+            has come by it, so that what it holds in memory is bounded too.
+        wait: seconds that a batch waits to be filled.
+        seconds: that a job may take in all; then it fails, and unless it is running is never run.
+    """
+
+    batch: int = 32
+    inside: int = 256
+    wait: float = 0.0
+    seconds: float = 10.0
+
+
+class Job(Generic[Item, Result]):
+    """One request's work.
+
+    Attributes:
+        item: what it is; `run` may change it.
+        size: how many pieces of work it counts for.
+        future: its result. Once it is done, by whatever cause, nobody waits for the job any more.
+        since: when it began to wait, on the clock of `time.perf_counter`.
+        deadline: on the clock of `time.monotonic`.
+    """
+
+    __slots__ = ("_spent", "_stages", "deadline", "future", "item", "since", "size")
+
+    def __init__(self, item: Item, size: int, future: asyncio.Future[Result], deadline: float) -> None:
+        self.item, self.size, self.future, self.deadline = item, size, future, deadline
+        self.since = perf_counter()
+        self._stages: Stages | None = current_stages()
+        self._spent: list[tuple[str, float]] = []
+
+    def note(self, stage: str, seconds: float) -> None:
+        """Note what it spent in a stage. For the thread that has it in hand."""
+        self._spent.append((stage, seconds))
+
+    def tell(self) -> None:
+        """Tell its request of that. For the event loop: the request may have ended while the job was in hand."""
+        if self._stages is not None:
+            for stage, seconds in self._spent:
+                self._stages.add(stage, seconds)
+
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 0.1
+"""How often deadlines and the thread are looked after while there is work."""
+
+PACE_SHARE = 0.1
+"""How much the latest batch counts in the running average of what a piece of work takes."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds before a thread that dies again and again is replaced once more."""
+
+LONGEST_RETRY = 60
+"""The most seconds that a client is told to wait."""
+
+
+class Batcher(Generic[Item, Result]):
+    """The thread, and the way in and out. All methods are for the event loop but for `resume` and `settle`."""
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | Later]],
+        limits: BatchLimits,
+        *,
+        name: metrics.QueueName = "encode",
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            run: called in the thread with one batch; gives for each job its result, its own error, or LATER. If it
+                raises instead, or gives too few, it is called again with each job alone.
+            limits: see there.
+            name: in logs and metrics.
+        """
+        self._run, self._limits, self._name = run, limits, name
+        self._queue: SimpleQueue[list[Job[Item, Result]] | None] = SimpleQueue()
+        self._outbox: list[Job[Item, Result]] = []
+        self._inside: dict[Job[Item, Result], None] = {}
+        self._load = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+        # The thread's own, which its successor takes over.
+        self._backlog: deque[Job[Item, Result]] = deque()
+        self._hand: Sequence[Job[Item, Result]] = ()
+        self._last_call = False
+        self._pace = 0.0
+        self._deaths = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread that runs batches."""
+        return self._thread is not None and self._thread.is_alive()
+
+    async def start(self) -> None:
+        """Start the thread."""
+        self._loop = asyncio.get_running_loop()
+        self._spawn()
+
+    async def submit(self, item: Item, *, size: int = 1, urgent: bool = False) -> Result:
+        """Have `item` run in a batch. If this is cancelled, it is not run, or its result is dropped.
+
+        Args:
+            item: what `run` is called with.
+            size: how many pieces of work it counts for, at least 1.
+            urgent: admit it however much is under way.
+
+        Raises:
+            Overloaded: there is too much to do.
+            DeadlineExceeded: it was not done in time.
+            Interrupted: the thread died with it in hand.
+            NotReady: the batcher is closed.
+            Exception: whatever `run` raised or returned for it.
+        """
+        return await self._admit(item, size, urgent=urgent).future
+
+    def resume(self, job: Job[Item, Result]) -> None:
+        """Put a job that was LATER into the queue again. For any thread."""
+        job.since = perf_counter()
+        self._queue.put([job])
+
+    def settle(self, job: Job[Item, Result], outcome: Result | Exception) -> None:
+        """End a job that was LATER. For any thread."""
+        self._tell(self._deliver, [(job, outcome)])
+
+    async def close(self) -> None:
+        """Take no more work, let what is under way finish, and end the thread."""
+        self._closed = True
+        if waiting := [job.future for job in self._inside if not job.future.done()]:
+            await asyncio.wait(waiting)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(thread.join, self._limits.seconds)
+
+    # On the event loop.
+
+    def _admit(self, item: Item, size: int, *, urgent: bool) -> Job[Item, Result]:
+        if self._closed:
+            raise NotReady(f"the batcher {self._name} is closed")
+        # A job that is larger than the limit passes where it has all to itself.
+        if self._load and self._load + size > self._limits.inside and not urgent:
+            metrics.count_rejection("queue-full")
+            raise Overloaded("the service has more to do than it can take on now", retry_after=self._guess_wait())
+        job = Job[Item, Result](item, size, self._loop.create_future(), monotonic() + self._limits.seconds)
+        self._inside[job] = None
+        self._load += size
+        # Requests that came in the same round of the event loop reach the thread together.
+        if not self._outbox:
+            self._loop.call_soon(self._hand_over)
+        self._outbox.append(job)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        return job
+
+    def _hand_over(self) -> None:
+        jobs, self._outbox = self._outbox, []
+        self._queue.put(jobs)
+
+    def _guess_wait(self) -> int:
+        """Seconds until what is under way is done, about."""
+        return min(LONGEST_RETRY, max(1, math.ceil(self._load * self._pace)))
+
+    def _deliver(self, outcomes: Sequence[tuple[Job[Item, Result], Result | Exception]]) -> None:
+        for job, outcome in outcomes:
+            self._leave(job)
+            if job.future.done():
+                continue
+            job.tell()
+            if isinstance(outcome, Exception):
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome)
+
+    def _drop(self, jobs: Sequence[Job[Item, Result]]) -> None:
+        """End jobs that were not begun: nobody waits for them, or their deadline has passed."""
+        for job in jobs:
+            self._leave(job)
+            self._expire(job)
+
+    def _leave(self, job: Job[Item, Result]) -> None:
+        if job in self._inside:
+            del self._inside[job]
+            self._load -= job.size
+
+    def _expire(self, job: Job[Item, Result]) -> None:
+        if not job.future.done():
+            metrics.count_rejection("deadline")
+            error = DeadlineExceeded("the request waited too long for its turn", retry_after=self._guess_wait())
+            job.future.set_exception(error)
+
+    def _sweep(self) -> None:
+        """Fail what is past its deadline; replace a thread that died without a word."""
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._inside else None
+        now = monotonic()
+        for job in self._inside:  # in the order of their deadlines
+            if job.deadline > now:
+                break
+            self._expire(job)
+        if self._thread is not None and not self._thread.is_alive():
+            self._replace(self._thread)
+
+    def _replace(self, dead: threading.Thread) -> None:
+        """Fail what the dead thread had in hand, which may be what killed it, and have another go on."""
+        if dead is not self._thread:
+            return
+        self._thread = None
+        hand, self._hand = self._hand, ()
+        metrics.count_batcher_death(self._name)
+        for job in hand:
+            self._leave(job)
+            if not job.future.done():
+                metrics.count_rejection("batcher-failed")
+                job.future.set_exception(Interrupted("what was at work on the request broke down; send it again"))
+        pause = 0.0 if self._deaths == 0 else min(LONGEST_PAUSE, 0.05 * 2**self._deaths)
+        self._deaths += 1
+        logger.error("%d jobs were lost with the thread of the batcher %s", len(hand), self._name)
+        self._loop.call_later(pause, self._spawn)
+
+    def _spawn(self) -> None:
+        if self._closed and all(job.future.done() for job in self._inside):
+            return
+        self._thread = threading.Thread(target=self._work, name=f"batcher-{self._name}", daemon=True)
+        self._thread.start()
+
+    # In the thread.
+
+    def _work(self) -> None:
+        try:
+            while (batch := self._take()) is not None:
+                outcomes = self._run_all(batch) if batch else ()
+                self._hand = ()  # before they are delivered: they must leave once only
+                done = [(job, result) for job, result in zip(batch, outcomes, strict=True) if result is not Later.LATER]
+                self._tell(self._deliver, done)
+        except BaseException:  # it says so, and another one takes its place
+            logger.exception("the thread of the batcher %s died", self._name)
+            self._tell(self._replace, threading.current_thread())
+
+    def _take(self) -> list[Job[Item, Result]] | None:
+        """The next batch, once there is something to do; None at the end."""
+        self._fetch(block=True)
+        if self._limits.wait:
+            self._wait_for_more()
+        batch: list[Job[Item, Result]] = []
+        self._hand = batch
+        dropped: list[Job[Item, Result]] = []
+        size, now = 0, monotonic()
+        while self._backlog:
+            job = self._backlog[0]
+            if batch and size + job.size > self._limits.batch:
+                break
+            self._backlog.popleft()
+            if job.future.done() or job.deadline <= now:
+                dropped.append(job)
+            else:
+                batch.append(job)
+                size += job.size
+        if dropped:
+            self._tell(self._drop, dropped)
+        if batch:
+            metrics.observe_batch(size, self._name)
+            metrics.set_queue_depth(len(self._backlog), self._name)
+            return batch
+        return None if self._last_call and not self._backlog else []
+
+    def _fetch(self, *, block: bool) -> None:
+        """Move all that has come into the backlog. `block`: wait until there is something in it, or it is the end."""
+        while not self._queue.empty() or (block and not self._backlog and not self._last_call):
+            self._keep(self._queue.get())
+
+    def _keep(self, jobs: list[Job[Item, Result]] | None) -> None:
+        if jobs is None:
+            self._last_call = True
+        else:
+            self._backlog += jobs
+
+    def _wait_for_more(self) -> None:
+        """Give a batch that is not full the time that it may wait."""
+        while self._backlog and sum(job.size for job in self._backlog) < self._limits.batch and not self._last_call:
+            left = self._backlog[0].since + self._limits.wait - perf_counter()
+            if left <= 0:
+                break
+            try:
+                self._keep(self._queue.get(timeout=left))
+            except Empty:
+                break
+
+    def _run_all(self, batch: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception | Later]:
+        """Run a batch; if it fails, each of its jobs alone, so that only the one at fault does."""
+        began = perf_counter()
+        for job in batch:
+            job.note("queue", began - job.since)
+            job.since = began
+        try:
+            outcomes = self._run(batch)
+            if len(outcomes) != len(batch):
+                raise RuntimeError(f"{len(outcomes)} results for a batch of {len(batch)}")  # noqa: TRY301 - as any other
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+            logger.exception("a batch of %d failed; running its jobs one by one", len(batch))
+            metrics.count_batch_retry(self._name)
+            outcomes = [self._run_all([job])[0] for job in batch]
+        self._deaths = 0
+        spent = (perf_counter() - began) / sum(job.size for job in batch)
+        self._pace += PACE_SHARE * (spent - self._pace)
+        return outcomes
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Have `callback` called on the event loop, unless that has ended."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            logger.warning("the event loop ended before the batcher %s", self._name)

@@ -1,0 +1,118 @@
+"""From settings to an engine: the checkpoint and the catalogue are read, checked, and checked against each other."""
+
+import logging
+
+import torch
+
+from model.checkpoint import load_checkpoint
+from model.embedder import Embedder, pick_device
+from model.errors import ArtifactError, ArtifactMismatch
+from model.preprocess import ImageLimits
+from service.catalog.indexing.ledger import is_complete
+from service.catalog.maintenance.duplicates import read_measure
+from service.catalog.uploads import Uploads
+from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.pipeline import Pipeline
+from service.settings import Settings
+from service.store.base import StoreInfo
+from service.store.factory import open_store
+from service.telemetry import metrics
+
+__all__ = ["open_engine", "open_pipeline"]
+
+logger = logging.getLogger(__name__)
+
+
+def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
+    """Open what the settings name.
+
+    Args:
+        settings: the artifacts' folders, and what a request may ask for.
+        newer: this is to replace what is served well: a catalogue whose indexing has not finished is refused.
+
+    Raises:
+        ArtifactMissing: there is no checkpoint or no catalogue; the message names the command that makes one.
+        ArtifactCorrupt: one of them fails its check.
+        ArtifactMismatch: the catalogue was indexed by another checkpoint.
+        ArtifactError: the catalogue is `newer`, and not all there.
+        QueryError: the device can't be used.
+    """
+    # Threads beyond a few cost more than they give for one small picture, and requests run side by side as it is.
+    torch.set_num_threads(settings.threads)
+    checkpoint = load_checkpoint(settings.checkpoint)
+    limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
+    embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
+    uploads = Uploads(settings.index)
+    store = open_store(
+        settings.index,
+        settings.store,
+        token=settings.store_token.get_secret_value(),
+        threads=settings.threads,
+        record_recall=metrics.set_index_recall,
+        # A change that has to wait for those of others is given up before its request is.
+        busy_seconds=settings.wait_seconds / 3,
+        exact_up_to=settings.exact_shoes,
+        min_recall=settings.min_recall,
+    )
+    try:
+        info = store.info()
+        _require_match(settings, embedder, info)
+        _check_complete(settings, required=newer)
+        conditions = tuple(condition.name for condition in checkpoint.conditions if condition.name in info.slices)
+        return Engine(
+            embedder,
+            store,
+            Network(checkpoint.digest, conditions),
+            limits=EngineLimits(
+                max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
+            ),
+            uploads=uploads,
+            duplicate_distance=_find_duplicate_distance(settings, info),
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def open_pipeline(settings: Settings, *, newer: bool = False) -> Pipeline:
+    """Open what the settings name, ready to be started. Arguments and errors are those of `open_engine`."""
+    return Pipeline(open_engine(settings, newer=newer), settings)
+
+
+def _find_duplicate_distance(settings: Settings, info: StoreInfo) -> float | None:
+    """The largest distance of near-duplicates: what is set, or else what was measured with these vectors."""
+    if settings.duplicate_distance is not None:
+        return settings.duplicate_distance
+    measured = read_measure(settings.index, info.checkpoint)
+    return None if measured is None else measured.distance
+
+
+def _check_complete(settings: Settings, *, required: bool) -> None:
+    """Raise ArtifactError if the catalogue is not all there; or only say so in the log."""
+    if settings.store or is_complete(settings.index):
+        return
+    if required:
+        raise ArtifactError(f"the indexing of {settings.index} has not finished; reload again when it has")
+    logger.warning("the indexing of %s did not finish; run the same command again", settings.index)
+
+
+def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> None:
+    """Raise ArtifactMismatch unless the store's vectors are the embedder's."""
+    into = f"--store {settings.store}" if settings.store else f"--out {settings.index}"
+    remedy = (
+        f"index it anew with `python -m service index --catalog PATH --checkpoint {settings.checkpoint} "
+        f"{into} --rebuild`"
+    )
+    digest = embedder.checkpoint.digest
+    if info.checkpoint != digest:
+        raise ArtifactMismatch(
+            f"the catalogue in {settings.place} was indexed by the checkpoint {info.checkpoint[:16]}, and "
+            f"{settings.checkpoint} holds {digest[:16]}; {remedy}"
+        )
+    # With the digests equal, these can only differ where somebody has changed the catalogue's own facts.
+    if (info.dimension, dict(info.slices)) != (embedder.dimension, embedder.slices):
+        raise ArtifactMismatch(
+            f"the catalogue in {settings.place} has vectors of {info.dimension} numbers in the slices "
+            f"{', '.join(info.slices)}, and {settings.checkpoint} makes {embedder.dimension} in "
+            f"{', '.join(embedder.slices)}; {remedy}"
+        )

@@ -1,0 +1,145 @@
+"""Changes of the catalogue that requests ask for: prepared side by side, embedded with others, written by one thread.
+
+    add(...)  ->  helper threads      each picture is decoded and written anew
+                  the encode batcher  their vectors, in the batches of all requests
+                  the write batcher   pictures and rows of all requests that wait, in one transaction where that can be
+
+What fails fails alone: a bad picture is told of by itself, and the shoes beside it are written.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from time import perf_counter
+
+from model.errors import StorageReadOnly
+from service.catalog.uploads import CleanPicture
+from service.catalog.validation import check_attributes, check_id
+from service.catalog.writer import Add, CatalogWriter, Change, Changed, Patch, Remove
+from service.errors import DeadlineExceeded
+from service.serving.batcher import Batcher, BatchLimits, Job
+from service.serving.engine import Embedded, Engine
+from service.settings import Settings
+from service.telemetry.request_timing import current_stages
+
+__all__ = ["Editor", "NewShoe"]
+
+MOST_WRITES = 64
+"""Changes that wait in one process: each may hold a picture of a megabyte or more."""
+
+Attributes = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewShoe:
+    """A shoe as a client sends it: nothing of it is checked yet. `image` is a file's bytes."""
+
+    item_id: str
+    attributes: Attributes
+    image: bytes
+
+
+class Editor:
+    """Changes what its engine serves. For one event loop."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        embed: Callable[[Sequence[bytes]], Awaitable[Embedded]],
+        helpers: Executor,
+        settings: Settings,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            engine: whose store is changed.
+            embed: gives the vectors of pictures; see `Pipeline.embed`.
+            helpers: threads that decode pictures.
+            settings: how much may wait, and how long.
+        """
+        self._engine, self._embed, self._helpers = engine, embed, helpers
+        self._seconds = settings.wait_seconds
+        limits = BatchLimits(settings.batch_size, min(MOST_WRITES, settings.queue_size), seconds=settings.wait_seconds)
+        self._batch = min(settings.batch_size, limits.inside)
+        self._batcher = Batcher[Change, Changed](self._run, limits, name="write")
+        uploads, patience = engine.uploads, settings.wait_seconds / 3
+        self._writer = None if uploads is None else CatalogWriter(engine.store, uploads, patience=patience)
+
+    async def start(self) -> None:
+        """Make it able to write."""
+        await self._batcher.start()
+
+    async def close(self) -> None:
+        """Let what is under way be written; nothing new is taken on."""
+        await self._batcher.close()
+
+    @property
+    def batch(self) -> int:
+        """How many shoes `add` is best given at once."""
+        return self._batch
+
+    # Each of these raises Overloaded and its kinds, also StoreBusy, and ArtifactError where the store can't be written.
+
+    async def add(self, shoe: NewShoe, *, overwrite: bool = True) -> Changed:
+        """Insert a shoe, or put it in the place of the one of its id; durable once this returns.
+
+        Raises:
+            QueryError: the id or the attributes can't be used.
+            ImageError: the picture can't be used.
+            ItemExists: there is a shoe of this id, and `overwrite` is False.
+        """
+        item_id, attributes = check_id(shoe.item_id), check_attributes(shoe.attributes)
+        picture = await self._clean(shoe.image)
+        # Not of what was sent: whoever has the catalogue can make the vector again.
+        vector = (await self._embed([picture.content])).vectors[0]
+        return await self._batcher.submit(Add(item_id, attributes, picture, vector, overwrite=overwrite))
+
+    async def add_all(self, shoes: Sequence[NewShoe], *, overwrite: bool = True) -> list[Changed | Exception]:
+        """Add shoes of different ids, at most `batch` of them: for each what `add` returns, or would have raised."""
+        added = await asyncio.gather(*(self.add(shoe, overwrite=overwrite) for shoe in shoes), return_exceptions=True)
+        return [require_outcome(each) for each in added]
+
+    async def patch(self, item_id: str, attributes: Attributes) -> Changed:
+        """Replace the named attributes of a shoe; no values remove one. Raises UnknownItem and QueryError."""
+        return await self._batcher.submit(Patch(item_id, check_attributes(attributes)))
+
+    async def remove(self, item_id: str) -> Changed:
+        """Take a shoe out of the catalogue. Raises UnknownItem."""
+        return await self._batcher.submit(Remove(item_id))
+
+    async def _clean(self, image: bytes) -> CleanPicture:
+        """Decode a picture, and write it anew, in a helper thread."""
+        stages = current_stages()
+        try:
+            async with asyncio.timeout(self._seconds):
+                loop = asyncio.get_running_loop()
+                picture, spent = await loop.run_in_executor(self._helpers, self._clean_and_time, image)
+        except TimeoutError:
+            raise DeadlineExceeded("the picture waited too long for its turn") from None
+        if stages is not None:
+            stages.add("decode", spent)
+        return picture
+
+    # In the threads.
+
+    def _clean_and_time(self, image: bytes) -> tuple[CleanPicture, float]:
+        began = perf_counter()
+        return self._engine.clean(image), perf_counter() - began
+
+    def _run(self, jobs: Sequence[Job[Change, Changed]]) -> Sequence[Changed | Exception]:
+        began = perf_counter()
+        if self._writer is None:
+            return [StorageReadOnly("the engine was given no folder for the pictures of new shoes") for _ in jobs]
+        outcomes = self._writer.run([job.item for job in jobs])
+        spent = perf_counter() - began
+        for job in jobs:
+            job.note("write", spent)
+        return outcomes
+
+
+def require_outcome(outcome: Changed | BaseException) -> Changed | Exception:
+    """What `asyncio.gather` gives, but for what ends this task too."""
+    if isinstance(outcome, Changed | Exception):
+        return outcome
+    raise outcome

@@ -1,0 +1,352 @@
+"""What the service can do, in plain Python: embed, search, draw. It knows no HTTP, and nothing of other requests.
+
+`service.serving.pipeline` runs these steps for many requests at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from model.catalog.columns import is_nearly_unique
+from model.cutout import Cutout
+from model.embedder import PictureEmbedder, Vector
+from model.errors import QueryError, SolemateError
+from model.framing import Subject, View
+from model.preprocess import Framed, to_png
+from service.catalog.images import Picture, read_picture
+from service.catalog.uploads import CleanPicture, Uploads, clean_picture
+from service.errors import NotReady, PictureMissing
+from service.search.ranker import Query, Ranked, Searcher
+from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+
+__all__ = [
+    "CANARY_VIEW",
+    "Catalogue",
+    "Embedded",
+    "Engine",
+    "EngineLimits",
+    "Facets",
+    "Network",
+    "Query",
+]
+
+SHORT_DIGEST = 16
+"""Hex digits of the checkpoint's digest that answers carry."""
+
+MANY_VALUES = 100
+"""Values of one attribute up to which facets list them whatever they are."""
+
+MAX_STEPS = 16
+"""Pictures in one interpolation."""
+
+CANARY_TOLERANCE = 1e-4
+"""How far a number of the canary's vector may move between two runs before something is wrong."""
+
+CANARY_VIEW = View(whole=True)
+"""The localizer does not look at the canary: that is left to helpers, who may have photos of others to see to."""
+
+MOST_REPLACEMENTS = 5
+"""How often a picture is looked for again while somebody keeps replacing it."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Facts of the checkpoint that answers tell.
+
+    Attributes:
+        digest: SHA-256 of the checkpoint, hex.
+        conditions: the slices that were trained to order a notion of likeness; without `overall`.
+    """
+
+    digest: str
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """What one call may ask for.
+
+    Attributes:
+        max_k: shoes in one answer.
+        max_depth: shoes of one search, on all its pages.
+        max_images: pictures to embed.
+        max_page: shoes on a page of the catalogue.
+    """
+
+    max_k: int = 100
+    max_depth: int = 1000
+    max_images: int = 32
+    max_page: int = 500
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is being served: the store's facts, and the attributes that its shoes have.
+
+    Attributes:
+        info: of the store.
+        attributes: all of them.
+        unlisted: those of which nearly every shoe has a value of its own, as of titles: facets don't list them.
+    """
+
+    info: StoreInfo
+    attributes: tuple[str, ...]
+    unlisted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
+
+    `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
+    shows a shoe; None where the checkpoint can't tell.
+    """
+
+    vectors: Vector
+    fingerprint: str
+    subjects: Sequence[Subject | None] = ()
+    confidences: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Facets:
+    """How shoes divide.
+
+    Attributes:
+        counts: attribute -> value -> number of shoes, most first.
+        total: how many shoes there are; one may have several values, or none.
+    """
+
+    counts: Mapping[str, Mapping[str, int]]
+    total: int
+
+
+class Engine:
+    """The network and the store, together. Safe in many threads at once."""
+
+    def __init__(
+        self,
+        embedder: PictureEmbedder,
+        store: VectorStore,
+        network: Network,
+        *,
+        limits: EngineLimits | None = None,
+        uploads: Uploads | None = None,
+        duplicate_distance: float | None = None,
+    ) -> None:
+        """Put them together.
+
+        Args:
+            embedder: of the checkpoint.
+            store: whose vectors it made.
+            network: facts of the checkpoint.
+            limits: what one call may ask for.
+            uploads: where pictures of new shoes are kept; without it nothing can be changed.
+            duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
+        """
+        self.embedder = embedder
+        self.uploads = uploads
+        self.store = store
+        self.network = network
+        self.limits = limits or EngineLimits()
+        self.duplicate_distance = duplicate_distance
+        self._searcher = Searcher(store)
+        self._catalogue: Catalogue | None = None
+        self.canary = _draw_canary(embedder.preprocessor.config.size)
+        self._canary_vector = self.embed([self.canary], CANARY_VIEW)[0]
+
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint's fingerprint, as answers carry it."""
+        return self.network.digest[:SHORT_DIGEST]
+
+    @property
+    def fingerprint(self) -> str:
+        """The catalogue's fingerprint: changes with every change of it."""
+        return self.store.info().fingerprint
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The ways to compare that are worth offering: `overall`, and the trained slices."""
+        return (OVERALL, *self.network.conditions)
+
+    def catalogue(self) -> Catalogue:
+        """What is being served, now."""
+        info = self.store.info()
+        known = self._catalogue
+        if known is None or known.info != info:
+            counts = self.store.facets()
+            unlisted = (
+                name for name, values in counts.items() if len(values) > MANY_VALUES and is_nearly_unique(values)
+            )
+            known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted))
+        return known
+
+    def decode(self, image: bytes, view: View | None = None) -> Framed:
+        """The bytes of a picture as the network takes it. Raises ImageError, and QueryError for the view."""
+        preprocessor = self.embedder.preprocessor
+        return preprocessor.frame(preprocessor.open(image), view)
+
+    def decode_small(self, image: bytes, at_most: int, view: View | None = None) -> Framed | Image | None:
+        """The same; but None, at little cost, if it has more than `at_most` pixels.
+
+        Where the localizer has to see it, the picture for `locate` is given, which takes longer.
+        """
+        preprocessor = self.embedder.preprocessor
+        opened = preprocessor.open(image)
+        return None if opened.width * opened.height > at_most else preprocessor.frame_plain(opened, view)
+
+    def locate(self, picture: Image) -> Framed:
+        """Find the shoe in a picture that `decode_small` gave."""
+        return self.embedder.preprocessor.frame_picture(picture)
+
+    def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
+        """What `decode` takes for the shoe, cut out of the picture. Raises as `decode` does."""
+        preprocessor = self.embedder.preprocessor
+        return preprocessor.cut_out(preprocessor.open(image), view)
+
+    def embed(self, images: Sequence[bytes], view: View | None = None) -> Vector:
+        """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises as `decode` does."""
+        return self.embedder.embed_pixels(np.stack([self.decode(image, view).pixels for image in images]))
+
+    def search(self, queries: Sequence[Query]) -> list[Ranked | SolemateError]:
+        """The page of each query, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
+        return self._searcher.search(queries)
+
+    def item(self, item_id: str) -> tuple[Item, Vector]:
+        """One shoe and its vector, (D,) float32. Raises UnknownItem."""
+        return self.store.get(item_id), self.store.vector(item_id)
+
+    def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
+        """Some shoes of the catalogue, in a stable order. Raises QueryError."""
+        if not 1 <= limit <= self.limits.max_page:
+            raise QueryError("limit", f"limit is {limit}; expected 1 to {self.limits.max_page}")
+        return self.store.page(limit=limit, cursor=cursor, filter=filter)
+
+    def facets(self, filter: Filter | None = None) -> Facets:
+        """How the shoes that pass the filter divide, by all attributes but the unlisted ones. Raises QueryError."""
+        counts = self.store.facets(filter)
+        ordered = {key: dict(sorted(values.items(), key=lambda each: -each[1])) for key, values in counts.items()}
+        for attribute in self.catalogue().unlisted:
+            ordered.pop(attribute, None)
+        return Facets(ordered, self.store.page(limit=1, filter=filter).total)
+
+    def picture(self, item_id: str) -> Picture:
+        """A shoe's own picture. Raises UnknownItem and PictureMissing."""
+        item = self.store.get(item_id)
+        for _ in range(MOST_REPLACEMENTS):
+            try:
+                return read_picture(self.store.info().root, item, self.uploads)
+            except PictureMissing:
+                # Another request may have put a new picture in its place just now, and taken the file away.
+                item, before = self.store.get(item_id), item
+                if item.image == before.image:
+                    raise
+        raise PictureMissing(item_id)
+
+    def clean(self, image: bytes) -> CleanPicture:
+        """A picture as it may be kept: see `service.catalog.uploads.clean_picture`. Raises ImageError."""
+        return clean_picture(self.embedder.preprocessor, image)
+
+    def vectors_of(self, item_id: str) -> Vector:
+        """One shoe's vector, (1, D). Raises UnknownItem."""
+        return self.store.vector(item_id)[None]
+
+    def interpolate(self, start_id: str, end_id: str, steps: int) -> Vector:
+        """The way from one shoe to another through the space of vectors, both ends included: (steps, D).
+
+        Raises:
+            UnknownItem: either of them.
+        """
+        start, end = self.store.vector(start_id), self.store.vector(end_id)
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        way: Vector = (1 - share) * start + share * end
+        return way
+
+    def swap(self, item_id: str, condition: str, other_id: str) -> Vector:
+        """The vector of one shoe with the condition's slice of another, (1, D).
+
+        Raises:
+            UnknownItem: either of them.
+            QueryError: no slice of that name.
+        """
+        slices = self.store.info().slices
+        if condition not in slices:
+            raise QueryError("condition", f"no slice {condition!r}; expected one of: {', '.join(slices)}")
+        vector, other = self.store.vector(item_id).copy(), self.store.vector(other_id)
+        start, stop = slices[condition]
+        vector[start:stop] = other[start:stop]
+        return vector[None]
+
+    def draw(self, vectors: Vector) -> NDArray[np.float32]:
+        """Decode vectors, (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
+        return self.embedder.decode(np.ascontiguousarray(vectors, dtype=np.float32))
+
+    def check_count(self, count: int) -> None:
+        """Raise QueryError unless one request may embed so many pictures."""
+        if not 1 <= count <= self.limits.max_images:
+            raise QueryError("image", f"{count} images; expected 1 to {self.limits.max_images}")
+
+    def check_k(self, k: int) -> None:
+        """Raise QueryError unless a search may ask for so many shoes."""
+        if not 1 <= k <= self.limits.max_k:
+            raise QueryError("k", f"k is {k}; expected 1 to {self.limits.max_k}")
+
+    def check_depth(self, offset: int, k: int) -> None:
+        """Raise QueryError unless the pages of a search may go down so far."""
+        if offset + k > self.limits.max_depth:
+            raise QueryError(
+                "cursor",
+                f"a search goes down to its {self.limits.max_depth:,} nearest shoes, and this page would end at "
+                f"{offset + k:,}; narrow the search with a filter instead",
+            )
+
+    def find_duplicate_distance(self, asked: float | None) -> float:
+        """The largest distance of near-duplicates: what a search asks for, or else what is known. Raises QueryError."""
+        known = self.duplicate_distance if asked is None else asked
+        if known is None:
+            raise QueryError(
+                "group", "no distance of near-duplicates was measured for this catalogue; give duplicate_distance"
+            )
+        return known
+
+    def check_steps(self, steps: int) -> None:
+        """Raise QueryError unless an interpolation may have so many pictures."""
+        if not 2 <= steps <= MAX_STEPS:
+            raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
+
+    def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
+        """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
+        expected = self.embedder.dimension
+        if len(vector) != expected:
+            raise QueryError(field, f"the vector has {len(vector)} numbers; expected {expected}")
+        with np.errstate(over="ignore"):
+            query = np.asarray(vector, dtype=np.float32)
+        if not np.isfinite(query).all():
+            raise QueryError(field, "the vector holds a number that is not finite in float32")
+        return query
+
+    def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
+        """Look at what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
+
+        Raises:
+            NotReady: the vector is not what it was at the start, or the store did not answer as it should.
+        """
+        if not np.isfinite(vector).all() or np.abs(vector - self._canary_vector).max() > CANARY_TOLERANCE:
+            raise NotReady("the canary's vector is not what it was at the start")
+        if self.store.info().count and not (hits and np.isfinite(hits[0].distance)):
+            raise NotReady("the canary's search found no shoe in a catalogue that has some")
+
+    def close(self) -> None:
+        """Release the store's files."""
+        self.store.close()
+
+
+def _draw_canary(size: int) -> bytes:
+    """A picture that is the same in every run: two slopes and a band, as the bytes of a PNG."""
+    slope = np.linspace(0, 1, size, dtype=np.float32)
+    band = (np.abs(slope - 0.5) < 0.2).astype(np.float32)
+    return to_png(np.stack(np.broadcast_arrays(slope[:, None], slope[None, :], band[:, None] * band[None, :])))

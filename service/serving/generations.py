@@ -1,0 +1,226 @@
+"""What is being served now, and how it is exchanged for something newer while requests are under way.
+
+A generation is an engine with its pipeline. A request leases the current one for as long as it runs. A new one is
+opened and checked beside it, and then takes its place in one step; the old one is closed when its last request is done.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Protocol
+
+from model.errors import SolemateError
+from service.errors import NotReady
+from service.serving.engine import Engine
+from service.serving.reload import Facts, Outcome, ReloadRefused, explain
+from service.telemetry import metrics
+
+__all__ = ["Live", "OneProcess", "Opener", "Served", "prepare"]
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED = "it failed in a way that nobody foresaw; the log has the cause"
+
+
+class Opener(Protocol):
+    """Reads and checks what is to be served."""
+
+    def __call__(self, *, newer: bool) -> "Served":
+        """Block until that is done. `newer`: it is to replace what is served well, and so must be all there."""
+        ...
+
+
+class Served(Protocol):
+    """What a generation needs of a pipeline; `service.serving.pipeline.Pipeline` is one."""
+
+    @property
+    def engine(self) -> Engine:
+        """What answers."""
+        ...
+
+    async def start(self) -> None:
+        """Make it able to answer."""
+        ...
+
+    async def check_ready(self) -> None:
+        """Send a canary through all of it. Raises NotReady."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way finish."""
+        ...
+
+
+class Generation:
+    """A pipeline, and how many requests are using it."""
+
+    def __init__(self, pipeline: Served) -> None:
+        self.pipeline = pipeline
+        self.leases = 0
+        self.retired = False
+
+
+class Live:
+    """The current generation. For one event loop: nothing in here locks.
+
+    Attributes:
+        draining: the process is about to end, and not ready any more.
+    """
+
+    def __init__(
+        self, open_pipeline: Opener, *, close_engines: bool = True, settle: Callable[[], None] = lambda: None
+    ) -> None:
+        """Open nothing yet; see `start`.
+
+        Args:
+            open_pipeline: is called in a thread of its own.
+            close_engines: whether a generation's engine is closed with it.
+            settle: is called in a thread when the first generation has come, and whenever an old one has gone.
+        """
+        self._settle = settle
+        self._open_pipeline, self._close_engines = open_pipeline, close_engines
+        self._current: Generation | None = None
+        self._prepared: Generation | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    @property
+    def current(self) -> Served:
+        """What answers now."""
+        assert self._current is not None, "not started"
+        return self._current.pipeline
+
+    def facts(self) -> Facts:
+        """What is served now."""
+        return facts_of(self.current.engine)
+
+    def require_open(self) -> None:
+        """Raise NotReady if the process is about to end."""
+        if self.draining:
+            raise NotReady("the service is about to end")
+
+    async def start(self) -> None:
+        """Open the first generation.
+
+        Raises:
+            ArtifactError: the artifacts can't be used.
+            NotReady: they can, but do not answer as they should.
+        """
+        self._current = await self._open(newer=False)
+        await asyncio.to_thread(self._settle)
+
+    async def prepare(self) -> Facts:
+        """Open and check a new generation beside the current one; `commit` or `discard` follows. Raises as `start`."""
+        await self.discard()
+        self._prepared = await self._open(newer=True)
+        return facts_of(self._prepared.pipeline.engine)
+
+    def commit(self) -> None:
+        """Put what was prepared in the current one's place, for every request from now on."""
+        assert self._prepared is not None, "nothing was prepared"
+        old, self._current, self._prepared = self._current, self._prepared, None
+        logger.info("serving checkpoint %s, catalogue %s with %d shoes", *_spell(self.facts()))
+        if old is not None:
+            self._retire(old)
+
+    async def discard(self) -> None:
+        """Close what was prepared, if anything was."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            await self._close(prepared)
+
+    def lease(self) -> Generation:
+        """The current generation, to be given back to `release`: until then it stays open."""
+        assert self._current is not None, "not started"
+        self._current.leases += 1
+        return self._current
+
+    def release(self, generation: Generation) -> None:
+        """Give a lease back."""
+        generation.leases -= 1
+        if generation.retired and not generation.leases:
+            self._close_soon(generation)
+
+    async def close(self) -> None:
+        """Close everything, also what is still leased."""
+        await self.discard()
+        current, self._current = self._current, None
+        if current is not None:
+            await self._close(current)
+        await asyncio.gather(*self._closing)
+
+    def _retire(self, generation: Generation) -> None:
+        generation.retired = True
+        if not generation.leases:
+            self._close_soon(generation)
+
+    def _close_soon(self, generation: Generation) -> None:
+        task = asyncio.get_running_loop().create_task(self._close_old(generation))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close_old(self, generation: Generation) -> None:
+        await self._close(generation)
+        del generation
+        await asyncio.to_thread(self._settle)
+
+    async def _open(self, *, newer: bool) -> Generation:
+        generation = Generation(await asyncio.to_thread(self._open_pipeline, newer=newer))
+        try:
+            await generation.pipeline.start()
+            await generation.pipeline.check_ready()
+        except BaseException:
+            await self._close(generation)
+            raise
+        return generation
+
+    async def _close(self, generation: Generation) -> None:
+        try:
+            await generation.pipeline.close()
+        finally:
+            if self._close_engines:
+                await asyncio.to_thread(generation.pipeline.engine.close)
+
+
+class OneProcess:
+    """A `Reloader` where this process is the only one."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reload(self) -> Sequence[Outcome]:
+        """See Reloader."""
+        async with self._one_at_a_time:
+            outcome = await prepare(self._live)
+            metrics.count_reload("kept" if outcome.facts is None else "switched")
+            if outcome.facts is None:
+                raise ReloadRefused(explain([outcome]))
+            self._live.commit()
+            return [outcome]
+
+
+async def prepare(live: Live, worker: int = 0) -> Outcome:
+    """Open and check a new generation, and tell how that went; nothing is raised."""
+    began = perf_counter()
+    facts, reason = None, ""
+    try:
+        facts = await live.prepare()
+    except SolemateError as error:
+        reason = str(error)
+    except Exception:  # a reload must not take down what serves well
+        logger.exception("a reload failed")
+        reason = UNEXPECTED
+    return Outcome(worker, os.getpid(), facts, reason, perf_counter() - began)
+
+
+def facts_of(engine: Engine) -> Facts:
+    """What an engine serves."""
+    info = engine.store.info()
+    return Facts(engine.checkpoint, info.uuid, info.fingerprint, info.count)
+
+
+def _spell(facts: Facts) -> tuple[str, str, int]:
+    return facts.checkpoint, facts.catalog, facts.shoes

@@ -1,0 +1,322 @@
+"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+
+    search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
+                           |
+    the batcher's thread   decode  ->  encode  ->  search  ->  draw      each step for all works of the batch
+                           |
+    helper threads         large pictures and photos that the localizer has to see, which would keep the others waiting
+
+A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
+that decoding does. So there is one thread that computes, and the event loop that talks.
+
+The localizer sees one picture at a time, in a helper: on a CPU it takes as long for each of several pictures as for one
+alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody would wait for it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from model.cutout import Cutout
+from model.embedder import Vector
+from model.framing import Subject, View
+from model.preprocess import to_png
+from service.errors import NotReady, Overloaded
+from service.search.options import PLAIN, Refinement
+from service.search.pagination import Cursor, print_of, read_cursor, write_cursor
+from service.serving.batch import Label, Search, Steps, Task, Work
+from service.serving.batcher import Batcher, BatchLimits
+from service.serving.editor import Editor
+from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
+from service.serving.recommendation import Examples
+from service.settings import Settings
+from service.store.base import OVERALL, Filter, Hit, Weights
+
+__all__ = ["Embedded", "Found", "Pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        hits: a page of the shoes, nearest first unless they were asked to be varied.
+        fingerprint: of the catalogue that they were found in.
+        next: the cursor of the next page; None on the last one.
+        folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
+        facets: how the shoes divide that pass the filter; None where that was not asked.
+        subjects: what was taken for the shoe of the picture that was searched by; none where it was not by one.
+        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint can't tell.
+    """
+
+    hits: Sequence[Hit]
+    fingerprint: str
+    next: str | None = None
+    folded: Mapping[str, tuple[str, ...]] | None = None
+    facets: Facets | None = None
+    subjects: Sequence[Subject | None] = ()
+    confidence: float | None = None
+
+
+class Pipeline:
+    """Does for many requests at once what its engine can do. For one event loop."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        """Start nothing yet. Whoever made the engine closes it, after this."""
+        self.engine = engine
+        limits = BatchLimits(
+            batch=settings.batch_size,
+            inside=settings.queue_size,
+            wait=settings.batch_wait_ms / 1000,
+            seconds=settings.wait_seconds,
+        )
+        self._batch = limits.batch
+        self._steps = Steps(engine, self._set_aside)
+        self._batcher = Batcher[Work, Work](self._steps.run, limits)
+        self._helpers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self.editor = Editor(engine, self._embed, self._helpers, settings)
+
+    async def start(self) -> None:
+        """Make it able to answer."""
+        await self._batcher.start()
+        await self.editor.start()
+
+    async def close(self) -> None:
+        """Let what is under way finish; nothing new is taken on."""
+        await self._batcher.close()
+        await self.editor.close()
+        self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    async def check_ready(self) -> None:
+        """Send a picture that never changes through the batches and the store, before all that waits.
+
+        Raises:
+            NotReady: its vector is not what it was at the start, or the store does not answer as it should, or there is
+                no answer in time.
+        """
+        if not self._batcher.alive:
+            raise NotReady("no thread runs batches")
+        work = Work(images=[self.engine.canary], view=CANARY_VIEW, search=Search(1))
+        try:
+            work = await self._batcher.submit(work, urgent=True)
+        except Overloaded as error:
+            raise NotReady(f"the canary did not come back: {error}") from error
+        assert work.vectors is not None
+        self.engine.check_canary(work.vectors[0], work.found.hits)
+
+    # Each of these raises, beside its own errors, Overloaded and its kinds where there is too much to do.
+
+    async def embed(self, images: Sequence[bytes], names: Sequence[str] = (), *, view: View | None = None) -> Embedded:
+        """The vectors of pictures, in their order.
+
+        Args:
+            images: their bytes, as many as the engine's limits allow.
+            names: what to call each of several pictures in an error.
+            view: where the shoe is in each of them.
+
+        Raises:
+            QueryError: none, or too many, or the view can't be had of one of them.
+            ImageError: one of them can't be used; the message tells which, where there are several.
+        """
+        self.engine.check_count(len(images))
+        return await self._embed(images, names, view)
+
+    async def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
+        """What is taken for the shoe of a picture, cut out. Raises ImageError, and QueryError for the view."""
+        work = await self._batcher.submit(Work(images=[image], view=view, cuts=True))
+        assert work.cutout is not None
+        return work.cutout
+
+    async def search_image(
+        self,
+        image: bytes,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
+        view: View | None = None,
+    ) -> Found:
+        """The k shoes nearest to the one in a picture. Raises ImageError, and what `search` does."""
+        search = self._plan_search(k, condition, filter, refine)
+        return await self._find(Work(images=[image], view=view, search=search), refine)
+
+    async def search(
+        self,
+        vector: Sequence[float] | Vector,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
+    ) -> Found:
+        """The k shoes nearest to a vector.
+
+        Args:
+            vector: (D,), whole also where `condition` compares only a slice.
+            k: 1 to the limit.
+            condition: `overall`, a slice's name, or weights of slices.
+            filter: only shoes that pass it.
+            refine: what else the search is told.
+
+        Raises:
+            QueryError: any of them out of range.
+            CatalogueChanged: this is a later page, and the catalogue is another than at the first.
+        """
+        search = self._plan_search(k, condition, filter, refine)
+        return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=search), refine)
+
+    async def similar(
+        self,
+        item_id: str,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
+    ) -> Found:
+        """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem, and what `search` does."""
+        search = self._plan_search(k, condition, filter, refine, leave_out=(item_id,))
+        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search), refine)
+
+    async def recommend(
+        self,
+        examples: Examples,
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        refine: Refinement = PLAIN,
+    ) -> Found:
+        """The k shoes nearest to what some shoes have and others don't, without those that are in the catalogue.
+
+        Raises UnknownItem and ImageError for an example, and what `search` does.
+        """
+        examples.check(self.engine)
+        search = self._plan_search(k, condition, filter, refine, leave_out=examples.ids)
+        images = [image.content for image in examples.images]
+        if not images:
+            return await self._find(Work(plan=lambda: examples.target(self.engine), search=search), refine)
+        label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
+        work = Work(images, label, reduce=partial(examples.target, self.engine), search=search)
+        return await self._find(work, refine, size=len(images))
+
+    async def reconstruct(self, item_id: str) -> bytes:
+        """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
+        return await self._draw(Work(plan=lambda: self.engine.vectors_of(item_id), draws=True))
+
+    async def reconstruct_image(self, image: bytes, view: View | None = None) -> bytes:
+        """A picture after a pass through the network, as a PNG. Raises ImageError, and QueryError for the view."""
+        return await self._draw(Work(images=[image], view=view, draws=True))
+
+    async def reconstruct_vector(self, vector: Sequence[float] | Vector) -> bytes:
+        """What a vector, (D,), decodes to, as a PNG. Raises QueryError."""
+        return await self._draw(Work(vectors=self.engine.check_vector(vector)[None], draws=True))
+
+    async def interpolate(self, start_id: str, end_id: str, steps: int) -> bytes:
+        """The way from one shoe to another, as a PNG with `steps` pictures side by side.
+
+        Raises:
+            UnknownItem: either of them.
+            QueryError: steps out of range.
+        """
+        self.engine.check_steps(steps)
+        work = Work(plan=lambda: self.engine.interpolate(start_id, end_id, steps), draws=True)
+        return await self._draw(work, size=steps)
+
+    async def swap(self, item_id: str, condition: str, other_id: str) -> bytes:
+        """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
+        return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
+
+    async def _embed(self, images: Sequence[bytes], names: Sequence[str] = (), view: View | None = None) -> Embedded:
+        parts: list[Vector] = []
+        subjects: list[Subject | None] = []
+        # A batch at a time, so that one request's many pictures don't keep all others waiting.
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            label = None if len(images) == 1 else Label(start, len(images), names)
+            work = await self._batcher.submit(Work(images=some, view=view, label=label), size=len(some))
+            assert work.vectors is not None
+            parts.append(work.vectors)
+            subjects += [each.subject for each in work.framed]
+        vectors = np.concatenate(parts)
+        return Embedded(
+            vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors, subjects)
+        )
+
+    def _plan_search(
+        self,
+        k: int,
+        condition: str | Weights,
+        filter: Filter | None,
+        refine: Refinement,
+        *,
+        leave_out: Sequence[str] = (),
+    ) -> Search:
+        self.engine.check_k(k)
+        if refine is PLAIN:
+            return Search(k, condition, filter, frozenset(leave_out))
+        refine.check()
+        search = Search(
+            k,
+            condition,
+            filter,
+            frozenset((*leave_out, *refine.exclude)),
+            None if refine.cursor is None else read_cursor(refine.cursor),
+            refine.max_distance,
+            self.engine.find_duplicate_distance(refine.duplicate_distance) if refine.group else None,
+            refine.diversity,
+        )
+        if search.cursor is not None:
+            search.cursor.check_options(search.print())
+        self.engine.check_depth(search.offset, k)
+        return search
+
+    async def _find(self, work: Work, refine: Refinement, size: int = 1) -> Found:
+        work = await self._batcher.submit(work, size=size)
+        search, found = work.search, work.found
+        assert search is not None
+        # Not in the batch, which would wait for it.
+        facets = await asyncio.to_thread(self.engine.facets, search.filter) if refine.facets else None
+        subjects = [each.subject for each in work.framed] if work.reduce is None else []
+        confidences = None
+        if subjects and work.vectors is not None:
+            confidences = self.engine.embedder.estimate_confidence(work.vectors, subjects)
+        return Found(
+            found.hits,
+            work.fingerprint,
+            _name_next(work, search) if found.more else None,
+            None if search.fold_within is None else found.folded,
+            facets,
+            subjects,
+            None if confidences is None else confidences[0],
+        )
+
+    async def _draw(self, work: Work, size: int = 1) -> bytes:
+        work = await self._batcher.submit(work, size=size)
+        assert work.drawn is not None
+        return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
+
+    # In the batcher's thread, and in the helpers'.
+
+    def _set_aside(self, task: Task) -> None:
+        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
+
+    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
+        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
+        if isinstance(error, Exception):
+            self._batcher.settle(task, error)
+        else:
+            self._batcher.resume(task)
+
+
+def _name_next(work: Work, search: Search) -> str:
+    """The cursor of the page after the one that a work has found."""
+    assert work.vectors is not None
+    catalog = print_of([work.fingerprint])
+    last = print_of([work.found.hits[-1].item.id])
+    return write_cursor(Cursor(work.found.end, last, search.print(), catalog, work.vectors[0]))

@@ -1,0 +1,252 @@
+"""What a large catalogue needs and a search can't wait for: made in a thread of its own, while the old one serves.
+
+Two things are made: the inverted index of a condition, once it is asked for; and a new base, when much has changed
+since the old one was made. Both are put in place in one step, and what changes meanwhile is not lost: it is recent, and
+searched exactly, all the same. Of several processes one makes them, and the others take them from its files.
+"""
+
+import fcntl
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from service.store.base import OVERALL
+from service.store.embedded.database import Truth
+from service.store.embedded.files.index import IndexKey, load_tuned, save_tuned
+from service.store.embedded.files.vectors import load_vectors, read_seq, save_vectors
+from service.store.embedded.loading import VECTORS, index_file, load
+from service.store.embedded.segment import Segment
+from service.store.embedded.snapshot import Snapshot
+from service.store.index.ivf import InvertedIndex, Stopped
+from service.store.index.tuning import Tuned, tune
+
+__all__ = ["Grown", "Growth"]
+
+logger = logging.getLogger(__name__)
+
+LOCK = "growth.lock"
+LOOK_SECONDS = 0.1
+"""How often one looks whether another process has finished."""
+
+BASE = ""
+"""In place of a condition's name: a new base is wanted."""
+
+PENDING_LEAST = 4096
+PENDING_SHARE = 0.02
+"""So many changes, or so large a share of the base, are kept beside it; beyond them a new base is made."""
+
+
+class Grown(Protocol):
+    """The store, as seen from here."""
+
+    def current(self) -> Snapshot:
+        """The catalogue as it is now."""
+        ...
+
+    def put_base(self, old: Segment, new: Segment) -> None:
+        """Put a base with more indexes in the place of one that is otherwise the same, if that is still there."""
+        ...
+
+    def put_snapshot(self, new: Snapshot) -> None:
+        """Put a snapshot with a new base in place, and what has happened since on top of it."""
+        ...
+
+
+class Growth:
+    """Makes what is wanted, one after the other; its thread ends when nothing is."""
+
+    def __init__(
+        self, store: Grown, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            store: whose snapshots are to grow.
+            truth: where its files are; its connection is not used.
+            minimum: recall@10 that an inverted index has to reach; else the searches stay exact.
+            note: is told the condition and the recall of each index that is put in place.
+        """
+        self._store, self._path, self._minimum, self._note = store, truth.path, minimum, note
+        self._uuid, self._dimension = truth.uuid, truth.facts.dimension
+        self._changed = threading.Condition()
+        self._wanted: list[str] = []
+        self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def look_at(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
+        """See to it that what a search by this condition lacks is made. Takes no time."""
+        base = snapshot.base
+        if not base.is_large:
+            return
+        if condition not in base.tuned and self._failed.get(condition) != base.seq:
+            self.want(condition, base.seq)
+        if snapshot.pending > max(PENDING_LEAST, PENDING_SHARE * len(base)) and self._failed.get(BASE) != base.seq:
+            self.want(BASE, base.seq)
+
+    def make(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
+        """Make all that a snapshot's searches by some conditions lack, and wait until it is there, or can't be made."""
+        if snapshot.pending:
+            self.want(BASE, snapshot.base.seq)
+        for condition in conditions:
+            self.want(condition, snapshot.base.seq)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._wanted)
+
+    def want(self, what: str, seq: int) -> None:
+        """Have the index of a condition made, or a new base, unless it is on its way or could not be made for `seq`."""
+        with self._changed:
+            if self._stopping or what in self._wanted or self._failed.get(what) == seq:
+                return
+            self._wanted.append(what)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="growth", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Give up what is under way, as soon as that is possible."""
+        with self._changed:
+            self._stopping = True
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        # Not with a niceness of its own: a thread that is kept waiting while it holds Python's lock keeps all waiting.
+        while True:
+            with self._changed:
+                if self._stopping:
+                    self._wanted.clear()
+                if not self._wanted:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                what = self._wanted[0]
+            seq = self._store.current().base.seq
+            try:
+                made = self._renew() if what == BASE else self._index(what)
+            except Stopped:
+                made = True
+            except Exception:
+                logger.exception("%s: %s could not be made; searches go on without", self._path, what or "a new base")
+                made = False
+            with self._changed:
+                if not made:
+                    self._failed[what] = seq
+                self._wanted.remove(what)
+
+    def _index(self, condition: str) -> bool:
+        """Make a condition's inverted index and put it in place; whether it finds enough."""
+        base = self._store.current().base
+        if not base.is_large or condition in base.tuned:
+            return True
+        with self._alone():
+            if not base.digest:
+                stored = self._stored(base)
+                self._store.put_base(base, stored)
+                base = stored
+            tuned = self._tuned(base, condition)
+        if tuned is None:
+            return False
+        self._store.put_base(base, base.with_tuned(condition, tuned))
+        self._tell(condition, tuned)
+        return True
+
+    def _renew(self) -> bool:
+        """Make a new base of all that is there now, with the indexes that the old one has, and put it in place."""
+        with self._alone():
+            snapshot = self._store.current()
+            old, path = snapshot.base, self._path.with_name(VECTORS)
+            if read_seq(path, self._uuid) <= old.seq:  # else another process has just made one
+                new = snapshot.compacted()
+                if new.base.is_large:
+                    new = Snapshot.of(self._stored(new.base))
+            else:
+                truth = Truth(self._path, checked=False)
+                try:
+                    new = load(truth, old.layout)
+                finally:
+                    truth.close()
+            base = new.base
+            for condition in old.tuned if base.is_large else ():
+                if (tuned := self._tuned(base, condition)) is not None:
+                    base = base.with_tuned(condition, tuned)
+            self._store.put_snapshot(new.with_indexes(new.base, base))
+        for condition, tuned in base.tuned.items():
+            self._tell(condition, tuned)
+        return True
+
+    def _stored(self, base: Segment) -> Segment:
+        """The same base with its vectors in a file that other processes can share, if such a file can be made."""
+        path = self._path.with_name(VECTORS)
+        if read_seq(path, self._uuid) == base.seq and (found := self._mapped(base)) is not None:
+            return found
+        if not save_vectors(path, self._uuid, base.seq, base.numbers, base.vectors):
+            return base
+        return self._mapped(base) or base
+
+    def _mapped(self, base: Segment) -> Segment | None:
+        """The same base with its vectors where the file has them; None if it does not have them."""
+        stored = load_vectors(self._path.with_name(VECTORS), self._uuid, self._dimension)
+        if stored is None or stored.seq != base.seq or not np.array_equal(stored.numbers, base.numbers):
+            return None
+        return base.in_file(stored.vectors, stored.digest)
+
+    def _tuned(self, base: Segment, condition: str) -> Tuned | None:
+        """The inverted index of a condition: from its file, or made and kept there; None if it finds too little."""
+        columns, threads = base.columns(condition), base.layout.threads
+        path = index_file(self._path.parent, columns.start, columns.stop)
+        key = IndexKey(base.digest, len(base), (columns.start, columns.stop), self._minimum)
+        if base.digest and (kept := load_tuned(path, key, threads=threads)) is not None:
+            return kept
+        began = perf_counter()
+        vectors = base.view(condition)
+        index = InvertedIndex.build(vectors, threads=threads, stop=self._is_stopping)
+        built = perf_counter()
+        tuned = tune(index, vectors, self._minimum, stop=self._is_stopping)
+        seconds = (built - began, perf_counter() - built)
+        if tuned is None:
+            logger.warning(
+                "%s: by %s an inverted index finds less than %.3f of the ten nearest; searches stay exact, and slow",
+                *(self._path, condition, self._minimum),
+            )
+            return None
+        logger.info(
+            "%s: an index of %d shoes by %s, recall@10 %.4f, built in %.1f s and tuned in %.1f s: %s",
+            *(self._path, len(base), condition, tuned.recall, *seconds, tuned.settings),
+        )
+        if base.digest:
+            save_tuned(path, key, tuned)
+        return tuned
+
+    def _tell(self, condition: str, tuned: Tuned) -> None:
+        if self._note is not None:
+            self._note(condition, tuned.recall)
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only process that makes something; where no lock can be made nothing can be shared either."""
+        try:
+            file = (self._path.parent / LOCK).open("ab")
+        except OSError:
+            yield
+            return
+        with file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    with self._changed:
+                        self._changed.wait(LOOK_SECONDS)
+                    if self._stopping:
+                        raise Stopped from None
+            yield  # closing the file gives the lock back

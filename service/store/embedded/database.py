@@ -1,0 +1,391 @@
+"""The truth of a catalogue on disk: shoes and vectors in SQLite, every change numbered.
+
+Each change of a shoe takes the next sequence number, in the same transaction as the change itself. A removal leaves
+its number behind. A reader that knows the catalogue as of one number can so ask for what came after it.
+"""
+
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch
+from model.files import sync_folder
+from service.errors import ItemExists, UnknownItem
+from service.store.base import Item
+from service.store.embedded import rows
+from service.store.embedded.sqlite import BUSY_SECONDS, REBUILD, connect, connect_to_read, translated
+
+__all__ = ["Changes", "Facts", "State", "Truth", "check", "read_meta"]
+
+APPLICATION_ID = 0x534F4C45  # "SOLE"
+SCHEMA_VERSION = "1"
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE shoes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of insertion; a removed shoe's number never comes back
+    seq INTEGER NOT NULL,                      -- of its last change
+    id TEXT NOT NULL UNIQUE,
+    image TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    vector_checksum INTEGER NOT NULL,
+    vector BLOB NOT NULL
+) STRICT;
+CREATE INDEX shoes_by_seq ON shoes (seq);
+CREATE TABLE removals (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+"""
+
+UPSERT = """
+INSERT INTO shoes (seq, id, image, attributes, checksum, vector, vector_checksum) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, image = excluded.image, attributes = excluded.attributes,
+    checksum = excluded.checksum, vector = excluded.vector, vector_checksum = excluded.vector_checksum
+"""
+
+PATCH = "UPDATE shoes SET seq = ?, attributes = ?, checksum = ? WHERE id = ?"
+
+TEXT_OF = "SELECT id, image, attributes, checksum FROM shoes WHERE id = ?"
+# All of them are read in the order of the table; for few, SQLite would do the same, were it not told otherwise.
+ALL, FEW = "shoes", "shoes INDEXED BY shoes_by_seq"
+TEXTS_SINCE = (
+    "SELECT number, seq, vector_checksum, id, image, attributes, checksum FROM {} WHERE seq > ? ORDER BY number"
+)
+VECTORS_SINCE = "SELECT vector, vector_checksum FROM {} WHERE seq > ? ORDER BY number"
+VECTORS_AT_ONCE = 16_384
+REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What holds for a whole catalogue, from its creation on.
+
+    Attributes:
+        dimension: D, the size of every vector.
+        slices: condition -> (start, stop).
+        checkpoint: digest of the checkpoint that made the vectors.
+        root: the folder under which the pictures lie.
+    """
+
+    dimension: int
+    slices: Mapping[str, tuple[int, int]]
+    checkpoint: str
+    root: str
+
+
+class State(NamedTuple):
+    """A state of the catalogue: the last change's number, and how many shoes there are."""
+
+    seq: int
+    shoes: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened to a catalogue after some sequence number.
+
+    Attributes:
+        seq: of the last change in here.
+        numbers: (N,) int64, ascending; the shoes that are new or changed.
+        items: those N shoes.
+        vectors: (N, D) float32; (0, D) where they were not asked for.
+        removed: (R,) int64, numbers of shoes that are gone (some of which the reader may never have seen).
+        seqs: (N,) int64, of each shoe's last change.
+        checksums: (N,) uint32, CRC-32 of each shoe's vector.
+    """
+
+    seq: int
+    numbers: NDArray[np.int64]
+    items: list[Item]
+    vectors: NDArray[np.float32]
+    removed: NDArray[np.int64]
+    seqs: NDArray[np.int64]
+    checksums: NDArray[np.uint32]
+
+
+class Truth:
+    """A catalogue's SQLite file: one connection that reads, and one that writes, opened by the first write.
+
+    Writing is safe from several threads and processes. The reading methods share one connection: call them from one
+    thread at a time.
+    """
+
+    def __init__(self, path: Path, *, checked: bool = True, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open `path` to read, and check it unless that has been done.
+
+        Args:
+            path: of the file. Where a link leads to it, this stays with what the link led to now.
+            checked: whether to look through all of it first.
+            busy_seconds: how long a change waits for those of others.
+
+        Raises:
+            ArtifactMissing: there is no such file.
+            ArtifactCorrupt: it fails its check, or is of another format.
+            ArtifactError: it can't be read.
+        """
+        self.path = path
+        # The folder may be a link that is turned to another catalogue: reading and writing must not part then.
+        self._file = path.resolve()
+        self._busy_seconds = busy_seconds
+        self._writing = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        with translated(path):
+            self._reader = connect_to_read(self._file, named=path)
+            try:
+                if checked:
+                    check(self._reader, path)
+                self.uuid, self.facts = read_meta(self._reader, path)
+            except BaseException:
+                self._reader.close()
+                raise
+
+    @classmethod
+    def create(cls, path: Path, facts: Facts) -> "Truth":
+        """Make the file and its folder; open it if it is there already.
+
+        Raises:
+            ArtifactMismatch: it is there, with other facts.
+            ArtifactCorrupt: it is there, and fails its check.
+            ArtifactError: it can't be written.
+        """
+        with translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(path.parent.parent)
+            connection = connect(path, "rwc")
+            try:
+                make_schema(connection, facts)
+            finally:
+                connection.close()
+        truth = cls(path)
+        try:
+            require_same(path, truth.facts, facts)
+        except ArtifactMismatch:
+            truth.close()
+            raise
+        return truth
+
+    def data_version(self) -> int:
+        """A number that moves whenever another connection, of any process, has committed a change."""
+        with translated(self.path):
+            return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
+
+    def state(self) -> State:
+        """The last change's number and the number of shoes."""
+        with translated(self.path):
+            query = "SELECT (SELECT value FROM meta WHERE key = 'seq'), (SELECT count(*) FROM shoes)"
+            seq, shoes = self._reader.execute(query).fetchone()
+            return State(int(seq), int(shoes))
+
+    def changes(self, since: int, *, vectors: bool = True) -> Changes:
+        """All that happened after the change number `since`, as of one moment.
+
+        Raises:
+            ArtifactCorrupt: a row fails its checksum, or the file can't be read.
+        """
+        table = FEW if since else ALL
+        try:
+            with translated(self.path), self._moment():
+                seq = int(self._reader.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
+                texts = self._reader.execute(TEXTS_SINCE.format(table), (since,)).fetchall()
+                matrix = self._read_vectors(table, since, len(texts) if vectors else 0)
+                gone = self._reader.execute(REMOVALS_SINCE, (since,)).fetchall() if since else []
+            return Changes(
+                seq=seq,
+                numbers=np.array([row[0] for row in texts], dtype=np.int64),
+                items=rows.decode_items([row[3:] for row in texts]),
+                vectors=matrix,
+                removed=np.array([row[0] for row in gone], dtype=np.int64),
+                seqs=np.array([row[1] for row in texts], dtype=np.int64),
+                checksums=np.array([row[2] for row in texts], dtype=np.uint32),
+            )
+        except ArtifactCorrupt as error:
+            if str(error).startswith(str(self.path)):
+                raise
+            raise ArtifactCorrupt(f"{self.path}: {error}; {REBUILD}") from error
+
+    def upsert(self, new: Sequence[rows.Row], *, overwrite: bool = True) -> None:
+        """Insert or replace by id, in one transaction; durable once it returns.
+
+        Raises:
+            ItemExists: one of the ids is there, and is not to be overwritten.
+            StoreBusy: another process holds the file for too long.
+            ArtifactError: it can't be written.
+        """
+        with self._transaction() as (connection, seq):
+            if not overwrite:
+                refuse_known(connection, new)
+            numbered = enumerate(new, start=seq + 1)
+            connection.executemany(
+                UPSERT,
+                ((n, r.id, r.image, r.attributes, r.checksum, r.vector, r.vector_checksum) for n, r in numbered),
+            )
+            set_seq(connection, seq + len(new))
+
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one.
+
+        Raises:
+            UnknownItem: no shoe has that id.
+            ArtifactCorrupt: its row fails its checksum.
+            StoreBusy, ArtifactError: as `upsert`.
+        """
+        with self._transaction() as (connection, seq):
+            (item,) = rows.decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
+            if item is None:
+                raise UnknownItem(item_id)
+            kept = {name: values for name, values in {**item.attributes, **attributes}.items() if values}
+            patched = Item(item.id, item.image, kept)
+            text, checksum = rows.encode_text(patched)
+            connection.execute(PATCH, (seq + 1, text, checksum, item_id))
+            set_seq(connection, seq + 1)
+        return patched
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove by id, in one transaction; durable once it returns. Returns how many were there."""
+        removed = 0
+        with self._transaction() as (connection, seq):
+            for item_id in ids:
+                row = connection.execute("SELECT number FROM shoes WHERE id = ?", (item_id,)).fetchone()
+                if row is not None:
+                    removed += 1
+                    connection.execute("DELETE FROM shoes WHERE number = ?", row)
+                    connection.execute("INSERT INTO removals (seq, number) VALUES (?, ?)", (seq + removed, *row))
+            if removed:
+                set_seq(connection, seq + removed)
+        return removed
+
+    def close(self) -> None:
+        """Close both connections, the writing one last: it folds the write-ahead log into the file."""
+        self._reader.close()
+        with self._writing:
+            self._closed = True
+            if self._writer is not None:
+                self._writer.close()
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """A transaction in which all that is read is of one moment."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("COMMIT")
+
+    def _read_vectors(self, table: str, since: int, count: int) -> NDArray[np.float32]:
+        """The vectors of `count` shoes, or of none: (count, D). A few at a time, as SQLite's form takes twice as much.
+
+        Raises:
+            ArtifactCorrupt: a vector fails its checksum.
+        """
+        vectors = np.empty((count, self.facts.dimension), dtype=np.float32)
+        if count:
+            cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
+            start = 0
+            while blobs := cursor.fetchmany(VECTORS_AT_ONCE):
+                vectors[start : start + len(blobs)] = rows.decode_vectors(blobs, self.facts.dimension)
+                start += len(blobs)
+        return vectors
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """The writing connection within a transaction that no other process can enter, and the last change's number."""
+        with self._writing, translated(self.path):
+            if self._closed:
+                raise ArtifactError(f"{self.path} is closed")
+            if self._writer is None:
+                self._writer = connect(self._file, "rw", busy_seconds=self._busy_seconds)
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                seq = connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0]
+                yield connection, int(seq)
+                connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled back already.
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
+    """Fill an empty file, in one transaction; leave any other as it is."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables:
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Asked again: another process may have been quicker.
+        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            meta = {
+                "schema": SCHEMA_VERSION,
+                "uuid": secrets.token_hex(16),
+                "seq": "0",
+                "dimension": str(facts.dimension),
+                "slices": json.dumps(facts.slices),
+                "checkpoint": facts.checkpoint,
+                "root": facts.root,
+            }
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def refuse_known(connection: sqlite3.Connection, new: Sequence[rows.Row]) -> None:
+    """Raise ItemExists if one of the shoes is there."""
+    for row in new:
+        if connection.execute("SELECT 1 FROM shoes WHERE id = ?", (row.id,)).fetchone() is not None:
+            raise ItemExists(row.id)
+
+
+def set_seq(connection: sqlite3.Connection, seq: int) -> None:
+    """Record the last change's number."""
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'seq'", (str(seq),))
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ArtifactCorrupt unless the file is whole, and a catalogue of solemate."""
+    verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]).splitlines()[-1]
+    if verdict != "ok":
+        raise ArtifactCorrupt(f"{path} is damaged ({verdict}); {REBUILD}")
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise ArtifactCorrupt(f"{path} is no catalogue of solemate, or one that was never finished; {REBUILD}")
+
+
+def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
+    """The store's uuid and its facts. Raises ArtifactCorrupt for a format version that this code doesn't know."""
+    meta = dict(connection.execute("SELECT key, value FROM meta"))
+    if (version := meta.get("schema")) != SCHEMA_VERSION:
+        raise ArtifactCorrupt(f"{path} has the format version {version}, not {SCHEMA_VERSION}; {REBUILD}")
+    try:
+        slices = {str(name): (int(start), int(stop)) for name, (start, stop) in json.loads(meta["slices"]).items()}
+        int(meta["seq"])
+        return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
+
+
+def require_same(path: Path, found: Facts, wanted: Facts) -> None:
+    """Raise ArtifactMismatch, with every fact that differs."""
+    differences = [
+        f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
+        for name in ("checkpoint", "dimension", "slices", "root")
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if differences:
+        raise ArtifactMismatch(f"{path} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out")

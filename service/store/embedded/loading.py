@@ -1,0 +1,109 @@
+"""A catalogue from disk into memory: out of the truth, with as much as possible taken from what was derived from it."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from service.store.embedded.database import Changes, Truth
+from service.store.embedded.files import cache, index, vectors
+from service.store.embedded.files.cache import CacheKey, load_index, save_index
+from service.store.embedded.files.vectors import StoredVectors, load_vectors
+from service.store.embedded.segment import GONE, Layout, Segment
+from service.store.embedded.snapshot import Snapshot
+
+__all__ = ["FLAT", "VECTORS", "damaged_files", "derived_files", "index_file", "load", "save_flat"]
+
+logger = logging.getLogger(__name__)
+
+FLAT = "overall.faiss"
+VECTORS = "vectors.bin"
+INDEX = "slice-{}-{}.faiss"
+
+
+def index_file(folder: Path, start: int, stop: int) -> Path:
+    """Where the inverted index of a slice of the vectors is kept."""
+    return folder / INDEX.format(start, stop)
+
+
+def derived_files(folder: Path) -> list[Path]:
+    """All files that are made from the truth, as far as they are there."""
+    return [path for path in (folder / FLAT, folder / VECTORS) if path.exists()] + list(
+        folder.glob(INDEX.format("*", "*"))
+    )
+
+
+def damaged_files(folder: Path) -> list[Path]:
+    """Those of the derived files that fail their own digests."""
+    checks = {FLAT: cache.is_damaged, VECTORS: vectors.is_damaged}
+    return [path for path in derived_files(folder) if checks.get(path.name, index.is_damaged)(path)]
+
+
+def load(truth: Truth, layout: Layout) -> Snapshot:
+    """The catalogue as it is now. For a small one the flat index, for a large one the vectors' file is used if it fits.
+
+    Raises:
+        ArtifactCorrupt: the truth can't be read.
+    """
+    state = truth.state()
+    if not state.shoes:
+        return Snapshot.read(truth.changes(0), layout)
+    if state.shoes <= layout.exact_up_to:
+        return load_small(truth, layout)
+    stored = load_vectors(truth.path.with_name(VECTORS), truth.uuid, truth.facts.dimension)
+    if stored is not None:
+        changes = truth.changes(0, vectors=False)
+        base = base_of(changes, stored, layout)
+        if base is not None:
+            snapshot = Snapshot.of(base)
+            return snapshot.after(truth.changes(stored.seq))
+        logger.warning("%s is not of this state of the catalogue", truth.path.with_name(VECTORS))
+    changes = truth.changes(0)
+    logger.info("%s: read %d vectors", truth.path, len(changes.items))
+    return Snapshot.read(changes, layout)
+
+
+def load_small(truth: Truth, layout: Layout) -> Snapshot:
+    """The same for a catalogue whose searches are exact."""
+    state, path = truth.state(), truth.path.with_name(FLAT)
+    key = CacheKey(truth.uuid, state.seq, state.shoes, truth.facts.dimension)
+    flat = load_index(path, key, threads=layout.threads)
+    if flat is not None:
+        changes = truth.changes(0, vectors=False)
+        # Another process may have written in between; then the cache is stale after all.
+        if changes.seq == state.seq:
+            return Snapshot.read(changes, layout, flat=flat)
+    snapshot = Snapshot.read(truth.changes(0), layout)
+    logger.info("%s: making it anew from %d shoes", path, len(snapshot))
+    save_flat(truth, snapshot)
+    return snapshot
+
+
+def save_flat(truth: Truth, snapshot: Snapshot) -> bool:
+    """Write the flat index of a small catalogue without recent changes; whether that was done."""
+    flat = snapshot.base.flat
+    if flat is None or snapshot.pending or not len(snapshot):
+        return False
+    key = CacheKey(truth.uuid, snapshot.seq, len(snapshot), truth.facts.dimension)
+    return save_index(truth.path.with_name(FLAT), key, flat)
+
+
+def base_of(changes: Changes, stored: StoredVectors, layout: Layout) -> Segment | None:
+    """The part of a catalogue, read from its beginning, that has not changed since its vectors were stored.
+
+    None if the file does not hold those vectors, such as that of a catalogue that was put back to an earlier state.
+    """
+    old = np.flatnonzero(changes.seqs <= stored.seq)
+    numbers = changes.numbers[old]
+    places = np.searchsorted(stored.numbers, numbers)
+    if stored.seq > changes.seq or (len(places) and places[-1] >= len(stored.numbers)):
+        return None
+    same = (stored.numbers[places] == numbers) & (stored.checksums[places] == changes.checksums[old])
+    if not same.all():
+        return None
+    items = [GONE] * len(stored.numbers)
+    for place, row in zip(places.tolist(), old.tolist(), strict=True):
+        items[place] = changes.items[row]
+    return Segment(
+        layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=stored.vectors, digest=stored.digest
+    )

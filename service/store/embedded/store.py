@@ -1,0 +1,321 @@
+"""The store of one machine: SQLite is the truth, FAISS in memory answers.
+
+Every question is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
+microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
+snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
+
+Up to `exact_up_to` shoes every search is exact. Beyond, `service.store.embedded.background` makes inverted
+indexes, whose recall is measured; until they are there, and where they find too little, searches stay exact.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from model.errors import QueryError
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.embedded import rows
+from service.store.embedded.background import LOCK, Growth
+from service.store.embedded.database import Facts, Truth
+from service.store.embedded.loading import derived_files, load, save_flat
+from service.store.embedded.segment import Layout, Segment
+from service.store.embedded.snapshot import Snapshot
+from service.store.embedded.sqlite import BUSY_SECONDS
+
+__all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
+
+logger = logging.getLogger(__name__)
+
+DATABASE = "catalog.sqlite"
+
+EXACT_UP_TO = 100_000
+"""Shoes that can be looked through in about a millisecond."""
+
+MIN_RECALL = 0.98
+
+RECENT_MOST = 256
+"""Shoes that a small catalogue keeps beside its index; beyond them, or when others go, it is made anew."""
+
+
+class EmbeddedStore:
+    """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
+
+    `catalog.sqlite` holds everything. `overall.faiss` only spares a start the reading of all vectors; the indexes of
+    the conditions are cut from it in memory, which takes less time than reading a file would. A large catalogue has
+    `vectors.bin` instead, which all processes map into memory and all conditions share, and each condition's index.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        *,
+        threads: int = 1,
+        record_recall: Callable[[str, float], None] | None = None,
+        exact_up_to: int = EXACT_UP_TO,
+        min_recall: float = MIN_RECALL,
+    ) -> None:
+        """Read the whole catalogue; see `open` and `create`."""
+        self._truth = truth
+        self._layout = Layout(truth.facts.slices, exact_up_to, threads)
+        self._growth = Growth(self, truth, minimum=min_recall, note=record_recall)
+        self._wrote = False
+        # Guards the reading connection and the place of the snapshot, not the snapshot.
+        self._refreshing = threading.Lock()
+        self._seen = truth.data_version()
+        self._snapshot = load(truth, self._layout)
+        if record_recall is not None:
+            for condition in (OVERALL, *truth.facts.slices):
+                record_recall(condition, 1.0)
+        self._growth.look_at(self._snapshot)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        dimension: int,
+        slices: Mapping[str, tuple[int, int]],
+        checkpoint: str,
+        root: str | Path,
+        threads: int = 1,
+        exact_up_to: int = EXACT_UP_TO,
+        min_recall: float = MIN_RECALL,
+    ) -> "EmbeddedStore":
+        """Make an empty store, or open the one that is there if these facts are its own.
+
+        Args:
+            folder: is made if need be.
+            dimension: D, the size of every vector.
+            slices: condition -> (start, stop) of its part of the vector; without `overall`.
+            checkpoint: digest of the checkpoint that makes the vectors.
+            root: the folder under which the pictures lie.
+            threads: how many one search may use.
+            exact_up_to: up to so many shoes every search is exact.
+            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+
+        Raises:
+            ArtifactMismatch: a store with other facts is there.
+            ArtifactCorrupt: a store is there that fails its check.
+            ArtifactError: the folder can't be written.
+            ValueError: a slice does not lie within the vector, or is called `overall`.
+        """
+        for name, (start, stop) in slices.items():
+            if name == OVERALL or not 0 <= start < stop <= dimension:
+                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
+        pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
+        facts = Facts(int(dimension), pairs, checkpoint, str(root))
+        truth = Truth.create(Path(folder) / DATABASE, facts)
+        with closing_on_error(truth):
+            return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        threads: int = 1,
+        record_recall: Callable[[str, float], None] | None = None,
+        busy_seconds: float = BUSY_SECONDS,
+        exact_up_to: int = EXACT_UP_TO,
+        min_recall: float = MIN_RECALL,
+    ) -> "EmbeddedStore":
+        """Open the store in `folder`, which may be read-only.
+
+        Args:
+            folder: of an earlier `create`.
+            threads: how many one search may use.
+            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
+                index, or 1 where they are exact.
+            busy_seconds: how long a change waits for those of other processes.
+            exact_up_to: up to so many shoes every search is exact.
+            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+
+        Raises:
+            ArtifactMissing: there is none; the message names the command that makes one.
+            ArtifactCorrupt: it fails its check.
+        """
+        truth = Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds)
+        with closing_on_error(truth):
+            return cls(
+                truth, threads=threads, record_recall=record_recall, exact_up_to=exact_up_to, min_recall=min_recall
+            )
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Delete the store's own files in `folder`, and no others, so that `create` starts anew."""
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK):
+            (Path(folder) / name).unlink(missing_ok=True)
+        for path in derived_files(Path(folder)):
+            path.unlink()
+
+    def info(self) -> StoreInfo:
+        """What is in the store now; the fingerprint is the same in every process that sees the same catalogue."""
+        snapshot = self._current()
+        facts = self._truth.facts
+        tuned = snapshot.base.tuned.get(OVERALL)
+        return StoreInfo(
+            count=len(snapshot),
+            dimension=facts.dimension,
+            slices=dict(facts.slices),
+            checkpoint=facts.checkpoint,
+            fingerprint=hashlib.sha256(f"{self._truth.uuid}:{snapshot.seq}".encode()).hexdigest()[:16],
+            root=facts.root,
+            uuid=self._truth.uuid,
+            index="exact" if tuned is None else "approximate",
+            recall=None if tuned is None else tuned.recall,
+        )
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        condition: str | Weights = OVERALL,
+        filter: Filter | None = None,
+        vectors: bool = False,
+    ) -> list[list[Hit]]:
+        """See `VectorStore.search`. Equal distances come in the order of insertion."""
+        require_positive("k", k)
+        checked = check_queries(queries, self._truth.facts.dimension)
+        snapshot = self._current()
+        found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
+        if isinstance(condition, str):
+            self._growth.look_at(snapshot, condition)
+        return found
+
+    def get(self, item_id: str) -> Item:
+        """One shoe. Raises UnknownItem."""
+        return self._current().get(item_id)
+
+    def vector(self, item_id: str) -> NDArray[np.float32]:
+        """One shoe's vector, (D,) float32. Raises UnknownItem."""
+        return self._current().vector(item_id)
+
+    def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
+        """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
+        require_positive("limit", limit)
+        return self._current().page(limit=limit, cursor=cursor, filter=filter)
+
+    def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
+        """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
+        return self._current().facets(filter)
+
+    def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
+        """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
+
+        Returns:
+            How many records were given; of several with one id, the last one stays.
+
+        Raises:
+            QueryError: a record's vector has the wrong shape or a value that is not finite.
+            ItemExists: one of the ids is there, and `overwrite` is False.
+            StoreBusy: another process holds the catalogue for too long.
+            StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
+        """
+        # Written down before the transaction begins: `records` may be slow, and others want to write too.
+        encoded = [rows.encode(record, self._truth.facts.dimension) for record in records]
+        if encoded:
+            self._truth.upsert(encoded, overwrite=overwrite)
+            self._wrote = True
+        return len(encoded)
+
+    def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
+        """See `VectorStore.patch`: in one transaction, durable once it returns. Raises as `upsert`, and UnknownItem."""
+        item = self._truth.patch(item_id, attributes)
+        self._wrote = True
+        return item
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove by id, in one transaction: all or nothing, durable once it returns. Returns how many were there."""
+        removed = self._truth.delete(ids) if ids else 0
+        self._wrote |= removed > 0
+        return removed
+
+    def settle(self, conditions: Iterable[str] | None = None) -> None:
+        """Make now what a large catalogue would have made while it is served; a small one needs nothing.
+
+        Args:
+            conditions: those whose searches are to be fast; all, if left out.
+        """
+        snapshot = self._current()
+        if snapshot.base.is_large:
+            self._growth.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+
+    def close(self) -> None:
+        """Write the cache anew if this instance changed the catalogue; release files and connections."""
+        try:
+            self._growth.close()
+            if self._wrote:
+                self._wrote = False
+                snapshot = self._current()
+                if not snapshot.base.is_large:
+                    save_flat(self._truth, snapshot.compacted() if snapshot.pending else snapshot)
+        finally:
+            with self._refreshing:
+                self._truth.close()
+
+    def current(self) -> Snapshot:
+        """The snapshot that holds every change acknowledged before this call, by any process."""
+        return self._current()
+
+    def put_base(self, old: Segment, new: Segment) -> None:
+        """See `Grown`."""
+        with self._refreshing:
+            self._snapshot = self._snapshot.with_indexes(old, new)
+
+    def put_snapshot(self, new: Snapshot) -> None:
+        """See `Grown`."""
+        with self._refreshing:
+            self._snapshot = self._caught_up(new)
+
+    def _current(self) -> Snapshot:
+        with self._refreshing:
+            version = self._truth.data_version()
+            if version != self._seen:
+                self._snapshot = self._caught_up(self._snapshot)
+                self._seen = version
+            return self._snapshot
+
+    def _caught_up(self, snapshot: Snapshot) -> Snapshot:
+        """What a snapshot is after all that has happened since."""
+        changes = self._truth.changes(snapshot.seq)
+        if changes.seq == snapshot.seq:
+            return snapshot
+        snapshot = snapshot.after(changes)
+        # A large base is made anew in the background, see `Growth`.
+        if not snapshot.base.is_large and (snapshot.base.gone or len(snapshot.recent) > RECENT_MOST):
+            return snapshot.compacted()
+        return snapshot
+
+
+@contextmanager
+def closing_on_error(truth: Truth) -> Iterator[None]:
+    """Close `truth` if what follows fails."""
+    try:
+        yield
+    except BaseException:
+        truth.close()
+        raise
+
+
+def require_positive(field: str, value: int) -> None:
+    """Raise QueryError unless `value` is at least 1."""
+    if value < 1:
+        raise QueryError(field, f"{field} must be at least 1, not {value}")
+
+
+def check_queries(queries: ArrayLike, dimension: int) -> NDArray[np.float32]:
+    """Queries as (B, dimension) float32. Raises QueryError for another shape, or a value that is not finite."""
+    with np.errstate(over="ignore"):
+        checked = np.asarray(queries, dtype=np.float32)
+    if checked.ndim != 2 or checked.shape[1] != dimension:
+        raise QueryError("vector", f"queries have the shape (B, {dimension}), not {checked.shape}")
+    if not np.isfinite(checked).all():
+        raise QueryError("vector", "a query has a value that is not finite")
+    return checked

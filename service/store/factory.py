@@ -1,0 +1,114 @@
+"""Where a catalogue is kept: in a folder, or in Milvus where the settings name one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.errors import ArtifactError
+from service.milvus_address import parse_address
+from service.store.base import Item, VectorStore, iterate_items
+from service.store.embedded.maintenance import read_items
+from service.store.embedded.sqlite import BUSY_SECONDS
+from service.store.embedded.store import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore
+
+if TYPE_CHECKING:
+    from service.store.milvus.store import MilvusStore
+
+__all__ = ["create_store", "list_shoes", "open_store", "remove_store"]
+
+
+def open_store(
+    folder: Path,
+    store: str = "",
+    *,
+    token: str = "",
+    threads: int = 1,
+    record_recall: Callable[[str, float], None] | None = None,
+    busy_seconds: float = BUSY_SECONDS,
+    exact_up_to: int = EXACT_UP_TO,
+    min_recall: float = MIN_RECALL,
+) -> VectorStore:
+    """Open a catalogue that is there.
+
+    Args:
+        folder: of the embedded store.
+        store: an address of Milvus, in place of the folder.
+        token: for Milvus.
+        threads: how many one search of the embedded store may use.
+        record_recall: see `EmbeddedStore.open`; Milvus's own index is not measured.
+        busy_seconds: how long a change of the embedded store waits for those of other processes.
+        exact_up_to: up to so many shoes every search of the embedded store is exact.
+        min_recall: the recall@10, in [0, 1], without which its searches stay exact beyond that too.
+
+    Raises:
+        ArtifactMissing: there is none; the message names the command that makes one.
+        ArtifactCorrupt: it fails its check.
+        ArtifactError: what speaks to Milvus is not installed.
+        StoreUnavailable: Milvus does not answer.
+    """
+    if store:
+        return load_milvus().open(parse_address(store), token=token)
+    return EmbeddedStore.open(
+        folder,
+        threads=threads,
+        record_recall=record_recall,
+        busy_seconds=busy_seconds,
+        exact_up_to=exact_up_to,
+        min_recall=min_recall,
+    )
+
+
+def create_store(
+    folder: Path,
+    store: str = "",
+    *,
+    dimension: int,
+    slices: Mapping[str, tuple[int, int]],
+    checkpoint: str,
+    root: str | Path,
+    token: str = "",
+) -> VectorStore:
+    """Make an empty catalogue, or open the one that is there if these facts are its own.
+
+    See `EmbeddedStore.create` and `MilvusStore.create` for the arguments, and for what they raise.
+    """
+    if store:
+        address, milvus = parse_address(store), load_milvus()
+        return milvus.create(address, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root, token=token)
+    return EmbeddedStore.create(folder, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root)
+
+
+def list_shoes(folder: Path, store: str = "", *, token: str = "") -> Iterator[Item]:
+    """The shoes of a catalogue, in their order, whatever checkpoint made their vectors.
+
+    Raises:
+        ArtifactMissing: there is none.
+        ArtifactCorrupt: it fails its check.
+        ArtifactError: it can't be read.
+        StoreUnavailable: Milvus does not answer.
+    """
+    if store:
+        with closing(load_milvus().open(parse_address(store), token=token)) as opened:
+            yield from iterate_items(opened)
+    else:
+        yield from read_items(folder / DATABASE)
+
+
+def remove_store(folder: Path, store: str = "", *, token: str = "") -> None:
+    """Delete a catalogue's own files or collections, and no others, so that `create_store` starts anew."""
+    if store:
+        load_milvus().remove(parse_address(store), token=token)
+    else:
+        EmbeddedStore.remove(folder)
+
+
+def load_milvus() -> "type[MilvusStore]":
+    """The store in Milvus. Loaded only where one is used. Raises ArtifactError where that can't be."""
+    try:
+        from service.store.milvus.store import MilvusStore  # noqa: PLC0415 - its library is an extra
+    except ModuleNotFoundError as error:
+        raise ArtifactError(
+            f"a store in Milvus needs {error.name}, which is not installed: pip install 'solemate[milvus]'"
+        ) from error
+    return MilvusStore

@@ -1,0 +1,215 @@
+"""The interface's description is whole, true, and does not change unnoticed.
+
+After a change that is meant, refresh the snapshot and look at its difference before it is committed:
+
+    SOLEMATE_REFRESH=1 python -m pytest tests/service/http/test_openapi.py
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+from starlette.testclient import TestClient
+
+from service.http import schemas
+from service.http.app import create_app
+from service.http.openapi import EXAMPLES
+from service.http.schemas import Problem
+from service.serving.engine import Engine, EngineLimits
+from service.settings import Settings
+from tests.service.http.capture_examples import KEYS, ask, body_of
+
+SNAPSHOT = Path(__file__).with_name("openapi.json")
+
+MODELS: dict[str, type[BaseModel]] = {
+    "search": schemas.SearchAnswer,
+    "search_vector": schemas.SearchAnswer,
+    "similar": schemas.SearchAnswer,
+    "recommendations": schemas.SearchAnswer,
+    "subjects": schemas.SubjectAnswer,
+    "embeddings": schemas.EmbeddingsAnswer,
+    "items": schemas.ItemsAnswer,
+    "item": schemas.ItemAnswer,
+    "facets": schemas.FacetsAnswer,
+    "info": schemas.Info,
+    "healthz": schemas.Status,
+    "readyz": schemas.Status,
+    "reload": schemas.ReloadAnswer,
+    "create_item": schemas.ItemAnswer,
+    "replace_item": schemas.ItemAnswer,
+    "add_items": schemas.BatchLine,
+    "patch_item": schemas.ItemAnswer,
+}
+
+REQUESTS: dict[str, type[BaseModel]] = {
+    "search_vector": schemas.VectorSearch,
+    "recommendations": schemas.Recommendation,
+    "patch_item": schemas.ItemPatch,
+}
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Method and path, and the operation, of everything described."""
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    """What the service says of itself."""
+    described: dict[str, Any] = client.get("/openapi.json").json()
+    return described
+
+
+def test_snapshot(document: dict[str, Any]) -> None:
+    """The interface is the one that was agreed on."""
+    document["info"]["version"] = "any"
+    if os.environ.get("SOLEMATE_REFRESH"):
+        SNAPSHOT.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert document == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_every_request_may_be_refused(document: dict[str, Any]) -> None:
+    """Each operation tells that it may be refused with a problem of any status, and how to show a key."""
+    for name, operation in operations(document):
+        assert "application/problem+json" in operation["responses"]["default"]["content"], name
+    assert document["components"]["securitySchemes"].keys() == {"bearer", "key"}
+    assert {} in document["security"]
+
+
+def test_every_answer_has_an_example(document: dict[str, Any]) -> None:
+    """Each answer has a schema, each JSON answer an example too, and no error but a problem is described."""
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status == "default":
+                continue
+            for media_type, content in response.get("content", {}).items():
+                assert "schema" in content, (name, status)
+                if not media_type.startswith("image/"):
+                    assert "example" in content, (name, status)
+                if int(status) >= 400:
+                    assert media_type == "application/problem+json", (name, status)
+                    Problem.model_validate(content["example"])
+                    assert content["example"]["status"] == int(status)
+
+
+def test_examples_fit_their_schemas() -> None:
+    """Each example is an answer that the schemas allow, to the last key."""
+    for operation, examples in json.loads(EXAMPLES.read_text(encoding="utf-8")).items():
+        for status, example in examples.items():
+            if status == "request":
+                REQUESTS[operation].model_validate(example)
+                continue
+            model = MODELS[operation] if status.startswith("2") else Problem
+            bodies = example if isinstance(example, list) else [example]
+            for body in bodies:
+                assert model.model_validate(body).model_dump(mode="json", exclude_unset=True) == body
+
+
+def test_examples_are_what_the_service_answers(client: TestClient, memory_engine: Engine, settings: Settings) -> None:
+    """Asked what the examples were asked, the service answers with the same statuses, keys and kinds of problems."""
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    seen: dict[str, set[str]] = {}
+    keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
+    with TestClient(create_app(keyed, memory_engine)) as guarded:
+        for operation, response in ask(client, guarded):
+            status = str(response.status_code)
+            seen.setdefault(operation, set()).add(status)
+            example, answer = examples[operation][status], body_of(response)
+            if isinstance(example, list):
+                assert [line.keys() for line in example] == [line.keys() for line in answer]
+                continue
+            assert example.keys() == answer.keys()
+            if not status.startswith("2"):
+                assert {key: example.get(key) for key in ("type", "title", "field")} == {
+                    key: answer.get(key) for key in ("type", "title", "field")
+                }
+    assert seen == {operation: set(statuses) - {"request"} for operation, statuses in examples.items()}
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    """Every operation says in words what it does, and so does each of its parameters."""
+    for name, operation in operations(document):
+        assert operation.get("description"), name
+        for parameter in operation.get("parameters", ()):
+            assert parameter.get("description"), (name, parameter["name"])
+
+
+def test_operations_have_short_names(document: dict[str, Any]) -> None:
+    """Operation ids are unique and short, as generated clients name their functions after them."""
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    assert {"searchByImage", "searchByVector", "getItem", "embedImages"} <= set(ids)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in ids)
+
+
+def find_schemas(part: Any, name: str) -> Iterator[dict[str, Any]]:
+    """The schemas of properties and parameters of a name, anywhere in a description."""
+    if isinstance(part, list):
+        for each in part:
+            yield from find_schemas(each, name)
+    elif isinstance(part, dict):
+        if part.get("name") == name and "in" in part:
+            yield part["schema"]
+        if isinstance(part.get("properties"), dict) and name in part["properties"]:
+            yield part["properties"][name]
+        for each in part.values():
+            yield from find_schemas(each, name)
+
+
+@pytest.mark.parametrize("max_k", [5, 50])
+def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> None:
+    """Wherever a request may say `k`, its default and its bounds are those of the service, which keeps to them."""
+    bounded = settings.model_copy(update={"max_k": max_k})
+    memory_engine.limits = EngineLimits(max_k=max_k)
+    with TestClient(create_app(bounded, memory_engine)) as client:
+        described = client.get("/openapi.json").json()
+        answer = client.get("/v1/items/1000.1/similar").json()
+    asked = [schema for schema in find_schemas(described, "k") if "default" in schema]
+    assert len(asked) == 8  # three query strings, and the bodies of three searches, two of them forms or JSON
+    for schema in asked:
+        number = next(choice for choice in schema.get("anyOf", [schema]) if choice["type"] == "integer")
+        assert (number["minimum"], number["maximum"], schema["default"]) == (1, max_k, min(10, max_k))
+        assert answer["k"] == schema["default"]
+
+
+def test_pictures_are_binary(document: dict[str, Any]) -> None:
+    """Pictures are files to generated clients, in forms, as whole bodies and as answers."""
+    binary = {"type": "string", "format": "binary"}
+    forms = {name: model for name, model in document["components"]["schemas"].items() if name.endswith("Form")}
+    for image in find_schemas(forms, "image"):
+        assert image.get("items", image).items() >= binary.items()
+    for name, operation in operations(document):
+        contents = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for media_type, content in [pair for each in contents for pair in each.get("content", {}).items()]:
+            if media_type.startswith("image/"):
+                assert content["schema"].items() >= binary.items(), name
+
+
+def test_no_null_in_texts(document: dict[str, Any]) -> None:
+    """A query string and a form have no null: an optional value is described as what it is when it is there."""
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert "anyOf" not in parameter["schema"], (name, parameter["name"])
+    for name, schema in document["components"]["schemas"].items():
+        if name.endswith("Form"):
+            assert "null" not in json.dumps(schema), name
+
+
+def test_docs_are_a_page_of_it(client: TestClient) -> None:
+    """The page of the description runs no script of its own markup, and names nothing but files of the service."""
+    page = client.get("/docs")
+    links = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    assert len(links) == 5
+    for link in links:
+        assert client.get(f"/{link}").status_code == 200
+    assert not re.search(r"<script[^>]*>[^<]|<style|\son\w+=", page.text)
+    assert page.headers["content-security-policy"] == client.get("/").headers["content-security-policy"]

@@ -1,0 +1,231 @@
+"""A server that stops answers everything that it has taken."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from service.server import drain
+from service.server.listener import Acceptor, bind
+from service.server.run import Server
+from service.serving.generations import Live
+from tests.service.serving.test_generations import Disk
+
+HEAD = b"GET / HTTP/1.1\r\nhost: shoes\r\n"
+REQUEST = HEAD + b"\r\n"
+
+
+class Stage:
+    """A server of one slow path, and clients of it."""
+
+    def __init__(self, server: Server, live: Live, address: tuple[str, int], slow: asyncio.Event) -> None:
+        self.server, self.live, self.address, self.go_on = server, live, address, slow
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection; the server has taken it once it has answered."""
+        return await asyncio.open_connection(*self.address)
+
+    async def stop(self) -> None:
+        """Tell the server to stop, and wait until it has begun to."""
+        self.server.should_exit = True
+        while not self.live.draining:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.03)
+
+
+async def answer_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """An answer's headers, in lower case, and its body."""
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=10)).lower()
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+def perform(tmp_path: Path, story: Callable[[Stage], Awaitable[None]], drain_seconds: float = 10) -> None:
+    """Run a story on a server; in the end it has stopped, and everything is closed."""
+
+    async def run() -> None:
+        go_on = asyncio.Event()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/slow":
+                await go_on.wait()
+            headers = [(b"content-length", b"5")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if scope["path"] == "/halves":
+                await send({"type": "http.response.body", "body": b"sh", "more_body": True})
+                await go_on.wait()
+                await send({"type": "http.response.body", "body": b"oes"})
+                return
+            await send({"type": "http.response.body", "body": b"shoes"})
+
+        disk = Disk(tmp_path)
+        live = Live(disk)
+        config = uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        with bind("127.0.0.1", 0) as listener:
+
+            async def begin() -> None:
+                listener.listen()
+
+            server = Server(config, live, begin, drain_seconds=drain_seconds)
+            served = asyncio.create_task(server.serve([listener]))
+            while not server.started:
+                await asyncio.sleep(0.001)
+            await story(Stage(server, live, listener.getsockname(), go_on))
+            server.should_exit = True
+            await asyncio.wait_for(served, timeout=20)
+        assert disk.closed() == [True]
+
+    asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _patient_no_longer_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent connections are closed sooner than in earnest."""
+    monkeypatch.setattr(drain, "SILENT_SECONDS", 0.15)
+
+
+def test_request_under_way_is_answered(tmp_path: Path) -> None:
+    """What was asked before the stop is answered after it, and the client told that the connection ends."""
+
+    async def story(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        writer.write(REQUEST.replace(b"/ ", b"/slow ", 1))
+        await asyncio.sleep(0.05)
+        await stage.stop()
+        stage.go_on.set()
+        head, body = await answer_of(reader)
+        assert b"connection: close" in head
+        assert body == b"shoes"
+        assert await reader.read() == b""
+        writer.close()
+
+    perform(tmp_path, story)
+
+
+def test_next_request_of_a_kept_connection_is_answered(tmp_path: Path) -> None:
+    """A request that crosses the stop on its way, over a connection kept open, is answered; then it is closed."""
+
+    async def story(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        for _ in range(2):
+            writer.write(REQUEST)
+            head, _ = await answer_of(reader)
+            assert b"connection: close" not in head
+        await stage.stop()
+        writer.write(REQUEST)
+        head, body = await answer_of(reader)
+        assert (b"connection: close" in head, body) == (True, b"shoes")
+        assert await reader.read() == b""
+        writer.close()
+
+    perform(tmp_path, story)
+
+
+def test_answer_that_has_begun_is_finished(tmp_path: Path) -> None:
+    """An answer whose headers are sent already is sent to its end, and the connection waits for one request more."""
+
+    async def story(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        writer.write(REQUEST.replace(b"/ ", b"/halves ", 1))
+        await reader.readuntil(b"sh")
+        await stage.stop()
+        stage.go_on.set()
+        assert await reader.readexactly(3) == b"oes"
+        writer.write(REQUEST)
+        head, _ = await answer_of(reader)
+        assert b"connection: close" in head
+        writer.close()
+
+    perform(tmp_path, story)
+
+
+def test_head_that_has_begun_to_arrive(tmp_path: Path) -> None:
+    """A request of which only the first headers had arrived at the stop is waited for."""
+
+    async def story(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        writer.write(HEAD)
+        await asyncio.sleep(0.05)
+        await stage.stop()
+        await asyncio.sleep(0.3)
+        writer.write(b"\r\n")
+        _, body = await answer_of(reader)
+        assert body == b"shoes"
+        writer.close()
+
+    perform(tmp_path, story)
+
+
+def test_silent_connections_are_closed(tmp_path: Path) -> None:
+    """Connections over which nothing comes do not hold up the stop, whether they ever asked or not."""
+
+    async def story(stage: Stage) -> None:
+        pairs = [await stage.connect() for _ in range(2)]
+        pairs[0][1].write(REQUEST)
+        await answer_of(pairs[0][0])
+        await stage.stop()
+        for reader, writer in pairs:
+            assert await asyncio.wait_for(reader.read(), timeout=3) == b""
+            writer.close()
+
+    perform(tmp_path, story)
+
+
+def test_connections_in_the_queue_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that the kernel has let in, but the server not yet, are answered; later ones are refused at once."""
+    monkeypatch.setattr(Acceptor, "_on_readable", lambda self: None)
+
+    async def story(stage: Stage) -> None:
+        pairs = [await stage.connect() for _ in range(5)]
+        for _, writer in pairs:
+            writer.write(REQUEST)
+        await stage.stop()
+        for reader, writer in pairs:
+            assert (await answer_of(reader))[1] == b"shoes"
+            writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await stage.connect()
+
+    perform(tmp_path, story)
+
+
+def test_no_longer_than_allowed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A request that does not end is cut off when the time is over."""
+
+    async def story(stage: Stage) -> None:
+        reader, writer = await stage.connect()
+        writer.write(REQUEST.replace(b"/ ", b"/slow ", 1))
+        await asyncio.sleep(0.05)
+        await stage.stop()
+        await reader.read()
+        assert "1 connections are cut off" in caplog.text
+        writer.close()
+
+    perform(tmp_path, story, drain_seconds=0.2)
+
+
+def test_unread_bytes_are_seen() -> None:
+    """Bytes that have arrived and were not read keep a connection from being taken for silent."""
+
+    class Connection:
+        """As much of one as is looked at."""
+
+        def __init__(self, end: socket.socket) -> None:
+            self.transport = self
+            self.end = end
+
+        def get_extra_info(self, name: str) -> socket.socket:
+            """The socket."""
+            return self.end
+
+    ours, theirs = socket.socketpair()
+    with theirs:
+        assert not drain.has_unread(Connection(ours))
+        theirs.send(b"GET")
+        assert drain.has_unread(Connection(ours))
+        ours.close()
+        assert not drain.has_unread(Connection(ours))

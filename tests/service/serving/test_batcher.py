@@ -1,0 +1,417 @@
+"""The batcher alone: what rides together, what is refused, what happens when something breaks."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
+from service.serving.batcher import Batcher, BatchLimits, Job, Later
+from service.telemetry import metrics
+from service.telemetry.request_timing import Stages, watch
+
+PATIENCE = 20.0
+"""Seconds after which a test has failed; the machine may be busy."""
+
+
+class Killer(BaseException):
+    """What no batch survives."""
+
+
+@dataclass
+class Doubler:
+    """Doubles numbers; notes each batch; does as it is told with some numbers.
+
+    Attributes:
+        gate: while it is closed, a batch waits in the thread.
+        began: set whenever a batch begins.
+    """
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    began: threading.Event = field(default_factory=threading.Event)
+    batches: list[list[int]] = field(default_factory=list)
+    poison: set[int] = field(default_factory=set)
+    deadly: set[int] = field(default_factory=set)
+    wrong: dict[int, Exception] = field(default_factory=dict)
+    later: dict[int, Job[int, int]] = field(default_factory=dict)
+    put_off: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def run(self, jobs: Sequence[Job[int, int]]) -> list[int | Exception | Later]:
+        """One batch."""
+        numbers = [job.item for job in jobs]
+        self.batches.append(numbers)
+        self.began.set()
+        assert self.gate.wait(PATIENCE)
+        if self.deadly & set(numbers):
+            raise Killer
+        if self.poison & set(numbers):
+            raise RuntimeError("poison")
+        return [self._answer(job) for job in jobs]
+
+    def _answer(self, job: Job[int, int]) -> int | Exception | Later:
+        if job.item in self.put_off and job.item not in self.later:
+            self.later[job.item] = job
+            return Later.LATER
+        return self.wrong.get(job.item, 2 * job.item)
+
+
+Story = Callable[[Batcher[int, int], Doubler], Awaitable[Any]]
+
+
+def play(story: Story, limits: BatchLimits | None = None) -> Doubler:
+    """Run a story with a batcher; returns what it ran."""
+    doubler = Doubler()
+
+    async def run() -> None:
+        batcher = Batcher[int, int](doubler.run, limits or BatchLimits(seconds=PATIENCE))
+        await batcher.start()
+        try:
+            await asyncio.wait_for(story(batcher, doubler), PATIENCE)
+        finally:
+            doubler.gate.set()
+            await batcher.close()
+
+    asyncio.run(run())
+    return doubler
+
+
+async def hold(batcher: Batcher[int, int], doubler: Doubler, number: int = 0) -> "asyncio.Task[int]":
+    """Send a job that stays in the thread until the gate opens, so that what comes after it has to wait."""
+    doubler.gate.clear()
+    doubler.began.clear()
+    task = asyncio.create_task(batcher.submit(number))
+    await until(doubler.began.is_set)
+    return task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in another thread."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.001)
+
+
+def count(name: str, **labels: str) -> float:
+    """A metric's value."""
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_each_gets_its_own_result() -> None:
+    """A hundred jobs at once are answered each with its own result, in few batches none of which is too large."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        results = await asyncio.gather(*(batcher.submit(number) for number in range(100)))
+        assert results == [2 * number for number in range(100)]
+
+    doubler = play(story)
+    assert [number for batch in doubler.batches for number in batch] == list(range(100))
+    assert [len(batch) for batch in doubler.batches] == [32, 32, 32, 4]
+
+
+def test_an_idle_batcher_runs_at_once() -> None:
+    """A single job is run without waiting for others to come."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        assert [await batcher.submit(number) for number in range(3)] == [0, 2, 4]
+
+    assert play(story).batches == [[0], [1], [2]]
+
+
+def test_what_has_queued_rides_together() -> None:
+    """All that comes while a batch runs is the next batch."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        others = [asyncio.create_task(batcher.submit(number)) for number in range(1, 6)]
+        await asyncio.sleep(0)
+        doubler.gate.set()
+        assert list(await asyncio.gather(held, *others)) == [0, 2, 4, 6, 8, 10]
+
+    assert play(story).batches == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_a_batch_may_wait_to_be_filled() -> None:
+    """With a waiting time, a batch that is not full gives others the chance to come, and a full one does not wait."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        first = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0.02)
+        assert list(await asyncio.gather(first, batcher.submit(2))) == [2, 4]
+
+    assert play(story, BatchLimits(batch=2, wait=PATIENCE)).batches == [[1, 2]]
+
+    async def alone(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        assert await batcher.submit(1) == 2
+
+    assert play(alone, BatchLimits(batch=2, wait=0.01)).batches == [[1]]
+
+
+def test_sizes_count() -> None:
+    """A job that counts for several fills a batch sooner; one that is larger than a batch has one to itself."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        sizes = {1: 2, 2: 2, 3: 1, 4: 9, 5: 1}
+        others = [asyncio.create_task(batcher.submit(number, size=size)) for number, size in sizes.items()]
+        await asyncio.sleep(0)
+        doubler.gate.set()
+        await asyncio.gather(held, *others)
+
+    assert play(story, BatchLimits(batch=4)).batches == [[0], [1, 2], [3], [4], [5]]
+
+
+def test_one_error_is_one_jobs() -> None:
+    """What `run` says is wrong with one job ends that one alone, without another run."""
+    mistake = ValueError("a mistake")
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        doubler.wrong[2] = mistake
+        results = await asyncio.gather(*(batcher.submit(number) for number in range(4)), return_exceptions=True)
+        assert results == [0, 2, mistake, 6]
+
+    assert play(story).batches == [[0, 1, 2, 3]]
+
+
+def test_a_failing_batch_is_run_job_by_job() -> None:
+    """A job that breaks its batch fails alone, with its own error; the others get their results."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        before = count("solemate_batch_retries_total", queue="encode")
+        doubler.poison.add(2)
+        results = await asyncio.gather(*(batcher.submit(number) for number in range(4)), return_exceptions=True)
+        assert results[:2] + results[3:] == [0, 2, 6]
+        assert isinstance(results[2], RuntimeError)
+        assert count("solemate_batch_retries_total", queue="encode") == before + 1
+        assert await batcher.submit(5) == 10
+
+    assert play(story).batches == [[0, 1, 2, 3], [0], [1], [2], [3], [5]]
+
+
+def test_too_few_results_are_a_failure() -> None:
+    """A run that gives fewer results than there were jobs has failed: nobody gets another's result."""
+
+    async def story() -> None:
+        batcher = Batcher[int, int](lambda jobs: [7], BatchLimits(seconds=PATIENCE))
+        await batcher.start()
+        assert list(await asyncio.gather(batcher.submit(1), batcher.submit(2))) == [7, 7]
+        await batcher.close()
+
+    asyncio.run(story())
+
+
+def test_the_queue_is_bounded() -> None:
+    """More than may be inside is refused at once, with a time after which to ask again, and nothing else suffers."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        before = count("solemate_rejections_total", reason="queue-full")
+        held = await hold(batcher, doubler)
+        others = [asyncio.create_task(batcher.submit(number)) for number in (1, 2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as caught:
+            await batcher.submit(3)
+        assert not isinstance(caught.value, DeadlineExceeded)
+        assert caught.value.retry_after >= 1
+        assert count("solemate_rejections_total", reason="queue-full") == before + 1
+        urgent = asyncio.create_task(batcher.submit(4, urgent=True))
+        await asyncio.sleep(0)
+        doubler.gate.set()
+        assert list(await asyncio.gather(held, *others, urgent)) == [0, 2, 4, 8]
+        assert await batcher.submit(5) == 10
+
+    play(story, BatchLimits(inside=3, seconds=PATIENCE))
+
+
+def test_a_job_larger_than_the_queue_is_let_in_alone() -> None:
+    """What is larger than the bound is done where there is nothing else to do, and refused where there is."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        assert await batcher.submit(1, size=9) == 2
+        held = await hold(batcher, doubler)
+        with pytest.raises(Overloaded):
+            await batcher.submit(1, size=9)
+        doubler.gate.set()
+        await held
+
+    play(story, BatchLimits(inside=3, seconds=PATIENCE))
+
+
+def test_a_deadline_passes_in_the_queue() -> None:
+    """A job that waited too long fails on time, not when its turn comes, and is never run."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        before = count("solemate_rejections_total", reason="deadline")
+        held = await hold(batcher, doubler)
+        with pytest.raises(DeadlineExceeded):
+            await batcher.submit(1)
+        with pytest.raises(DeadlineExceeded):
+            await held  # in hand for too long
+        assert count("solemate_rejections_total", reason="deadline") == before + 2
+        doubler.gate.set()
+        assert await batcher.submit(2) == 4
+
+    assert play(story, BatchLimits(seconds=0.3)).batches == [[0], [2]]
+
+
+def test_cancelled_jobs_are_not_run() -> None:
+    """Nobody's job is not run; until the thread has come by it, it counts."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        unwanted = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0)
+        unwanted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await unwanted
+        with pytest.raises(Overloaded):
+            await batcher.submit(2)
+        doubler.gate.set()
+        await held
+        await until(lambda: not batcher._inside)
+        assert await batcher.submit(3) == 6
+
+    assert play(story, BatchLimits(inside=2, seconds=PATIENCE)).batches == [[0], [3]]
+
+
+def test_a_job_cancelled_while_it_runs_harms_nobody() -> None:
+    """Its result is dropped; the others of its batch get theirs."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        held.cancel()
+        other = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0)
+        doubler.gate.set()
+        assert await other == 2
+
+    play(story)
+
+
+def test_a_dead_thread_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    """What the thread had in hand fails as a 503, what waited is done by its successor, and the log tells."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        before = count("solemate_batcher_deaths_total", queue="encode")
+        doubler.deadly.add(1)
+        held = await hold(batcher, doubler, 1)
+        waiting = [asyncio.create_task(batcher.submit(number)) for number in (2, 3)]
+        await asyncio.sleep(0)
+        doubler.gate.set()
+        with pytest.raises(Interrupted) as caught:
+            await held
+        assert isinstance(caught.value, Overloaded)
+        assert list(await asyncio.gather(*waiting)) == [4, 6]
+        assert batcher.alive
+        assert count("solemate_batcher_deaths_total", queue="encode") == before + 1
+
+    play(story)
+    assert "died" in caplog.text
+    assert "Killer" in caplog.text
+
+
+def test_a_thread_that_dies_again_and_again_is_replaced_less_eagerly() -> None:
+    """Between two deaths without a batch that ran there is a pause, in which the batcher is not alive."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        doubler.deadly.update(range(3))
+        for number in range(3):
+            with pytest.raises(Interrupted):
+                await batcher.submit(number)
+        assert not batcher.alive
+        assert await batcher.submit(5) == 10
+        assert batcher.alive
+
+    play(story)
+
+
+def test_a_thread_that_vanishes_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ended the thread, the next look finds that out."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        doubler.deadly.add(1)
+        monkeypatch.setattr(batcher, "_tell", lambda *_: None)  # it dies, and nobody hears of it
+        lost = asyncio.create_task(batcher.submit(1))
+        await until(lambda: not batcher.alive)
+        monkeypatch.undo()
+        with pytest.raises(Interrupted):
+            await lost
+        assert await batcher.submit(2) == 4
+
+    play(story)
+
+
+def test_work_handed_to_others() -> None:
+    """A job that is put off comes back into the queue, or is ended, by whom it was handed to."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        doubler.put_off.update((1, 2))
+        tasks = [asyncio.create_task(batcher.submit(number)) for number in (1, 2, 3)]
+        assert await tasks[2] == 6
+        assert not tasks[0].done()
+        threading.Thread(target=batcher.resume, args=(doubler.later[1],)).start()
+        threading.Thread(target=batcher.settle, args=(doubler.later[2], ValueError("no"))).start()
+        assert await tasks[0] == 2
+        with pytest.raises(ValueError, match="no"):
+            await tasks[1]
+
+    assert play(story).batches == [[1, 2, 3], [1]]
+
+
+def test_close_finishes_what_is_under_way() -> None:
+    """What was accepted is done, what comes afterwards is refused, and the thread ends."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        waiting = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0.01)
+        with pytest.raises(NotReady):
+            await batcher.submit(2)
+        doubler.gate.set()
+        await closing
+        assert (await held, await waiting) == (0, 2)
+        assert not batcher.alive
+
+    threads = threading.active_count()
+    play(story)
+    assert threading.active_count() <= threads
+
+
+def test_time_in_the_queue_is_noted() -> None:
+    """A request's own stopwatch is told how long its job waited, in whatever thread it was run."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        held = await hold(batcher, doubler)
+        with watch(Stages()) as stages:
+            waiting = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0.05)
+        doubler.gate.set()
+        await asyncio.gather(held, waiting)
+        assert stages.seconds["queue"] >= 0.04
+
+    play(story)
+
+
+def test_retry_after_grows_with_the_queue() -> None:
+    """The more there is to do, the later it is worth asking again."""
+
+    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+        batcher._pace = 0.5  # seconds a piece
+        held = await hold(batcher, doubler)
+        others = [asyncio.create_task(batcher.submit(number)) for number in range(9)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as caught:
+            await batcher.submit(10)
+        assert caught.value.retry_after == 5
+        doubler.gate.set()
+        await asyncio.gather(held, *others)
+
+    play(story, BatchLimits(inside=10, seconds=PATIENCE))

@@ -1,0 +1,221 @@
+"""Changes that many requests ask for at once."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import CorruptImage, QueryError
+from service.catalog.uploads import CleanPicture, Uploads
+from service.catalog.writer import Changed
+from service.errors import DeadlineExceeded, ItemExists, NotReady, Overloaded, UnknownItem
+from service.serving.editor import MOST_WRITES, NewShoe
+from service.serving.engine import Engine, Network
+from service.serving.pipeline import Pipeline
+from service.settings import Settings
+from service.store.base import Record
+from service.telemetry.request_timing import Stages, watch
+from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
+from tests.support.stack import draw_shoe
+
+PATIENCE = 60.0
+"""Seconds after which a test has failed; the machine may be busy."""
+
+
+class GatedStore(MemoryStore):
+    """Notes the size of each step, and waits at a gate before it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.gate, self.began = threading.Event(), threading.Event()
+        self.gate.set()
+        self.steps: list[int] = []
+
+    def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
+        """See VectorStore."""
+        new = list(records)
+        self.steps.append(len(new))
+        self.began.set()
+        assert self.gate.wait(PATIENCE)
+        return super().upsert(new, overwrite=overwrite)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> GatedStore:
+    """An empty one, whose gate is open."""
+    return GatedStore(tmp_path)
+
+
+Story = Callable[[Pipeline], Awaitable[Any]]
+
+
+@pytest.fixture
+def play(store: GatedStore, tmp_path: Path) -> Callable[..., None]:
+    """Runs a story with a pipeline over the store; options are settings."""
+
+    def playing(story: Story, **options: Any) -> None:
+        engine = Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path))
+
+        async def run() -> None:
+            pipeline = Pipeline(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
+            await pipeline.start()
+            try:
+                await asyncio.wait_for(story(pipeline), PATIENCE)
+            finally:
+                store.gate.set()
+                await pipeline.close()
+
+        asyncio.run(run())
+
+    return playing
+
+
+def new(item_id: str, number: int = 0) -> NewShoe:
+    """A drawn shoe."""
+    return NewShoe(item_id, {"Gender": ["Men"]}, draw_shoe(number))
+
+
+async def hold(pipeline: Pipeline, store: GatedStore) -> "asyncio.Task[Changed]":
+    """Have one shoe stay before the gate."""
+    store.gate.clear()
+    store.began.clear()
+    task = asyncio.create_task(pipeline.editor.add(new("held")))
+    assert await asyncio.to_thread(store.began.wait, PATIENCE)
+    return task
+
+
+def test_changes_that_wait_are_written_together(play: Callable[..., None], store: GatedStore) -> None:
+    """What comes from many requests while one step is written makes the next one; and the event loop goes on."""
+
+    async def story(pipeline: Pipeline) -> None:
+        held = await hold(pipeline, store)
+        others = [asyncio.create_task(pipeline.editor.add(new(f"{number}", number))) for number in range(20)]
+        while pipeline.editor._batcher._load < 21:
+            await asyncio.sleep(0.001)
+        store.gate.set()
+        changed = await asyncio.gather(held, *others)
+        assert [each.item.id for each in changed] == ["held", *(f"{number}" for number in range(20))]
+        assert all(each.created for each in changed)
+
+    play(story)
+    assert store.steps == [1, 20]
+
+
+def test_too_many_changes(play: Callable[..., None], store: GatedStore) -> None:
+    """Beyond what may wait, a change is refused at once, and is not written later."""
+
+    async def story(pipeline: Pipeline) -> None:
+        held = await hold(pipeline, store)
+        waiting = [asyncio.create_task(pipeline.editor.patch("held", {})) for _ in range(MOST_WRITES - 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await pipeline.editor.remove("held")
+        store.gate.set()
+        await asyncio.gather(held, *waiting)
+
+    play(story)
+    assert list(store.records) == ["held"]
+
+
+def test_a_change_that_waits_too_long(play: Callable[..., None], store: GatedStore) -> None:
+    """A change that does not come to its turn in time is told so, and is not written."""
+
+    async def story(pipeline: Pipeline) -> None:
+        held = await hold(pipeline, store)
+        with pytest.raises(DeadlineExceeded):
+            await pipeline.editor.patch("held", {"Gender": ["Women"]})
+        store.gate.set()
+        with pytest.raises(DeadlineExceeded):
+            await held
+
+    play(story, wait_seconds=0.5)
+    assert store.records["held"].item.attributes == {"Gender": ("Men",)}
+
+
+def test_a_picture_that_waits_too_long(
+    play: Callable[..., None], store: GatedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is one whose picture is not decoded in time."""
+    gate = threading.Event()
+
+    def clean(_engine: Engine, _image: bytes) -> CleanPicture:
+        gate.wait(PATIENCE)
+        raise CorruptImage("too late")
+
+    monkeypatch.setattr(Engine, "clean", clean)
+
+    async def story(pipeline: Pipeline) -> None:
+        with pytest.raises(DeadlineExceeded):
+            await pipeline.editor.add(new("a"))
+        gate.set()
+
+    play(story, wait_seconds=0.2)
+    assert store.steps == []
+
+
+def test_a_client_that_goes(play: Callable[..., None], store: GatedStore) -> None:
+    """A change whose client has gone before its turn is not made."""
+
+    async def story(pipeline: Pipeline) -> None:
+        held = await hold(pipeline, store)
+        gone = asyncio.create_task(pipeline.editor.patch("held", {"Gender": ["Women"]}))
+        await asyncio.sleep(0)
+        gone.cancel()
+        store.gate.set()
+        await held
+        await asyncio.gather(gone, return_exceptions=True)
+
+    play(story)
+    assert store.records["held"].item.attributes == {"Gender": ("Men",)}
+
+
+def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
+    """What was taken on before the end is written; what comes after it is refused."""
+
+    async def run() -> None:
+        pipeline = Pipeline(
+            Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path)), Settings(wait_seconds=PATIENCE)
+        )
+        await pipeline.start()
+        held = await hold(pipeline, store)
+        waiting = asyncio.create_task(pipeline.editor.patch("held", {"Gender": ["Women"]}))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(pipeline.close())
+        await asyncio.sleep(0)
+        store.gate.set()
+        await closing
+        assert (await held).created
+        assert (await waiting).item.attributes == {"Gender": ("Women",)}
+        with pytest.raises(NotReady):
+            await pipeline.editor.remove("held")
+
+    asyncio.run(run())
+
+
+def test_add_all_tells_of_each(play: Callable[..., None], store: GatedStore) -> None:
+    """Each shoe of several has its own outcome, in their order."""
+
+    async def story(pipeline: Pipeline) -> None:
+        await pipeline.editor.add(new("a"))
+        shoes = [new("a", 1), NewShoe("b", {}, draw_shoe(1)[:500]), new("c/d"), new("e", 2)]
+        outcomes = await pipeline.editor.add_all(shoes, overwrite=False)
+        assert [type(outcome) for outcome in outcomes] == [ItemExists, CorruptImage, QueryError, Changed]
+
+    play(story)
+    assert list(store.records) == ["a", "e"]
+
+
+def test_stages_are_noted(play: Callable[..., None], store: GatedStore) -> None:
+    """A request is told what decoding, embedding and writing its shoe took."""
+
+    async def story(pipeline: Pipeline) -> None:
+        with watch(Stages()) as stages:
+            await pipeline.editor.add(new("a"))
+        assert set(stages.seconds) == {"decode", "queue", "encode", "write"}
+        with pytest.raises(UnknownItem):
+            await pipeline.editor.patch("b", {})
+
+    play(story)

@@ -1,0 +1,101 @@
+"""The evaluated shoes as vectors: of checkpoints, and of bare pixels."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.checkpoint import Condition
+from model.embedder import Embedder
+from model.errors import TrainingError
+from model.progress import progress
+from training.data.images import ImageSet
+from training.evaluation.elbo import NegativeElbo, measure_elbo, read_observation
+from training.evaluation.metrics import Reconstruction, Vectors, measure_reconstruction
+
+__all__ = ["OVERALL", "Embedding", "embed_pixels", "embed_shoes"]
+
+OVERALL = "overall"
+"""The whole vector, beside the names of its slices."""
+
+SAMPLE_SEED = 0
+"""Of the posteriors' samples: the same in every evaluation, so that the figures of two can be compared."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The evaluated shoes as vectors.
+
+    Attributes:
+        name: for tables.
+        digest: of the checkpoint; "" for pixels.
+        vectors: (N, D).
+        slices: name -> (start, stop).
+        conditions: what the slices were trained for.
+        reconstruction: None for pixels.
+        elbo: None for pixels, and for a checkpoint whose facts do not say what likelihood it was trained with.
+        decode: vectors -> pictures in [0, 1]; None for pixels.
+    """
+
+    name: str
+    digest: str
+    vectors: Vectors
+    slices: Mapping[str, tuple[int, int]]
+    conditions: tuple[Condition, ...] = ()
+    reconstruction: Reconstruction | None = None
+    elbo: NegativeElbo | None = None
+    decode: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+
+    def parts(self) -> dict[str, Vectors]:
+        """The trained slices' vectors and, last, the whole ones."""
+        bounds = [(condition.name, self.slices[condition.name]) for condition in self.conditions]
+        whole = (0, self.vectors.shape[1])
+        parts = {name: self.vectors[:, start:stop] for name, (start, stop) in bounds if (start, stop) != whole}
+        return {**parts, OVERALL: self.vectors}
+
+    def answers(self, part: str, question: str) -> bool:
+        """Is this slice to be measured by that attribute? The whole vector is, by all."""
+        named = [condition for condition in self.conditions if condition.name == part]
+        return part == OVERALL or any(question in (part, *condition.attributes) for condition in named)
+
+
+def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
+    """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures.
+
+    Raises:
+        TrainingError: the network gives vectors that are not finite.
+    """
+    vectors = np.empty((len(images), embedder.dimension), dtype=np.float32)
+    with progress(desc=f"embed {name}", unit="images", total=len(images)) as shown:
+        for start in range(0, len(images), 512):
+            part = embedder.embed_pixels(images.pixels[start : start + 512])
+            vectors[start : start + 512] = part
+            shown.update(len(part))
+    if not np.isfinite(vectors).all():
+        raise TrainingError(f"checkpoint {name} gives vectors that are not finite: its training went astray")
+    return Embedding(
+        name=name,
+        digest=embedder.checkpoint.digest,
+        vectors=vectors,
+        slices=embedder.slices,
+        conditions=embedder.checkpoint.conditions,
+        reconstruction=measure_reconstruction(images.pixels, vectors, embedder.decode),
+        elbo=_measure_elbo(embedder, images),
+        decode=embedder.decode,
+    )
+
+
+def _measure_elbo(embedder: Embedder, images: ImageSet) -> NegativeElbo | None:
+    observation = read_observation(embedder.checkpoint)
+    if observation is None:
+        return None
+    generator = torch.Generator().manual_seed(SAMPLE_SEED)
+    tvae = embedder.checkpoint.tvae
+    return measure_elbo(tvae, images.pixels, observation, generator=generator, device=embedder.device)
+
+
+def embed_pixels(images: ImageSet) -> Embedding:
+    """The pictures themselves as vectors: the baseline that an embedding has to beat."""
+    return Embedding("pixel distance", "", images.pixels.reshape(len(images), -1), {})
