@@ -26,7 +26,9 @@ class ConfidenceModel:
     bias: float
     weights: Sequence[float]
 
-    def estimate(self, vectors: NDArray[np.float32], found: Sequence[float]) -> NDArray[np.float64]:
+    def estimate(
+        self, vectors: NDArray[np.float32], found: Sequence[float] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """The probability, were half of all pictures shoes.
 
         Args:

@@ -87,7 +87,8 @@ def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | No
         return np.concatenate([expand(embedder.embed_pixels(each.pixels), each.found) for each in parts])
 
     middle = len(run.scenes.pixels) // 2
-    first, second = (Seen(*(values[part] for values in run.scenes)) for part in (slice(middle), slice(middle, None)))
+    first = Seen(run.scenes.pixels[:middle], run.scenes.found[:middle])
+    second = Seen(run.scenes.pixels[middle:], run.scenes.found[middle:])
     photos = Seen(run.views.pixels[usable, 0].numpy(), run.views.found[usable, 0].numpy())
     # Catalogue pictures as well: they are asked about, and pictures of other things on white are among the scenes.
     return fit_confidence(

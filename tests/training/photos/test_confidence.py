@@ -24,7 +24,8 @@ def describe(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def estimate(model: ConfidenceModel, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """What a model makes of features."""
-    return 1 / (1 + np.exp(-(features @ np.asarray(model.weights) + model.bias)))
+    chances: NDArray[np.float64] = 1 / (1 + np.exp(-(features @ np.asarray(model.weights) + model.bias)))
+    return chances
 
 
 def test_shoes_are_told_from_others() -> None:
