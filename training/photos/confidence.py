@@ -30,7 +30,7 @@ NOISE_SHARE = 0.05
 MOST_SHOES = 2_000
 """Shoes at most that the regression is fitted on, each by a photo and by its catalogue picture."""
 
-PENALTY = 1e-3
+PENALTY = 1e-2
 """Weight of the squared coefficients of standardised features in the regression's mean loss."""
 
 
