@@ -269,9 +269,10 @@ def mark_scale(square: Image.Image, box: Box, size: tuple[int, int]) -> None:
 
 
 def hide_scale(images: torch.Tensor) -> torch.Tensor:
-    """Pictures without the mark of `mark_scale`: (..., H, W) in [0, 1] -> the same, with white lowest rows."""
+    """Pictures without the mark of `mark_scale`: (..., H, W), floats in [0, 1] or bytes, with white lowest rows."""
     shown = images.clone()
-    shown[..., images.shape[-2] - _mark_rows(images.shape[-2]) :, :] = 1.0
+    white = 255 if images.dtype == torch.uint8 else 1.0
+    shown[..., images.shape[-2] - _mark_rows(images.shape[-2]) :, :] = white
     return shown
 
 

@@ -185,13 +185,16 @@ class TVAE(nn.Module):
             log_variance = self.to_log_variance(features).clamp(*_LOG_VARIANCE_RANGE)
             return Posterior(self._place(self.to_mean(features)), log_variance)
 
-    def encode_beside(self, shown: torch.Tensor, reference: torch.Tensor) -> tuple[Posterior, torch.Tensor]:
+    def encode_beside(
+        self, shown: torch.Tensor, altered: torch.Tensor, reference: torch.Tensor
+    ) -> tuple[Posterior, torch.Tensor]:
         """In training with two encoders: the posterior of what is shown, and the ordered slices of other pictures.
 
         The conditions' encoder sees both in one batch, so that its normalisation is of both.
 
         Args:
             shown: (B, C, H, W) in [0, 1], such as photos.
+            altered: (B, C, H, W), what the conditions' encoder sees in their place, as in `encode`.
             reference: (B, C, H, W) in [0, 1], such as the catalogue pictures of the same shoes.
 
         Returns:
@@ -200,7 +203,7 @@ class TVAE(nn.Module):
         encoder, head = self.encoder, self.to_mean
         assert isinstance(encoder, _Pair)
         assert isinstance(head, _PairHead)
-        ordered = encoder.order(torch.cat([shown, reference]) - 0.5).float()
+        ordered = encoder.order(torch.cat([altered, reference]) - 0.5).float()
         features = torch.cat([ordered[: len(shown)], encoder.free(shown - 0.5).float()], dim=1)
         with torch.autocast(shown.device.type, enabled=False):
             log_variance = self.to_log_variance(features).clamp(*_LOG_VARIANCE_RANGE)

@@ -96,12 +96,12 @@ class _Pass(nn.Module):
     def forward(
         self, images: torch.Tensor, altered: torch.Tensor, noise: torch.Tensor, reference: torch.Tensor | None = None
     ) -> Passed:
-        """(B, C, H, W) twice, as `TVAE.encode` takes them, and (B, D); `reference` as `TVAE.encode_beside` does."""
+        """(B, C, H, W) twice, and (B, D), as `TVAE.encode` takes them; with `reference` as `encode_beside` does."""
         references = None
         if reference is None:
             posterior = self.tvae.encode(images, altered)
         else:
-            posterior, references = self.tvae.encode_beside(altered, reference)
+            posterior, references = self.tvae.encode_beside(images, altered, reference)
         ordered = posterior.mean
         if references is not None:
             ordered = torch.cat([ordered[:, : references.shape[1]], references])

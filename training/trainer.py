@@ -215,16 +215,19 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
     reference = None
     if run.views is None:
         images, altered = _augment(config, images, draws)
+        shown = images
     else:
         views = team.share(torch.rand(len(rows), DRAWS, generator=generator))
         shown, images, reference = draw_batch(images, run.views, own, views, config.photos.share)
         altered = erase(reframe(shown, config.augment, draws), config.augment, draws)
         others = team.share(draw_changes(len(rows), generator))
         reference = erase(reframe(reference, config.augment, others), config.augment, others)
-        altered, reference = (each.contiguous(memory_format=torch.channels_last) for each in (altered, reference))
+        shown, altered, reference = (
+            each.contiguous(memory_format=torch.channels_last) for each in (shown, altered, reference)
+        )
     features = None
     with run.precise:
-        passed: Passed = run.forward(images, altered, noise, reference)
+        passed: Passed = run.forward(shown, altered, noise, reference)
         if run.perceptual is not None:
             features = run.perceptual(torch.sigmoid(passed.logits), images).total
     terms = run.objective(

@@ -34,15 +34,15 @@ class Validation:
         self._bounds = config.network.slice_bounds
         self._views, self._box_overlap = None, 0.0
         if images.views is not None and INSTANCE in self._bounds:
-            usable = np.flatnonzero(images.views.usable[:MAX_SHOES, 0])
-            self._views = usable, torch.from_numpy(images.views.pixels[usable, 0])
-            self._found = images.views.found[usable, 0]
+            own, number = np.nonzero(images.views.usable[:MAX_SHOES])
+            self._views = own, torch.from_numpy(images.views.pixels[own, number])
+            self._found = images.views.found[own, number]
             overlaps = images.views.overlaps[:MAX_SHOES]
             self._box_overlap = float(np.nanmean(overlaps)) if np.isfinite(overlaps).any() else 0.0
 
     @property
     def photos(self) -> Seen:
-        """One photo view of each held-out shoe that has one."""
+        """The usable photo views of the held-out shoes."""
         if self._views is None:
             return Seen(self.pictures[:0], np.empty(0))
         return Seen(self._views[1].numpy(), self._found)

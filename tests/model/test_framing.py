@@ -236,3 +236,10 @@ def test_a_nearly_white_shoe_is_not_taken_for_its_dark_heel() -> None:
     pixels = np.asarray(image)
     box = find_plain_box(pixels, np.array(WHITE, dtype=np.uint8))
     assert box == pytest.approx((0.15, 0.27, 0.7, 0.47), abs=0.02)
+
+
+def test_hidden_scale_of_bytes_is_white() -> None:
+    """Bytes are whitened as floats are."""
+    hidden = hide_scale(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert (hidden[:, :, 31] == 255).all()
+    assert not hidden[:, :, :31].any()

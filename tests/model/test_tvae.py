@@ -195,7 +195,7 @@ def test_encoding_beside_is_encoding(config: TVAEConfig) -> None:
     """In eval mode, what is shown and what is beside it have the vectors that they have alone."""
     tvae = fixed_weights(TVAE(config))
     shown, reference = torch.rand(2, 4, 3, 16, 16).unbind()
-    posterior, references = tvae.encode_beside(shown, reference)
+    posterior, references = tvae.encode_beside(shown, shown, reference)
     expected = tvae.encode(shown)
     assert torch.allclose(posterior.mean, expected.mean, atol=1e-5)
     assert torch.allclose(posterior.log_variance, expected.log_variance, atol=1e-5)
@@ -206,7 +206,7 @@ def test_encoding_beside_normalises_both_together() -> None:
     """In training, the conditions' encoder sees both as one batch; the remainder's sees what is shown alone."""
     tvae = TVAE(SHOE).train()
     shown, reference = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16) * 0.3
-    posterior, references = tvae.encode_beside(shown, reference)
+    posterior, references = tvae.encode_beside(shown, shown, reference)
     together = tvae.encode(torch.cat([shown, reference])).mean[:, :7]
     assert torch.allclose(posterior.mean[:, :7], together[:4], atol=1e-5)
     assert torch.allclose(references, together[4:], atol=1e-5)
@@ -215,10 +215,20 @@ def test_encoding_beside_normalises_both_together() -> None:
     assert not torch.allclose(posterior.mean[:, :7], alone[:, :7], atol=1e-3)
 
 
+def test_the_remainder_sees_what_is_shown() -> None:
+    """Of what is altered only the conditions' encoder knows, so that the decoder can draw all that is shown."""
+    tvae = fixed_weights(TVAE(SHOE))
+    shown, altered, reference = torch.rand(3, 4, 3, 16, 16)
+    before, _ = tvae.encode_beside(shown, shown, reference)
+    after, _ = tvae.encode_beside(shown, altered, reference)
+    assert torch.equal(before.mean[:, 7:], after.mean[:, 7:])
+    assert not torch.allclose(before.mean[:, :7], after.mean[:, :7], atol=1e-3)
+
+
 def test_gradients_beside() -> None:
     """The references' vectors reach the conditions' encoder and heads, and nothing of the remainder's."""
     tvae = TVAE(SHOE).train()
-    _, references = tvae.encode_beside(torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16))
+    _, references = tvae.encode_beside(*torch.rand(3, 4, 3, 16, 16))
     (references * torch.randn_like(references)).sum().backward()  # type: ignore[no-untyped-call]
     reached = {name for name, value in tvae.named_parameters() if value.grad is not None and value.grad.abs().max() > 0}
     assert reached

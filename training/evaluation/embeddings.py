@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from model.checkpoint import Condition
 from model.embedder import Embedder
 from model.errors import TrainingError
+from model.framing import hide_scale
 from model.progress import progress
 from training.data.images import ImageSet
 from training.evaluation.elbo import NegativeElbo, measure_elbo, read_observation
@@ -81,7 +82,7 @@ def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
         vectors=vectors,
         slices=embedder.slices,
         conditions=embedder.checkpoint.conditions,
-        reconstruction=measure_reconstruction(images.pixels, vectors, embedder.decode),
+        reconstruction=measure_reconstruction(_as_drawn(images.pixels, embedder), vectors, embedder.decode),
         elbo=_measure_elbo(embedder, images),
         decode=embedder.decode,
     )
@@ -99,3 +100,11 @@ def _measure_elbo(embedder: Embedder, images: ImageSet) -> NegativeElbo | None:
 def embed_pixels(images: ImageSet) -> Embedding:
     """The pictures themselves as vectors: the baseline that an embedding has to beat."""
     return Embedding("pixel distance", "", images.pixels.reshape(len(images), -1), {})
+
+
+def _as_drawn(pixels: NDArray[np.uint8], embedder: Embedder) -> NDArray[np.uint8]:
+    """Pictures (N, C, H, W) as the embedder draws them: without the mark of their scale."""
+    if embedder.preprocessor.config.framing != "subject":
+        return pixels
+    drawn: NDArray[np.uint8] = hide_scale(torch.from_numpy(pixels)).numpy()
+    return drawn
