@@ -12,7 +12,8 @@ from urllib.parse import urlencode, urlsplit
 
 from model.errors import SolemateError
 from model.files import explain_failure
-from service.search.options import SearchOptions, parse_condition, parse_filter
+from model.text import nfc
+from service.search.options import SearchOptions, parse_filter, parse_weights
 from service.settings import Settings
 
 __all__ = ["SearchFailed", "ask_index", "ask_service", "to_table"]
@@ -68,14 +69,14 @@ def ask_index(
     from service.http.responses import answer_found  # noqa: PLC0415
     from service.serving.bootstrap import open_pipeline  # noqa: PLC0415
 
-    options = SearchOptions(k, condition, parse_filter(filters), compare_by=parse_condition(condition))
+    options = SearchOptions(k, nfc(condition), parse_weights(condition), parse_filter(filters))
     content = _read(picture)
     pipeline = open_pipeline(settings)
 
     async def search() -> bytes:
         await pipeline.start()
         try:
-            found = await pipeline.search_image(content, k, condition=options.compare_by, filter=options.filter)
+            found = await pipeline.search_image(content, options)
             return bytes(answer_found(pipeline.engine, found, options).body)
         finally:
             await pipeline.close()

@@ -1,6 +1,6 @@
 """How a request says what to search for, and how: in its query string, a form or JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -27,17 +27,15 @@ from service.http.schemas import (
 from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
-    PLAIN,
-    Refinement,
     SearchOptions,
-    parse_condition,
     parse_crop,
     parse_filter,
+    parse_weights,
     to_view,
 )
+from service.search.pagination import read_cursor
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
-from service.store.base import OVERALL
 
 __all__ = [
     "SEARCH_FIELDS",
@@ -107,32 +105,28 @@ def find_default_k(settings: Settings) -> int:
 
 
 def to_options(fields: SearchFields | SearchBody, settings: Settings) -> SearchOptions:
-    """What a request says, read. Raises QueryError."""
+    """The options that a request gives, read; those that it leaves out have their defaults. Raises QueryError."""
     given = fields.model_fields_set
-    condition = fields.condition if fields.condition is not None else OVERALL
-    return SearchOptions(
-        find_default_k(settings) if fields.k is None else fields.k,
-        condition,
-        parse_filter(fields.filter) if fields.filter else {},
-        # What most searches are is told from all others at once.
-        PLAIN if given.isdisjoint(REFINED) else _to_refinement(fields),
-        parse_condition(condition),
-    )
+    k = find_default_k(settings)
+    # Most searches have no options.
+    if given.isdisjoint(SEARCH_FIELDS):
+        return SearchOptions(k)
+    options: dict[str, Any] = {"k": k}
+    for name in SEARCH_FIELDS:
+        if name in given and (value := getattr(fields, name)) is not None:
+            options[name] = READERS[name](value) if name in READERS else value
+    if "condition" in options:
+        options["weights"] = parse_weights(options["condition"])
+    return SearchOptions(**options)
 
 
-REFINED = frozenset(SEARCH_FIELDS) - {"k", "condition", "filter"}
-
-
-def _to_refinement(fields: SearchFields | SearchBody) -> Refinement:
-    return Refinement(
-        exclude=tuple(fields.exclude or ()),
-        cursor=fields.cursor,
-        max_distance=fields.max_distance,
-        group=fields.group is not None,
-        duplicate_distance=fields.duplicate_distance,
-        diversity=fields.diversity or 0.0,
-        facets=bool(fields.facets),
-    )
+READERS: Mapping[str, Callable[[Any], object]] = {
+    "filter": parse_filter,
+    "exclude": tuple,
+    "cursor": read_cursor,
+    "group": bool,
+}
+"""How a field's value becomes the option of the same name, where it is not the option itself."""
 
 
 async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:

@@ -71,7 +71,7 @@ def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
 )
 async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
     """The shoes most like one of the catalogue, without itself."""
-    work = pipeline.similar(id, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine)
+    work = pipeline.similar(id, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 

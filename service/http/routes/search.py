@@ -40,16 +40,8 @@ async def search_by_image(request: Request) -> Response:
     """
     search = await read_picture_search(request)
     pipeline: Pipeline = request.state.pipeline
-    options = search.options
-    work = pipeline.search_image(
-        search.image,
-        options.k,
-        condition=options.compare_by,
-        filter=options.filter,
-        refine=options.refine,
-        view=search.view,
-    )
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    work = pipeline.search_image(search.image, search.options, search.view)
+    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
 
 
 direct = [Route("/v1/search", search_by_image, methods=["POST"])]
@@ -71,9 +63,7 @@ async def search_by_vector(
 ) -> Response:
     """Find the shoes whose vectors are nearest to one."""
     options = to_options(body, settings)
-    work = pipeline.search(
-        body.vector, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
-    )
+    work = pipeline.search(body.vector, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
@@ -92,11 +82,8 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     said in the body or by query parameters.
     """
     search = await read_example_search(request)
-    options = search.options
-    work = pipeline.recommend(
-        search.examples, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
-    )
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    work = pipeline.recommend(search.examples, search.options)
+    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
 
 
 @router.post(
