@@ -19,9 +19,7 @@ from service.http.schemas import (
     ImagesInJson,
     PictureSearchFields,
     Recommendation,
-    SearchBody,
     SearchFields,
-    ViewBody,
     ViewFields,
 )
 from service.search.options import (
@@ -104,7 +102,7 @@ def find_default_k(settings: Settings) -> int:
     return min(DEFAULT_K, settings.max_k)
 
 
-def to_options(fields: SearchFields | SearchBody, settings: Settings) -> SearchOptions:
+def to_options(fields: SearchFields, settings: Settings) -> SearchOptions:
     """The options that a request gives, read; those that it leaves out have their defaults. Raises QueryError."""
     given = fields.model_fields_set
     k = find_default_k(settings)
@@ -149,7 +147,7 @@ async def read_picture_search(request: Request) -> PictureSearch:
     if is_json(request):
         body = validate(ImageSearch, await read_json(request), "body")
         image = await run_in_threadpool(decode_picture, body.image, settings.max_upload_bytes)
-        agreed = _agree_on_search(fields, _options_in(body, PictureSearchFields), find_default_k(settings))
+        agreed = _agree_on_search(fields, body, find_default_k(settings))
         return PictureSearch(image, to_options(agreed, settings), _view_in(agreed))
     limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
@@ -165,7 +163,7 @@ async def read_pictures(request: Request, most: int) -> Pictures:
     if is_json(request):
         body = validate(ImagesInJson, await read_json(request), "body")
         images = await decode_pictures(body.image, limits)
-        return Pictures(images, _view_in(_agree(fields, _options_in(body, ViewFields))))
+        return Pictures(images, _view_in(_agree(fields, body)))
     form = await read_form(request, VIEW_FIELDS, limits)
     return Pictures(form.images, _view_in(_agree(fields, _read_fields(form.fields, "body", ViewFields))))
 
@@ -180,7 +178,7 @@ async def read_example_search(request: Request) -> ExampleSearch:
     settings: Settings = request.state.settings
     if is_json(request):
         body = validate(Recommendation, await read_json(request), "body")
-        agreed = _agree_on_search(fields, _options_in(body, SearchFields), find_default_k(settings))
+        agreed = _agree_on_search(fields, body, find_default_k(settings))
         return ExampleSearch(_to_examples(body), to_options(agreed, settings))
     if not request.headers.get("content-type", "")[:20].lower().startswith("multipart/form-data"):
         raise QueryError("positive", EXPECTED_EXAMPLES)
@@ -219,12 +217,6 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
         elif empty or values[-1]:
             given[name] = values[-1]
     return validate(model, given, place) if given else NOTHING
-
-
-def _options_in(body: SearchBody | ViewBody, model: type[Fields]) -> Fields:
-    names = model.model_fields
-    given = body.model_fields_set.intersection(names)
-    return model.model_construct(given, **{name: getattr(body, name) for name in names})
 
 
 def _view_in(fields: ViewFields) -> View | None:
