@@ -23,10 +23,10 @@ from service.http.middleware.keys import read_keys
 from service.http.middleware.limits import LimitRequest
 from service.http.middleware.proxy import BehindProxy
 from service.http.routes import images, items, operations, search
-from service.serving.bootstrap import open_pipeline
+from service.serving.backend import Backend
+from service.serving.bootstrap import open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
-from service.serving.pipeline import Pipeline
 from service.serving.reload import Reloader
 from service.settings import Settings
 
@@ -116,8 +116,8 @@ def create_app(
     return app
 
 
-def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Pipeline:
-    return open_pipeline(settings, newer=newer) if engine is None else Pipeline(engine, settings)
+def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Backend:
+    return open_backend(settings, newer=newer) if engine is None else Backend(engine, settings)
 
 
 async def get_page() -> FileResponse:

@@ -15,7 +15,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -30,7 +30,6 @@ from service.search.options import SearchOptions
 from service.search.pagination import Cursor, print_of, write_cursor
 from service.serving.batch import Label, Steps, Task, Work
 from service.serving.batcher import Batcher, BatchLimits
-from service.serving.editor import Editor
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
 from service.settings import Settings
@@ -65,8 +64,14 @@ class Found:
 class Pipeline:
     """Does for many requests at once what its engine can do. For one event loop."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        """Start nothing yet. Whoever made the engine closes it, after this."""
+    def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
+        """Start nothing yet.
+
+        Args:
+            engine: what does the work; whoever made it closes it, after this.
+            helpers: threads that decode large pictures; likewise.
+            settings: how much may wait, and how long.
+        """
         self.engine = engine
         limits = BatchLimits(
             batch=settings.batch_size,
@@ -77,19 +82,15 @@ class Pipeline:
         self._batch = limits.batch
         self._steps = Steps(engine, self._set_aside)
         self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        self.editor = Editor(engine, self._embed, self._helpers, settings)
+        self._helpers = helpers
 
     async def start(self) -> None:
         """Make it able to answer."""
         await self._batcher.start()
-        await self.editor.start()
 
     async def close(self) -> None:
         """Let what is under way finish; nothing new is taken on."""
         await self._batcher.close()
-        await self.editor.close()
-        self._helpers.shutdown(wait=False, cancel_futures=True)
 
     async def check_ready(self) -> None:
         """Send a picture that never changes through the batches and the store, before all that waits.
@@ -123,7 +124,20 @@ class Pipeline:
             ImageError: one of them can't be used; the message tells which, where there are several.
         """
         self.engine.check_count(len(images))
-        return await self._embed(images, names, view)
+        parts: list[Vector] = []
+        subjects: list[Subject | None] = []
+        # A batch at a time, so that one request's many pictures don't keep all others waiting.
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            label = None if len(images) == 1 else Label(start, len(images), names)
+            work = await self._batcher.submit(Work(images=some, view=view, label=label), size=len(some))
+            assert work.vectors is not None
+            parts.append(work.vectors)
+            subjects += [each.subject for each in work.framed]
+        vectors = np.concatenate(parts)
+        return Embedded(
+            vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors, subjects)
+        )
 
     async def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
         """What is taken for the shoe of a picture, cut out. Raises ImageError, and QueryError for the view."""
@@ -190,22 +204,6 @@ class Pipeline:
     async def swap(self, item_id: str, condition: str, other_id: str) -> bytes:
         """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
-
-    async def _embed(self, images: Sequence[bytes], names: Sequence[str] = (), view: View | None = None) -> Embedded:
-        parts: list[Vector] = []
-        subjects: list[Subject | None] = []
-        # A batch at a time, so that one request's many pictures don't keep all others waiting.
-        for start in range(0, len(images), self._batch):
-            some = images[start : start + self._batch]
-            label = None if len(images) == 1 else Label(start, len(images), names)
-            work = await self._batcher.submit(Work(images=some, view=view, label=label), size=len(some))
-            assert work.vectors is not None
-            parts.append(work.vectors)
-            subjects += [each.subject for each in work.framed]
-        vectors = np.concatenate(parts)
-        return Embedded(
-            vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors, subjects)
-        )
 
     def _complete(self, options: SearchOptions) -> SearchOptions:
         """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""

@@ -24,6 +24,7 @@ from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotR
 from service.search.options import SearchOptions
 from service.search.pagination import read_cursor
 from service.serving import batch
+from service.serving.backend import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
 from service.serving.recommendation import Examples, Picture
@@ -106,14 +107,14 @@ def play(engine: Engine, story: Callable[[Pipeline], Awaitable[Any]], **options:
 @asynccontextmanager
 async def running(engine: Engine, **options: Any) -> AsyncIterator[Pipeline]:
     """A pipeline from its start to its close."""
-    pipeline = Pipeline(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
-    await pipeline.start()
+    backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
+    await backend.start()
     try:
-        yield pipeline
+        yield backend.pipeline
     finally:
         if isinstance(engine.embedder, MoodyEmbedder):
             engine.embedder.gate.set()
-        await pipeline.close()
+        await backend.close()
 
 
 async def hold(pipeline: Pipeline, embedder: MoodyEmbedder) -> "asyncio.Task[Any]":
