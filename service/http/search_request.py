@@ -56,7 +56,11 @@ PICTURE_SEARCH_FIELDS = (*SEARCH_FIELDS, *VIEW_FIELDS)
 Fields = TypeVar("Fields", SearchFields, ViewFields, PictureSearchFields)
 Searched = TypeVar("Searched", SearchFields, PictureSearchFields)
 
-REPEATED = frozenset({"filter", "exclude"})
+REPEATED = frozenset(
+    name
+    for name, schema in PictureSearchFields.model_json_schema()["properties"].items()
+    if any(choice.get("type") == "array" for choice in schema.get("anyOf", ()))
+)
 """Options that may have several values; of others, as in a query string, the last one counts."""
 
 OTHER_FIELDS = 100
@@ -112,19 +116,23 @@ def to_options(fields: SearchFields, settings: Settings) -> SearchOptions:
     options: dict[str, Any] = {"k": k}
     for name in SEARCH_FIELDS:
         if name in given and (value := getattr(fields, name)) is not None:
-            options[name] = READERS[name](value) if name in READERS else value
+            options[name] = READERS.get(name, _as_given)(value)
     if "condition" in options:
         options["weights"] = parse_weights(options["condition"])
     return SearchOptions(**options)
 
 
+def _as_given(value: object) -> object:
+    """What can't be changed any more."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 READERS: Mapping[str, Callable[[Any], object]] = {
     "filter": parse_filter,
-    "exclude": tuple,
     "cursor": read_cursor,
     "group": bool,
 }
-"""How a field's value becomes the option of the same name, where it is not the option itself."""
+"""How a field's value becomes the option of the same name, where that is not the value itself."""
 
 
 async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
