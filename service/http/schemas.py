@@ -59,8 +59,8 @@ CONDITION_TEXT = (
 )
 EXCLUDE_TEXT = f"The id of a shoe to leave out; repeated for several, at most {MAX_EXCLUDED}."
 CURSOR_TEXT = (
-    "`next` of the page before, with the same query and options (but for `k` and `facets`). If the catalogue has "
-    "changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
+    "`next` of the page before, with the same query and options (but for `k`, `facets` and `fields`). If the catalogue "
+    "has changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
 )
 MAX_DISTANCE_TEXT = "Only shoes that are at most so far."
 GROUP_TEXT = (
@@ -82,6 +82,11 @@ SUBJECT_TEXT = (
     "`auto`, the default: the shoe is looked for in what is left. `whole`: what is left is the shoe, to its edges."
 )
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
+
+FIELDS_TEXT = (
+    "The name of an attribute that the shoes of the answer are to carry, repeated for several; the others are left out "
+    "of `attributes`. Without it, all of them."
+)
 
 Text = Annotated[str, AfterValidator(nfc)]
 """A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
@@ -223,6 +228,7 @@ class SearchFields(BaseModel):
     duplicate_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
     diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
+    fields: list[Text] | None = Field(default=None, description=FIELDS_TEXT)
 
 
 class ViewFields(BaseModel):

@@ -53,6 +53,7 @@ class SearchOptions:
         duplicate_distance: of whole vectors; None: the one that was measured for the catalogue.
         diversity: 0 to 1; see `service.search.diversity.diversify`.
         facets: count the shoes that pass the filter.
+        fields: the attributes that the answer carries of each shoe; None: all.
     """
 
     k: int
@@ -67,6 +68,7 @@ class SearchOptions:
     duplicate_distance: float | None = None
     diversity: float = 0.0
     facets: bool = False
+    fields: tuple[str, ...] | None = None
 
     @property
     def compare_by(self) -> str | Weights:

@@ -312,6 +312,15 @@ class Engine:
             )
         return self.duplicate_distance
 
+    def check_fields(self, names: Sequence[str]) -> None:
+        """Raise QueryError unless the catalogue's shoes have attributes of these names."""
+        known = self.catalogue().attributes
+        unknown = next((name for name in names if name not in known), None)
+        if unknown is not None:
+            raise QueryError(
+                "fields", f"unknown attribute {unknown[:80]!r}; known attributes: {', '.join(known) or 'none'}"
+            )
+
     def check_steps(self, steps: int) -> None:
         """Raise QueryError unless an interpolation may have so many pictures."""
         if not 2 <= steps <= MAX_STEPS:

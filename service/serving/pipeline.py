@@ -217,9 +217,12 @@ class Pipeline:
         return options
 
     async def _find(self, work: Work, size: int = 1) -> Found:
-        work = await self._batcher.submit(work, size=size)
-        options, found = work.search, work.found
+        options = work.search
         assert options is not None
+        if options.fields:
+            await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
+        work = await self._batcher.submit(work, size=size)
+        found = work.found
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
