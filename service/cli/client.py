@@ -12,7 +12,8 @@ from urllib.parse import urlencode, urlsplit
 
 from model.errors import SolemateError
 from model.files import explain_failure
-from service.search.options import SearchOptions, parse_condition, parse_filter
+from model.text import nfc
+from service.search.options import SearchOptions, parse_filter, parse_weights
 from service.settings import Settings
 
 __all__ = ["SearchFailed", "ask_index", "ask_service", "to_table"]
@@ -66,24 +67,24 @@ def ask_index(
     """
     # These load torch, which asking a service does without.
     from service.http.responses import answer_found  # noqa: PLC0415
-    from service.serving.bootstrap import open_pipeline  # noqa: PLC0415
+    from service.serving.bootstrap import open_backend  # noqa: PLC0415
 
-    options = SearchOptions(k, condition, parse_filter(filters), compare_by=parse_condition(condition))
+    options = SearchOptions(k, nfc(condition), parse_weights(condition), parse_filter(filters))
     content = _read(picture)
-    pipeline = open_pipeline(settings)
+    backend = open_backend(settings)
 
     async def search() -> bytes:
-        await pipeline.start()
+        await backend.start()
         try:
-            found = await pipeline.search_image(content, k, condition=options.compare_by, filter=options.filter)
-            return bytes(answer_found(pipeline.engine, found, options).body)
+            found = await backend.pipeline.search_image(content, options)
+            return bytes(answer_found(backend.engine, found, options).body)
         finally:
-            await pipeline.close()
+            await backend.close()
 
     try:
         answer: Mapping[str, Any] = json.loads(asyncio.run(search()))
     finally:
-        pipeline.engine.close()
+        backend.engine.close()
     return answer
 
 

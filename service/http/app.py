@@ -1,13 +1,14 @@
 """The application: routes, errors, limits and headers around one engine."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -23,10 +24,10 @@ from service.http.middleware.keys import read_keys
 from service.http.middleware.limits import LimitRequest
 from service.http.middleware.proxy import BehindProxy
 from service.http.routes import images, items, operations, search
-from service.serving.bootstrap import open_pipeline
+from service.serving.backend import Backend
+from service.serving.bootstrap import open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
-from service.serving.pipeline import Pipeline
 from service.serving.reload import Reloader
 from service.settings import Settings
 
@@ -98,26 +99,40 @@ def create_app(
     openapi.install(app, settings)
     problems.install(app)
     routing.install(app)
-    # The last one added is the outermost.
-    app.add_middleware(LeaseGeneration, live=served)
-    app.add_middleware(LimitRequest, settings=settings)
-    app.add_middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=app.router.routes)
-    if settings.cors_origins:
-        app.add_middleware(ShareWithOrigins, origins=settings.cors_origins)
-    if settings.trusted_hosts and "*" not in settings.trusted_hosts:
-        app.add_middleware(TrustHosts, hosts=settings.trusted_hosts)
-    app.add_middleware(CatchUnexpected)
-    app.add_middleware(SecurityHeaders, settings=settings)
-    app.add_middleware(AnswerHead)
     paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
-    app.add_middleware(Observe, paths=(*paths, *OTHER_PATHS))
-    if settings.root_path or settings.trusted_proxies:
-        app.add_middleware(BehindProxy, settings=settings)
+    for each in reversed(list_middleware(settings, served, app.router.routes, (*paths, *OTHER_PATHS))):
+        app.add_middleware(each.cls, *each.args, **each.kwargs)  # the last one added is the outermost
     return app
 
 
-def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Pipeline:
-    return open_pipeline(settings, newer=newer) if engine is None else Pipeline(engine, settings)
+def list_middleware(
+    settings: Settings, live: Live, routes: Sequence[BaseRoute], paths: Sequence[str]
+) -> Sequence[Middleware]:
+    """What each request passes on its way to a route, the outermost first.
+
+    Args:
+        settings: what the environment says.
+        live: what is leased to each request.
+        routes: what is answered, for the keys that it takes.
+        paths: those that the access log and the metrics tell apart.
+    """
+    some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
+    return [
+        *([Middleware(BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
+        Middleware(Observe, paths=paths),
+        Middleware(AnswerHead),
+        Middleware(SecurityHeaders, settings=settings),
+        Middleware(CatchUnexpected),
+        *([Middleware(TrustHosts, hosts=settings.trusted_hosts)] if some_hosts else ()),
+        *([Middleware(ShareWithOrigins, origins=settings.cors_origins)] if settings.cors_origins else ()),
+        Middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=routes),
+        Middleware(LimitRequest, settings=settings),
+        Middleware(LeaseGeneration, live=live),
+    ]
+
+
+def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Backend:
+    return open_backend(settings, newer=newer) if engine is None else Backend(engine, settings)
 
 
 async def get_page() -> FileResponse:

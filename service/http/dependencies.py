@@ -9,6 +9,8 @@ from service.http.exceptions import refuse_unknown
 from service.http.schemas import FILTER_TEXT
 from service.http.search_request import Pictures, read_pictures
 from service.search.options import parse_filter
+from service.serving.backend import Backend
+from service.serving.editor import Editor
 from service.serving.engine import Engine
 from service.serving.generations import Live
 from service.serving.pipeline import Pipeline
@@ -17,6 +19,7 @@ from service.settings import Settings
 from service.store.base import Filter
 
 __all__ = [
+    "EditorOf",
     "EngineOf",
     "FilterQuery",
     "LiveOf",
@@ -26,12 +29,13 @@ __all__ = [
     "ReloaderOf",
     "SettingsOf",
     "State",
+    "get_pipeline",
     "known_query",
 ]
 
 
 class State(TypedDict):
-    """What the lifespan gives to each request; `LeaseGeneration` adds `engine` and `pipeline`."""
+    """What the lifespan gives to each request; `LeaseGeneration` adds `backend` and `engine`."""
 
     settings: Settings
     live: Live
@@ -52,8 +56,14 @@ async def get_settings(request: Request) -> Settings:
 
 async def get_pipeline(request: Request) -> Pipeline:
     """What embeds and searches in batches, with that engine."""
-    pipeline: Pipeline = request.state.pipeline
-    return pipeline
+    backend: Backend = request.state.backend
+    return backend.pipeline
+
+
+async def get_editor(request: Request) -> Editor:
+    """What changes the catalogue, with that engine."""
+    backend: Backend = request.state.backend
+    return backend.editor
 
 
 async def get_live(request: Request) -> Live:
@@ -68,6 +78,7 @@ async def get_reloader(request: Request) -> Reloader:
     return reloader
 
 
+EditorOf = Annotated[Editor, Depends(get_editor)]
 EngineOf = Annotated[Engine, Depends(get_engine)]
 LiveOf = Annotated[Live, Depends(get_live)]
 PipelineOf = Annotated[Pipeline, Depends(get_pipeline)]

@@ -62,6 +62,10 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
     hits = [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    if options.fields is not None:
+        wanted = frozenset(options.fields)
+        for hit in hits:
+            hit["attributes"] = {name: values for name, values in hit["attributes"].items() if name in wanted}
     if found.folded is not None:
         for hit in hits:
             hit["duplicates"] = found.folded.get(hit["id"], ())

@@ -37,7 +37,6 @@ __all__ = [
     "RecommendationForm",
     "ReloadAnswer",
     "SearchAnswer",
-    "SearchBody",
     "SearchFields",
     "SearchForm",
     "Status",
@@ -60,8 +59,8 @@ CONDITION_TEXT = (
 )
 EXCLUDE_TEXT = f"The id of a shoe to leave out; repeated for several, at most {MAX_EXCLUDED}."
 CURSOR_TEXT = (
-    "`next` of the page before, with the same query and options (but for `k` and `facets`). If the catalogue has "
-    "changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
+    "`next` of the page before, with the same query and options (but for `k`, `facets` and `fields`). If the catalogue "
+    "has changed in between, the answer is 409: leave it out to search anew. `/v1/info` has how deep a search goes."
 )
 MAX_DISTANCE_TEXT = "Only shoes that are at most so far."
 GROUP_TEXT = (
@@ -84,6 +83,11 @@ SUBJECT_TEXT = (
 )
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
 
+FIELDS_TEXT = (
+    "The name of an attribute that the shoes of the answer are to carry, repeated for several; the others are left out "
+    "of `attributes`. Without it, all of them."
+)
+
 Text = Annotated[str, AfterValidator(nfc)]
 """A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
 
@@ -95,6 +99,8 @@ FROM_ZERO = Field(json_schema_extra={"minimum": 0})
 SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
 TURN = Field(json_schema_extra={"minimum": -MAX_ROTATION, "maximum": MAX_ROTATION})
 FourNumbers = Annotated[list[Number], Field(json_schema_extra={"minItems": 4, "maxItems": 4})]
+Crop = Annotated[str | list[float] | None, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]})]
+"""A text; only JSON, which has a schema of its own, may have a list in its place."""
 COUNT = Field(json_schema_extra={"minimum": 1})
 Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
@@ -210,7 +216,7 @@ class PicturesField(BaseModel):
 
 
 class SearchFields(BaseModel):
-    """How to search, as texts say it: in a query string or in a form."""
+    """How to search: in a query string, a form or JSON, which `InJson` reads."""
 
     k: Annotated[int, COUNT] | None = Field(default=None, description=K_TEXT)
     condition: Text | None = Field(default=None, description=CONDITION_TEXT)
@@ -222,18 +228,19 @@ class SearchFields(BaseModel):
     duplicate_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
     diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
+    fields: list[Text] | None = Field(default=None, description=FIELDS_TEXT)
 
 
 class ViewFields(BaseModel):
-    """Where the shoe is in a picture, as texts say it: in a query string or in a form."""
+    """Where the shoe is in a picture: in a query string, a form or JSON, which `InJson` reads."""
 
-    crop: str | None = Field(default=None, description=CROP_TEXT)
+    crop: Crop = Field(default=None, description=CROP_TEXT)
     rotate: Annotated[Amount, TURN] | None = Field(default=None, description=ROTATE_TEXT)
     subject: Literal["auto", "whole"] | None = Field(default=None, description=SUBJECT_TEXT)
 
 
 class PictureSearchFields(SearchFields, ViewFields):
-    """How to search by a picture, as texts say it."""
+    """How to search by a picture, and where in it the shoe is."""
 
 
 class SearchForm(PictureField, PictureSearchFields):
@@ -248,24 +255,13 @@ class PicturesForm(PicturesField, ViewFields):
     """A form with pictures, and where the shoe is in each of them."""
 
 
-class SearchBody(BaseModel):
-    """How to search, in JSON."""
+class InJson(BaseModel):
+    """How JSON is read: by its own types, where a form has texts, and without fields of other names."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    k: Annotated[int, COUNT] | None = Field(default=None, strict=True, description=K_TEXT)
-    condition: Text | None = Field(default=None, description=CONDITION_TEXT)
-    filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
-    exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
-    cursor: str | None = Field(default=None, description=CURSOR_TEXT)
-    max_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
-    group: Literal["duplicates"] | None = Field(default=None, description=GROUP_TEXT)
-    duplicate_distance: Annotated[Number, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
-    diversity: Annotated[Number, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
-    facets: bool | None = Field(default=None, strict=True, description=FACETS_TEXT)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class VectorSearch(SearchBody):
+class VectorSearch(SearchFields, InJson):
     """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
@@ -279,28 +275,22 @@ class GivenVector(BaseModel):
     vector: list[Number] = Field(description="The whole vector.")
 
 
+CropInJson = Annotated[str | FourNumbers | None, Field(description=f"{CROP_TEXT} Or a list of these numbers.")]
+
 IN_JSON_TEXT = "A picture in base64, as a data: URL such as `data:image/jpeg;base64,...` or alone."
 
 
-class ViewBody(BaseModel):
-    """Where the shoe is in a picture, in JSON."""
-
-    crop: Annotated[str | FourNumbers | None, Field(description=f"{CROP_TEXT} Or a list of these numbers.")] = None
-    rotate: Annotated[Number, TURN] | None = Field(default=None, description=ROTATE_TEXT)
-    subject: Literal["auto", "whole"] | None = Field(default=None, description=SUBJECT_TEXT)
-
-
-class ImageSearch(SearchBody, ViewBody):
+class ImageSearch(PictureSearchFields, InJson):
     """A search by a picture, in JSON."""
 
+    crop: CropInJson = None
     image: str = Field(description=IN_JSON_TEXT)
 
 
-class ImagesInJson(ViewBody):
+class ImagesInJson(ViewFields, InJson):
     """Pictures, in JSON."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    crop: CropInJson = None
     image: str | list[str] = Field(description=f"{IN_JSON_TEXT} Or a list of such.")
 
 
@@ -310,7 +300,7 @@ POSITIVE_TEXT = (
 NEGATIVE_TEXT = "What they are not to be like, likewise."
 
 
-class Recommendation(SearchBody):
+class Recommendation(SearchFields, InJson):
     """A search by several examples."""
 
     positive: list[Text | list[Number]] = Field(default=[], description=POSITIVE_TEXT)

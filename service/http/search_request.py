@@ -1,6 +1,6 @@
 """How a request says what to search for, and how: in its query string, a form or JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -19,25 +19,21 @@ from service.http.schemas import (
     ImagesInJson,
     PictureSearchFields,
     Recommendation,
-    SearchBody,
     SearchFields,
-    ViewBody,
     ViewFields,
 )
 from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
-    PLAIN,
-    Refinement,
     SearchOptions,
-    parse_condition,
     parse_crop,
     parse_filter,
+    parse_weights,
     to_view,
 )
+from service.search.pagination import read_cursor
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
-from service.store.base import OVERALL
 
 __all__ = [
     "SEARCH_FIELDS",
@@ -60,7 +56,11 @@ PICTURE_SEARCH_FIELDS = (*SEARCH_FIELDS, *VIEW_FIELDS)
 Fields = TypeVar("Fields", SearchFields, ViewFields, PictureSearchFields)
 Searched = TypeVar("Searched", SearchFields, PictureSearchFields)
 
-REPEATED = frozenset({"filter", "exclude"})
+REPEATED = frozenset(
+    name
+    for name, schema in PictureSearchFields.model_json_schema()["properties"].items()
+    if any(choice.get("type") == "array" for choice in schema.get("anyOf", ()))
+)
 """Options that may have several values; of others, as in a query string, the last one counts."""
 
 OTHER_FIELDS = 100
@@ -106,33 +106,33 @@ def find_default_k(settings: Settings) -> int:
     return min(DEFAULT_K, settings.max_k)
 
 
-def to_options(fields: SearchFields | SearchBody, settings: Settings) -> SearchOptions:
-    """What a request says, read. Raises QueryError."""
+def to_options(fields: SearchFields, settings: Settings) -> SearchOptions:
+    """The options that a request gives, read; those that it leaves out have their defaults. Raises QueryError."""
     given = fields.model_fields_set
-    condition = fields.condition if fields.condition is not None else OVERALL
-    return SearchOptions(
-        find_default_k(settings) if fields.k is None else fields.k,
-        condition,
-        parse_filter(fields.filter) if fields.filter else {},
-        # What most searches are is told from all others at once.
-        PLAIN if given.isdisjoint(REFINED) else _to_refinement(fields),
-        parse_condition(condition),
-    )
+    k = find_default_k(settings)
+    # Most searches have no options.
+    if given.isdisjoint(SEARCH_FIELDS):
+        return SearchOptions(k)
+    options: dict[str, Any] = {"k": k}
+    for name in SEARCH_FIELDS:
+        if name in given and (value := getattr(fields, name)) is not None:
+            options[name] = READERS.get(name, _as_given)(value)
+    if "condition" in options:
+        options["weights"] = parse_weights(options["condition"])
+    return SearchOptions(**options)
 
 
-REFINED = frozenset(SEARCH_FIELDS) - {"k", "condition", "filter"}
+def _as_given(value: object) -> object:
+    """What can't be changed any more."""
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _to_refinement(fields: SearchFields | SearchBody) -> Refinement:
-    return Refinement(
-        exclude=tuple(fields.exclude or ()),
-        cursor=fields.cursor,
-        max_distance=fields.max_distance,
-        group=fields.group is not None,
-        duplicate_distance=fields.duplicate_distance,
-        diversity=fields.diversity or 0.0,
-        facets=bool(fields.facets),
-    )
+READERS: Mapping[str, Callable[[Any], object]] = {
+    "filter": parse_filter,
+    "cursor": read_cursor,
+    "group": bool,
+}
+"""How a field's value becomes the option of the same name, where that is not the value itself."""
 
 
 async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
@@ -155,7 +155,7 @@ async def read_picture_search(request: Request) -> PictureSearch:
     if is_json(request):
         body = validate(ImageSearch, await read_json(request), "body")
         image = await run_in_threadpool(decode_picture, body.image, settings.max_upload_bytes)
-        agreed = _agree_on_search(fields, _options_in(body, PictureSearchFields), find_default_k(settings))
+        agreed = _agree_on_search(fields, body, find_default_k(settings))
         return PictureSearch(image, to_options(agreed, settings), _view_in(agreed))
     limits = FormLimits(images=1, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
@@ -171,7 +171,7 @@ async def read_pictures(request: Request, most: int) -> Pictures:
     if is_json(request):
         body = validate(ImagesInJson, await read_json(request), "body")
         images = await decode_pictures(body.image, limits)
-        return Pictures(images, _view_in(_agree(fields, _options_in(body, ViewFields))))
+        return Pictures(images, _view_in(_agree(fields, body)))
     form = await read_form(request, VIEW_FIELDS, limits)
     return Pictures(form.images, _view_in(_agree(fields, _read_fields(form.fields, "body", ViewFields))))
 
@@ -186,7 +186,7 @@ async def read_example_search(request: Request) -> ExampleSearch:
     settings: Settings = request.state.settings
     if is_json(request):
         body = validate(Recommendation, await read_json(request), "body")
-        agreed = _agree_on_search(fields, _options_in(body, SearchFields), find_default_k(settings))
+        agreed = _agree_on_search(fields, body, find_default_k(settings))
         return ExampleSearch(_to_examples(body), to_options(agreed, settings))
     if not request.headers.get("content-type", "")[:20].lower().startswith("multipart/form-data"):
         raise QueryError("positive", EXPECTED_EXAMPLES)
@@ -225,12 +225,6 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
         elif empty or values[-1]:
             given[name] = values[-1]
     return validate(model, given, place) if given else NOTHING
-
-
-def _options_in(body: SearchBody | ViewBody, model: type[Fields]) -> Fields:
-    names = model.model_fields
-    given = body.model_fields_set.intersection(names)
-    return model.model_construct(given, **{name: getattr(body, name) for name in names})
 
 
 def _view_in(fields: ViewFields) -> View | None:

@@ -1,24 +1,23 @@
 """How to search, as a client says it: each option's meaning, bounds and spelling. Knows no HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
 from model.errors import QueryError
 from model.framing import Box, View
 from model.text import nfc
+from service.search.pagination import Cursor, print_of
 from service.store.base import OVERALL, Filter, Weights
 
 __all__ = [
     "DEFAULT_K",
     "MAX_EXCLUDED",
     "MAX_ROTATION",
-    "PLAIN",
-    "Refinement",
     "SearchOptions",
-    "parse_condition",
     "parse_crop",
     "parse_filter",
+    "parse_weights",
     "to_view",
 ]
 
@@ -38,33 +37,79 @@ MAX_WEIGHTS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Refinement:
-    """What a search may be told beyond how many, by what and among which. See `service.search.ranker.Query`.
+class SearchOptions:
+    """How to search: the one type of a search's options, from the request to the ranker.
 
     Attributes:
-        exclude: ids of shoes to leave out.
-        cursor: the page to show, as the page before named it.
-        max_distance: only shoes that are at most so far.
-        group: fold near-duplicates.
-        duplicate_distance: what counts as one; None: what was measured.
-        diversity: 0 to 1.
+        k: how many shoes, or groups of near-duplicates.
+        condition: what to compare by: `overall`, a slice's name, or what `weights` are written as.
+        weights: of the slices to compare by; None: compare by `condition`.
+        filter: only shoes that pass it.
+        exclude: ids of shoes to leave out, as the client names them.
+        leave_out: further ids to leave out: of the shoes that are searched by.
+        cursor: where the page begins; None: at the nearest shoe.
+        max_distance: only shoes that are at most so far, by the condition.
+        group: fold near-duplicates: shoes into a nearer one that is at most `duplicate_distance` from them.
+        duplicate_distance: of whole vectors; None: the one that was measured for the catalogue.
+        diversity: 0 to 1; see `service.search.diversity.diversify`.
         facets: count the shoes that pass the filter.
+        fields: the attributes that the answer carries of each shoe; None: all.
     """
 
+    k: int
+    condition: str = OVERALL
+    weights: Weights | None = None
+    filter: Filter = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
-    cursor: str | None = None
+    leave_out: tuple[str, ...] = ()
+    cursor: Cursor | None = None
     max_distance: float | None = None
     group: bool = False
     duplicate_distance: float | None = None
     diversity: float = 0.0
     facets: bool = False
+    fields: tuple[str, ...] | None = None
+
+    @property
+    def compare_by(self) -> str | Weights:
+        """What to compare by, as the store takes it."""
+        return self.condition if self.weights is None else self.weights
+
+    @property
+    def comparison(self) -> Hashable:
+        """Equal for searches that compare by the same."""
+        return self.condition if self.weights is None else tuple(sorted(self.weights.items()))
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """Ids of all shoes to leave out."""
+        return frozenset((*self.leave_out, *self.exclude))
+
+    @property
+    def fold_within(self) -> float | None:
+        """The distance of near-duplicates that are folded; None: none are."""
+        return self.duplicate_distance if self.group else None
+
+    @property
+    def offset(self) -> int:
+        """How many shoes, or groups, were on the pages before."""
+        return 0 if self.cursor is None else self.cursor.offset
+
+    @property
+    def stop(self) -> int:
+        """How many shoes, or groups, the ranking has up to the end of the page."""
+        return self.offset + self.k
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the vectors of the shoes that are found decide on the answer."""
+        return self.group or self.diversity > 0
 
     def check(self) -> None:
-        """Raise QueryError for an option that is out of range, or does nothing as it stands."""
+        """Raise QueryError for an option that is out of range, or does nothing as it stands. `k` has the engine's."""
         if len(self.exclude) > MAX_EXCLUDED:
             raise QueryError("exclude", f"{len(self.exclude)} shoes to leave out; expected at most {MAX_EXCLUDED}")
-        for name in ("max_distance", "duplicate_distance"):
-            value = getattr(self, name)
+        for name, value in (("max_distance", self.max_distance), ("duplicate_distance", self.duplicate_distance)):
             if value is not None and not (isfinite(value) and value >= 0):
                 raise QueryError(name, f"{name} is {value}; expected a number that is at least 0")
         if not 0 <= self.diversity <= 1:
@@ -72,37 +117,29 @@ class Refinement:
         if self.duplicate_distance is not None and not self.group:
             raise QueryError("duplicate_distance", "duplicate_distance is given without group=duplicates")
 
-
-PLAIN = Refinement()
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
-    """How to search.
-
-    Attributes:
-        k: how many shoes, or groups.
-        condition: what to compare by, as it was asked for.
-        filter: only shoes that pass it.
-        refine: all else.
-        compare_by: what `condition` means.
-    """
-
-    k: int
-    condition: str = OVERALL
-    filter: Filter = field(default_factory=dict)
-    refine: Refinement = PLAIN
-    compare_by: str | Weights = OVERALL
+    def fingerprint(self) -> bytes:
+        """Equal for searches by one vector whose pages are of one ranking. Cursors hold it: it must not change."""
+        passing = sorted((name, sorted(values)) for name, values in self.filter.items())
+        return print_of(
+            [
+                self.comparison,
+                passing,
+                sorted(self.excluded),
+                self.max_distance,
+                self.fold_within,
+                self.diversity,
+            ]
+        )
 
 
-def parse_condition(text: str) -> str | Weights:
-    """A condition's name, or weights of several slices: `heel:0.7,category:0.3`.
+def parse_weights(text: str) -> Weights | None:
+    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name.
 
     Raises:
         QueryError: it has a colon or a comma and is no list of a name and a number each, or names one twice.
     """
     if ":" not in text and "," not in text:
-        return nfc(text)
+        return None
     weights: dict[str, float] = {}
     for part in nfc(text).split(",", MAX_WEIGHTS):
         name, _, number = part.rpartition(":")

@@ -53,7 +53,8 @@ class Cursor:
         if options != self.options:
             raise QueryError(
                 "cursor",
-                "the cursor is of a search with other options; expected those of the page before, but for k and facets",
+                "the cursor is of a search with other options; expected those of the page before, but for k, facets "
+                "and fields",
             )
 
     def check_catalog(self, fingerprint: str) -> None:

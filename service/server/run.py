@@ -26,7 +26,7 @@ from service.server.ipc import Failed
 from service.server.listener import BACKLOG, Acceptor, Share, describe_address
 from service.server.protocol import ConnectionConfig
 from service.server.worker_client import Link
-from service.serving.bootstrap import open_pipeline
+from service.serving.bootstrap import open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
 from service.serving.reload import Reloader, ReloadRefused
@@ -54,7 +54,7 @@ def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequenc
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
     """
-    live = Live(partial(open_pipeline, settings), settle=settle_memory)
+    live = Live(partial(open_backend, settings), settle=settle_memory)
     reloader = OneProcess(live)
     reloads: set[asyncio.Task[None]] = set()
 
@@ -88,7 +88,7 @@ def work(
     # The end of a terminal reaches all its processes; what follows from it is the supervisor's to say.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _end_well_on_signals(at_once=True)
-    live = Live(partial(open_pipeline, settings), settle=settle_memory)
+    live = Live(partial(open_backend, settings), settle=settle_memory)
     link = Link(pipe, index, live)
 
     async def begin() -> None:

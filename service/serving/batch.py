@@ -14,69 +14,16 @@ from model.errors import ImageError, QueryError, SolemateError
 from model.framing import View
 from model.preprocess import Framed
 from service.errors import CatalogueChanged
-from service.search.pagination import Cursor, print_of
-from service.search.ranker import Query, Ranked, condition_key
+from service.search.options import SearchOptions
+from service.search.ranker import Ranked
 from service.serving.batcher import Job, Later
 from service.serving.engine import Engine
-from service.store.base import OVERALL, Filter, Weights
 
-__all__ = ["Label", "Search", "Steps", "Task", "Work"]
+__all__ = ["Label", "Steps", "Task", "Work"]
 
 SMALL_BYTES = 64 * 1024
 SMALL_PIXELS = 256 * 1024
 """What is decoded within a batch: at most a few milliseconds, whatever a picture of so many bytes and pixels holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What to search for by a vector; see `service.search.ranker.Query`.
-
-    Attributes:
-        cursor: of the page to show; None for the first one.
-    """
-
-    k: int
-    condition: str | Weights = OVERALL
-    filter: Filter | None = None
-    exclude: frozenset[str] = frozenset()
-    cursor: Cursor | None = None
-    max_distance: float | None = None
-    fold_within: float | None = None
-    diversity: float = 0.0
-
-    @property
-    def offset(self) -> int:
-        """Shoes on the pages before."""
-        return 0 if self.cursor is None else self.cursor.offset
-
-    def print(self) -> bytes:
-        """Equal for searches by one vector whose pages are of one ranking."""
-        passing = sorted((name, sorted(values)) for name, values in (self.filter or {}).items())
-        return print_of(
-            [
-                condition_key(self.condition),
-                passing,
-                sorted(self.exclude),
-                self.max_distance,
-                self.fold_within,
-                self.diversity,
-            ]
-        )
-
-    def query(self, vector: Vector) -> Query:
-        """As a question to the engine, by a vector, (D,)."""
-        return Query(
-            vector,
-            self.k,
-            self.condition,
-            self.filter,
-            self.exclude,
-            self.offset,
-            self.max_distance,
-            self.fold_within,
-            self.diversity,
-            b"" if self.cursor is None else self.cursor.last,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +61,7 @@ class Work:
         label: names one of several pictures.
         plan: gives the vectors where they are not a picture's; runs in the batcher's thread, so it may ask the store.
         reduce: makes one vector, (1, D), of the pictures'; runs in the batcher's thread as well.
-        search: what to search for by the first vector.
+        search: how to search for the first vector; None: not at all.
         draws: whether to draw the vectors.
         aside: a helper decodes the pictures.
         photo: the one picture, decoded, where the localizer is yet to see it.
@@ -132,7 +79,7 @@ class Work:
     cuts: bool = False
     plan: Callable[[], Vector] | None = None
     reduce: Callable[[Vector], Vector] | None = None
-    search: Search | None = None
+    search: SearchOptions | None = None
     draws: bool = False
     aside: bool = False
     photo: Image | None = None
@@ -245,19 +192,24 @@ class Steps:
             return {}
         began = perf_counter()
         wrong: dict[Task, Exception] = {}
-        queries: dict[Task, Query] = {}
+        asked: list[Task] = []
+        vectors: list[Vector] = []
+        options: list[SearchOptions] = []
         for task in tasks:
+            assert task.item.search is not None
             try:
-                queries[task] = _to_query(task.item)
+                vectors.append(_find_vector(task.item, task.item.search))
             except SolemateError as error:
                 wrong[task] = error
-        answers = self._engine.search(list(queries.values()))
-        for task, answer in zip(queries, answers, strict=True):
+            else:
+                asked.append(task)
+                options.append(task.item.search)
+        for task, answer in zip(asked, self._engine.search(vectors, options), strict=True):
             if isinstance(answer, Exception):
                 wrong[task] = answer
             else:
                 task.item.found = answer
-        wrong.update(self._check_pages([task for task in queries if task not in wrong]))
+        wrong.update(self._check_pages([task for task in asked if task not in wrong]))
         spent = perf_counter() - began
         for task in tasks:
             task.note("search", spent)
@@ -283,17 +235,16 @@ class Steps:
             start += len(some)
 
 
-def _to_query(work: Work) -> Query:
-    """What to ask the engine. Raises SolemateError if the work's examples or its cursor are wrong."""
-    search = work.search
-    assert search is not None
+def _find_vector(work: Work, options: SearchOptions) -> Vector:
+    """What is searched for, (D,). Raises SolemateError if the work's examples or its cursor are wrong."""
     if work.reduce is not None:
         work.vectors = work.reduce(_require_vectors(work))
-    if search.cursor is not None:
-        search.cursor.check_catalog(work.fingerprint)
-        search.cursor.check_vector(_require_vectors(work)[0])
-        work.vectors = search.cursor.vector[None]
-    return search.query(_require_vectors(work)[0])
+    if options.cursor is not None:
+        options.cursor.check_catalog(work.fingerprint)
+        options.cursor.check_vector(_require_vectors(work)[0])
+        work.vectors = options.cursor.vector[None]
+    vector: Vector = _require_vectors(work)[0]
+    return vector
 
 
 def _require_vectors(work: Work) -> Vector:

@@ -11,14 +11,14 @@ from model.preprocess import ImageLimits
 from service.catalog.indexing.ledger import is_complete
 from service.catalog.maintenance.duplicates import read_measure
 from service.catalog.uploads import Uploads
+from service.serving.backend import Backend
 from service.serving.engine import Engine, EngineLimits, Network
-from service.serving.pipeline import Pipeline
 from service.settings import Settings
 from service.store.base import StoreInfo
 from service.store.factory import open_store
 from service.telemetry import metrics
 
-__all__ = ["open_engine", "open_pipeline"]
+__all__ = ["open_backend", "open_engine"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,9 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
         raise
 
 
-def open_pipeline(settings: Settings, *, newer: bool = False) -> Pipeline:
+def open_backend(settings: Settings, *, newer: bool = False) -> Backend:
     """Open what the settings name, ready to be started. Arguments and errors are those of `open_engine`."""
-    return Pipeline(open_engine(settings, newer=newer), settings)
+    return Backend(open_engine(settings, newer=newer), settings)
 
 
 def _find_duplicate_distance(settings: Settings, info: StoreInfo) -> float | None:

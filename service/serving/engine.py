@@ -19,7 +19,8 @@ from model.preprocess import Framed, to_png
 from service.catalog.images import Picture, read_picture
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
 from service.errors import NotReady, PictureMissing
-from service.search.ranker import Query, Ranked, Searcher
+from service.search.options import SearchOptions
+from service.search.ranker import Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "EngineLimits",
     "Facets",
     "Network",
-    "Query",
 ]
 
 SHORT_DIGEST = 16
@@ -212,9 +212,9 @@ class Engine:
         """Decode and embed the bytes of B pictures, at least one -> (B, D) float32. Raises as `decode` does."""
         return self.embedder.embed_pixels(np.stack([self.decode(image, view).pixels for image in images]))
 
-    def search(self, queries: Sequence[Query]) -> list[Ranked | SolemateError]:
-        """The page of each query, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
-        return self._searcher.search(queries)
+    def search(self, vectors: Sequence[Vector], options: Sequence[SearchOptions]) -> list[Ranked | SolemateError]:
+        """The page of each search, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
+        return self._searcher.search(vectors, options)
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
@@ -295,23 +295,31 @@ class Engine:
         if not 1 <= k <= self.limits.max_k:
             raise QueryError("k", f"k is {k}; expected 1 to {self.limits.max_k}")
 
-    def check_depth(self, offset: int, k: int) -> None:
+    def check_depth(self, stop: int) -> None:
         """Raise QueryError unless the pages of a search may go down so far."""
-        if offset + k > self.limits.max_depth:
+        if stop > self.limits.max_depth:
             raise QueryError(
                 "cursor",
                 f"a search goes down to its {self.limits.max_depth:,} nearest shoes, and this page would end at "
-                f"{offset + k:,}; narrow the search with a filter instead",
+                f"{stop:,}; narrow the search with a filter instead",
             )
 
-    def find_duplicate_distance(self, asked: float | None) -> float:
-        """The largest distance of near-duplicates: what a search asks for, or else what is known. Raises QueryError."""
-        known = self.duplicate_distance if asked is None else asked
-        if known is None:
+    def find_duplicate_distance(self) -> float:
+        """The largest distance of near-duplicates that was measured. Raises QueryError where none was."""
+        if self.duplicate_distance is None:
             raise QueryError(
                 "group", "no distance of near-duplicates was measured for this catalogue; give duplicate_distance"
             )
-        return known
+        return self.duplicate_distance
+
+    def check_fields(self, names: Sequence[str]) -> None:
+        """Raise QueryError unless the catalogue's shoes have attributes of these names."""
+        known = self.catalogue().attributes
+        unknown = next((name for name in names if name not in known), None)
+        if unknown is not None:
+            raise QueryError(
+                "fields", f"unknown attribute {unknown[:80]!r}; known attributes: {', '.join(known) or 'none'}"
+            )
 
     def check_steps(self, steps: int) -> None:
         """Raise QueryError unless an interpolation may have so many pictures."""

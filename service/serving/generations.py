@@ -1,7 +1,8 @@
 """What is being served now, and how it is exchanged for something newer while requests are under way.
 
-A generation is an engine with its pipeline. A request leases the current one for as long as it runs. A new one is
-opened and checked beside it, and then takes its place in one step; the old one is closed when its last request is done.
+A generation is an engine with its pipeline and its editor. A request leases the current one for as long as it runs. A
+new one is opened and checked beside it, and then takes its place in one step; the old one is closed when its last
+request is done.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ class Opener(Protocol):
 
 
 class Served(Protocol):
-    """What a generation needs of a pipeline; `service.serving.pipeline.Pipeline` is one."""
+    """What a generation needs of a backend; `service.serving.backend.Backend` is one."""
 
     @property
     def engine(self) -> Engine:
@@ -54,10 +55,10 @@ class Served(Protocol):
 
 
 class Generation:
-    """A pipeline, and how many requests are using it."""
+    """A backend, and how many requests are using it."""
 
-    def __init__(self, pipeline: Served) -> None:
-        self.pipeline = pipeline
+    def __init__(self, backend: Served) -> None:
+        self.backend = backend
         self.leases = 0
         self.retired = False
 
@@ -70,17 +71,17 @@ class Live:
     """
 
     def __init__(
-        self, open_pipeline: Opener, *, close_engines: bool = True, settle: Callable[[], None] = lambda: None
+        self, open_backend: Opener, *, close_engines: bool = True, settle: Callable[[], None] = lambda: None
     ) -> None:
         """Open nothing yet; see `start`.
 
         Args:
-            open_pipeline: is called in a thread of its own.
+            open_backend: is called in a thread of its own.
             close_engines: whether a generation's engine is closed with it.
             settle: is called in a thread when the first generation has come, and whenever an old one has gone.
         """
         self._settle = settle
-        self._open_pipeline, self._close_engines = open_pipeline, close_engines
+        self._open_backend, self._close_engines = open_backend, close_engines
         self._current: Generation | None = None
         self._prepared: Generation | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -90,7 +91,7 @@ class Live:
     def current(self) -> Served:
         """What answers now."""
         assert self._current is not None, "not started"
-        return self._current.pipeline
+        return self._current.backend
 
     def facts(self) -> Facts:
         """What is served now."""
@@ -115,7 +116,7 @@ class Live:
         """Open and check a new generation beside the current one; `commit` or `discard` follows. Raises as `start`."""
         await self.discard()
         self._prepared = await self._open(newer=True)
-        return facts_of(self._prepared.pipeline.engine)
+        return facts_of(self._prepared.backend.engine)
 
     def commit(self) -> None:
         """Put what was prepared in the current one's place, for every request from now on."""
@@ -167,10 +168,10 @@ class Live:
         await asyncio.to_thread(self._settle)
 
     async def _open(self, *, newer: bool) -> Generation:
-        generation = Generation(await asyncio.to_thread(self._open_pipeline, newer=newer))
+        generation = Generation(await asyncio.to_thread(self._open_backend, newer=newer))
         try:
-            await generation.pipeline.start()
-            await generation.pipeline.check_ready()
+            await generation.backend.start()
+            await generation.backend.check_ready()
         except BaseException:
             await self._close(generation)
             raise
@@ -178,10 +179,10 @@ class Live:
 
     async def _close(self, generation: Generation) -> None:
         try:
-            await generation.pipeline.close()
+            await generation.backend.close()
         finally:
             if self._close_engines:
-                await asyncio.to_thread(generation.pipeline.engine.close)
+                await asyncio.to_thread(generation.backend.engine.close)
 
 
 class OneProcess:

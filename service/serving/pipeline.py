@@ -15,8 +15,8 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,15 +26,14 @@ from model.embedder import Vector
 from model.framing import Subject, View
 from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
-from service.search.options import PLAIN, Refinement
-from service.search.pagination import Cursor, print_of, read_cursor, write_cursor
-from service.serving.batch import Label, Search, Steps, Task, Work
+from service.search.options import SearchOptions
+from service.search.pagination import Cursor, print_of, write_cursor
+from service.serving.batch import Label, Steps, Task, Work
 from service.serving.batcher import Batcher, BatchLimits
-from service.serving.editor import Editor
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
 from service.settings import Settings
-from service.store.base import OVERALL, Filter, Hit, Weights
+from service.store.base import Hit
 
 __all__ = ["Embedded", "Found", "Pipeline"]
 
@@ -65,8 +64,14 @@ class Found:
 class Pipeline:
     """Does for many requests at once what its engine can do. For one event loop."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        """Start nothing yet. Whoever made the engine closes it, after this."""
+    def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
+        """Start nothing yet.
+
+        Args:
+            engine: what does the work; whoever made it closes it, after this.
+            helpers: threads that decode large pictures; likewise.
+            settings: how much may wait, and how long.
+        """
         self.engine = engine
         limits = BatchLimits(
             batch=settings.batch_size,
@@ -77,19 +82,15 @@ class Pipeline:
         self._batch = limits.batch
         self._steps = Steps(engine, self._set_aside)
         self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        self.editor = Editor(engine, self._embed, self._helpers, settings)
+        self._helpers = helpers
 
     async def start(self) -> None:
         """Make it able to answer."""
         await self._batcher.start()
-        await self.editor.start()
 
     async def close(self) -> None:
         """Let what is under way finish; nothing new is taken on."""
         await self._batcher.close()
-        await self.editor.close()
-        self._helpers.shutdown(wait=False, cancel_futures=True)
 
     async def check_ready(self) -> None:
         """Send a picture that never changes through the batches and the store, before all that waits.
@@ -100,7 +101,7 @@ class Pipeline:
         """
         if not self._batcher.alive:
             raise NotReady("no thread runs batches")
-        work = Work(images=[self.engine.canary], view=CANARY_VIEW, search=Search(1))
+        work = Work(images=[self.engine.canary], view=CANARY_VIEW, search=SearchOptions(1))
         try:
             work = await self._batcher.submit(work, urgent=True)
         except Overloaded as error:
@@ -123,7 +124,20 @@ class Pipeline:
             ImageError: one of them can't be used; the message tells which, where there are several.
         """
         self.engine.check_count(len(images))
-        return await self._embed(images, names, view)
+        parts: list[Vector] = []
+        subjects: list[Subject | None] = []
+        # A batch at a time, so that one request's many pictures don't keep all others waiting.
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            label = None if len(images) == 1 else Label(start, len(images), names)
+            work = await self._batcher.submit(Work(images=some, view=view, label=label), size=len(some))
+            assert work.vectors is not None
+            parts.append(work.vectors)
+            subjects += [each.subject for each in work.framed]
+        vectors = np.concatenate(parts)
+        return Embedded(
+            vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors, subjects)
+        )
 
     async def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
         """What is taken for the shoe of a picture, cut out. Raises ImageError, and QueryError for the view."""
@@ -131,79 +145,38 @@ class Pipeline:
         assert work.cutout is not None
         return work.cutout
 
-    async def search_image(
-        self,
-        image: bytes,
-        k: int,
-        *,
-        condition: str | Weights = OVERALL,
-        filter: Filter | None = None,
-        refine: Refinement = PLAIN,
-        view: View | None = None,
-    ) -> Found:
-        """The k shoes nearest to the one in a picture. Raises ImageError, and what `search` does."""
-        search = self._plan_search(k, condition, filter, refine)
-        return await self._find(Work(images=[image], view=view, search=search), refine)
+    async def search_image(self, image: bytes, options: SearchOptions, view: View | None = None) -> Found:
+        """The shoes nearest to the one in a picture. Raises ImageError, and what `search` does."""
+        return await self._find(Work(images=[image], view=view, search=self._complete(options)))
 
-    async def search(
-        self,
-        vector: Sequence[float] | Vector,
-        k: int,
-        *,
-        condition: str | Weights = OVERALL,
-        filter: Filter | None = None,
-        refine: Refinement = PLAIN,
-    ) -> Found:
-        """The k shoes nearest to a vector.
-
-        Args:
-            vector: (D,), whole also where `condition` compares only a slice.
-            k: 1 to the limit.
-            condition: `overall`, a slice's name, or weights of slices.
-            filter: only shoes that pass it.
-            refine: what else the search is told.
+    async def search(self, vector: Sequence[float] | Vector, options: SearchOptions) -> Found:
+        """The shoes nearest to a vector, (D,), which is whole also where the condition compares only a slice.
 
         Raises:
-            QueryError: any of them out of range.
+            QueryError: the vector or an option is out of range.
             CatalogueChanged: this is a later page, and the catalogue is another than at the first.
         """
-        search = self._plan_search(k, condition, filter, refine)
-        return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=search), refine)
+        options = self._complete(options)
+        return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=options))
 
-    async def similar(
-        self,
-        item_id: str,
-        k: int,
-        *,
-        condition: str | Weights = OVERALL,
-        filter: Filter | None = None,
-        refine: Refinement = PLAIN,
-    ) -> Found:
-        """The k shoes nearest to one of the catalogue, without itself. Raises UnknownItem, and what `search` does."""
-        search = self._plan_search(k, condition, filter, refine, leave_out=(item_id,))
-        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=search), refine)
+    async def similar(self, item_id: str, options: SearchOptions) -> Found:
+        """The shoes nearest to one of the catalogue, without itself. Raises UnknownItem, and what `search` does."""
+        options = self._complete(replace(options, leave_out=(item_id,)))
+        return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=options))
 
-    async def recommend(
-        self,
-        examples: Examples,
-        k: int,
-        *,
-        condition: str | Weights = OVERALL,
-        filter: Filter | None = None,
-        refine: Refinement = PLAIN,
-    ) -> Found:
-        """The k shoes nearest to what some shoes have and others don't, without those that are in the catalogue.
+    async def recommend(self, examples: Examples, options: SearchOptions) -> Found:
+        """The shoes nearest to what some shoes have and others don't, without those that are in the catalogue.
 
         Raises UnknownItem and ImageError for an example, and what `search` does.
         """
         examples.check(self.engine)
-        search = self._plan_search(k, condition, filter, refine, leave_out=examples.ids)
+        options = self._complete(replace(options, leave_out=examples.ids))
         images = [image.content for image in examples.images]
         if not images:
-            return await self._find(Work(plan=lambda: examples.target(self.engine), search=search), refine)
+            return await self._find(Work(plan=lambda: examples.target(self.engine), search=options))
         label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
-        work = Work(images, label, reduce=partial(examples.target, self.engine), search=search)
-        return await self._find(work, refine, size=len(images))
+        work = Work(images, label, reduce=partial(examples.target, self.engine), search=options)
+        return await self._find(work, size=len(images))
 
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
@@ -232,56 +205,26 @@ class Pipeline:
         """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
 
-    async def _embed(self, images: Sequence[bytes], names: Sequence[str] = (), view: View | None = None) -> Embedded:
-        parts: list[Vector] = []
-        subjects: list[Subject | None] = []
-        # A batch at a time, so that one request's many pictures don't keep all others waiting.
-        for start in range(0, len(images), self._batch):
-            some = images[start : start + self._batch]
-            label = None if len(images) == 1 else Label(start, len(images), names)
-            work = await self._batcher.submit(Work(images=some, view=view, label=label), size=len(some))
-            assert work.vectors is not None
-            parts.append(work.vectors)
-            subjects += [each.subject for each in work.framed]
-        vectors = np.concatenate(parts)
-        return Embedded(
-            vectors, work.fingerprint, subjects, self.engine.embedder.estimate_confidence(vectors, subjects)
-        )
+    def _complete(self, options: SearchOptions) -> SearchOptions:
+        """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""
+        self.engine.check_k(options.k)
+        options.check()
+        if options.group and options.duplicate_distance is None:
+            options = replace(options, duplicate_distance=self.engine.find_duplicate_distance())
+        if options.cursor is not None:
+            options.cursor.check_options(options.fingerprint())
+            self.engine.check_depth(options.stop)
+        return options
 
-    def _plan_search(
-        self,
-        k: int,
-        condition: str | Weights,
-        filter: Filter | None,
-        refine: Refinement,
-        *,
-        leave_out: Sequence[str] = (),
-    ) -> Search:
-        self.engine.check_k(k)
-        if refine is PLAIN:
-            return Search(k, condition, filter, frozenset(leave_out))
-        refine.check()
-        search = Search(
-            k,
-            condition,
-            filter,
-            frozenset((*leave_out, *refine.exclude)),
-            None if refine.cursor is None else read_cursor(refine.cursor),
-            refine.max_distance,
-            self.engine.find_duplicate_distance(refine.duplicate_distance) if refine.group else None,
-            refine.diversity,
-        )
-        if search.cursor is not None:
-            search.cursor.check_options(search.print())
-        self.engine.check_depth(search.offset, k)
-        return search
-
-    async def _find(self, work: Work, refine: Refinement, size: int = 1) -> Found:
+    async def _find(self, work: Work, size: int = 1) -> Found:
+        options = work.search
+        assert options is not None
+        if options.fields:
+            await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
         work = await self._batcher.submit(work, size=size)
-        search, found = work.search, work.found
-        assert search is not None
+        found = work.found
         # Not in the batch, which would wait for it.
-        facets = await asyncio.to_thread(self.engine.facets, search.filter) if refine.facets else None
+        facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
         confidences = None
         if subjects and work.vectors is not None:
@@ -289,8 +232,8 @@ class Pipeline:
         return Found(
             found.hits,
             work.fingerprint,
-            _name_next(work, search) if found.more else None,
-            None if search.fold_within is None else found.folded,
+            _name_next(work, options) if found.more else None,
+            found.folded if options.group else None,
             facets,
             subjects,
             None if confidences is None else confidences[0],
@@ -314,9 +257,9 @@ class Pipeline:
             self._batcher.resume(task)
 
 
-def _name_next(work: Work, search: Search) -> str:
+def _name_next(work: Work, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
     catalog = print_of([work.fingerprint])
     last = print_of([work.found.hits[-1].item.id])
-    return write_cursor(Cursor(work.found.end, last, search.print(), catalog, work.vectors[0]))
+    return write_cursor(Cursor(work.found.end, last, options.fingerprint(), catalog, work.vectors[0]))

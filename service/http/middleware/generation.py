@@ -8,9 +8,9 @@ __all__ = ["LeaseGeneration"]
 
 
 class LeaseGeneration:
-    """ASGI middleware: gives each request the engine and the pipeline of the current generation.
+    """ASGI middleware: gives each request the backend of the current generation, and its engine.
 
-    They are `engine` and `pipeline` of the request's state, beside what the lifespan put there.
+    They are `backend` and `engine` of the request's state, beside what the lifespan put there.
     """
 
     def __init__(self, app: ASGIApp, live: Live) -> None:
@@ -24,7 +24,7 @@ class LeaseGeneration:
         generation = self._live.lease()
         try:
             state = scope.setdefault("state", {})
-            state["pipeline"], state["engine"] = generation.pipeline, generation.pipeline.engine
+            state["backend"], state["engine"] = generation.backend, generation.backend.engine
             await self.app(scope, receive, send)
         finally:
             self._live.release(generation)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.http.cancellation import unless_gone
-from service.http.dependencies import EngineOf, FilterQuery, PipelineOf, known_query
+from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
 from service.http.item_request import (
     read_addition,
     read_additions,
@@ -71,7 +71,7 @@ def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
 )
 async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
     """The shoes most like one of the catalogue, without itself."""
-    work = pipeline.similar(id, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine)
+    work = pipeline.similar(id, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
@@ -95,7 +95,7 @@ changes = APIRouter(prefix="/v1", tags=["changes"])
     openapi_extra=form_only(NewItemForm),
     responses=answers("create_item", 201, 400, 401, 403, 409, 413, 415, 422, 507),
 )
-async def create_item(request: Request, pipeline: PipelineOf) -> Response:
+async def create_item(request: Request, engine: EngineOf, editor: EditorOf) -> Response:
     """Add a shoe to the catalogue; if there is one of its id, that is a 409, and it stays as it is.
 
     Once it is answered, the shoe is on disk, and in the next answer of every process. Its picture is kept as it was
@@ -103,7 +103,7 @@ async def create_item(request: Request, pipeline: PipelineOf) -> Response:
     was added here alone, unless the catalogue has one of the same id.
     """
     shoe = await read_addition(request)
-    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.add(shoe, overwrite=False)))
+    return answer_changed(engine, await unless_gone(request, editor.add(shoe, overwrite=False)))
 
 
 @changes.put(
@@ -115,16 +115,16 @@ async def create_item(request: Request, pipeline: PipelineOf) -> Response:
         201: {**answers("replace_item", 201)[201], "model": ItemAnswer},
     },
 )
-async def replace_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+async def replace_item(request: Request, engine: EngineOf, editor: EditorOf, id: ItemId) -> Response:
     """Put a shoe in the place of the one of this id, with nothing of it; or add it, if there is none.
 
     Attributes that are not sent are gone. Sent again, the same request changes nothing but the answer's status: 201 for
     a new shoe, 200 for one that took another's place. Pictures and durability are as with `POST /v1/items`.
     """
     overwrite, shoe = wants_to_replace(request), await read_replacement(request, id)
-    change = pipeline.editor.add(shoe, overwrite=overwrite)
+    change = editor.add(shoe, overwrite=overwrite)
     changed = await unless_gone(request, change if overwrite else refuse_to_replace(change))
-    return answer_changed(pipeline.engine, changed)
+    return answer_changed(engine, changed)
 
 
 @changes.post(
@@ -133,7 +133,7 @@ async def replace_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Re
     openapi_extra=form_only(BatchForm, conditional=True),
     responses={**lines("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
 )
-async def add_items(request: Request, pipeline: PipelineOf) -> Response:
+async def add_items(request: Request, editor: EditorOf) -> Response:
     """Put many shoes into the catalogue, at most 1000 in one request.
 
     Each is added, or takes the place of the shoe of its id, as `PUT /v1/items/{id}` does. With `If-None-Match: *` each
@@ -144,7 +144,7 @@ async def add_items(request: Request, pipeline: PipelineOf) -> Response:
     cut off after it.
     """
     overwrite, additions = wants_to_replace(request), await read_additions(request)
-    return StreamingResponse(write_lines(pipeline.editor, additions, overwrite=overwrite), media_type=LINES)
+    return StreamingResponse(write_lines(editor, additions, overwrite=overwrite), media_type=LINES)
 
 
 @changes.patch(
@@ -155,7 +155,8 @@ async def add_items(request: Request, pipeline: PipelineOf) -> Response:
 )
 async def patch_item(
     request: Request,
-    pipeline: PipelineOf,
+    engine: EngineOf,
+    editor: EditorOf,
     id: ItemId,
     body: Annotated[ItemPatch, Body(examples=request_examples("patch_item"))],
 ) -> Response:
@@ -165,7 +166,7 @@ async def patch_item(
     indexed, this lasts until the catalogue that it came from is indexed again.
     """
     attributes = {name: values or () for name, values in body.attributes.items()}
-    return answer_changed(pipeline.engine, await unless_gone(request, pipeline.editor.patch(id, attributes)))
+    return answer_changed(engine, await unless_gone(request, editor.patch(id, attributes)))
 
 
 @changes.delete(
@@ -175,10 +176,10 @@ async def patch_item(
     dependencies=[Depends(known_query())],
     responses=answers("delete_item", 401, 403, 404, 422),
 )
-async def delete_item(request: Request, pipeline: PipelineOf, id: ItemId) -> Response:
+async def delete_item(request: Request, editor: EditorOf, id: ItemId) -> Response:
     """Take a shoe out of the catalogue, with its picture if that was uploaded.
 
     A shoe that was indexed comes back when the catalogue that it came from is indexed again.
     """
-    await unless_gone(request, pipeline.editor.remove(id))
+    await unless_gone(request, editor.remove(id))
     return Response(status_code=204)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
 from service.http.cancellation import unless_gone
-from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
+from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, get_pipeline, known_query
 from service.http.openapi import answers, example_body, form_body, request_examples
 from service.http.responses import answer_embeddings, answer_found
 from service.http.schemas import (
@@ -19,7 +19,6 @@ from service.http.schemas import (
     VectorSearch,
 )
 from service.http.search_request import read_example_search, read_picture_search, to_options
-from service.serving.pipeline import Pipeline
 
 __all__ = ["direct", "router"]
 
@@ -39,17 +38,9 @@ async def search_by_image(request: Request) -> Response:
     taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
     """
     search = await read_picture_search(request)
-    pipeline: Pipeline = request.state.pipeline
-    options = search.options
-    work = pipeline.search_image(
-        search.image,
-        options.k,
-        condition=options.compare_by,
-        filter=options.filter,
-        refine=options.refine,
-        view=search.view,
-    )
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    pipeline = await get_pipeline(request)
+    work = pipeline.search_image(search.image, search.options, search.view)
+    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
 
 
 direct = [Route("/v1/search", search_by_image, methods=["POST"])]
@@ -71,9 +62,7 @@ async def search_by_vector(
 ) -> Response:
     """Find the shoes whose vectors are nearest to one."""
     options = to_options(body, settings)
-    work = pipeline.search(
-        body.vector, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
-    )
+    work = pipeline.search(body.vector, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
@@ -92,11 +81,8 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     said in the body or by query parameters.
     """
     search = await read_example_search(request)
-    options = search.options
-    work = pipeline.recommend(
-        search.examples, options.k, condition=options.compare_by, filter=options.filter, refine=options.refine
-    )
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    work = pipeline.recommend(search.examples, search.options)
+    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
 
 
 @router.post(

@@ -1,6 +1,7 @@
 """Searches with every option, against plain definitions, page by page."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from model.errors import QueryError
+from model.errors import QueryError, SolemateError
 from service.search import ranker
-from service.search.pagination import print_of
-from service.search.ranker import Query, Ranked, Searcher
+from service.search.options import SearchOptions
+from service.search.pagination import Cursor, print_of
+from service.search.ranker import Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Record, Weights
 from tests.service.search.test_diversity import naive_fold, naive_mmr
 from tests.service.store.naive import distance, passes, shoe, shoes
@@ -48,29 +51,41 @@ def scaled(vector: Any, condition: str | Weights) -> Any:
     return vector.astype(float) * np.array(unit)
 
 
-def rank_naively(records: Sequence[Record], query: Query) -> tuple[list[str], dict[str, set[str]]]:
+def rank_naively(
+    records: Sequence[Record], vector: NDArray[np.float32], options: SearchOptions
+) -> tuple[list[str], dict[str, set[str]]]:
     """The whole ranking by the definitions, step by step, and what is folded into each shoe of it."""
     near = [
-        (distance(query.vector, record.vector, query.condition), record)
+        (distance(vector, record.vector, options.compare_by), record)
         for record in records
-        if passes(record.item, query.filter or {}) and record.item.id not in query.exclude
+        if passes(record.item, options.filter) and record.item.id not in options.exclude
     ]
     near.sort(key=lambda pair: pair[0])
-    ranked = [record for far, record in near if query.max_distance is None or far <= query.max_distance]
+    ranked = [record for far, record in near if options.max_distance is None or far <= options.max_distance]
     folded: dict[str, set[str]] = {}
-    if query.fold_within is not None:
-        leaders = [ranked[place] for place in naive_fold(stack(ranked), query.fold_within)]
+    if options.fold_within is not None:
+        leaders = [ranked[place] for place in naive_fold(stack(ranked), options.fold_within)]
         for record in ranked:
-            first = next(each for each in leaders if distance(each.vector, record.vector) <= query.fold_within)
+            first = next(each for each in leaders if distance(each.vector, record.vector) <= options.fold_within)
             folded.setdefault(first.item.id, set()).add(record.item.id)
         folded = {leader: members - {leader} for leader, members in folded.items()}
         ranked = leaders
-    if query.diversity:
+    if options.diversity:
         pool = ranked[: ranker.POOL]
-        vectors = np.array([scaled(record.vector, query.condition) for record in pool]).reshape(-1, 8)
-        order = naive_mmr(scaled(query.vector, query.condition), vectors, query.diversity, len(pool))
+        vectors = np.array([scaled(record.vector, options.compare_by) for record in pool]).reshape(-1, 8)
+        order = naive_mmr(scaled(vector, options.compare_by), vectors, options.diversity, len(pool))
         ranked = [pool[place] for place in order] + ranked[ranker.POOL :]
     return [record.item.id for record in ranked], folded
+
+
+def by(condition: str | Weights) -> dict[str, Any]:
+    """The options that compare by a condition."""
+    return {"condition": condition} if isinstance(condition, str) else {"weights": condition}
+
+
+def within(distance: float | None) -> dict[str, Any]:
+    """The options that fold what is at most so far apart."""
+    return {"group": distance is not None, "duplicate_distance": distance}
 
 
 def stack(records: Sequence[Record]) -> Any:
@@ -78,11 +93,21 @@ def stack(records: Sequence[Record]) -> Any:
     return np.array([record.vector for record in records], dtype=np.float32).reshape(-1, 8)
 
 
-def pages(searcher: Searcher, options: dict[str, Any], k: int) -> list[Ranked]:
+def ask(searcher: Searcher, *asked: tuple[NDArray[np.float32], SearchOptions]) -> list[Ranked | SolemateError]:
+    """Several searches, together."""
+    return searcher.search([vector for vector, _ in asked], [options for _, options in asked])
+
+
+def begin(offset: int, last: bytes = b"") -> Cursor | None:
+    """The cursor of a page."""
+    return Cursor(offset, last, b"", b"", np.zeros(8, np.float32)) if offset else None
+
+
+def pages(searcher: Searcher, vector: NDArray[np.float32], options: SearchOptions) -> list[Ranked]:
     """All pages, one after another."""
     found: list[Ranked] = []
     while not found or found[-1].more:
-        answer = searcher.search([Query(k=k, offset=k * len(found), **options)])[0]
+        answer = ask(searcher, (vector, replace(options, cursor=begin(options.k * len(found)))))[0]
         assert isinstance(answer, Ranked)
         found.append(answer)
         assert len(found) < 200
@@ -95,7 +120,7 @@ def pages(searcher: Searcher, options: dict[str, Any], k: int) -> list[Ranked]:
     each=st.integers(1, 5),
     k=st.integers(1, 30),
     condition=st.sampled_from([OVERALL, "closure", WEIGHTS]),
-    filter=st.sampled_from([None, SOME]),
+    filter=st.sampled_from([{}, SOME]),
     excluded=st.integers(0, 4),
     max_distance=st.none() | st.sampled_from([0.5, 2.0, 4.0]),
     fold_within=st.none() | st.sampled_from([0.0, 0.05, 0.5, 3.0, 100.0]),
@@ -103,19 +128,21 @@ def pages(searcher: Searcher, options: dict[str, Any], k: int) -> list[Ranked]:
 )
 @settings(deadline=None, max_examples=60)
 def test_pages_are_one_long_answer_by_the_definitions(
-    seed: int, count: int, each: int, k: int, excluded: int, **options: Any
+    seed: int, count: int, each: int, excluded: int, **given_options: Any
 ) -> None:
     """Every option with every other: the pages, put together, are the naive ranking, whatever their size."""
     records = copies(count, each, seed)
-    if options["filter"] and not any("Gender" in record.item.attributes for record in records):
-        options["filter"] = None
-    options["exclude"] = frozenset(record.item.id for record in records[:excluded]) | {"nobody"}
-    options["vector"] = shoes(1, seed=seed + 1000)[0].vector
-    ids, folded = rank_naively(records, Query(k=1, **options))
-    found = pages(make_searcher(records), options, k)
+    if not any("Gender" in record.item.attributes for record in records):
+        given_options["filter"] = {}
+    condition, fold_within = given_options.pop("condition"), given_options.pop("fold_within")
+    left_out = (*(record.item.id for record in records[:excluded]), "nobody")
+    options = SearchOptions(exclude=left_out, **by(condition), **within(fold_within), **given_options)
+    vector = shoes(1, seed=seed + 1000)[0].vector
+    ids, folded = rank_naively(records, vector, options)
+    found = pages(make_searcher(records), vector, options)
     assert [hit.item.id for page in found for hit in page.hits] == ids
-    assert {len(page.hits) for page in found[:-1]} <= {k}
-    if options["fold_within"] is not None:
+    assert {len(page.hits) for page in found[:-1]} <= {options.k}
+    if fold_within is not None:
         named = {leader: members for page in found for leader, members in page.folded.items()}
         assert {leader: set(members) for leader, members in named.items()} == folded
         assert all(len(set(members)) == len(members) for members in named.values())
@@ -125,10 +152,11 @@ def test_diversity_beyond_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is beyond the pool follows by distance, on whatever page the pool ends."""
     monkeypatch.setattr(ranker, "POOL", 7)
     records = copies(12, 2)
-    options: dict[str, Any] = {"vector": shoes(1, seed=9)[0].vector, "diversity": 0.5}
-    ids, _ = rank_naively(records, Query(k=1, **options))
+    vector = shoes(1, seed=9)[0].vector
+    ids, _ = rank_naively(records, vector, SearchOptions(1, diversity=0.5))
     for k in (2, 7, 10, 24, 30):
-        assert [hit.item.id for page in pages(make_searcher(records), options, k) for hit in page.hits] == ids
+        found = pages(make_searcher(records), vector, SearchOptions(k, diversity=0.5))
+        assert [hit.item.id for page in found for hit in page.hits] == ids
 
 
 def test_k_groups_though_the_nearest_are_all_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,14 +164,14 @@ def test_k_groups_though_the_nearest_are_all_one(monkeypatch: pytest.MonkeyPatch
     many = [shoe(f"copy-{number}", [number * 1e-6]) for number in range(300)]
     others = [shoe(f"other-{number}", [10.0 + number]) for number in range(5)]
     searcher = make_searcher([*many, *others])
-    query = Query(np.zeros(8, np.float32), 4, fold_within=0.01)
-    answer = searcher.search([query])[0]
+    search = np.zeros(8, np.float32), SearchOptions(4, group=True, duplicate_distance=0.01)
+    answer = ask(searcher, search)[0]
     assert isinstance(answer, Ranked)
     assert [hit.item.id for hit in answer.hits] == ["copy-0", "other-0", "other-1", "other-2"]
     assert answer.more
     assert answer.folded["copy-0"] == tuple(f"copy-{number}" for number in range(1, 101))
     monkeypatch.setattr(ranker, "MAX_LOOKED_AT", 200)
-    refused = searcher.search([query])[0]
+    refused = ask(searcher, search)[0]
     assert isinstance(refused, QueryError)
     assert refused.field == "group"
     assert "only 1 groups" in str(refused)
@@ -153,7 +181,8 @@ def test_a_page_that_the_bound_allows_is_no_error(monkeypatch: pytest.MonkeyPatc
     """Where the page is full and only the one after it would be too deep, it is given, and says that there is more."""
     monkeypatch.setattr(ranker, "MAX_LOOKED_AT", 200)
     many = [shoe(f"copy-{number}", [number * 1e-6]) for number in range(300)]
-    answer = make_searcher(many).search([Query(np.zeros(8, np.float32), 1, fold_within=0.01)])[0]
+    options = SearchOptions(1, group=True, duplicate_distance=0.01)
+    answer = ask(make_searcher(many), (np.zeros(8, np.float32), options))[0]
     assert isinstance(answer, Ranked)
     assert [hit.item.id for hit in answer.hits] == ["copy-0"]
     assert answer.more
@@ -162,23 +191,25 @@ def test_a_page_that_the_bound_allows_is_no_error(monkeypatch: pytest.MonkeyPatc
 def test_searches_of_every_shape_together_answer_as_they_do_alone() -> None:
     """Whatever it rides with, a search has its own answer; a wrong one fails alone."""
     searcher = make_searcher(copies(20, 3))
-    queries = [
-        Query(
+    searches = [
+        (
             record.vector,
-            2 + place % 3,
-            condition=(OVERALL, "closure", WEIGHTS)[place % 3],
-            exclude=frozenset({record.item.id}),
-            offset=place % 2,
-            max_distance=(None, 3.0)[place % 2],
-            fold_within=(None, 0.1, 0.5)[place % 3],
-            diversity=(0.0, 0.4)[place // 3 % 2],
+            SearchOptions(
+                2 + place % 3,
+                exclude=(record.item.id,),
+                cursor=begin(place % 2),
+                max_distance=(None, 3.0)[place % 2],
+                diversity=(0.0, 0.4)[place // 3 % 2],
+                **by((OVERALL, "closure", WEIGHTS)[place % 3]),
+                **within((None, 0.1, 0.5)[place % 3]),
+            ),
         )
         for place, record in enumerate(shoes(12, seed=5))
     ]
-    alone = [searcher.search([query])[0] for query in queries]
-    assert searcher.search(queries) == alone
-    wrong = Query(queries[0].vector, 2, condition={"colour": 1.0}, fold_within=0.1)
-    *good, bad = searcher.search([*queries, wrong])
+    alone = [ask(searcher, search)[0] for search in searches]
+    assert ask(searcher, *searches) == alone
+    wrong = searches[0][0], SearchOptions(2, **by({"colour": 1.0}), **within(0.1))
+    *good, bad = ask(searcher, *searches, wrong)
     assert good == alone
     assert isinstance(bad, QueryError)
 
@@ -194,15 +225,14 @@ def test_searches_that_differ_in_what_is_done_afterwards_are_one(monkeypatch: py
 
     monkeypatch.setattr(MemoryStore, "search", note)
     vector = np.zeros(8, np.float32)
-    make_searcher(shoes(40)).search(
-        [
-            Query(vector, 5),
-            Query(vector, 5, exclude=frozenset({"shoe-1", "shoe-2"})),
-            Query(vector, 5, max_distance=1.0),
-            Query(vector, 5, offset=5),
-            Query(vector, 5, offset=500),
-        ]
-    )
+    options = [
+        SearchOptions(5),
+        SearchOptions(5, exclude=("shoe-1", "shoe-2")),
+        SearchOptions(5, max_distance=1.0),
+        SearchOptions(5, cursor=begin(5)),
+        SearchOptions(5, cursor=begin(500)),
+    ]
+    make_searcher(shoes(40)).search([vector] * 5, options)
     assert asked == [(4, 11, False), (1, 506, False)]
 
 
@@ -227,7 +257,7 @@ class Shallow:
 def test_what_is_found_only_by_looking_further_repeats_no_shoe(fold_within: float | None) -> None:
     """Where deeper searches find nearer shoes, pages go on behind the last one that was shown, as long as asked for."""
     records = shoes(60)
-    whole = make_searcher(records).search([Query(records[0].vector, 60)])[0]
+    whole = ask(make_searcher(records), (records[0].vector, SearchOptions(60)))[0]
     assert isinstance(whole, Ranked)
     exact = [hit.item.id for hit in whole.hits]
     hidden = {exact[2], exact[5], exact[6], exact[21]}
@@ -235,8 +265,8 @@ def test_what_is_found_only_by_looking_further_repeats_no_shoe(fold_within: floa
     shown: list[str] = []
     offset, after = 0, b""
     while True:
-        query = Query(records[0].vector, 7, offset=offset, after=after, fold_within=fold_within)
-        answer = searcher.search([query])[0]
+        options = SearchOptions(7, cursor=begin(offset, after), **within(fold_within))
+        answer = ask(searcher, (records[0].vector, options))[0]
         assert isinstance(answer, Ranked)
         shown += [hit.item.id for hit in answer.hits]
         if not answer.more:

@@ -17,7 +17,7 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing
 from model.files import write_atomic
-from service.serving.bootstrap import open_engine, open_pipeline
+from service.serving.bootstrap import open_backend, open_engine
 from service.serving.generations import Live, OneProcess
 from service.serving.reload import ReloadRefused
 from service.settings import Settings
@@ -178,7 +178,7 @@ def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
     settings = artifacts.settings()
 
     async def story() -> None:
-        live = Live(partial(open_pipeline, settings))
+        live = Live(partial(open_backend, settings))
         await live.start()
         before = live.facts()
         cause(artifacts)
@@ -240,7 +240,7 @@ def test_rebuilt_in_place(artifacts: Artifacts, sound: Path) -> None:
         assert done.status == 0, done
 
     async def story() -> None:
-        live = Live(partial(open_pipeline, settings))
+        live = Live(partial(open_backend, settings))
         await live.start()
         before = live.facts()
         rebuild()

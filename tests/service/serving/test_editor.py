@@ -12,9 +12,9 @@ from model.errors import CorruptImage, QueryError
 from service.catalog.uploads import CleanPicture, Uploads
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, ItemExists, NotReady, Overloaded, UnknownItem
+from service.serving.backend import Backend
 from service.serving.editor import MOST_WRITES, NewShoe
 from service.serving.engine import Engine, Network
-from service.serving.pipeline import Pipeline
 from service.settings import Settings
 from service.store.base import Record
 from service.telemetry.request_timing import Stages, watch
@@ -49,24 +49,24 @@ def store(tmp_path: Path) -> GatedStore:
     return GatedStore(tmp_path)
 
 
-Story = Callable[[Pipeline], Awaitable[Any]]
+Story = Callable[[Backend], Awaitable[Any]]
 
 
 @pytest.fixture
 def play(store: GatedStore, tmp_path: Path) -> Callable[..., None]:
-    """Runs a story with a pipeline over the store; options are settings."""
+    """Runs a story with a backend over the store; options are settings."""
 
     def playing(story: Story, **options: Any) -> None:
         engine = Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path))
 
         async def run() -> None:
-            pipeline = Pipeline(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
-            await pipeline.start()
+            backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
+            await backend.start()
             try:
-                await asyncio.wait_for(story(pipeline), PATIENCE)
+                await asyncio.wait_for(story(backend), PATIENCE)
             finally:
                 store.gate.set()
-                await pipeline.close()
+                await backend.close()
 
         asyncio.run(run())
 
@@ -78,11 +78,11 @@ def new(item_id: str, number: int = 0) -> NewShoe:
     return NewShoe(item_id, {"Gender": ["Men"]}, draw_shoe(number))
 
 
-async def hold(pipeline: Pipeline, store: GatedStore) -> "asyncio.Task[Changed]":
+async def hold(backend: Backend, store: GatedStore) -> "asyncio.Task[Changed]":
     """Have one shoe stay before the gate."""
     store.gate.clear()
     store.began.clear()
-    task = asyncio.create_task(pipeline.editor.add(new("held")))
+    task = asyncio.create_task(backend.editor.add(new("held")))
     assert await asyncio.to_thread(store.began.wait, PATIENCE)
     return task
 
@@ -90,10 +90,10 @@ async def hold(pipeline: Pipeline, store: GatedStore) -> "asyncio.Task[Changed]"
 def test_changes_that_wait_are_written_together(play: Callable[..., None], store: GatedStore) -> None:
     """What comes from many requests while one step is written makes the next one; and the event loop goes on."""
 
-    async def story(pipeline: Pipeline) -> None:
-        held = await hold(pipeline, store)
-        others = [asyncio.create_task(pipeline.editor.add(new(f"{number}", number))) for number in range(20)]
-        while pipeline.editor._batcher._load < 21:
+    async def story(backend: Backend) -> None:
+        held = await hold(backend, store)
+        others = [asyncio.create_task(backend.editor.add(new(f"{number}", number))) for number in range(20)]
+        while backend.editor._batcher._load < 21:
             await asyncio.sleep(0.001)
         store.gate.set()
         changed = await asyncio.gather(held, *others)
@@ -107,12 +107,12 @@ def test_changes_that_wait_are_written_together(play: Callable[..., None], store
 def test_too_many_changes(play: Callable[..., None], store: GatedStore) -> None:
     """Beyond what may wait, a change is refused at once, and is not written later."""
 
-    async def story(pipeline: Pipeline) -> None:
-        held = await hold(pipeline, store)
-        waiting = [asyncio.create_task(pipeline.editor.patch("held", {})) for _ in range(MOST_WRITES - 1)]
+    async def story(backend: Backend) -> None:
+        held = await hold(backend, store)
+        waiting = [asyncio.create_task(backend.editor.patch("held", {})) for _ in range(MOST_WRITES - 1)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
-            await pipeline.editor.remove("held")
+            await backend.editor.remove("held")
         store.gate.set()
         await asyncio.gather(held, *waiting)
 
@@ -123,10 +123,10 @@ def test_too_many_changes(play: Callable[..., None], store: GatedStore) -> None:
 def test_a_change_that_waits_too_long(play: Callable[..., None], store: GatedStore) -> None:
     """A change that does not come to its turn in time is told so, and is not written."""
 
-    async def story(pipeline: Pipeline) -> None:
-        held = await hold(pipeline, store)
+    async def story(backend: Backend) -> None:
+        held = await hold(backend, store)
         with pytest.raises(DeadlineExceeded):
-            await pipeline.editor.patch("held", {"Gender": ["Women"]})
+            await backend.editor.patch("held", {"Gender": ["Women"]})
         store.gate.set()
         with pytest.raises(DeadlineExceeded):
             await held
@@ -147,9 +147,9 @@ def test_a_picture_that_waits_too_long(
 
     monkeypatch.setattr(Engine, "clean", clean)
 
-    async def story(pipeline: Pipeline) -> None:
+    async def story(backend: Backend) -> None:
         with pytest.raises(DeadlineExceeded):
-            await pipeline.editor.add(new("a"))
+            await backend.editor.add(new("a"))
         gate.set()
 
     play(story, wait_seconds=0.2)
@@ -159,9 +159,9 @@ def test_a_picture_that_waits_too_long(
 def test_a_client_that_goes(play: Callable[..., None], store: GatedStore) -> None:
     """A change whose client has gone before its turn is not made."""
 
-    async def story(pipeline: Pipeline) -> None:
-        held = await hold(pipeline, store)
-        gone = asyncio.create_task(pipeline.editor.patch("held", {"Gender": ["Women"]}))
+    async def story(backend: Backend) -> None:
+        held = await hold(backend, store)
+        gone = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))
         await asyncio.sleep(0)
         gone.cancel()
         store.gate.set()
@@ -176,21 +176,21 @@ def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
     """What was taken on before the end is written; what comes after it is refused."""
 
     async def run() -> None:
-        pipeline = Pipeline(
+        backend = Backend(
             Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path)), Settings(wait_seconds=PATIENCE)
         )
-        await pipeline.start()
-        held = await hold(pipeline, store)
-        waiting = asyncio.create_task(pipeline.editor.patch("held", {"Gender": ["Women"]}))
+        await backend.start()
+        held = await hold(backend, store)
+        waiting = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))
         await asyncio.sleep(0)
-        closing = asyncio.create_task(pipeline.close())
+        closing = asyncio.create_task(backend.close())
         await asyncio.sleep(0)
         store.gate.set()
         await closing
         assert (await held).created
         assert (await waiting).item.attributes == {"Gender": ("Women",)}
         with pytest.raises(NotReady):
-            await pipeline.editor.remove("held")
+            await backend.editor.remove("held")
 
     asyncio.run(run())
 
@@ -198,10 +198,10 @@ def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
 def test_add_all_tells_of_each(play: Callable[..., None], store: GatedStore) -> None:
     """Each shoe of several has its own outcome, in their order."""
 
-    async def story(pipeline: Pipeline) -> None:
-        await pipeline.editor.add(new("a"))
+    async def story(backend: Backend) -> None:
+        await backend.editor.add(new("a"))
         shoes = [new("a", 1), NewShoe("b", {}, draw_shoe(1)[:500]), new("c/d"), new("e", 2)]
-        outcomes = await pipeline.editor.add_all(shoes, overwrite=False)
+        outcomes = await backend.editor.add_all(shoes, overwrite=False)
         assert [type(outcome) for outcome in outcomes] == [ItemExists, CorruptImage, QueryError, Changed]
 
     play(story)
@@ -211,11 +211,11 @@ def test_add_all_tells_of_each(play: Callable[..., None], store: GatedStore) -> 
 def test_stages_are_noted(play: Callable[..., None], store: GatedStore) -> None:
     """A request is told what decoding, embedding and writing its shoe took."""
 
-    async def story(pipeline: Pipeline) -> None:
+    async def story(backend: Backend) -> None:
         with watch(Stages()) as stages:
-            await pipeline.editor.add(new("a"))
+            await backend.editor.add(new("a"))
         assert set(stages.seconds) == {"decode", "queue", "encode", "write"}
         with pytest.raises(UnknownItem):
-            await pipeline.editor.patch("b", {})
+            await backend.editor.patch("b", {})
 
     play(story)

@@ -1,34 +1,40 @@
 """The engine, without HTTP and without batches."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.errors import ImageTooLarge, QueryError, UnsupportedImage
+from model.errors import ImageTooLarge, QueryError, SolemateError, UnsupportedImage
 from model.preprocess import Framed, ImageLimits
 from service.errors import NotReady, UnknownItem
-from service.search.ranker import Query, Ranked
+from service.search.options import SearchOptions
+from service.search.ranker import Ranked
 from service.serving.engine import Engine, Network
 from service.store.base import OVERALL, Filter, Hit, Item, Weights
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore, leave_out
 from tests.support.stack import draw_shoe
+
+Asked = tuple[NDArray[np.float32], SearchOptions]
 
 
 def query(
     engine: Engine,
     number: int,
     k: int = 3,
-    *,
-    condition: str | Weights = OVERALL,
-    filter: Filter | None = None,
-    exclude: str | None = None,
-) -> Query:
+    **options: Any,
+) -> Asked:
     """A search by a drawn shoe."""
-    excluded = frozenset() if exclude is None else frozenset({exclude})
-    return Query(engine.embed([draw_shoe(number)])[0], k, condition, filter, excluded)
+    return engine.embed([draw_shoe(number)])[0], SearchOptions(k, **options)
+
+
+def ask(engine: Engine, asked: Sequence[Asked]) -> list[Ranked | SolemateError]:
+    """Several searches, together."""
+    return engine.search([vector for vector, _ in asked], [options for _, options in asked])
 
 
 def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> None:
@@ -40,12 +46,12 @@ def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> Non
         query(memory_engine, 2),
         query(memory_engine, 3, filter=men),
         query(memory_engine, 4, k=5),
-        query(memory_engine, 5, exclude="1002.2"),
+        query(memory_engine, 5, exclude=("1002.2",)),
         query(memory_engine, 6, filter={"Gender": frozenset({"Men"})}),
     ]
-    alone = [memory_engine.search([each])[0] for each in queries]
-    assert memory_engine.search(queries) == alone
-    assert memory_engine.search(queries[::-1]) == alone[::-1]
+    alone = [ask(memory_engine, [each])[0] for each in queries]
+    assert ask(memory_engine, queries) == alone
+    assert ask(memory_engine, queries[::-1]) == alone[::-1]
     found = alone[3]
     assert isinstance(found, Ranked)
     assert {hit.item.attributes["Gender"] for hit in found.hits} == {("Men",)}
@@ -69,16 +75,17 @@ def test_alike_searches_are_one(memory_engine: Engine, monkeypatch: pytest.Monke
         return search(self, queries, k, condition=condition, filter=filter, vectors=vectors)
 
     monkeypatch.setattr(MemoryStore, "search", note)
-    memory_engine.search(
+    ask(
+        memory_engine,
         [
             query(memory_engine, 0, k=4),
-            query(memory_engine, 1, k=3, exclude="1000.1"),
-            query(memory_engine, 2, k=3, exclude="1000.2"),
+            query(memory_engine, 1, k=3, exclude=("1000.1",)),
+            query(memory_engine, 2, k=3, exclude=("1000.2",)),
             query(memory_engine, 3, k=4, condition="closure"),
-            query(memory_engine, 4, k=4, condition={"closure": 1.0, "free": 2.0}),
-            query(memory_engine, 5, k=5, condition={"free": 2.0, "closure": 1.0}),
+            query(memory_engine, 4, k=4, weights={"closure": 1.0, "free": 2.0}),
+            query(memory_engine, 5, k=5, weights={"free": 2.0, "closure": 1.0}),
             query(memory_engine, 6, k=90),
-        ]
+        ],
     )
     # One more than k, to tell whether there is another page.
     assert asked == [(3, 5), (1, 91), (1, 5), (2, 6)]
@@ -88,9 +95,9 @@ def test_alike_searches_are_one(memory_engine: Engine, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("left_out", ["1000.1", "1003.2", "not there"])
 def test_leaving_one_out(memory_engine: Engine, k: int, left_out: str) -> None:
     """A shoe that is left out is not found, and the others are those that the store finds without it."""
-    asked = query(memory_engine, 0, k=k, exclude=left_out)
-    expected = leave_out(left_out, memory_engine.store.search(asked.vector[None], k + 1)[0])[:k]
-    found = memory_engine.search([asked])[0]
+    asked = query(memory_engine, 0, k=k, exclude=(left_out,))
+    expected = leave_out(left_out, memory_engine.store.search(asked[0][None], k + 1)[0])[:k]
+    found = ask(memory_engine, [asked])[0]
     assert isinstance(found, Ranked)
     assert found.hits == expected
 
@@ -99,8 +106,8 @@ def test_a_wrong_search_fails_alone(memory_engine: Engine) -> None:
     """What is wrong with one search is its own answer; those that are alike fail each with an error of its own."""
     wrong = {"Colour": frozenset({"Red"})}
     queries = [query(memory_engine, 0), *(query(memory_engine, number, filter=wrong) for number in (1, 2))]
-    good, *bad = memory_engine.search([*queries, query(memory_engine, 3, condition="colour")])
-    assert good == memory_engine.search(queries[:1])[0]
+    good, *bad = ask(memory_engine, [*queries, query(memory_engine, 3, condition="colour")])
+    assert good == ask(memory_engine, queries[:1])[0]
     assert [each.field for each in bad if isinstance(each, QueryError)] == ["filter", "filter", "condition"]
     assert bad[0] is not bad[1]
 
@@ -187,11 +194,11 @@ def test_canary(memory_engine: Engine) -> None:
 def test_many_threads_get_their_own_answers(memory_engine: Engine) -> None:
     """Searches side by side answer as they do alone."""
     queries = [query(memory_engine, number) for number in range(8)]
-    alone = [memory_engine.search([each]) for each in queries]
+    alone = [ask(memory_engine, [each]) for each in queries]
     together: dict[int, object] = {}
 
     def search(number: int) -> None:
-        together[number] = memory_engine.search([queries[number]])
+        together[number] = ask(memory_engine, [queries[number]])
 
     threads = [threading.Thread(target=search, args=(number,)) for number in range(8)]
     for thread in threads:

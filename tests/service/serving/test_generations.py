@@ -16,7 +16,7 @@ from service.serving.reload import ReloadRefused
 from tests.support.fakes import FakeEmbedder, MemoryStore
 
 
-class FakePipeline:
+class FakeBackend:
     """Notes what is done to it."""
 
     def __init__(self, engine: Engine) -> None:
@@ -41,34 +41,34 @@ class FakePipeline:
 
 
 class Disk:
-    """What is on disk: opening it makes a pipeline, unless it is broken."""
+    """What is on disk: opening it makes a backend, unless it is broken."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.opened: list[FakePipeline] = []
+        self.opened: list[FakeBackend] = []
         self.asked: list[bool] = []
         self.broken: Exception | None = None
         self.sick = False
 
-    def __call__(self, *, newer: bool) -> FakePipeline:
+    def __call__(self, *, newer: bool) -> FakeBackend:
         """See Opener."""
         self.asked.append(newer)
         if self.broken is not None:
             raise self.broken
         number = len(self.opened)
         engine = Engine(FakeEmbedder(), MemoryStore(self.root), Network(f"network-{number}"))
-        pipeline = FakePipeline(engine)
-        pipeline.sick = self.sick
-        self.opened.append(pipeline)
-        return pipeline
+        backend = FakeBackend(engine)
+        backend.sick = self.sick
+        self.opened.append(backend)
+        return backend
 
     def closed(self) -> list[bool]:
-        """Which of the generations are closed: pipeline and store together."""
-        for pipeline in self.opened:
-            store = pipeline.engine.store
+        """Which of the generations are closed: backend and store together."""
+        for backend in self.opened:
+            store = backend.engine.store
             assert isinstance(store, MemoryStore)
-            assert store.closed == pipeline.closed
-        return [pipeline.closed for pipeline in self.opened]
+            assert store.closed == backend.closed
+        return [backend.closed for backend in self.opened]
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_requests_finish_on_the_old(disk: Disk) -> None:
         await live.prepare()
         live.commit()
         await settle()
-        assert first.pipeline is second.pipeline is disk.opened[0]
+        assert first.backend is second.backend is disk.opened[0]
         assert live.current is disk.opened[1]
         live.release(first)
         await settle()
@@ -210,18 +210,18 @@ def test_failed_start_closes_what_it_opened(disk: Disk) -> None:
 
 
 def test_each_request_has_one_generation(disk: Disk) -> None:
-    """A request finds engine and pipeline of one generation in its state, whatever is switched to meanwhile."""
+    """A request finds engine and backend of one generation in its state, whatever is switched to meanwhile."""
 
     async def story(live: Live) -> None:
         seen: list[object] = []
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            seen.append(scope["state"]["pipeline"])
+            seen.append(scope["state"]["backend"])
             await OneProcess(live).reload()
             await settle()
             assert not disk.closed()[0]
-            seen.append(scope["state"]["pipeline"])
-            assert scope["state"]["engine"] is scope["state"]["pipeline"].engine
+            seen.append(scope["state"]["backend"])
+            assert scope["state"]["engine"] is scope["state"]["backend"].engine
             assert scope["state"]["settings"] == "kept"
             raise LookupError
 

@@ -21,8 +21,10 @@ from model.framing import View
 from model.localizer import Localizer
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotReady, Overloaded, UnknownItem
-from service.search.options import Refinement
+from service.search.options import SearchOptions
+from service.search.pagination import read_cursor
 from service.serving import batch
+from service.serving.backend import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
 from service.serving.recommendation import Examples, Picture
@@ -105,14 +107,14 @@ def play(engine: Engine, story: Callable[[Pipeline], Awaitable[Any]], **options:
 @asynccontextmanager
 async def running(engine: Engine, **options: Any) -> AsyncIterator[Pipeline]:
     """A pipeline from its start to its close."""
-    pipeline = Pipeline(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
-    await pipeline.start()
+    backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
+    await backend.start()
     try:
-        yield pipeline
+        yield backend.pipeline
     finally:
         if isinstance(engine.embedder, MoodyEmbedder):
             engine.embedder.gate.set()
-        await pipeline.close()
+        await backend.close()
 
 
 async def hold(pipeline: Pipeline, embedder: MoodyEmbedder) -> "asyncio.Task[Any]":
@@ -138,7 +140,7 @@ def test_each_search_finds_its_own_shoe(engine: Engine, embedder: MoodyEmbedder)
 
     async def story(pipeline: Pipeline) -> None:
         embedder.batches.clear()
-        found = await asyncio.gather(*(pipeline.search_image(SHOES[number], 1) for number in order))
+        found = await asyncio.gather(*(pipeline.search_image(SHOES[number], SearchOptions(1)) for number in order))
         assert [best(each) for each in found] == [IDS[number] for number in order]
         assert {each.fingerprint for each in found} == {engine.fingerprint}
 
@@ -166,7 +168,9 @@ def test_bad_pictures_fail_alone(engine: Engine, embedder: MoodyEmbedder) -> Non
 
     async def story(pipeline: Pipeline) -> None:
         embedder.batches.clear()
-        found = await asyncio.gather(*(pipeline.search_image(each, 1) for each in pictures), return_exceptions=True)
+        found = await asyncio.gather(
+            *(pipeline.search_image(each, SearchOptions(1)) for each in pictures), return_exceptions=True
+        )
         assert [best(found[place]) for place in (0, 2, 5)] == [IDS[0], IDS[1], IDS[3]]
         assert [type(found[place]) for place in (1, 3, 4)] == [CorruptImage, UnsupportedImage, CorruptImage]
 
@@ -181,11 +185,11 @@ def test_a_picture_that_breaks_the_network_fails_alone(engine: Engine, embedder:
         embedder.batches.clear()
         pictures = [SHOES[0], POISON, SHOES[1]]
         first, poisoned, last = await asyncio.gather(
-            *(pipeline.search_image(each, 1) for each in pictures), return_exceptions=True
+            *(pipeline.search_image(each, SearchOptions(1)) for each in pictures), return_exceptions=True
         )
         assert (best(first), best(last)) == (IDS[0], IDS[1])
         assert isinstance(poisoned, RuntimeError)
-        assert best(await pipeline.search_image(SHOES[5], 1)) == IDS[5]
+        assert best(await pipeline.search_image(SHOES[5], SearchOptions(1))) == IDS[5]
 
     play(engine, story)
     assert embedder.batches == [3, 1, 1, 1, 1]
@@ -196,10 +200,10 @@ def test_death_of_the_thread_is_mended(engine: Engine) -> None:
 
     async def story(pipeline: Pipeline) -> None:
         lost = await asyncio.gather(
-            *(pipeline.search_image(each, 1) for each in (SHOES[0], DEADLY)), return_exceptions=True
+            *(pipeline.search_image(each, SearchOptions(1)) for each in (SHOES[0], DEADLY)), return_exceptions=True
         )
         assert [type(each) for each in lost] == [Interrupted, Interrupted]
-        assert best(await pipeline.search_image(SHOES[5], 1)) == IDS[5]
+        assert best(await pipeline.search_image(SHOES[5], SearchOptions(1))) == IDS[5]
         await pipeline.check_ready()
 
     play(engine, story)
@@ -211,10 +215,10 @@ def test_not_ready_while_the_thread_is_dead(engine: Engine) -> None:
     async def story(pipeline: Pipeline) -> None:
         for _ in range(2):
             with pytest.raises(Interrupted):
-                await pipeline.search_image(DEADLY, 1)
+                await pipeline.search_image(DEADLY, SearchOptions(1))
         with pytest.raises(NotReady, match="no thread"):
             await pipeline.check_ready()
-        await pipeline.search_image(SHOES[0], 1)
+        await pipeline.search_image(SHOES[0], SearchOptions(1))
         await pipeline.check_ready()
 
     play(engine, story)
@@ -238,7 +242,7 @@ def test_ready_under_load_and_not_when_stuck(engine: Engine, embedder: MoodyEmbe
     async def story(pipeline: Pipeline) -> None:
         held = await hold(pipeline, embedder)
         with pytest.raises(Overloaded):
-            await pipeline.search_image(SHOES[1], 1)
+            await pipeline.search_image(SHOES[1], SearchOptions(1))
         canary = asyncio.create_task(pipeline.check_ready())
         await asyncio.sleep(0.01)
         embedder.gate.set()
@@ -271,13 +275,13 @@ def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch:
     large = draw_shoe(3, size=(35, 26))
 
     async def story(pipeline: Pipeline) -> None:
-        slow = asyncio.create_task(pipeline.search_image(large, 1))
-        quick = await asyncio.gather(*(pipeline.search_image(shoe, 1) for shoe in SHOES))
+        slow = asyncio.create_task(pipeline.search_image(large, SearchOptions(1)))
+        quick = await asyncio.gather(*(pipeline.search_image(shoe, SearchOptions(1)) for shoe in SHOES))
         assert [best(each) for each in quick] == IDS
         assert not slow.done()
         gate.set()
         vector = engine.embedder.embed_pixels(decode(engine, large).pixels[None])[0]
-        assert (await slow).hits == (await pipeline.search(vector, 1)).hits
+        assert (await slow).hits == (await pipeline.search(vector, SearchOptions(1))).hits
 
     play(engine, story)
 
@@ -316,9 +320,9 @@ def test_bytes_alone_make_a_picture_large(engine: Engine, monkeypatch: pytest.Mo
     heavy = SHOES[4] + bytes(batch.SMALL_BYTES)
 
     async def story(pipeline: Pipeline) -> None:
-        assert best(await pipeline.search_image(heavy, 1)) == IDS[4]
+        assert best(await pipeline.search_image(heavy, SearchOptions(1))) == IDS[4]
         with pytest.raises(UnsupportedImage):
-            await pipeline.search_image(bytes(batch.SMALL_BYTES + 1), 1)
+            await pipeline.search_image(bytes(batch.SMALL_BYTES + 1), SearchOptions(1))
 
     play(engine, story)
 
@@ -337,7 +341,7 @@ def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: 
     monkeypatch.setattr(batch, "SMALL_PIXELS", 1)
 
     async def story(pipeline: Pipeline) -> None:
-        tasks = [asyncio.create_task(pipeline.search_image(shoe, 1)) for shoe in SHOES[:3]]
+        tasks = [asyncio.create_task(pipeline.search_image(shoe, SearchOptions(1))) for shoe in SHOES[:3]]
         await asyncio.sleep(0.05)
         tasks[1].cancel()
         await asyncio.sleep(0)
@@ -385,10 +389,10 @@ def test_what_is_out_of_range_costs_nothing(engine: Engine, embedder: MoodyEmbed
     async def story(pipeline: Pipeline) -> None:
         embedder.batches.clear()
         for call, said in (
-            (pipeline.search_image(SHOES[0], 11), "k is 11"),
-            (pipeline.search(np.zeros(8, np.float32), 0), "k is 0"),
-            (pipeline.search([0.0] * 7, 1), "expected 8"),
-            (pipeline.similar(IDS[0], 0), "k is 0"),
+            (pipeline.search_image(SHOES[0], SearchOptions(11)), "k is 11"),
+            (pipeline.search(np.zeros(8, np.float32), SearchOptions(0)), "k is 0"),
+            (pipeline.search([0.0] * 7, SearchOptions(1)), "expected 8"),
+            (pipeline.similar(IDS[0], SearchOptions(0)), "k is 0"),
             (pipeline.embed([]), "0 images"),
             (pipeline.embed([SHOES[0]] * 41), "41 images"),
             (pipeline.interpolate(IDS[0], IDS[1], 17), "steps is 17"),
@@ -408,14 +412,14 @@ def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbed
     async def story(pipeline: Pipeline) -> None:
         held = await hold(pipeline, embedder)
         calls: Sequence[Awaitable[Any]] = (
-            pipeline.search(vector, 3),
-            pipeline.search_image(SHOES[3], 3),
-            pipeline.search(vector, 3, condition="closure"),
-            pipeline.search(vector, 3, filter=men),
-            pipeline.similar(IDS[3], 3),
-            pipeline.similar(IDS[3], 3, filter=men),
-            pipeline.search(vector, 3, condition="colour"),
-            pipeline.similar("no", 3),
+            pipeline.search(vector, SearchOptions(3)),
+            pipeline.search_image(SHOES[3], SearchOptions(3)),
+            pipeline.search(vector, SearchOptions(3, condition="closure")),
+            pipeline.search(vector, SearchOptions(3, filter=men)),
+            pipeline.similar(IDS[3], SearchOptions(3)),
+            pipeline.similar(IDS[3], SearchOptions(3, filter=men)),
+            pipeline.search(vector, SearchOptions(3, condition="colour")),
+            pipeline.similar("no", SearchOptions(3)),
         )
         tasks = asyncio.gather(*calls, return_exceptions=True)
         await asyncio.sleep(0.01)
@@ -450,12 +454,12 @@ def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pyt
         return found
 
     async def story(pipeline: Pipeline) -> None:
-        first = await pipeline.search(vector, 2)
+        first = await pipeline.search(vector, SearchOptions(2))
         assert first.next is not None
-        page = Refinement(cursor=first.next)
-        assert len((await pipeline.search(vector, 2, refine=page)).hits) == 2
+        page = read_cursor(first.next)
+        assert len((await pipeline.search(vector, SearchOptions(2, cursor=page))).hits) == 2
         monkeypatch.setattr(MemoryStore, "search", search_and_change)
-        answers = pipeline.search(vector, 2, refine=page), pipeline.search(vector, 2)
+        answers = pipeline.search(vector, SearchOptions(2, cursor=page)), pipeline.search(vector, SearchOptions(2))
         later, again = await asyncio.gather(*answers, return_exceptions=True)
         assert isinstance(later, CatalogueChanged)
         assert not isinstance(again, BaseException)
@@ -477,14 +481,16 @@ def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: Mo
     shaken = Engine(shaking, engine.store, Network(DIGEST))
 
     async def story(pipeline: Pipeline) -> None:
-        whole = await pipeline.search_image(SHOES[2], 8)
-        first = await pipeline.search_image(SHOES[2], 3)
+        whole = await pipeline.search_image(SHOES[2], SearchOptions(8))
+        first = await pipeline.search_image(SHOES[2], SearchOptions(3))
+        assert first.next is not None
+        options = SearchOptions(5, cursor=read_cursor(first.next))
         shaking.shift = np.float32(3e-5)
-        rest = await pipeline.search_image(SHOES[2], 5, refine=Refinement(cursor=first.next))
+        rest = await pipeline.search_image(SHOES[2], options)
         assert [*first.hits, *rest.hits] == whole.hits
         shaking.shift = np.float32(0.01)
         with pytest.raises(QueryError, match="another shoe"):
-            await pipeline.search_image(SHOES[2], 5, refine=Refinement(cursor=first.next))
+            await pipeline.search_image(SHOES[2], options)
 
     play(shaken, story)
 
@@ -498,16 +504,16 @@ def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.Monkey
     examples = Examples(liked_ids=[IDS[7]], images=pictures)
 
     async def story(pipeline: Pipeline) -> None:
-        found = await pipeline.recommend(examples, 4)
+        found = await pipeline.recommend(examples, SearchOptions(4))
         expected = leave_out(IDS[7], store.search(target.astype(np.float32)[None], 5)[0])[:4]
         assert [hit.item for hit in found.hits] == [hit.item for hit in expected]
         monkeypatch.setattr(batch, "SMALL_PIXELS", 1)
-        assert await pipeline.recommend(examples, 4) == found
+        assert await pipeline.recommend(examples, SearchOptions(4)) == found
         bad = Examples(images=[*pictures, Picture(b"no", "c.jpg", liked=True)])
         with pytest.raises(UnsupportedImage, match=r"image 3 of 3 \('c.jpg'\)"):
-            await pipeline.recommend(bad, 4)
+            await pipeline.recommend(bad, SearchOptions(4))
         with pytest.raises(UnknownItem):
-            await pipeline.recommend(Examples(liked_ids=["no"], images=pictures), 4)
+            await pipeline.recommend(Examples(liked_ids=["no"], images=pictures), SearchOptions(4))
 
     play(engine, story)
 
@@ -551,7 +557,7 @@ def test_cancelled_searches_are_not_worked_out(engine: Engine, embedder: MoodyEm
 
     async def story(pipeline: Pipeline) -> None:
         held = await hold(pipeline, embedder)
-        unwanted = [asyncio.create_task(pipeline.search_image(shoe, 1)) for shoe in SHOES[:6]]
+        unwanted = [asyncio.create_task(pipeline.search_image(shoe, SearchOptions(1))) for shoe in SHOES[:6]]
         await asyncio.sleep(0)
         for task in unwanted[:5]:
             task.cancel()
@@ -570,7 +576,7 @@ def test_stages_are_noted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> No
     async def story(pipeline: Pipeline) -> None:
         for _ in range(2):
             with watch(Stages()) as stages:
-                await pipeline.search_image(SHOES[0], 1)
+                await pipeline.search_image(SHOES[0], SearchOptions(1))
             assert set(stages.seconds) == {"decode", "queue", "encode", "search"}
             assert min(stages.seconds.values()) >= 0
             monkeypatch.setattr(batch, "SMALL_BYTES", 1)
@@ -583,12 +589,12 @@ def test_close_answers_what_is_under_way(engine: Engine, embedder: MoodyEmbedder
 
     async def story(pipeline: Pipeline) -> None:
         held = await hold(pipeline, embedder)
-        waiting = asyncio.create_task(pipeline.search_image(SHOES[3], 1))
+        waiting = asyncio.create_task(pipeline.search_image(SHOES[3], SearchOptions(1)))
         await asyncio.sleep(0)
         closing = asyncio.create_task(pipeline.close())
         await asyncio.sleep(0.01)
         with pytest.raises(NotReady):
-            await pipeline.search_image(SHOES[3], 1)
+            await pipeline.search_image(SHOES[3], SearchOptions(1))
         embedder.gate.set()
         await closing
         assert best(await waiting) == IDS[3]

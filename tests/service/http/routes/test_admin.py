@@ -41,7 +41,7 @@ def test_reload(guarded: TestClient) -> None:
 
 def test_refused_reload(guarded: TestClient) -> None:
     """A reload that fails is a conflict that tells an admin why, paths and all; the service answers as before."""
-    with mock.patch("service.http.app.Pipeline", side_effect=ArtifactCorrupt("/srv/checkpoint fails its digest")):
+    with mock.patch("service.http.app.Backend", side_effect=ArtifactCorrupt("/srv/checkpoint fails its digest")):
         response = guarded.post("/v1/admin/reload", headers=ADMIN)
     assert response.status_code == 409
     assert response.json()["type"] == "urn:solemate:reload-refused"

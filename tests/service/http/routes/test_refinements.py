@@ -134,6 +134,29 @@ def test_facets_of_the_filter(ask: Ask, client: TestClient) -> None:
     assert "facets" not in ask(k=1).json()
 
 
+def test_fields_of_the_answer(ask: Ask) -> None:
+    """The shoes carry the attributes that were asked for, and no others; the shoes and the pages stay the same."""
+    whole = ask(k=4).json()
+    names = sorted({name for hit in whole["hits"] for name in hit["attributes"]})
+    assert len(names) > 2
+    for some in (names[:1], names[:2], names):
+        answer = ask(k=4, fields=some).json()
+        assert ids(answer) == ids(whole)
+        for hit, full in zip(answer["hits"], whole["hits"], strict=True):
+            assert hit["attributes"] == {name: full["attributes"][name] for name in some if name in full["attributes"]}
+    assert ids(ask(k=2, fields=names[:1], cursor=whole["next"]).json()) == ids(ask(k=6).json())[4:]
+
+
+def test_no_fields_in_json(client: TestClient, memory_engine: Engine) -> None:
+    """An empty list is no attribute at all; null is all of them."""
+    search = {"vector": memory_engine.store.vector(SHOE_ID).tolist(), "k": 2}
+    none = client.post("/v1/search/vector", json={**search, "fields": []}).json()["hits"]
+    every = client.post("/v1/search/vector", json={**search, "fields": None}).json()["hits"]
+    assert ids({"hits": none}) == ids({"hits": every})
+    assert [hit["attributes"] for hit in none] == [{}, {}]
+    assert all(hit["attributes"] for hit in every)
+
+
 def test_weights_compare_by_several_slices(ask: Ask, memory_engine: Engine) -> None:
     """Distances are the root of the weighted sum of the slices' squares, and the answer repeats the condition."""
     answer = ask(k=5, condition="category:0.7,closure:0.3").json()
@@ -215,6 +238,7 @@ def test_searches_are_only_so_deep(ask: Ask) -> None:
         ({"group": "brand"}, "group", "duplicates"),
         ({"duplicate_distance": 1}, "duplicate_distance", "group=duplicates"),
         ({"exclude": ["x"] * 101}, "exclude", "at most 100"),
+        ({"fields": ["Gender", "Colour"]}, "fields", "unknown attribute 'Colour'; known attributes: "),
         ({"condition": "closure:1,colour:2"}, "condition", "colour"),
         ({"condition": "closure:1,overall:2"}, "condition", "overall"),
         ({"condition": "closure:-1"}, "condition", "closure:-1"),
