@@ -1,7 +1,8 @@
 """A trained network on disk, together with its preprocessing: one folder, no pickle.
 
     weights.safetensors   the parameters and buffers, of the localizer too where there is one
-    config.json           format version, networks, preprocessing, conditions, and the SHA-256 of the weights
+    config.json           format version, networks, preprocessing, conditions, weights of the slices in `overall`,
+                          confidence, facts of the training, SHA-256 of the weights, digest of all but the facts
     metrics.json          what training and evaluation measured (not part of the digest)
     README.md             the model card
 

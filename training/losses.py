@@ -1,4 +1,4 @@
-"""The terms of the objective: pure functions of tensors. They are put together, with weights, in the trainer.
+"""The terms of the objective: pure functions of tensors. `training.objective` puts them together, with weights.
 
 Everything of the ELBO is in nats per picture, so that the terms and the literature can be compared.
 """

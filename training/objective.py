@@ -1,4 +1,4 @@
-"""The objective: the ELBO of a picture, and the triplet term on each condition's slice of the mean vector."""
+"""The objective: the ELBO of a picture, the triplet and label terms of each condition's slice, and what photos add."""
 
 import math
 from collections.abc import Mapping, Sequence

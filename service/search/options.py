@@ -77,7 +77,10 @@ class SearchOptions:
 
     @property
     def comparison(self) -> Hashable:
-        """Equal for searches that compare by the same."""
+        """Requests of a batch with equal values are answered by one call of the store.
+
+        So every option that changes distances has to be in it.
+        """
         return self.condition if self.weights is None else tuple(sorted(self.weights.items()))
 
     @property
