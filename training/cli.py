@@ -27,6 +27,9 @@ _objective = partial(typer.Option, rich_help_panel="Objective")
 _optimisation = partial(typer.Option, rich_help_panel="Optimisation")
 _run = partial(typer.Option, rich_help_panel="Run")
 
+PRESET_REASON = "solemate.preset"
+"""Key of the context's `meta`: why a preset was chosen that nobody named."""
+
 
 @app.callback()
 def begin(_context: typer.Context) -> None:
@@ -117,18 +120,30 @@ def _take_preset(context: typer.Context, name: str | None) -> str | None:
         except CatalogError:  # the command reads it again, after it has looked at its other arguments
             return None
         name = choice.preset
-        typer.echo(f"preset {name}: {choice.reason}", err=True)
+        context.meta[PRESET_REASON] = choice.reason
     if name is not None:
         context.default_map = {**(context.default_map or {}), **PRESETS[one_of("preset", name, tuple(PRESETS))]}
     return name
 
 
-def _check_photos(network: str) -> None:
-    """Raise TrainingError where this network, or these processes, can't learn from photos."""
+def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) -> None:
+    """Say which preset was chosen, and refuse what can't be done before the minutes that decoding takes.
+
+    Raises:
+        TrainingError: `out` holds a finished checkpoint and this is not to run `again`, or this network, or these
+            processes, can't learn from photos.
+    """
     from model.errors import TrainingError
     from model.tvae import PRESETS
+    from training.output import refuse_finished
 
-    if not PRESETS[network].separate:
+    if not again:  # the trainer asks again
+        refuse_finished(out)
+    if PRESET_REASON in context.meta:
+        typer.echo(f"preset {context.params['preset']}: {context.meta[PRESET_REASON]}", err=True)
+    if not context.params["photo_views"]:
+        return
+    if network in PRESETS and not PRESETS[network].separate:  # an unknown one is refused by its name
         raise TrainingError(
             f"learning from photos needs --network shoes-large; for --network {network} choose --preset catalog"
         )
@@ -138,6 +153,7 @@ def _check_photos(network: str) -> None:
 
 @app.command()
 def train(
+    context: typer.Context,
     catalog: Annotated[str, typer.Option("--catalog", help=CATALOG_HELP, show_default=False, is_eager=True)],
     preset: Annotated[  # noqa: ARG001 - has done its work when this is called
         str | None,
@@ -256,7 +272,7 @@ def train(
     from training.data.images import read_ids
     from training.distributed import join_team
     from training.objective import ObjectiveConfig
-    from training.output import is_finished, refuse_finished
+    from training.output import is_finished
     from training.perceptual import LAYERS
     from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
     from training.photos.state import forget_stage
@@ -264,14 +280,10 @@ def train(
     from training.trainer import train as run_training
     from training.triplets import MINERS
 
-    # Before the minutes that a large catalogue takes to decode; the trainer asks again.
-    if not (resume or overwrite):
-        refuse_finished(out)
+    _check_run(context, out, network, again=resume or overwrite)
     if triplet_weight == 0 and (condition or label_weight):
         typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
     shape = PRESETS[one_of("network", network, ("shoes", "shoes-large"))]
-    if photo_views:
-        _check_photos(network)
     excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
     # All that can be wrong with the options is said before the minutes that decoding and learning from photos take.
     config = TrainConfig(
