@@ -60,11 +60,12 @@ def downward(channels: int, widths: Sequence[int], blocks: Sequence[int]) -> lis
     return layers
 
 
-def upward(channels: int, widths: Sequence[int], blocks: int) -> list[nn.Module]:
+def upward(channels: int, widths: Sequence[int], blocks: int, *, smooth: bool = False) -> list[nn.Module]:
     """(B, widths[-1], core, core) -> (B, channels, H, W) logits; residual blocks before each doubling but the first.
 
     A transposed 4x4 convolution of stride 2 covers each output pixel evenly (4 is a multiple of 2: no checkerboard) at
-    less than half the work of the paper's nearest-neighbour doubling and 3x3 convolution.
+    less than half the work of the paper's nearest-neighbour doubling and 3x3 convolution. What is left of a grid after
+    training is of the last doubling: `smooth` makes that one of bilinear interpolation and a 3x3 convolution.
     """
     layers: list[nn.Module] = []
     inwards = list(reversed(widths))
@@ -73,6 +74,8 @@ def upward(channels: int, widths: Sequence[int], blocks: int) -> list[nn.Module]
         if index + 1 < len(inwards):
             after = inwards[index + 1]
             layers += [_doubling(width, after, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
+        elif smooth:
+            layers += [nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(width, channels, 3, padding=1)]
         else:
             layers += [_doubling(width, channels, bias=True)]
     return layers

@@ -55,6 +55,7 @@ class TVAEConfig:
             ends in the mean of its last feature maps; the remainder's has none.
         sphere: the mean of each condition's slice lies on a sphere, of the square root of its size as radius, which is
             where the prior has most of its samples: then its direction alone tells shoes apart.
+        smooth: the decoder's last doubling interpolates, so that no grid shows in its pictures.
         slices: the parts of the mean vector, in order. Their sizes add up to the latent size.
         hidden: 0 for the convolutions that `widths` and `blocks` describe; else the units of the one hidden layer of a
             network without convolutions, for which `widths` is empty and `blocks` is 0.
@@ -72,6 +73,7 @@ class TVAEConfig:
     encoder_blocks: tuple[int, ...] = ()
     separate: bool = False
     sphere: bool = False
+    smooth: bool = False
 
     def __post_init__(self) -> None:
         if self.channels not in {1, 3}:
@@ -143,8 +145,8 @@ class TVAEConfig:
 
 PRESETS = {
     "mnist": TVAEConfig(image_size=28, channels=1, widths=(32, 64), blocks=1, slices=(Slice(FREE, 20),)),
-    "shoes": TVAEConfig(),
-    "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1), separate=True, sphere=True),
+    "shoes": TVAEConfig(smooth=True),
+    "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1), separate=True, sphere=True, smooth=True),
 }
 
 
@@ -163,7 +165,7 @@ class TVAE(nn.Module):
             self.core_size = config.image_size // 2 ** len(config.widths)
             core = config.widths[-1] * self.core_size**2
             self.encoder = _Pair(config) if config.has_two_encoders else _halve(config, config.encoder_blocks)
-            self.decoder = nn.Sequential(*upward(config.channels, config.widths, config.blocks))
+            self.decoder = nn.Sequential(*upward(config.channels, config.widths, config.blocks, smooth=config.smooth))
         self.to_mean = _head(config, core)
         self.to_log_variance = _head(config, core)
         self.from_latent = nn.Linear(config.latent_size, core)

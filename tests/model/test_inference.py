@@ -14,6 +14,7 @@ from tests.model.networks import TINY, fixed_weights
 NETWORKS = {
     "residual": TINY,
     "plain convolutions": TVAEConfig(image_size=16, widths=(4, 8), slices=(Slice("free", 5),)),
+    "interpolated": TVAEConfig(image_size=16, widths=(4, 8), slices=(Slice("free", 5),), smooth=True),
     "encoder blocks": TVAEConfig(image_size=16, widths=(4, 8), slices=(Slice("free", 5),), encoder_blocks=(0, 2)),
     "two encoders": TVAEConfig(
         image_size=16, widths=(4, 8), slices=(Slice("type", 3), Slice("free", 2)), encoder_blocks=(0, 2), separate=True

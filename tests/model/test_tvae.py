@@ -250,3 +250,15 @@ def test_an_instance_slice_out_of_place(wrong: dict[str, Any]) -> None:
     """It needs two encoders, and its place before the remainder."""
     with pytest.raises(ValueError, match="'shoe' needs two encoders"):
         replace(SHOE, **wrong)
+
+
+def test_smooth_drawings_have_no_grid() -> None:
+    """Where features are constant, so is what a decoder that interpolates draws; a transposed convolution draws a grid."""
+    for smooth in (False, True):
+        tvae = TVAE(TVAEConfig(image_size=16, widths=(8,), slices=(Slice("free", 3),), smooth=smooth))
+        for layer in tvae.decoder:
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                torch.nn.init.normal_(layer.weight)
+        drawn = tvae.decoder(torch.ones(1, 8, 8, 8))[:, :, 3:-3, 3:-3]
+        uneven = (drawn[..., 1:] - drawn[..., :-1]).abs().max()
+        assert (uneven < 1e-4) == smooth
