@@ -253,7 +253,7 @@ def test_an_instance_slice_out_of_place(wrong: dict[str, Any]) -> None:
 
 
 def test_smooth_drawings_have_no_grid() -> None:
-    """Where features are constant, so is what a decoder that interpolates draws; a transposed convolution draws a grid."""
+    """Of constant features a decoder that interpolates draws a plain picture, a transposed convolution a grid."""
     for smooth in (False, True):
         tvae = TVAE(TVAEConfig(image_size=16, widths=(8,), slices=(Slice("free", 3),), smooth=smooth))
         for layer in tvae.decoder:
