@@ -1,5 +1,6 @@
 """Several processes and threads on one catalogue, and processes that are killed."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.store.embedded.store import EmbeddedStore
+from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.service.store import writer
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import ids, ids_in, shoe, shoes
@@ -154,3 +155,17 @@ def test_conditions_are_made_safely_by_many_threads(busy: EmbeddedStore) -> None
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: ids(busy.search(query, 5, condition="closure")[0]), range(32)))
     assert all(answer == answers[0] for answer in answers)
+
+
+def test_a_store_is_made_while_its_file_is_locked(folder: Path) -> None:
+    """Whoever finds the new file locked by another process that makes the store waits, and opens it."""
+    folder.mkdir(parents=True)
+    other = sqlite3.connect(folder / DATABASE, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(embedded, folder)
+        with pytest.raises(TimeoutError):
+            made.result(timeout=0.3)
+        other.execute("ROLLBACK")
+        other.close()
+        made.result(timeout=30).close()
