@@ -1,7 +1,6 @@
 """`python -m training`: everything that happens before a service can start."""
 
 import logging
-import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -135,6 +134,7 @@ def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) 
     """
     from model.errors import TrainingError
     from model.tvae import PRESETS
+    from training.distributed import count_processes
     from training.output import refuse_finished
 
     if not again:  # the trainer asks again
@@ -147,7 +147,7 @@ def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) 
         raise TrainingError(
             f"learning from photos needs --network shoes-large; for --network {network} choose --preset catalog"
         )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if count_processes() > 1:
         raise TrainingError("several processes can't learn from photos together; start one, or --preset catalog")
 
 

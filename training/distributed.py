@@ -26,7 +26,7 @@ from torch import nn
 
 from model.errors import TrainingError
 
-__all__ = ["Team", "TeamBatchNorm", "join_team"]
+__all__ = ["Team", "TeamBatchNorm", "count_processes", "join_team"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -119,6 +119,11 @@ class Team:
                 logging.disable(before)
 
 
+def count_processes() -> int:
+    """Processes that train together, as torchrun tells each of them; 1 for one that it did not start."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextlib.contextmanager
 def join_team(device: torch.device) -> Iterator[Team]:
     """Meet the processes that `torchrun` started; a team of one where it started none.
@@ -128,7 +133,7 @@ def join_team(device: torch.device) -> Iterator[Team]:
     Raises:
         TrainingError: there are more processes on this machine than GPUs.
     """
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "RANK" not in os.environ or count_processes() == 1:
         yield Team(device=device)
         return
     if device.type == "cuda":

@@ -1,6 +1,5 @@
 """Named sets of defaults for `train`, and the choice between them."""
 
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from model.catalog import Catalog
 from model.errors import ImageError
 from model.framing import find_plain_colour
 from model.preprocess import PreprocessConfig, Preprocessor
+from training.distributed import count_processes
 
 __all__ = ["PRESETS", "Choice", "choose_preset"]
 
@@ -62,7 +62,7 @@ def choose_preset(catalog: Catalog) -> Choice:
     count = len(catalog.shoes)
     if count < FEWEST_SHOES:
         return Choice("catalog", f"{count} shoes are too few to learn from photos; {FEWEST_SHOES} are needed")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if count_processes() > 1:
         return Choice("catalog", "several processes can't learn from photos together")
     preprocessor = Preprocessor(PreprocessConfig())
     plain = readable = 0

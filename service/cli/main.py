@@ -41,6 +41,13 @@ REBUILD_OF_A_PART = (
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
 
+ServedCheckpoint = Annotated[
+    Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
+]
+ServedIndex = Annotated[
+    Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
+]
+
 
 @app.callback()
 def begin(context: typer.Context) -> None:
@@ -167,12 +174,8 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes any that is free.", show_default="8000")] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
-    ] = None,
+    checkpoint: ServedCheckpoint = None,
+    index: ServedIndex = None,
     store: Annotated[
         str | None, typer.Option(help="milvus://host:port/collection, in place of that folder.", show_default="none")
     ] = None,
@@ -219,12 +222,8 @@ def search(
         typer.Option(envvar="SOLEMATE_SEARCH_KEY", help="An API key, if the service asks for one.", show_default=False),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer, as /v1/search gives it.")] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option(help="The indexed catalogue's folder.", show_default="artifacts/catalog")
-    ] = None,
+    checkpoint: ServedCheckpoint = None,
+    index: ServedIndex = None,
 ) -> None:
     """Find the shoes most like the one in a picture: by the index on this machine, or by a service that runs."""
     from service.cli.client import ask_index, ask_service, to_table
