@@ -19,6 +19,7 @@ from starlette.responses import Response
 from model.cutout import Cutout
 from model.errors import QueryError
 from model.framing import Subject
+from model.nearness import Nearness
 from model.version import find_version
 from service.catalog.images import Picture
 from service.catalog.writer import Changed
@@ -33,7 +34,7 @@ from service.serving.engine import Embedded, Engine, Facets
 from service.serving.pipeline import Found
 from service.serving.reload import Outcome
 from service.settings import Settings
-from service.store.base import Item, Page
+from service.store.base import Hit, Item, Page
 
 __all__ = [
     "LINES",
@@ -46,10 +47,12 @@ __all__ = [
     "answer_found",
     "answer_info",
     "answer_item",
+    "answer_items",
     "answer_page",
     "answer_picture",
     "answer_png",
     "answer_reload",
+    "spell_hit",
     "spell_item",
     "spell_subject",
     "write_lines",
@@ -61,7 +64,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    hits = [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    hits = [spell_hit(hit, found.nearness) for hit in found.hits]
     if options.fields is not None:
         wanted = frozenset(options.fields)
         for hit in hits:
@@ -138,6 +141,18 @@ def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
         items=[_item(item) for item in page.items],
         next=page.next,
         total=page.total,
+        checkpoint=engine.checkpoint,
+        catalog=engine.fingerprint,
+    )
+
+
+def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> schemas.ItemsAnswer:
+    """The shoes of some ids."""
+    return schemas.ItemsAnswer(
+        items=[_item(item) for item in items],
+        next=None,
+        total=len(items),
+        missing=list(missing),
         checkpoint=engine.checkpoint,
         catalog=engine.fingerprint,
     )
@@ -225,6 +240,11 @@ def spell_item(item: Item) -> dict[str, Any]:
         "reconstruction": f"{path}/reconstruction",
         "similar": f"{path}/similar",
     }
+
+
+def spell_hit(hit: Hit, nearness: Nearness) -> dict[str, Any]:
+    """As `schemas.Hit` describes it."""
+    return {**spell_item(hit.item), "distance": hit.distance, "score": round(nearness.score(hit.distance), 4)}
 
 
 def _spell_confidence(confidence: float | None) -> float | None:

@@ -53,6 +53,7 @@ FILTER_TEXT = (
     "`/v1/facets` lists both."
 )
 K_TEXT = "How many shoes."
+LIMIT_TEXT = "The same as `k`, by the name that other services have for it."
 CONDITION_TEXT = (
     "What to compare by: `overall`, the default, another condition of `/v1/info`, or several slices with a weight "
     "each, such as `heel:0.7,category:0.3`: the distance is then the root of the weighted sum of their squares."
@@ -134,6 +135,13 @@ class Hit(Item):
     """A shoe found by a search."""
 
     distance: float = Field(description="Euclidean, between mean vectors or their slices; 0 is identical.")
+    score: float = Field(
+        ge=0,
+        le=1,
+        description="How near that is: 1 at distance 0, falling with it. Where the training calibrated it: how likely "
+        "the two are alike by `condition`, were half of all pairs so; otherwise 0.5 is at the distance that a shoe's "
+        "tenth nearest one has in the median.",
+    )
     duplicates: list[str] | None = Field(
         default=None,
         description="With `group=duplicates`: ids of the shoes folded into this one, the nearest to it first; at most "
@@ -229,6 +237,7 @@ class SearchFields(BaseModel):
     diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
     fields: list[Text] | None = Field(default=None, description=FIELDS_TEXT)
+    limit: Annotated[int, COUNT] | None = Field(default=None, description=LIMIT_TEXT)
 
 
 class ViewFields(BaseModel):
@@ -410,6 +419,7 @@ class ItemsAnswer(BaseModel):
     items: list[Item]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
     total: int = Field(description="Shoes that pass the filter, on all pages.")
+    missing: list[str] | None = Field(default=None, description="With `ids`: those that no shoe has.")
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
 

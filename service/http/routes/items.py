@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from model.errors import QueryError
 from service.http.cancellation import unless_gone
 from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
 from service.http.item_request import (
@@ -21,6 +22,7 @@ from service.http.responses import (
     answer_facets,
     answer_found,
     answer_item,
+    answer_items,
     answer_page,
     write_lines,
 )
@@ -41,19 +43,34 @@ __all__ = ["ItemId", "changes", "router"]
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
+IDS_TEXT = (
+    "The id of a shoe, repeated: these shoes alone, in this order, on one page. Ids that no shoe has are in `missing`. "
+    "Goes with no other parameter."
+)
+
 ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.")]
 
 
 @router.get(
-    "/items", dependencies=[Depends(known_query("limit", "cursor", "filter"))], responses=answers("items", 200, 422)
+    "/items",
+    dependencies=[Depends(known_query("ids", "limit", "cursor", "filter"))],
+    responses=answers("items", 200, 422),
 )
 def list_items(
+    request: Request,
     engine: EngineOf,
+    *,
     filter: FilterQuery,
+    ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": 500})] = [],  # noqa: B006
     limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
 ) -> ItemsAnswer:
-    """The catalogue's shoes, a page at a time, in the catalogue's own order."""
+    """The catalogue's shoes, a page at a time, in the catalogue's own order; or, with `ids`, these shoes."""
+    if ids:
+        others = sorted(set(request.query_params) - {"ids"})
+        if others:
+            raise QueryError("ids", f"ids goes with no other parameter; found {', '.join(others)} beside it")
+        return answer_items(engine, *engine.items(ids))
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
 
 

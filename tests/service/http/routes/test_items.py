@@ -34,6 +34,23 @@ def test_pages_are_filtered(client: TestClient) -> None:
     assert [item["attributes"]["Category"] for item in page["items"]] == [["Boots"], ["Boots"]]
 
 
+def test_items_by_their_ids(client: TestClient) -> None:
+    """Several ids give these shoes in this order, and name those that no shoe has."""
+    answer = client.get("/v1/items", params={"ids": ["1000.2", "no-such-shoe", "1000.1"]}).json()
+    assert [item["id"] for item in answer["items"]] == ["1000.2", "1000.1"]
+    assert answer["missing"] == ["no-such-shoe"]
+    assert (answer["total"], answer["next"]) == (2, None)
+
+
+def test_ids_beside_other_parameters(client: TestClient, memory_engine: Engine) -> None:
+    """Ids go with no filter or page, and there may be as many of them as shoes on a page."""
+    problem = check_problem(client.get("/v1/items", params={"ids": "1000.1", "limit": 5}), 422, "ids")
+    assert "limit" in problem["detail"]
+    most = memory_engine.limits.max_page
+    assert client.get("/v1/items", params={"ids": ["1000.1"] * most}).status_code == 200
+    check_problem(client.get("/v1/items", params={"ids": ["1000.1"] * (most + 1)}), 422, "ids")
+
+
 def test_item_with_vector(client: TestClient, memory_engine: Engine) -> None:
     """A shoe comes with its attributes, links, fingerprints and exact vector."""
     item = client.get("/v1/items/1000.2").json()
