@@ -28,13 +28,14 @@ from service.http.cancellation import unless_gone
 from service.http.item_request import Addition
 from service.http.middleware.proxy import current_root_path
 from service.http.problems import describe_error
+from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
 from service.serving.pipeline import Found
 from service.serving.reload import Outcome
 from service.settings import Settings
-from service.store.base import Hit, Item, Page
+from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
     "LINES",
@@ -43,6 +44,7 @@ __all__ = [
     "answer_cutout",
     "answer_drawing",
     "answer_embeddings",
+    "answer_explanation",
     "answer_facets",
     "answer_found",
     "answer_info",
@@ -143,6 +145,32 @@ def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
         total=page.total,
         checkpoint=engine.checkpoint,
         catalog=engine.fingerprint,
+    )
+
+
+def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
+    """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
+    return _answer_json(
+        {
+            "item": spell_item(explanation.item),
+            "with": spell_item(explanation.other),
+            "distance": explanation.distance,
+            "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
+            "conditions": [
+                {"name": each.name, "distance": each.distance, "share": each.share} for each in explanation.slices
+            ],
+            "attributes": [
+                {
+                    "name": each.name,
+                    "values": each.values,
+                    "with_values": each.other_values,
+                    "agree": each.agree,
+                }
+                for each in explanation.attributes
+            ],
+            "checkpoint": engine.checkpoint,
+            "catalog": engine.fingerprint,
+        }
     )
 
 

@@ -8,12 +8,14 @@ from model.text import nfc
 from service.search.options import MAX_EXCLUDED, MAX_ROTATION
 
 __all__ = [
+    "Agreement",
     "BatchForm",
     "BatchLine",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
     "EmbeddingsAnswer",
+    "ExplainAnswer",
     "FacetValue",
     "FacetsAnswer",
     "GivenVector",
@@ -39,6 +41,7 @@ __all__ = [
     "SearchAnswer",
     "SearchFields",
     "SearchForm",
+    "SliceDistance",
     "Status",
     "Subject",
     "SubjectAnswer",
@@ -403,6 +406,36 @@ class SubjectAnswer(BaseModel):
         "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
     )
     checkpoint: CheckpointPrint
+
+
+class SliceDistance(BaseModel):
+    """How far apart two shoes are in one slice of the vector."""
+
+    name: str = Field(description="A condition of `/v1/info`, or a slice that no training ordered, such as `free`.")
+    distance: float = Field(description="Euclidean, in this slice alone.")
+    share: float = Field(description="The part of the squared distance that it makes: the shares sum to 1.")
+
+
+class Agreement(BaseModel):
+    """What two shoes have of one attribute."""
+
+    name: str
+    values: list[str] = Field(description="Of the shoe in the path.")
+    with_values: list[str] = Field(description="Of the other one.")
+    agree: bool = Field(description="Whether they share a value.")
+
+
+class ExplainAnswer(BaseModel):
+    """Why two shoes are alike."""
+
+    item: Item
+    with_: Item = Field(alias="with")
+    distance: float = Field(description="By the whole vector.")
+    score: float = Field(ge=0, le=1, description="As of a hit of a search by `overall`.")
+    conditions: list[SliceDistance]
+    attributes: list[Agreement] = Field(description="All that one of them has.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
 
 
 class ItemAnswer(Item):
