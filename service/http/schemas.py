@@ -417,7 +417,7 @@ class Illustration(BaseModel):
     """What a vector decodes to, and the shoe of the catalogue that is nearest to it."""
 
     image: str = Field(description="A PNG as a data: URL.")
-    nearest: Hit | None = Field(description="By the whole vector; null in an empty catalogue.")
+    nearest: Hit | None = Field(description="By the whole vector, unless said otherwise; null in an empty catalogue.")
 
 
 class Step(Illustration):
@@ -438,7 +438,10 @@ class SwapAnswer(BaseModel):
     """A shoe before and after it got the slice of another."""
 
     before: Illustration
-    after: Illustration = Field(description="Its `nearest` is another shoe than the one that was drawn.")
+    after: Illustration = Field(
+        description="Its `nearest` is another shoe than the one that was drawn, and found with the exchanged slice "
+        "counting as much as all others together."
+    )
     checkpoint: CheckpointPrint
     catalog: CatalogPrint
 

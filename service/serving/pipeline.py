@@ -220,15 +220,22 @@ class Pipeline:
     async def illustrate_interpolation(self, start_id: str, end_id: str, steps: int) -> list[Illustration]:
         """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise."""
         self.engine.check_steps(steps)
-        return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), size=steps)
+        options = [SearchOptions(1)] * steps
+        return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), options)
 
     async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
-        """A shoe before and after `swap`, each with the shoe nearest to it; after it, that is another one."""
+        """A shoe before and after `swap`, each with the shoe nearest to it. Raises likewise.
+
+        For the one after it, the slice that was exchanged counts as much as all others together: by the whole vector,
+        the nearest shoe is mostly one that looks like the shoe before.
+        """
 
         def plan() -> Vector:
             return np.concatenate([self.engine.vectors_of(item_id), self.engine.swap(item_id, condition, other_id)])
 
-        return await self._illustrate(plan, size=2, leave_out=((), (item_id,)))
+        slices = await asyncio.to_thread(lambda: self.engine.store.info().slices)
+        weights = {name: max(1.0, len(slices) - 1.0) if name == condition else 1.0 for name in slices}
+        return await self._illustrate(plan, [SearchOptions(1), SearchOptions(1, weights=weights, leave_out=(item_id,))])
 
     async def sample(self, count: int, seed: int, around: str | None, spread: float) -> bytes:
         """Shoes that could be, as a PNG with `count` pictures side by side. Raises as `Sampler.sample`."""
@@ -238,17 +245,14 @@ class Pipeline:
     async def illustrate_samples(self, count: int, seed: int, around: str | None, spread: float) -> list[Illustration]:
         """The same, one by one, each with the shoe nearest to it."""
         vectors = await asyncio.to_thread(self.engine.sampler.sample, count, seed, around, spread)
-        return await self._illustrate(lambda: vectors, size=count)
+        return await self._illustrate(lambda: vectors, [SearchOptions(1)] * count)
 
-    async def _illustrate(
-        self, plan: Callable[[], Vector], *, size: int, leave_out: Sequence[tuple[str, ...]] = ()
-    ) -> list[Illustration]:
-        """Draw each of `size` vectors, and find the shoe nearest to each, without those that are to be left out."""
-        work = await self._batcher.submit(Work(plan=plan, draws=True), size=size)
+    async def _illustrate(self, plan: Callable[[], Vector], options: Sequence[SearchOptions]) -> list[Illustration]:
+        """Draw the vectors of a plan, and find for each the nearest shoe by its options."""
+        work = await self._batcher.submit(Work(plan=plan, draws=True), size=len(options))
         drawn, vectors = work.drawn, work.vectors
         assert drawn is not None
         assert vectors is not None
-        options = [SearchOptions(1, leave_out=ids) for ids in leave_out or [()] * size]
         found = await asyncio.gather(
             *(
                 self._find(Work(vectors=vector[None], search=each))
