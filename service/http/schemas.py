@@ -8,19 +8,23 @@ from model.text import nfc
 from service.search.options import MAX_EXCLUDED, MAX_ROTATION
 
 __all__ = [
+    "Agreement",
     "BatchForm",
     "BatchLine",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
     "EmbeddingsAnswer",
+    "ExplainAnswer",
     "FacetValue",
     "FacetsAnswer",
     "GivenVector",
     "Hit",
+    "Illustration",
     "ImageSearch",
     "ImagesInJson",
     "Info",
+    "InterpolationAnswer",
     "Item",
     "ItemAnswer",
     "ItemForm",
@@ -36,12 +40,16 @@ __all__ = [
     "Recommendation",
     "RecommendationForm",
     "ReloadAnswer",
+    "SamplesAnswer",
     "SearchAnswer",
     "SearchFields",
     "SearchForm",
+    "SliceDistance",
     "Status",
+    "Step",
     "Subject",
     "SubjectAnswer",
+    "SwapAnswer",
     "Text",
     "VectorSearch",
     "ViewFields",
@@ -403,6 +411,78 @@ class SubjectAnswer(BaseModel):
         "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
     )
     checkpoint: CheckpointPrint
+
+
+class Illustration(BaseModel):
+    """What a vector decodes to, and the shoe of the catalogue that is nearest to it."""
+
+    image: str = Field(description="A PNG as a data: URL.")
+    nearest: Hit | None = Field(description="By the whole vector, unless said otherwise; null in an empty catalogue.")
+
+
+class Step(Illustration):
+    """A step of an interpolation."""
+
+    position: float = Field(ge=0, le=1, description="0 at the first shoe, 1 at the second.")
+
+
+class InterpolationAnswer(BaseModel):
+    """The way from one shoe to another, both ends included."""
+
+    steps: list[Step]
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class SwapAnswer(BaseModel):
+    """A shoe before and after it got the slice of another."""
+
+    before: Illustration
+    after: Illustration = Field(
+        description="Its `nearest` is another shoe than the one that was drawn, and found with the exchanged slice "
+        "counting as much as all others together."
+    )
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class SamplesAnswer(BaseModel):
+    """Shoes that could be."""
+
+    samples: list[Illustration]
+    seed: int = Field(description="Gives the same samples again, as long as the catalogue is the same.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
+
+
+class SliceDistance(BaseModel):
+    """How far apart two shoes are in one slice of the vector."""
+
+    name: str = Field(description="A condition of `/v1/info`, or a slice that no training ordered, such as `free`.")
+    distance: float = Field(description="Euclidean, in this slice alone.")
+    share: float = Field(description="The part of the squared distance that it makes: the shares sum to 1.")
+
+
+class Agreement(BaseModel):
+    """What two shoes have of one attribute."""
+
+    name: str
+    values: list[str] = Field(description="Of the shoe in the path.")
+    with_values: list[str] = Field(description="Of the other one.")
+    agree: bool = Field(description="Whether they share a value.")
+
+
+class ExplainAnswer(BaseModel):
+    """Why two shoes are alike."""
+
+    item: Item
+    with_: Item = Field(alias="with")
+    distance: float = Field(description="By the whole vector.")
+    score: float = Field(ge=0, le=1, description="As of a hit of a search by `overall`.")
+    conditions: list[SliceDistance]
+    attributes: list[Agreement] = Field(description="All that one of them has.")
+    checkpoint: CheckpointPrint
+    catalog: CatalogPrint
 
 
 class ItemAnswer(Item):

@@ -20,9 +20,11 @@ from model.preprocess import Framed, to_png
 from service.catalog.images import Picture, read_picture
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
 from service.errors import NotReady, PictureMissing, UnknownItem
+from service.search.explain import Explanation, explain
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
+from service.search.sampling import Sampler
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
 
 __all__ = [
@@ -158,6 +160,7 @@ class Engine:
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
         self.nearness = NearnessScale(store, network.nearness)
+        self.sampler = Sampler(store)
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
@@ -227,6 +230,10 @@ class Engine:
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
         return self.store.get(item_id), self.store.vector(item_id)
+
+    def explain(self, item_id: str, other_id: str) -> Explanation:
+        """Why two shoes are alike. Raises UnknownItem."""
+        return explain(self.item(item_id), self.item(other_id), self.store.info().slices)
 
     def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
         """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""

@@ -19,6 +19,7 @@ from service.http.openapi import answers, form_only, lines, request_examples
 from service.http.responses import (
     LINES,
     answer_changed,
+    answer_explanation,
     answer_facets,
     answer_found,
     answer_item,
@@ -28,6 +29,7 @@ from service.http.responses import (
 )
 from service.http.schemas import (
     BatchForm,
+    ExplainAnswer,
     FacetsAnswer,
     ItemAnswer,
     ItemForm,
@@ -90,6 +92,19 @@ async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId,
     """The shoes most like one of the catalogue, without itself."""
     work = pipeline.similar(id, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.get(
+    "/items/{id}/explain",
+    response_model=ExplainAnswer,
+    dependencies=[Depends(known_query("with"))],
+    responses=answers("explain", 200, 404, 422),
+)
+def explain_likeness(
+    engine: EngineOf, id: ItemId, other: Annotated[Text, Query(alias="with", description="The other shoe.")]
+) -> Response:
+    """Why two shoes are alike: what each slice of the vector adds to their distance, and the attributes they share."""
+    return answer_explanation(engine, engine.explain(id, other))
 
 
 @router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))
