@@ -20,7 +20,7 @@ __all__ = ["Example", "Filter", "NewItem", "Operations", "Options", "PictureOpti
 Filter: TypeAlias = str | Sequence[str] | Mapping[str, Any]
 """`Attribute:Value`, several of them, or the nested form `{"all": [...], "any": [...], "not": [...]}`."""
 
-Example: TypeAlias = str | Sequence[float]
+Example: TypeAlias = str | Iterable[float]
 """The id of a shoe, or a vector."""
 
 Attributes: TypeAlias = Mapping[str, Sequence[str]]
@@ -74,7 +74,7 @@ class Operations:
         return _by_picture(image, options)
 
     @operation("POST", "/v1/search/vector", as_json(models.SearchAnswer))
-    def search_vector(self, vector: Sequence[float], /, **options: Unpack[Options]) -> Request:
+    def search_vector(self, vector: Iterable[float], /, **options: Unpack[Options]) -> Request:
         """The shoes nearest to a vector."""
         return Request(json={"vector": _numbers(vector), **_in_json(options)})
 
@@ -180,7 +180,7 @@ class Operations:
         return _by_picture(image, view)
 
     @operation("POST", "/v1/reconstructions/vector", as_bytes)
-    def reconstruct_vector(self, vector: Sequence[float], /) -> Request:
+    def reconstruct_vector(self, vector: Iterable[float], /) -> Request:
         """What a vector decodes to, a PNG."""
         return Request(json={"vector": _numbers(vector)})
 
@@ -276,7 +276,7 @@ def _examples(given: Sequence[Example]) -> list[str | list[float]]:
     return [each if isinstance(each, str) else _numbers(each) for each in given]
 
 
-def _numbers(vector: Sequence[float]) -> list[float]:
+def _numbers(vector: Iterable[float]) -> list[float]:
     """Also of a numpy array, whose numbers JSON does not know."""
     return [float(number) for number in vector]
 
