@@ -362,7 +362,9 @@ def serialize_steps(illustrations: Sequence[Illustration]) -> dict[str, Any]:
     """An interpolation, as `schemas.InterpolationAnswer` describes it."""
     last = len(illustrations) - 1
     return {
-        "steps": [{"position": index / last, **_serialize_illustration(each)} for index, each in enumerate(illustrations)]
+        "steps": [
+            {"position": index / last, **_serialize_illustration(each)} for index, each in enumerate(illustrations)
+        ]
     }
 
 

@@ -430,8 +430,8 @@ class InterpolationAnswer(BaseModel):
     """The way from one shoe to another, both ends included."""
 
     steps: list[Step]
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SwapAnswer(BaseModel):
@@ -442,8 +442,8 @@ class SwapAnswer(BaseModel):
         description="Its `nearest` is another shoe than the one that was drawn, and found with the exchanged slice "
         "counting as much as all others together."
     )
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SamplesAnswer(BaseModel):
@@ -451,8 +451,8 @@ class SamplesAnswer(BaseModel):
 
     samples: list[Illustration]
     seed: int = Field(description="Gives the same samples again, as long as the catalogue is the same.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SliceDistance(BaseModel):

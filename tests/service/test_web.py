@@ -197,7 +197,9 @@ def reach(html: Tags, *, views: bool) -> set[str]:
         reached.add(name)
         script = WEB / name
         if script.suffix == ".js":
-            todo.extend((script.parent / each).resolve().relative_to(WEB.resolve()).as_posix() for each in imports(script))
+            todo.extend(
+                (script.parent / each).resolve().relative_to(WEB.resolve()).as_posix() for each in imports(script)
+            )
     return reached
 
 
