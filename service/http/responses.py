@@ -54,12 +54,12 @@ __all__ = [
     "answer_picture",
     "answer_png",
     "answer_reload",
-    "spell_hit",
-    "spell_item",
-    "spell_samples",
-    "spell_steps",
-    "spell_subject",
-    "spell_swap",
+    "serialize_hit",
+    "serialize_item",
+    "serialize_samples",
+    "serialize_steps",
+    "serialize_subject",
+    "serialize_swap",
     "write_lines",
 ]
 
@@ -69,7 +69,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    hits = [spell_hit(hit, found.nearness) for hit in found.hits]
+    hits = [serialize_hit(hit, found.nearness) for hit in found.hits]
     if options.fields is not None:
         wanted = frozenset(options.fields)
         for hit in hits:
@@ -86,10 +86,10 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
         "catalog": found.fingerprint,
     }
     if found.facets is not None:
-        content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
+        content |= {"facets": _serialize_facets(found.facets), "total": found.facets.total}
     if found.subjects:
-        content["subject"] = spell_subject(found.subjects[0])
-        content["confidence"] = _spell_confidence(found.confidence)
+        content["subject"] = serialize_subject(found.subjects[0])
+        content["confidence"] = _round_confidence(found.confidence)
     return _answer_json(content)
 
 
@@ -103,8 +103,8 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
                 {
                     "filename": name,
                     "vector": vector,
-                    "subject": spell_subject(subject),
-                    "confidence": _spell_confidence(confidence),
+                    "subject": serialize_subject(subject),
+                    "confidence": _round_confidence(confidence),
                 }
                 for name, vector, subject, confidence in parts
             ],
@@ -127,7 +127,7 @@ def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> sche
 
 def answer_changed(engine: Engine, changed: Changed) -> Response:
     """A shoe after a change, as `schemas.ItemAnswer` describes it: 201 where there was none, with its place."""
-    spelt = spell_item(changed.item)
+    spelt = serialize_item(changed.item)
     content = {
         **spelt,
         "vector": changed.vector.tolist(),
@@ -155,8 +155,8 @@ def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
     """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
     return _answer_json(
         {
-            "item": spell_item(explanation.item),
-            "with": spell_item(explanation.other),
+            "item": serialize_item(explanation.item),
+            "with": serialize_item(explanation.other),
             "distance": explanation.distance,
             "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
             "conditions": [
@@ -194,7 +194,7 @@ def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
     return schemas.FacetsAnswer(
         facets={
             attribute: [schemas.FacetValue.model_validate(value) for value in values]
-            for attribute, values in _spell_facets(facets).items()
+            for attribute, values in _serialize_facets(facets).items()
         },
         total=facets.total,
         checkpoint=engine.checkpoint,
@@ -257,10 +257,10 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
 
 
 def _item(item: Item) -> schemas.Item:
-    return schemas.Item.model_validate(spell_item(item))
+    return schemas.Item.model_validate(serialize_item(item))
 
 
-def spell_item(item: Item) -> dict[str, Any]:
+def serialize_item(item: Item) -> dict[str, Any]:
     """As `schemas.Item` describes it."""
     name = item.id if item.id.isascii() and item.id.isalnum() else quote(item.id, safe="")  # quoting takes longer
     path = f"{current_root_path()}/v1/items/{name}"
@@ -273,16 +273,16 @@ def spell_item(item: Item) -> dict[str, Any]:
     }
 
 
-def spell_hit(hit: Hit, nearness: Nearness) -> dict[str, Any]:
+def serialize_hit(hit: Hit, nearness: Nearness) -> dict[str, Any]:
     """As `schemas.Hit` describes it."""
-    return {**spell_item(hit.item), "distance": hit.distance, "score": round(nearness.score(hit.distance), 4)}
+    return {**serialize_item(hit.item), "distance": hit.distance, "score": round(nearness.score(hit.distance), 4)}
 
 
-def _spell_confidence(confidence: float | None) -> float | None:
+def _round_confidence(confidence: float | None) -> float | None:
     return None if confidence is None else round(confidence, 4)
 
 
-def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
+def serialize_subject(subject: Subject | None) -> dict[str, Any] | None:
     """As `schemas.Subject` describes it."""
     if subject is None:
         return None
@@ -297,7 +297,7 @@ def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
     }
 
 
-def _spell_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
+def _serialize_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
     """As `schemas.FacetsAnswer` describes them."""
     return {
         attribute: [{"value": value, "count": count} for value, count in values.items()]
@@ -358,30 +358,32 @@ async def answer_drawing(
     return Response(to_json(content), media_type="application/json", headers=headers)
 
 
-def spell_steps(illustrations: Sequence[Illustration]) -> dict[str, Any]:
+def serialize_steps(illustrations: Sequence[Illustration]) -> dict[str, Any]:
     """An interpolation, as `schemas.InterpolationAnswer` describes it."""
     last = len(illustrations) - 1
     return {
-        "steps": [{"position": index / last, **_spell_illustration(each)} for index, each in enumerate(illustrations)]
+        "steps": [
+            {"position": index / last, **_serialize_illustration(each)} for index, each in enumerate(illustrations)
+        ]
     }
 
 
-def spell_swap(illustrations: Sequence[Illustration]) -> dict[str, Any]:
+def serialize_swap(illustrations: Sequence[Illustration]) -> dict[str, Any]:
     """A swap, as `schemas.SwapAnswer` describes it."""
     before, after = illustrations
-    return {"before": _spell_illustration(before), "after": _spell_illustration(after)}
+    return {"before": _serialize_illustration(before), "after": _serialize_illustration(after)}
 
 
-def spell_samples(illustrations: Sequence[Illustration], seed: int) -> dict[str, Any]:
+def serialize_samples(illustrations: Sequence[Illustration], seed: int) -> dict[str, Any]:
     """Samples, as `schemas.SamplesAnswer` describes them."""
-    return {"samples": [_spell_illustration(each) for each in illustrations], "seed": seed}
+    return {"samples": [_serialize_illustration(each) for each in illustrations], "seed": seed}
 
 
-def _spell_illustration(illustration: Illustration) -> dict[str, Any]:
+def _serialize_illustration(illustration: Illustration) -> dict[str, Any]:
     nearest = illustration.nearest
     return {
         "image": _to_data_url(illustration.image),
-        "nearest": None if nearest is None else spell_hit(nearest, illustration.nearness),
+        "nearest": None if nearest is None else serialize_hit(nearest, illustration.nearness),
     }
 
 
@@ -397,7 +399,7 @@ def answer_png(content: bytes) -> Response:
 async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Response:
     """A subject and its cut-out, as `schemas.SubjectAnswer` describes them; or the cut-out alone, if that is asked."""
     headers = {"cache-control": "no-store", "vary": "accept"}
-    subject = spell_subject(cutout.subject)
+    subject = serialize_subject(cutout.subject)
     if _prefers_png(request.headers.get("accept", "")):
         headers["x-subject"] = to_json(subject).decode()
         return Response(await run_in_threadpool(_write_png, cutout), media_type=PNG, headers=headers)
@@ -485,7 +487,7 @@ def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]
 
 def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
     if isinstance(outcome, Changed):
-        item = schemas.Item.model_validate(spell_item(outcome.item))
+        item = schemas.Item.model_validate(serialize_item(outcome.item))
         line = schemas.BatchLine(index=index, id=item_id, status=201 if outcome.created else 200, item=item)
     else:
         problem = describe_error(outcome)

@@ -115,8 +115,8 @@ Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
 # which would put them before what was asked for.
-CheckpointPrint = Annotated[str, Field(description="The first 16 hex digits of the checkpoint's digest.")]
-CatalogPrint = Annotated[str, Field(description="The catalogue's fingerprint: changes with every change of it.")]
+CheckpointFingerprint = Annotated[str, Field(description="The first 16 hex digits of the checkpoint's digest.")]
+CatalogFingerprint = Annotated[str, Field(description="The catalogue's fingerprint: changes with every change of it.")]
 
 
 class Problem(BaseModel):
@@ -209,8 +209,8 @@ class SearchAnswer(BaseModel):
     total: int | None = Field(default=None, description="With `facets`: the shoes that pass the filter.")
     subject: SubjectField = Field(default=None)
     confidence: ConfidenceField = Field(default=None)
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 # The forms are only described by these: service/http/multipart.py reads them.
@@ -398,8 +398,8 @@ class EmbeddingsAnswer(BaseModel):
 
     embeddings: list[Embedding]
     dimension: int
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SubjectAnswer(BaseModel):
@@ -410,7 +410,7 @@ class SubjectAnswer(BaseModel):
         description="A PNG as a data: URL: the subject's box in its own colours, transparent beside the shoe; where "
         "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
     )
-    checkpoint: CheckpointPrint
+    checkpoint: CheckpointFingerprint
 
 
 class Illustration(BaseModel):
@@ -430,8 +430,8 @@ class InterpolationAnswer(BaseModel):
     """The way from one shoe to another, both ends included."""
 
     steps: list[Step]
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SwapAnswer(BaseModel):
@@ -442,8 +442,8 @@ class SwapAnswer(BaseModel):
         description="Its `nearest` is another shoe than the one that was drawn, and found with the exchanged slice "
         "counting as much as all others together."
     )
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SamplesAnswer(BaseModel):
@@ -451,8 +451,8 @@ class SamplesAnswer(BaseModel):
 
     samples: list[Illustration]
     seed: int = Field(description="Gives the same samples again, as long as the catalogue is the same.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SliceDistance(BaseModel):
@@ -481,16 +481,16 @@ class ExplainAnswer(BaseModel):
     score: float = Field(ge=0, le=1, description="As of a hit of a search by `overall`.")
     conditions: list[SliceDistance]
     attributes: list[Agreement] = Field(description="All that one of them has.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class ItemAnswer(Item):
     """A shoe of the catalogue with its vector."""
 
     vector: list[float] = Field(description="float32 numbers, exactly.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class ItemsAnswer(BaseModel):
@@ -500,8 +500,8 @@ class ItemsAnswer(BaseModel):
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
     total: int = Field(description="Shoes that pass the filter, on all pages.")
     missing: list[str] | None = Field(default=None, description="With `ids`: those that no shoe has.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class FacetsAnswer(BaseModel):
@@ -509,8 +509,8 @@ class FacetsAnswer(BaseModel):
 
     facets: dict[str, list[FacetValue]]
     total: int = Field(description="Shoes that pass the filter.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class BatchLine(BaseModel):
@@ -586,8 +586,8 @@ class WorkerReload(BaseModel):
 
     worker: int = Field(description="Its number, from 0.")
     pid: int = Field(description="Of its process.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
     shoes: int = Field(description="In the catalogue.")
     seconds: float = Field(description="How long opening and checking took.")
 

@@ -18,7 +18,7 @@ from model.errors import QueryError, SolemateError
 from model.nearness import Nearness
 from service.search.diversity import are_near, diversify, fold
 from service.search.options import SearchOptions
-from service.search.pagination import print_of
+from service.search.pagination import fingerprint_of
 from service.store.base import OVERALL, Hit, VectorStore, Weights
 from service.store.index.weighted import scale_of
 
@@ -220,7 +220,7 @@ def _begin(options: SearchOptions, order: Sequence[Hit]) -> int:
         return options.offset
     last, likely = options.cursor.last, options.offset - 1
     places = chain(range(likely, len(order)), range(min(likely, len(order))))
-    return next((place + 1 for place in places if print_of([order[place].item.id]) == last), options.offset)
+    return next((place + 1 for place in places if fingerprint_of([order[place].item.id]) == last), options.offset)
 
 
 def vectors_of(hits: Sequence[Hit]) -> NDArray[np.float32]:

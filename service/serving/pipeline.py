@@ -28,7 +28,7 @@ from model.nearness import Nearness
 from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
-from service.search.pagination import Cursor, print_of, write_cursor
+from service.search.pagination import Cursor, fingerprint_of, write_cursor
 from service.serving.batch import Label, Steps, Task, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
@@ -322,6 +322,6 @@ class Pipeline:
 def _name_next(work: Work, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
-    catalog = print_of([work.fingerprint])
-    last = print_of([work.found.hits[-1].item.id])
+    catalog = fingerprint_of([work.fingerprint])
+    last = fingerprint_of([work.found.hits[-1].item.id])
     return write_cursor(Cursor(work.found.end, last, options.fingerprint(), catalog, work.vectors[0]))

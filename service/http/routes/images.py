@@ -16,9 +16,9 @@ from service.http.responses import (
     answer_drawing,
     answer_picture,
     answer_png,
-    spell_samples,
-    spell_steps,
-    spell_swap,
+    serialize_samples,
+    serialize_steps,
+    serialize_swap,
 )
 from service.http.routes.items import ItemId
 from service.http.schemas import (
@@ -129,7 +129,7 @@ async def interpolate_items(
     """
 
     async def illustrate() -> Mapping[str, Any]:
-        return spell_steps(await pipeline.illustrate_interpolation(start, to, steps))
+        return serialize_steps(await pipeline.illustrate_interpolation(start, to, steps))
 
     return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps), illustrate)
 
@@ -154,7 +154,7 @@ async def swap_slice(
     """
 
     async def illustrate() -> Mapping[str, Any]:
-        return spell_swap(await pipeline.illustrate_swap(item, condition, of))
+        return serialize_swap(await pipeline.illustrate_swap(item, condition, of))
 
     return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of), illustrate)
 
@@ -195,7 +195,7 @@ async def sample_shoes(
     chosen = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
 
     async def illustrate() -> Mapping[str, Any]:
-        return spell_samples(await pipeline.illustrate_samples(count, chosen, around, spread), chosen)
+        return serialize_samples(await pipeline.illustrate_samples(count, chosen, around, spread), chosen)
 
     response = await answer_drawing(
         request, pipeline.engine, lambda: pipeline.sample(count, chosen, around, spread), illustrate
