@@ -40,6 +40,7 @@ from service.store.base import OVERALL, Hit, Item, Page
 __all__ = [
     "LINES",
     "PNG",
+    "answer_batch",
     "answer_changed",
     "answer_cutout",
     "answer_drawing",
@@ -65,7 +66,23 @@ __all__ = [
 
 
 def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
-    """A search's answer, as `schemas.SearchAnswer` describes it.
+    """A search's answer, as `schemas.SearchAnswer` describes it."""
+    return _answer_json(_serialize_found(engine, found, options))
+
+
+def answer_batch(engine: Engine, outcomes: Sequence[Found | Exception], options: Sequence[SearchOptions]) -> Response:
+    """What came of several searches, as `schemas.BatchSearchAnswer` describes it."""
+    results = [
+        describe_error(outcome).model_dump(exclude_none=True)
+        if isinstance(outcome, Exception)
+        else _serialize_found(engine, outcome, each)
+        for outcome, each in zip(outcomes, options, strict=True)
+    ]
+    return _answer_json({"results": results})
+
+
+def _serialize_found(engine: Engine, found: Found, options: SearchOptions) -> dict[str, Any]:
+    """As `schemas.SearchAnswer` describes it.
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
@@ -90,7 +107,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
     if found.subjects:
         content["subject"] = serialize_subject(found.subjects[0])
         content["confidence"] = _round_confidence(found.confidence)
-    return _answer_json(content)
+    return content
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:

@@ -36,7 +36,7 @@ from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Embedded", "Found", "Illustration", "Pipeline"]
+__all__ = ["Embedded", "Found", "Illustration", "Pipeline", "Query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,17 @@ class Found:
     facets: Facets | None = None
     subjects: Sequence[Subject | None] = ()
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search of several: what is searched for, which is an image's bytes, an item's id or a vector, and how."""
+
+    options: SearchOptions
+    image: bytes | None = None
+    view: View | None = None
+    item_id: str | None = None
+    vector: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,24 @@ class Pipeline:
         label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
         work = Work(images, label, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
+
+    async def search_many(self, queries: Sequence[Query]) -> list[Found | Exception]:
+        """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
+        outcomes = await asyncio.gather(*(self._search_one(query) for query in queries), return_exceptions=True)
+        refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
+        if refusal is not None:
+            raise refusal  # the client is to send all of it again, later
+        if ended := [each for each in outcomes if not isinstance(each, Found | Exception)]:
+            raise ended[0]
+        return [each for each in outcomes if isinstance(each, Found | Exception)]
+
+    async def _search_one(self, query: Query) -> Found:
+        if query.image is not None:
+            return await self.search_image(query.image, query.options, query.view)
+        if query.item_id is not None:
+            return await self.similar(query.item_id, query.options)
+        assert query.vector is not None
+        return await self.search(query.vector, query.options)
 
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
