@@ -71,7 +71,7 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_a_shops_shoe_goes_by_its_title() -> None:
-    """A shoe of a shop's export is called by its title, its links and its price are not among its details; others go by what they are."""
+    """A shoe of a shop's export goes by its title, without its links and its price; others go by what they are."""
     script = (
         (WEB / "base" / "words.js").read_text(encoding="utf-8")
         + """

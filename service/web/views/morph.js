@@ -160,7 +160,17 @@ export async function show(view, route, { info: served, signal }) {
   };
   const section = make("section", { class: "swaps" });
   view.replaceChildren(
-    make("div", { class: "section-head" }, make("h1", { tabindex: -1 }, "Morph"), iconButton("dice", "Two others", shuffle, { class: "button small" })),
+    make(
+      "div",
+      { class: "section-head" },
+      make("h1", { tabindex: -1 }, "Morph"),
+      make(
+        "p",
+        { class: "buttons" },
+        iconButton("swap", "Exchange the two", () => go({ from: to.id, to: from.id }), { class: "button small" }),
+        iconButton("dice", "Two others", shuffle, { class: "button small" }),
+      ),
+    ),
     make("p", { class: "fine lead" }, "Between two shoes lie others. Each step is drawn by the network from a point on the straight line between the two vectors; beside it is the shoe of the catalogue that lies nearest."),
     make(
       "div",
@@ -169,7 +179,6 @@ export async function show(view, route, { info: served, signal }) {
         "div",
         { class: "slots" },
         slot("From", from, (id) => go({ from: id })),
-        iconButton("swap", "Exchange the two", () => go({ from: to.id, to: from.id }), { quiet: true }),
         slot("To", to, (id) => go({ to: id })),
       ),
       way(route, steps),
