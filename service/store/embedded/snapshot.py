@@ -20,6 +20,7 @@ from service.store.base import OVERALL, Filter, Hit, Item, Page, Weights
 from service.store.embedded.attributes import check_filter, sort_counts
 from service.store.embedded.database import Changes
 from service.store.embedded.segment import Layout, Segment
+from service.store.filters import InRange, find_leaves
 from service.store.index.exact import Neighbours
 from service.store.index.flat import FlatIndex
 from service.store.index.weighted import check_weights
@@ -147,7 +148,7 @@ class Snapshot:
 
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""
-        if not filter:
+        if filter is None:
             return sort_counts(self._counts)
         self._check(OVERALL, filter)
         return sort_counts(_add(*(segment.facets(filter) for segment in self._segments)))
@@ -168,8 +169,13 @@ class Snapshot:
         elif condition != OVERALL and condition not in slices:
             known = ", ".join([OVERALL, *slices])
             raise QueryError("condition", f"unknown condition {condition!r}; known conditions: {known}")
-        if filter:
-            check_filter(filter, self._counts)
+        if filter is None:
+            return
+        check_filter(filter, self._counts)
+        for leaf in find_leaves(filter):
+            if isinstance(leaf, InRange) and not any(segment.can_compare(leaf) for segment in self._segments):
+                kind = "date" if leaf.dates else "number"
+                raise QueryError("filter", f"{leaf.attribute!r} has no {kind} that could be compared to one")
 
     def _place(self, item_id: str) -> tuple[Segment, int]:
         for segment in self._segments:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from model.errors import QueryError
-from service.store.base import Filter
 from service.store.embedded.attributes import VALUES_LISTED
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not, find_leaves
 from service.store.milvus.claims import KNOWN_VALUE
 from service.store.milvus.layout import Layout
 from service.store.milvus.records import attribute_token, value_token
@@ -58,18 +58,23 @@ class Attributes:
         Raises:
             QueryError: an attribute, or a value of it, that no shoe has.
         """
-        parts: list[str] = []
-        for name, values in (filter or {}).items():
-            if not self._has(attribute_token(name), version):
-                known = ", ".join(self.facets("", version)) or "none"
-                raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {known}")
-            for value in values:
-                if not self._has(value_token(name, value), version):
-                    raise self._unknown(name, value, version)
-            tokens = sorted(value_token(name, value) for value in values)
-            # Only numbers: whatever a value says, it can't be taken for a part of the expression.
-            parts.append(f"array_contains_any(tokens, {tokens})" if tokens else NOTHING)
-        return " and ".join(parts)
+        if filter is None:
+            return ""
+        for leaf in find_leaves(filter):
+            self._check(leaf, version)
+        return _translate(filter)
+
+    def _check(self, leaf: HasValue | InRange, version: Version) -> None:
+        """Raise QueryError unless shoes have what a comparison names."""
+        name = leaf.attribute
+        if isinstance(leaf, InRange):
+            raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates, as of {name!r}")
+        if not self._has(attribute_token(name), version):
+            known = ", ".join(self.facets("", version)) or "none"
+            raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {known}")
+        for value in leaf.values:
+            if not self._has(value_token(name, value), version):
+                raise self._unknown(name, value, version)
 
     def count(self, expression: str, version: Version) -> int:
         """How many shoes pass."""
@@ -152,3 +157,20 @@ class Attributes:
         if memory.fingerprint != version.fingerprint:
             memory = self._memory = Memory(version.fingerprint)
         return memory
+
+
+def _translate(filter: Filter) -> str:
+    """A filter without ranges, as Milvus writes it."""
+    match filter:
+        case HasValue(attribute, values):
+            tokens = sorted(value_token(attribute, value) for value in values)
+            # Only numbers: whatever a value says, it can't be taken for a part of the expression.
+            return f"array_contains_any(tokens, {tokens})" if tokens else NOTHING
+        case All(parts):
+            return " and ".join(f"({_translate(part)})" for part in parts)
+        case AnyOf(parts):
+            return " or ".join(f"({_translate(part)})" for part in parts)
+        case Not(part):
+            return f"not ({_translate(part)})"
+        case InRange():
+            raise QueryError("filter", "a catalogue in Milvus can't compare numbers or dates")

@@ -21,6 +21,7 @@ from service.store import factory
 from service.store.base import Record
 from service.store.milvus import claims, versions
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, NaiveStore, ids, shoe, shoes
+from tests.support.filters import where
 
 pytest.importorskip("pymilvus")
 
@@ -173,9 +174,9 @@ class TestTexts:
         """Whatever ids, attributes and values hold, they name just themselves."""
         store.upsert([shoe(text, [1.0], {text: (text, "x")}), shoe("other", [2.0], {"x": ("y",)})])
         assert store.get(text).id == text
-        assert [item.id for item in store.page(limit=5, filter={text: frozenset({text})}).items] == [text]
+        assert [item.id for item in store.page(limit=5, filter=where({text: frozenset({text})})).items] == [text]
         with pytest.raises(QueryError, match="unknown value"):
-            store.page(limit=5, filter={text: frozenset({text, "y"})})
+            store.page(limit=5, filter=where({text: frozenset({text, "y"})}))
         assert store.delete([text]) == 1
         assert [item.id for item in store.page(limit=5).items] == ["other"]
 
@@ -274,11 +275,11 @@ class TestAway:
 def test_more_shoes_than_one_answer_holds_are_counted(store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Facets of many shoes, which Milvus counts, are those of few, which are read."""
     store.upsert(shoes(120))
-    read = store.facets(), store.facets({"Gender": frozenset({"Women"})})
+    read = store.facets(), store.facets(where({"Gender": frozenset({"Women"})}))
     store.upsert([shoe("last", [1.0], {"Gender": ("Women",)})])
     store.delete(["last"])
     monkeypatch.setattr("service.store.milvus.attributes.WINDOW", 50)
-    assert (store.facets(), store.facets({"Gender": frozenset({"Women"})})) == read
+    assert (store.facets(), store.facets(where({"Gender": frozenset({"Women"})}))) == read
 
 
 def test_old_and_new_segments_are_one_catalogue(store: MilvusStore, address: Address) -> None:
