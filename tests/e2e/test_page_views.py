@@ -101,7 +101,7 @@ def test_morph_by_slider_and_by_the_film(visit: Visit) -> None:
     visit.page.locator(".film button").first.click()
     sync_api.expect(stage).to_contain_text("0% of the way")
     assert visit.page.url.endswith("step=0")
-    visit.page.get_by_role("button", name="Exchange the two").click()
+    visit.page.get_by_role("button", name="Exchange").click()
     sync_api.expect(visit.page.locator(".slot-picture").first).to_have_attribute("href", f"#/shoe?id={OTHER}")
 
 

@@ -175,6 +175,7 @@ function present(route) {
   results.show(answer.shoes, {
     keys: info.attributes,
     likes: route.likes,
+    measured: route.dislikes.length === 0, // with dislikes, distances are from a point beyond all shoes
     hrefOf: (shoe) => routes.format(open(shoe)),
     onOpen: (shoe) => routes.go(open(shoe)),
     onSearch: searchWith,
