@@ -21,7 +21,8 @@ def live_server(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) 
     """The address of a service of a copy of the catalogue, which may be changed with a key."""
     folder = tmp_path_factory.mktemp("changed") / "catalog"
     shutil.copytree(artifacts.catalog, folder)
-    server = Server(replace(artifacts, catalog=Path(folder)), cwd=artifacts.demo, SOLEMATE_API_KEYS=f"ops:admin:{KEY}")
+    changed = replace(artifacts, catalog=Path(folder))
+    server = Server(changed, cwd=artifacts.demo, SOLEMATE_API_KEYS=f"ops:admin:{KEY}", SOLEMATE_WORKERS="1")
     yield server.url
     server.stop()
 
@@ -72,9 +73,9 @@ def test_shoes_are_added_changed_and_removed(visit: Visit) -> None:
 
 
 def test_reload_says_what_is_served(visit: Visit) -> None:
-    """A reload says how many workers serve how many shoes; a forgotten key shows none of this any more."""
+    """A reload says how many workers serve the shoes; a forgotten key shows none of this any more."""
     enter(visit)
     visit.page.get_by_role("button", name="Reload").click()
-    sync_api.expect(visit.page.locator("#view-status")).to_contain_text("2 workers serve")
+    sync_api.expect(visit.page.locator("#view-status")).to_contain_text("1 worker serves")
     visit.page.get_by_role("button", name="Forget the key").click()
     sync_api.expect(visit.page.get_by_label("Admin key")).to_be_visible()

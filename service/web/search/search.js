@@ -14,6 +14,9 @@ import * as results from "./results.js";
 
 const PAGE = 24;
 
+/** Brands that only the catalogue has that `solemate demo-catalog` draws. */
+const DRAWN = ["Alderfoot", "Saltmarsh"];
+
 let info = null; // what is served
 let shown = null; // the route on the screen
 let pictured = null; // the route whose query pictures are on the screen
@@ -122,6 +125,8 @@ async function showFacets(route, signal, counted) {
   try {
     const facets = counted ?? (await countFacets(route.filters, { signal }));
     signal.throwIfAborted();
+    const brands = (facets.facets.Brand ?? []).map(({ value }) => value);
+    byId("drawn").hidden = !DRAWN.every((brand) => brands.includes(brand));
     filters.show(facets, { keys: info.attributes, filters: route.filters, onToggle: toggle });
     return facets;
   } catch (error) {
