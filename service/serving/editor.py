@@ -134,7 +134,7 @@ class Editor:
         outcomes = self._writer.run([job.item for job in jobs])
         spent = perf_counter() - began
         for job in jobs:
-            job.note("write", spent)
+            job.record("write", spent)
         return outcomes
 
 

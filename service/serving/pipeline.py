@@ -15,7 +15,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,7 +28,7 @@ from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
 from service.search.pagination import Cursor, fingerprint_of, write_cursor
-from service.serving.batch import Label, Steps, Task, Work
+from service.serving.batch import Label, Steps, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
@@ -80,9 +80,7 @@ class Pipeline:
             seconds=settings.wait_seconds,
         )
         self._batch = limits.batch
-        self._steps = Steps(engine, self._set_aside)
-        self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = helpers
+        self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
         """Make it able to answer."""
@@ -243,18 +241,6 @@ class Pipeline:
         work = await self._batcher.submit(work, size=size)
         assert work.drawn is not None
         return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
-
-    # In the batcher's thread, and in the helpers'.
-
-    def _set_aside(self, task: Task) -> None:
-        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
-
-    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
-        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
-        if isinstance(error, Exception):
-            self._batcher.settle(task, error)
-        else:
-            self._batcher.resume(task)
 
 
 def _name_next(work: Work, options: SearchOptions) -> str:
