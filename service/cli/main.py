@@ -222,18 +222,55 @@ def search(
         typer.Option(envvar="SOLEMATE_SEARCH_KEY", help="An API key, if the service asks for one.", show_default=False),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer, as /v1/search gives it.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write the pictures of the shoes into this PNG.", show_default=False)
+    ] = None,
     checkpoint: ServedCheckpoint = None,
     index: ServedIndex = None,
 ) -> None:
     """Find the shoes most like the one in a picture: by the index on this machine, or by a service that runs."""
-    from service.cli.client import ask_index, ask_service, to_table
+    from model.files import explained, write_atomic
+    from service.cli.client import ask_index, ask_service, to_sheet, to_table
 
     if url is None:
-        settings = _read_settings(checkpoint=checkpoint, index=index)
-        answer = ask_index(settings, picture, k=k, condition=condition, filters=filter)
+        ask = partial(ask_index, _read_settings(checkpoint=checkpoint, index=index))
     else:
-        answer = ask_service(url, picture, k=k, condition=condition, filters=filter, key=key)
-    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else to_table(answer))
+        ask = partial(ask_service, url, key=key)
+    found = ask(picture, k=k, condition=condition, filters=filter, with_pictures=sheet is not None)
+    typer.echo(json.dumps(found.answer, ensure_ascii=False) if as_json else to_table(found.answer))
+    if sheet is not None:
+        with explained(sheet):
+            write_atomic(sheet, to_sheet(picture, found))
+
+
+@app.command()
+def embed(
+    *,
+    pictures: Annotated[str, typer.Argument(help="A folder of pictures, or any other catalogue, as `index` takes it.")],
+    out: Annotated[Path, typer.Option(help="The file: .parquet or .npz.")],
+    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+) -> None:
+    """Write the vectors of pictures into a file, for other programs."""
+    from model.catalog import read_catalog
+    from model.checkpoint import load_checkpoint
+    from model.embedder import Embedder, pick_device
+    from service.catalog.indexing.embed_pool import Recipe, hire
+    from service.cli.embed import choose_writer, embed_pictures
+    from service.cpus import count_cpus
+
+    choose_writer(out)  # a wrong name is told before the minutes that embedding takes
+    loaded = load_checkpoint(checkpoint)
+    embedder = Embedder(loaded, device=pick_device(device))
+    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
+    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
+    written, bad = embed_pictures(read_catalog(pictures), team, out, {"checkpoint": loaded.digest})
+    for row in bad:
+        typer.echo(f"left out: {row.row}: {row.reason}", err=True)
+    typer.echo(f"{written:,} vectors of {embedder.dimension} numbers are in {out}; {len(bad):,} pictures left out")
 
 
 @app.command()
