@@ -5,11 +5,11 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Query, Request
 
-from service.http.exceptions import refuse_unknown
+from service.http.problems import refuse_unknown
 from service.http.schemas import FILTER_TEXT
 from service.http.search_request import Pictures, read_pictures
 from service.search.options import parse_filter
-from service.serving.backend import Backend
+from service.serving.bootstrap import Backend
 from service.serving.editor import Editor
 from service.serving.engine import Engine
 from service.serving.generations import Live

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.exceptions import FormTooLarge, refuse_unknown
+from service.http.problems import FormTooLarge, refuse_unknown
 from service.telemetry import metrics
 
 __all__ = [

@@ -81,7 +81,9 @@ class Acceptor:
     With one socket, a connection whose worker dies before it was accepted is accepted by another, and nothing is lost;
     with a socket for each (SO_REUSEPORT) the dead worker's queue would die with it. But left to themselves, event loops
     that wait for one socket share badly: the first to wake up takes all that has queued. So a worker takes one
-    connection at a time, and leaves it for a moment where another worker has fewer.
+    connection at a time, and leaves it for a moment where another worker has fewer. Measured by
+    `python -m benchmarks.serving.shortcuts`: of 64 connections at once, one of two workers got up to 64 by asyncio's
+    own server, and 32 by this class.
     """
 
     def __init__(

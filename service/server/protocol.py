@@ -17,10 +17,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.http.exceptions import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections
 from service.http.middleware.headers import security_headers
 from service.http.middleware.limits import MAX_HEADERS
-from service.http.problems import render_error
+from service.http.problems import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections, render_error
 from service.settings import Settings
 from service.telemetry import metrics
 

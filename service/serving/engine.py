@@ -21,7 +21,7 @@ from service.catalog.uploads import CleanPicture, Uploads, clean_picture
 from service.errors import NotReady, PictureMissing
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
-from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 
 __all__ = [
     "CANARY_VIEW",
@@ -328,14 +328,8 @@ class Engine:
 
     def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
-        expected = self.embedder.dimension
-        if len(vector) != expected:
-            raise QueryError(field, f"the vector has {len(vector)} numbers; expected {expected}")
-        with np.errstate(over="ignore"):
-            query = np.asarray(vector, dtype=np.float32)
-        if not np.isfinite(query).all():
-            raise QueryError(field, "the vector holds a number that is not finite in float32")
-        return query
+        checked: Vector = check_vectors([vector], self.embedder.dimension, field)[0]
+        return checked
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
         """Look at what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.

@@ -34,7 +34,7 @@ class Opener(Protocol):
 
 
 class Served(Protocol):
-    """What a generation needs of a backend; `service.serving.backend.Backend` is one."""
+    """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
 
     @property
     def engine(self) -> Engine:

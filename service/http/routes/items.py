@@ -45,20 +45,28 @@ ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.
 
 
 @router.get(
-    "/items", dependencies=[Depends(known_query("limit", "cursor", "filter"))], responses=answers("items", 200, 422)
+    "/items",
+    response_model=ItemsAnswer,
+    dependencies=[Depends(known_query("limit", "cursor", "filter"))],
+    responses=answers("items", 200, 422),
 )
 def list_items(
     engine: EngineOf,
     filter: FilterQuery,
     limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
-) -> ItemsAnswer:
+) -> Response:
     """The catalogue's shoes, a page at a time, in the catalogue's own order."""
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
 
 
-@router.get("/items/{id}", dependencies=[Depends(known_query())], responses=answers("item", 200, 404, 422))
-def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
+@router.get(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("item", 200, 404, 422),
+)
+def get_item(engine: EngineOf, id: ItemId) -> Response:
     """One shoe, with its vector."""
     return answer_item(engine, *engine.item(id))
 

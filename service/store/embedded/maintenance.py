@@ -12,8 +12,7 @@ from model.errors import ArtifactCorrupt
 from model.text import nfc
 from service.store.base import Item
 from service.store.embedded import rows
-from service.store.embedded.database import check, read_meta
-from service.store.embedded.sqlite import connect_to_read, translated
+from service.store.embedded.database import check, connect_to_read, read_meta, translated
 
 __all__ = ["copy_database", "inspect_database", "read_items"]
 

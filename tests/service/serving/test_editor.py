@@ -13,7 +13,7 @@ from model.errors import CorruptImage, QueryError
 from service.catalog.uploads import CleanPicture, Uploads
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, ItemExists, NotReady, Overloaded, UnknownItem
-from service.serving.backend import Backend
+from service.serving.bootstrap import Backend
 from service.serving.editor import MOST_WRITES, NewShoe
 from service.serving.engine import Engine, Network
 from service.settings import Settings

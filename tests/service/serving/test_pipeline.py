@@ -24,7 +24,7 @@ from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotR
 from service.search.options import SearchOptions
 from service.search.pagination import read_cursor
 from service.serving import batch
-from service.serving.backend import Backend
+from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
 from service.serving.recommendation import Examples, Picture
