@@ -258,16 +258,16 @@ def embed(
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
-    from service.catalog.indexing.embed_pool import Recipe, hire
+    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.cli.embed import choose_writer, embed_pictures
     from service.settings import count_cpus
 
     choose_writer(out)  # a wrong name is told before the minutes that embedding takes
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
-    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
-    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
-    written, bad = embed_pictures(read_catalog(pictures), team, out, {"checkpoint": loaded.digest})
+    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
+    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
+    written, bad = embed_pictures(read_catalog(pictures), make_pool, out, {"checkpoint": loaded.digest})
     for row in bad:
         typer.echo(f"left out: {row.row}: {row.reason}", err=True)
     typer.echo(f"{written:,} vectors of {embedder.dimension} numbers are in {out}; {len(bad):,} pictures left out")

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from model.cutout import Cutout
 from model.framing import Subject
+from model.nearness import Nearness
 from model.version import find_version
 from service.catalog.images import Picture
 from service.catalog.writer import Changed
@@ -26,13 +27,14 @@ from service.http.cancellation import unless_gone
 from service.http.item_request import Addition
 from service.http.middleware.proxy import current_root_path
 from service.http.problems import describe_error
+from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
 from service.serving.pipeline import Found
 from service.serving.reload import Outcome
 from service.settings import Settings
-from service.store.base import Item, Page
+from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
     "LINES",
@@ -41,14 +43,17 @@ __all__ = [
     "answer_cutout",
     "answer_drawing",
     "answer_embeddings",
+    "answer_explanation",
     "answer_facets",
     "answer_found",
     "answer_info",
     "answer_item",
+    "answer_items",
     "answer_page",
     "answer_picture",
     "answer_png",
     "answer_reload",
+    "serialize_hit",
     "serialize_item",
     "serialize_subject",
     "write_lines",
@@ -60,7 +65,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    hits = [{**serialize_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    hits = [serialize_hit(hit, found.nearness) for hit in found.hits]
     if options.fields is not None:
         wanted = frozenset(options.fields)
         for hit in hits:
@@ -121,13 +126,44 @@ def answer_changed(engine: Engine, changed: Changed) -> Response:
     return response
 
 
-def answer_page(engine: Engine, page: Page) -> Response:
-    """Some shoes, as `schemas.ItemsAnswer` describes them."""
+def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] | None = None) -> Response:
+    """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
+    content = {
+        "items": [serialize_item(item) for item in page.items],
+        "next": page.next,
+        "total": page.total,
+        "missing": missing,
+        "checkpoint": engine.checkpoint,
+        "catalog": engine.fingerprint,
+    }
+    return _answer_json(content)
+
+
+def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> Response:
+    """The shoes of some ids, likewise."""
+    return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
+
+
+def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
+    """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
     return _answer_json(
         {
-            "items": [serialize_item(item) for item in page.items],
-            "next": page.next,
-            "total": page.total,
+            "item": serialize_item(explanation.item),
+            "with": serialize_item(explanation.other),
+            "distance": explanation.distance,
+            "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
+            "conditions": [
+                {"name": each.name, "distance": each.distance, "share": each.share} for each in explanation.slices
+            ],
+            "attributes": [
+                {
+                    "name": each.name,
+                    "values": each.values,
+                    "with_values": each.other_values,
+                    "agree": each.agree,
+                }
+                for each in explanation.attributes
+            ],
             "checkpoint": engine.checkpoint,
             "catalog": engine.fingerprint,
         }
@@ -217,6 +253,11 @@ def serialize_item(item: Item) -> dict[str, Any]:
         "reconstruction": f"{path}/reconstruction",
         "similar": f"{path}/similar",
     }
+
+
+def serialize_hit(hit: Hit, nearness: Nearness) -> dict[str, Any]:
+    """As `schemas.Hit` describes it."""
+    return {**serialize_item(hit.item), "distance": hit.distance, "score": round(nearness.score(hit.distance), 4)}
 
 
 def _round_confidence(confidence: float | None) -> float | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError, SolemateError
+from model.nearness import Nearness
 from service.search.diversity import are_near, diversify, fold
 from service.search.options import SearchOptions
 from service.search.pagination import fingerprint_of
@@ -48,12 +49,14 @@ class Ranked:
         more: whether there is another page.
         end: the shoes up to the end of the page.
         folded: id of a hit -> ids of the near-duplicates that are folded into it, the nearest to it first.
+        nearness: of the distances; the engine fills it in.
     """
 
     hits: Sequence[Hit]
     more: bool = False
     end: int = 0
     folded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nearness: Nearness | None = None
 
 
 class Searcher:

@@ -24,6 +24,7 @@ import numpy as np
 from model.cutout import Cutout
 from model.embedder import Vector
 from model.framing import Subject, View
+from model.nearness import Nearness
 from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
@@ -45,6 +46,7 @@ class Found:
     Attributes:
         hits: a page of the shoes, nearest first unless they were asked to be varied.
         fingerprint: of the catalogue that they were found in.
+        nearness: of their distances.
         next: the cursor of the next page; None on the last one.
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
@@ -54,6 +56,7 @@ class Found:
 
     hits: Sequence[Hit]
     fingerprint: str
+    nearness: Nearness
     next: str | None = None
     folded: Mapping[str, tuple[str, ...]] | None = None
     facets: Facets | None = None
@@ -221,6 +224,7 @@ class Pipeline:
             await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
         work = await self._batcher.submit(work, size=size)
         found = work.found
+        assert found.nearness is not None
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
@@ -230,6 +234,7 @@ class Pipeline:
         return Found(
             found.hits,
             work.fingerprint,
+            found.nearness,
             _name_next(work, options) if found.more else None,
             found.folded if options.group else None,
             facets,
