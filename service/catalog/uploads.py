@@ -1,4 +1,4 @@
-"""Uploaded pictures: written anew from their pixels, and kept beside the catalogue that they belong to.
+"""Uploaded pictures: encoded anew from their pixels, and kept beside the catalogue that they belong to.
 
     artifacts/catalog/uploads/  8c1f..-77ab...jpg    the digest of its content, and a number that no other file has
 
@@ -51,7 +51,7 @@ CHANGE_LOCK, HOLD_LOCK = ".change.lock", ".hold.lock"
 """Files of the locks of `changing` and `holding`, in the folder."""
 
 ORPHAN_SECONDS = 3600.0
-"""A file that no row names may belong to a change that is under way, unless it is older than this."""
+"""Age from which a file that no row names is an orphan; a younger one may belong to a change that is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What routes are called with: the engine, and parameters that are checked beyond what a schema can say."""
+"""FastAPI dependencies: the engine, its pipeline and editor, and parameters that a schema can't check."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypedDict

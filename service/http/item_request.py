@@ -1,4 +1,4 @@
-"""New shoes as requests send them: forms with pictures, ids and attributes."""
+"""Requests that add shoes: forms with pictures, ids and attributes."""
 
 from collections.abc import Awaitable, Sequence
 

@@ -1,4 +1,4 @@
-"""Multipart forms, read piece by piece while they arrive: into memory, within limits, never onto a disk."""
+"""Streaming multipart/form-data parser: into memory, within limits, never onto disk."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

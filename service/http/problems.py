@@ -1,4 +1,4 @@
-"""What goes wrong, as answers: one table from exceptions to statuses, and RFC 9457 problems for all of them."""
+"""Errors as answers: HTTP exceptions, one table from exceptions to statuses, and RFC 9457 problems."""
 
 import logging
 import secrets
@@ -58,10 +58,10 @@ __all__ = [
 ]
 
 MAX_ECHO = 80
-"""How much of what a client got wrong it is told back: characters of each name or value."""
+"""Characters of a wrong name or value that an error message repeats."""
 
 MAX_NAMES = 5
-"""How many unknown names a client is told of."""
+"""Unknown names that an error message repeats."""
 
 
 class BodyTooLarge(HTTPException):
@@ -168,9 +168,9 @@ class Kind:
 
     Attributes:
         status: of the answer.
-        slug: what a program tells it by.
-        title: what a person does.
-        detail: said in place of the exception's message, where that names what is not a client's business.
+        slug: the last part of `type`, for programs.
+        title: for people.
+        detail: sent in place of the exception's message, where that names what is not a client's business.
     """
 
     status: int
@@ -222,7 +222,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
         503, "not-ready", "The service is not ready", "the service does not answer as it should; see its log"
     ),
 }
-"""Exception -> what a client is told. What is not listed is a 500 that says nothing but a number in the log."""
+"""Exception -> kind of problem. Any other exception is a 500 with the number of its log entry."""
 
 UNEXPECTED_TITLE = "Internal Server Error"
 

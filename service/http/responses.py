@@ -1,4 +1,4 @@
-"""HTTP answers from what the engine returns: JSON bodies, pictures with caching headers, lines of JSON for a batch."""
+"""Serialization of results as HTTP answers: JSON, pictures with caching headers, and JSON lines for a batch."""
 
 import hashlib
 import io

@@ -241,7 +241,7 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
 
 
 def _view_in(fields: ViewFields) -> View | None:
-    # What most requests are is told from all others at once.
+    # Most requests have no view.
     if fields.model_fields_set.isdisjoint(VIEW_FIELDS):
         return None
     return to_view(fields.crop, fields.rotate, fields.subject)

@@ -1,4 +1,4 @@
-"""From settings to an engine: the checkpoint and the catalogue are read, checked, and checked against each other."""
+"""Opens what the settings name: checkpoint and catalogue are read, checked, and checked against each other."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ class Backend:
         self.editor = Editor(engine, self.pipeline.embed, self._decoders, settings)
 
     async def start(self) -> None:
-        """Make both able to answer."""
+        """Start their threads."""
         await self.pipeline.start()
         await self.editor.start()
 

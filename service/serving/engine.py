@@ -1,4 +1,4 @@
-"""What the service can do, in plain Python: embed, search, draw. It knows no HTTP, and nothing of other requests.
+"""The engine: network and store of one generation, which embeds, searches and draws. No HTTP, no batches.
 
 `service.serving.pipeline` runs these steps for many requests at once.
 """
@@ -40,24 +40,24 @@ SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
 
 MANY_VALUES = 100
-"""Values of one attribute up to which facets list them whatever they are."""
+"""Values up to which an attribute is always a facet; with more, it is none if nearly every shoe has its own."""
 
 MAX_STEPS = 16
 """Pictures in one interpolation."""
 
 CANARY_TOLERANCE = 1e-4
-"""How far a number of the canary's vector may move between two runs before something is wrong."""
+"""Largest difference of a number of the canary's vector between two runs."""
 
 CANARY_VIEW = View(whole=True)
-"""The localizer does not look at the canary: that is left to helpers, who may have photos of others to see to."""
+"""How the canary is framed: without the localizer, which runs in helper threads, where clients' photos may wait."""
 
 MOST_REPLACEMENTS = 5
-"""How often a picture is looked for again while somebody keeps replacing it."""
+"""Attempts to read a picture that other requests keep replacing."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Facts of the checkpoint that answers tell.
+    """Facts of the checkpoint that answers carry.
 
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
@@ -72,7 +72,7 @@ class Network:
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """What one call may ask for.
+    """Upper bounds of one request.
 
     Attributes:
         max_k: shoes in one answer.
@@ -142,7 +142,7 @@ class Engine:
         uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
     ) -> None:
-        """Put them together.
+        """Assemble the engine.
 
         Args:
             embedder: of the checkpoint.
@@ -357,7 +357,7 @@ class Engine:
         return checked
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
-        """Look at what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
+        """Check what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
 
         Raises:
             NotReady: the vector is not what it was at the start, or the store did not answer as it should.

@@ -1,4 +1,4 @@
-"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+"""The pipeline: runs embeddings, searches and drawings of many requests through the engine, in batches.
 
     search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
                            |
@@ -7,7 +7,7 @@
     helper threads         large pictures and photos that the localizer has to see, which would keep the others waiting
 
 A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
-that decoding does. So there is one thread that computes, and the event loop that talks.
+that decoding does. So one thread computes, and the event loop does the I/O.
 
 The localizer sees one picture at a time, in a helper: on a CPU it takes as long for each of several pictures as for one
 alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody would wait for it.
@@ -65,7 +65,7 @@ class Found:
 
 
 class Pipeline:
-    """Does for many requests at once what its engine can do. For one event loop."""
+    """Runs requests through its engine, in batches. For one event loop."""
 
     def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
         """Start nothing yet.
@@ -86,7 +86,7 @@ class Pipeline:
         self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
-        """Make it able to answer."""
+        """Start the thread of the batches."""
         await self._batcher.start()
 
     async def close(self) -> None:

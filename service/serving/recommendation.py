@@ -1,4 +1,4 @@
-"""What shoes are to be like, and what not: several examples become one vector to search for."""
+"""Recommendation by examples: liked and disliked shoes become one query vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a catalogue is kept: in a folder, or in Milvus where the settings name one."""
+"""Opens, creates and removes stores: in a folder, or in Milvus where an address is given."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing

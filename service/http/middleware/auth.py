@@ -1,4 +1,4 @@
-"""Who may ask for what: API keys, and the hosts and origins that are answered.
+"""Authentication and authorization: API keys, trusted hosts, and origins of other pages (CORS).
 
 Every path is for those with a key, unless it is listed as open, and every method for those who may change something,
 unless it is listed as reading: what is added later and forgotten here is closed, not open. Where there are no keys at
@@ -119,7 +119,7 @@ def _parse(entry: str) -> Key | None:
 HEALTH = frozenset({"/healthz", "/readyz"})
 OPEN = HEALTH | {"/", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/web/"
-"""The page itself is no secret; what it asks for is, and it asks its reader for a key."""
+"""Static files need no key: the page asks its reader for one, and sends it with each request."""
 
 READING = frozenset(
     {

@@ -1,4 +1,4 @@
-"""How large and how slow a request may be: bytes are counted as they arrive, whatever the headers promise."""
+"""Limits on the size and slowness of requests; bytes are counted as they arrive, whatever the headers promise."""
 
 import asyncio
 

@@ -1,8 +1,8 @@
-"""What a large catalogue needs and a search can't wait for: made in a thread of its own, while the old one serves.
+"""The background indexer: builds indexes and base segments of a large catalogue in a thread, while the old ones serve.
 
-Two things are made: the inverted index of a condition, once it is asked for; and a new base, when much has changed
-since the old one was made. Both are put in place in one step, and what changes meanwhile is not lost: it is recent, and
-searched exactly, all the same. Of several processes one makes them, and the others take them from its files.
+Two things are built: the inverted index of a condition, once it is asked for; and a new base, when much has changed
+since the old one was made. Both are put in place in one step; what changes meanwhile is in the recent segment,
+and searched exactly. Of several processes one makes them, and the others take them from its files.
 """
 
 import logging
@@ -40,7 +40,7 @@ PENDING_SHARE = 0.02
 
 
 class SnapshotHolder(Protocol):
-    """The store, as seen from here."""
+    """What the indexer needs of the store."""
 
     def current(self) -> Snapshot:
         """The catalogue as it is now."""
@@ -56,7 +56,7 @@ class SnapshotHolder(Protocol):
 
 
 class BackgroundIndexer:
-    """Makes what is wanted, one after the other; its thread ends when nothing is."""
+    """Builds what is requested, one after the other; its thread ends when nothing is."""
 
     def __init__(
         self, store: SnapshotHolder, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None

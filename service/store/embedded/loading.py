@@ -1,4 +1,4 @@
-"""A catalogue from disk into memory: out of the truth, with as much as possible taken from what was derived from it."""
+"""Loads a catalogue into memory: from SQLite, with as much as possible taken from the derived files."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Looking a catalogue's SQLite file over, row by row, and copying it while it is in use."""
+"""Inspection and copies of a catalogue's SQLite file, also while it is in use."""
 
 import sqlite3
 import zlib
@@ -17,7 +17,7 @@ from service.store.embedded.database import check, connect_to_read, read_meta, t
 __all__ = ["copy_database", "inspect_database", "read_items"]
 
 MOST_PROBLEMS = 100
-"""Problems of SQLite's own that are told."""
+"""Largest number of SQLite's own problems that are reported."""
 
 EVERY_TEXT = "SELECT id, image, attributes, checksum FROM shoes ORDER BY number"
 EVERY_ROW = "SELECT id, image, attributes, checksum, vector, vector_checksum, seq FROM shoes ORDER BY number"

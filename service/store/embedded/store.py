@@ -1,6 +1,6 @@
 """The store of one machine: SQLite is the truth, FAISS in memory answers.
 
-Every question is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
+Every query is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
 microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
 snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
 
