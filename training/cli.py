@@ -134,8 +134,8 @@ def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) 
     """
     from model.errors import TrainingError
     from model.tvae import PRESETS
+    from training.checkpointing import refuse_finished
     from training.distributed import count_processes
-    from training.output import refuse_finished
 
     if not again:  # the trainer asks again
         refuse_finished(out)
@@ -267,18 +267,17 @@ def train(
     from model.embedder import pick_device
     from model.preprocess import PreprocessConfig
     from model.tvae import PRESETS
-    from training.augment import AugmentConfig
-    from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_threads
+    from training.checkpointing import is_finished
+    from training.conditions import choose_conditions, cut_latent
+    from training.config import AugmentConfig, ObjectiveConfig, PhotoConfig, TrainConfig, one_of, parse_threads
     from training.data.images import read_ids
     from training.distributed import join_team
-    from training.objective import ObjectiveConfig
-    from training.output import is_finished
+    from training.miners import MINERS
     from training.perceptual import LAYERS
-    from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
+    from training.photos.stage import INSTANCE_SIZE, prepare_images
     from training.photos.state import forget_stage
     from training.plan import make_plan
-    from training.trainer import train as run_training
-    from training.triplets import MINERS
+    from training.train import train as run_training
 
     _check_run(context, out, network, again=resume or overwrite)
     if triplet_weight == 0 and (condition or label_weight):

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from model.errors import TrainingError
+from model.files import sha256_file
 
 __all__ = ["LAYERS", "PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
 
@@ -56,6 +57,9 @@ class PerceptualLoss(nn.Module):
         weights: a file with torchvision's VGG19 (.pth, or .safetensors with the same names), whole or its
             `features.*` alone. None takes the one in torch's cache.
 
+    Attributes:
+        weights_sha256: of the weights' file.
+
     Raises:
         TrainingError: no such layer; or the weights are not there, can't be read, or are of another network.
     """
@@ -70,7 +74,9 @@ class PerceptualLoss(nn.Module):
             raise TrainingError("no layer of VGG19 was named; expected some, such as relu1_1")
         self.layer_at = {position: layer for layer, position in positions.items()}
         self.features = _build_features(max(self.layer_at))
-        _load(self.features, find_vgg_weights() if weights is None else weights)
+        path = find_vgg_weights() if weights is None else weights
+        _load(self.features, path)
+        self.weights_sha256 = sha256_file(path)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(requires_grad=False)

@@ -12,7 +12,7 @@ from model.checkpoint import save_checkpoint
 from model.tvae import Slice
 from tests.model.networks import tiny_checkpoint
 from tests.training.evaluation.test_csn import make_lists
-from training import trainer
+from training import train as trainer
 from training.cli import app
 from training.config import TrainConfig
 from training.data import download as downloading

@@ -3,7 +3,8 @@ import pytest
 from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.tvae import INSTANCE, PRESETS, Slice
-from training.config import TrainConfig, choose_conditions, cut_latent, judge_attributes, one_of, parse_condition
+from training.conditions import choose_conditions, cut_latent, judge_attributes, parse_condition
+from training.config import TrainConfig, one_of
 
 SHOES = PRESETS["shoes"]
 

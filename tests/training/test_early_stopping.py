@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from training.stopping import best_epoch, is_over, score
+from training.early_stopping import best_epoch, is_over, score
 
 
 def _history(*scores: float | None) -> list[dict[str, Any]]:
