@@ -65,6 +65,7 @@ class Batch(NamedTuple):
         altered: what the encoder, or the conditions' one of two, sees in its place, with a part hidden.
         reference: the catalogue pictures, where photos are encoded.
         noise: (b, D), of the reparameterization.
+        drawing_weights: (b,) of each picture's reconstruction; None weighs them alike.
     """
 
     target: torch.Tensor
@@ -72,6 +73,7 @@ class Batch(NamedTuple):
     altered: torch.Tensor
     reference: torch.Tensor | None
     noise: torch.Tensor
+    drawing_weights: torch.Tensor | None = None
 
 
 def make_batch(
@@ -109,11 +111,12 @@ def make_batch(
         target, altered = _lay_out(target), _lay_out(erase(reframed, config.augment, draws))
         return Batch(target, target, altered, None, noise)
     view_draws = team.share(torch.rand(len(rows), DRAWS, generator=generator))
-    encoded, target, reference = draw_batch(images, views, own, view_draws, config.photos.share)
+    encoded, target, reference, is_view = draw_batch(images, views, own, view_draws, config.photos.share)
+    drawing_weights = torch.where(is_view, config.photos.drawing_weight, 1.0).to(device)
     altered = erase(reframe(encoded, config.augment, draws), config.augment, draws)
     others = team.share(draw_changes(len(rows), generator))
     reference = erase(reframe(reference, config.augment, others), config.augment, others)
-    return Batch(target, _lay_out(encoded), _lay_out(altered), _lay_out(reference), noise)
+    return Batch(target, _lay_out(encoded), _lay_out(altered), _lay_out(reference), noise, drawing_weights)
 
 
 def _lay_out(images: torch.Tensor) -> torch.Tensor:

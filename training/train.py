@@ -334,6 +334,7 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
         perceptual=perceptual,
         class_logits=output.class_logits,
         references=output.references,
+        drawing_weights=batch.drawing_weights,
     )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, done)
