@@ -1,9 +1,11 @@
 """The configuration of a training: every choice that changes its result, and the only place of its defaults."""
 
 import json
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
 from model.checkpoint import Condition
 from model.errors import TrainingError
@@ -11,17 +13,20 @@ from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
 from model.tvae import PRESETS, TVAEConfig
 from training.losses import Likelihood
-from training.miners import MinerName
-from training.perceptual import LAYERS
+from training.miners import MINERS, MinerName
 
 __all__ = [
+    "PERCEPTUAL_LAYERS",
     "AugmentConfig",
     "ObjectiveConfig",
     "PhotoConfig",
     "Precision",
     "TrainConfig",
+    "default_options",
+    "make_config",
     "one_of",
     "parse_threads",
+    "read_options",
 ]
 
 T = TypeVar("T", bound=str)
@@ -29,6 +34,17 @@ T = TypeVar("T", bound=str)
 Precision = Literal["auto", "bf16", "float32"]
 
 MOST_THREADS = 1024
+
+NETWORK = "shoes"
+"""The network that is trained where none is named."""
+
+NETWORKS = ("shoes", "shoes-large", "mnist")
+
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+"""Of VGG19, as in "Deep Feature Consistent Variational Autoencoder" (Hou et al., 2017), its model VAE-123."""
+
+REFRAMED = {"shift": 0.04, "scale": 0.08, "turn": 0.05}
+"""What `--reframe 1` sets of `AugmentConfig`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class ObjectiveConfig:
     miner: MinerName = "batch-all"
     smooth: bool = True
     perceptual_weight: float = 0.0
-    perceptual_layers: tuple[str, ...] = LAYERS
+    perceptual_layers: tuple[str, ...] = PERCEPTUAL_LAYERS
 
 
 @dataclass(frozen=True)
@@ -141,7 +157,7 @@ class TrainConfig:
         seed: of everything random.
     """
 
-    network: TVAEConfig = PRESETS["shoes"]
+    network: TVAEConfig = PRESETS[NETWORK]
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     conditions: tuple[Condition, ...] = ()
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -190,6 +206,106 @@ class TrainConfig:
         """
         content: dict[str, Any] = {"config": asdict(self), "ids": list(ids), "vgg": vgg_sha256}
         return sha256_bytes(json.dumps(content, sort_keys=True).encode())
+
+
+RUN_OPTIONS = (
+    "epochs", "batch_size", "learning_rate", "balance", "validation_share", "validate_every", "patience", "ema_decay",
+    "precision", "seed",
+)  # fmt: skip
+"""Fields of `TrainConfig` that are options of `train`, by the same name."""
+
+OBJECTIVE_OPTIONS = (
+    "likelihood", "observation_std", "triplet_weight", "label_weight", "instance_weight", "margin", "smooth", "miner",
+    "perceptual_weight",
+)  # fmt: skip
+"""Fields of `ObjectiveConfig` that are."""
+
+
+def default_options() -> dict[str, Any]:
+    """The options of `train` that make a `TrainConfig`, by the values that give the default one."""
+    config = TrainConfig()
+    augment = config.augment
+    return {
+        **{name: getattr(config, name) for name in RUN_OPTIONS},
+        **{name: getattr(config.objective, name) for name in OBJECTIVE_OPTIONS},
+        "threads": "auto" if config.threads is None else str(config.threads),
+        "perceptual_layer": list(config.objective.perceptual_layers),
+        "network": NETWORK,
+        "latent_size": config.network.latent_size,
+        "photo_views": config.photos.views,
+        "flip": augment.flip,
+        "reframe": augment.shift / REFRAMED["shift"],
+        "brighten": augment.colour,
+        "erase": augment.erase,
+    }
+
+
+def make_config(options: Mapping[str, Any]) -> TrainConfig:
+    """The configuration that options of `train` ask for; conditions and slices come with the catalogue.
+
+    Args:
+        options: at least those of `default_options`; others are passed over.
+
+    Raises:
+        TrainingError: a value is unknown or out of range.
+    """
+    objective = {name: options[name] for name in OBJECTIVE_OPTIONS}
+    objective["likelihood"] = one_of("likelihood", objective["likelihood"], get_args(Likelihood))
+    objective["miner"] = one_of("miner", objective["miner"], tuple(MINERS))
+    run = {name: options[name] for name in RUN_OPTIONS}
+    run["precision"] = one_of("precision", run["precision"], get_args(Precision))
+    network = PRESETS[one_of("network", options["network"], NETWORKS)]
+    return TrainConfig(
+        network=network,
+        preprocess=PreprocessConfig(
+            size=network.image_size,
+            channels=network.channels,
+            framing="subject" if options["photo_views"] else "pad",
+        ),
+        photos=PhotoConfig(views=options["photo_views"]),
+        augment=AugmentConfig(
+            **{name: amount * options["reframe"] for name, amount in REFRAMED.items()},
+            flip=options["flip"],
+            colour=options["brighten"],
+            erase=options["erase"],
+        ),
+        objective=ObjectiveConfig(**objective, perceptual_layers=tuple(options["perceptual_layer"])),
+        threads=parse_threads(options["threads"]),
+        **run,
+    )
+
+
+def read_options(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """Options of `train` from a TOML file: lines such as `batch_size = 128`, named as the flags are, with underscores.
+
+    Args:
+        path: the file.
+        known: names of all options that may be in it.
+
+    Returns:
+        option -> its value as text, true or false, or a list of texts: as flags give them.
+
+    Raises:
+        TrainingError: the file can't be read, is not TOML, or has another key or kind of value.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"can't read options from {path}: {error}") from error
+    unknown = [key for key in content if key not in known]
+    if unknown:
+        raise TrainingError(f"{path} has unknown keys: {', '.join(unknown)}; known are: {', '.join(sorted(known))}")
+    return {key: _to_flag(path, key, value) for key, value in content.items()}
+
+
+def _to_flag(path: Path, key: str, value: object) -> str | bool | list[str]:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return value
+    raise TrainingError(f"{path}: {key} is {value!r}; expected a number, a text, true, false or a list of texts")
 
 
 def parse_threads(text: str) -> int | None:

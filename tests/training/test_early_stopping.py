@@ -19,6 +19,13 @@ def test_score() -> None:
     assert score({"mse": 0.1}) > score({"mse": 0.2})
 
 
+def test_score_with_photos() -> None:
+    """Where photos are to find their shoes, how often they do counts as much as the order by all conditions."""
+    assert score({"mse": 0.1, "photo_recall@1": 0.5, "photo_recall@10": 0.9}) == pytest.approx(0.5)
+    ordered = {"triplet_accuracy/a": 0.6, "triplet_accuracy/b": 0.8}
+    assert score({"mse": 0.1, "photo_recall@1": 0.5, **ordered}) == pytest.approx(1.2)
+
+
 def test_best_epoch() -> None:
     """The first of the best ones that were measured; none where nothing was."""
     assert best_epoch(_history(0.5, 0.7, None, 0.7, 0.6)) == 2
