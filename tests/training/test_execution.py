@@ -11,13 +11,11 @@ import torch
 
 from model.checkpoint import load_checkpoint
 from tests.training.runs import CONFIG, CPU, IMAGES, stop_after
-from training import trainer
+from training import train as trainer
 from training.config import TrainConfig
 from training.distributed import Team
-from training.execution import Execution, list_candidates, usual_execution
-from training.run import Run, prepare_run
-from training.trainer import train
-from training.tuning import tune
+from training.execution import Execution, list_candidates, tune, usual_execution
+from training.train import Run, prepare_run, train
 
 LONG = replace(CONFIG, epochs=1000)
 ONE, TWO = Execution(1, "float32"), Execution(2, "float32")

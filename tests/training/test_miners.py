@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from training.losses import pairwise_distances
-from training.triplets import (
+from training.miners import (
     MINERS,
     POSITIVES,
     Miner,

@@ -1,6 +1,6 @@
 import torch
 
-from training.batches import batch_indices, sampling_weights
+from training.sampling import batch_indices, sampling_weights
 
 
 def _generator() -> torch.Generator:

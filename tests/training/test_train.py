@@ -14,20 +14,18 @@ import torch
 from torchvision.models.vgg import cfgs, make_layers
 
 from model.checkpoint import Condition, load_checkpoint
-from model.errors import TrainingError
+from model.errors import TrainingError, TrainingInterrupted
 from model.files import sha256_bytes
 from model.tvae import INSTANCE, TVAE, Slice
-from tests.training.runs import CONFIG, CPU, IMAGES, stop_after
+from tests.training.runs import CONFIG, CPU, IMAGES, interrupt_after, stop_after
 from tests.training.test_perceptual import save
-from training import objective, trainer
-from training.augment import AugmentConfig
-from training.config import TrainConfig
+from training import objective
+from training import train as trainer
+from training.checkpointing import STATE_FILE
+from training.config import AugmentConfig, PhotoConfig, TrainConfig
 from training.data.images import ImageSet
-from training.photos.stage import PhotoConfig
 from training.photos.views import Views
-from training.saver import CURVES_FILE
-from training.state import STATE_FILE
-from training.trainer import learning_rate, train
+from training.train import CURVES_FILE, learning_rate, train
 from training.validation import Validation
 
 
@@ -224,9 +222,8 @@ def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_interrupt_leaves_a_usable_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C leaves a checkpoint that loads and says how far it came."""
-    stop_after(1, KeyboardInterrupt, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
+    """Ctrl-C leaves a checkpoint that loads and says how far it came; the error says how to go on."""
+    with interrupt_after(1, monkeypatch), pytest.raises(TrainingInterrupted, match=r"usable checkpoint; --resume"):
         _train(tmp_path)
     assert load_checkpoint(tmp_path).training["epoch"] == 1
 
@@ -255,7 +252,7 @@ def test_an_interrupt_is_never_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     try:
         with monkeypatch.context() as patch:
             patch.setattr(trainer, "train_step", interrupted)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(TrainingInterrupted):
                 _train(tmp_path / "cut")
     finally:
         signal.signal(signal.SIGINT, before)

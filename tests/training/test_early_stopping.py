@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from training.stopping import best_epoch, is_over, score
+from training.early_stopping import best_epoch, is_over, score
 
 
 def _history(*scores: float | None) -> list[dict[str, Any]]:
@@ -17,6 +17,13 @@ def test_score() -> None:
     """The mean over the conditions; without any, less error is better."""
     assert score({"mse": 0.1, "triplet_accuracy/a": 0.5, "triplet_accuracy/b": 0.7}) == pytest.approx(0.6)
     assert score({"mse": 0.1}) > score({"mse": 0.2})
+
+
+def test_score_with_photos() -> None:
+    """Where photos are to find their shoes, how often they do counts as much as the order by all conditions."""
+    assert score({"mse": 0.1, "photo_recall@1": 0.5, "photo_recall@10": 0.9}) == pytest.approx(0.5)
+    ordered = {"triplet_accuracy/a": 0.6, "triplet_accuracy/b": 0.8}
+    assert score({"mse": 0.1, "photo_recall@1": 0.5, **ordered}) == pytest.approx(1.2)
 
 
 def test_best_epoch() -> None:

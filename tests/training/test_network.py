@@ -1,7 +1,7 @@
 import torch
 
 from model.tvae import TVAE, TVAEConfig
-from training.ema import WeightAverage
+from training.network import WeightAverage
 
 CONFIG = TVAEConfig(image_size=8, widths=(4,))
 

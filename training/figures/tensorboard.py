@@ -2,12 +2,13 @@
 
 import importlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from model.errors import TrainingError
 
-__all__ = ["Board"]
+__all__ = ["Board", "open_board"]
 
 
 class Board:
@@ -40,3 +41,8 @@ class Board:
     def close(self) -> None:
         """Finish the file."""
         self._writer.close()
+
+
+def open_board(folder: Path, epoch: int, *, wanted: bool) -> AbstractContextManager[Board | None]:
+    """A board in `folder`/tensorboard for the epochs after `epoch`, closed with the block; None if it isn't wanted."""
+    return closing(Board(folder / "tensorboard", epoch)) if wanted else nullcontext()

@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.errors import TrainingError
+from model.errors import TrainingError, TrainingInterrupted
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE
-from tests.training.runs import CONFIG, CPU, IMAGES, stop_after
-from training import saver, trainer
+from tests.training.runs import CONFIG, CPU, IMAGES, interrupt_after, stop_after
+from training import train as trainer
+from training.checkpointing import STAGING, STATE_FILE, open_folder, refuse_finished
 from training.config import TrainConfig
-from training.output import STAGING, open_output, refuse_finished
-from training.saver import CURVES_FILE
-from training.state import STATE_FILE
-from training.trainer import train
+from training.train import CURVES_FILE, train
 
 SHORT = replace(CONFIG, epochs=2)
 OTHER = replace(CONFIG, epochs=3, seed=1)
@@ -53,30 +51,29 @@ def test_a_finished_checkpoint_is_kept(tmp_path: Path, options: dict[str, Any]) 
 def test_overwriting_switches_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever loads the folder finds the old checkpoint whole until the new one is finished, then the new one."""
     old, whole = _train(tmp_path / "out"), _train(tmp_path / "whole", OTHER)
-    epoch: Callable[..., dict[str, Any]] = trainer._epoch
+    epoch: Callable[..., dict[str, Any]] = trainer.train_epoch
     found = []
 
     def observed(*arguments: Any) -> dict[str, Any]:
         found.append(load_checkpoint(tmp_path / "out").digest)
         return epoch(*arguments)
 
-    monkeypatch.setattr(trainer, "_epoch", observed)
+    monkeypatch.setattr(trainer, "train_epoch", observed)
     assert _train(tmp_path / "out", OTHER, overwrite=True) == whole
     assert found == [old] * OTHER.epochs
     assert _contents(tmp_path / "out").keys() == _contents(tmp_path / "whole").keys()
     assert CURVES_FILE in _contents(tmp_path / "out")
 
 
-@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
-def test_overwriting_that_is_cut_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
+@pytest.mark.parametrize("interrupted", [False, True], ids=["an error", "Ctrl-C"])
+def test_overwriting_that_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, interrupted: bool) -> None:
     """A training that ends early leaves the old checkpoint in place, and can be resumed to the same end."""
     old, whole = _train(tmp_path / "out"), _train(tmp_path / "whole", OTHER)
-    with monkeypatch.context() as patch:
-        stop_after(1, error, patch)
-        with pytest.raises(error):
+    if interrupted:
+        with interrupt_after(1, monkeypatch), pytest.raises(TrainingInterrupted, match="keeps the checkpoint it had"):
             _train(tmp_path / "out", OTHER, overwrite=True)
+    else:
+        _cut(tmp_path / "out", OTHER, monkeypatch, overwrite=True)
     assert load_checkpoint(tmp_path / "out").digest == old
     assert _train(tmp_path / "out", OTHER, resume=True) == whole
     assert not (tmp_path / "out" / STAGING).exists()
@@ -93,7 +90,7 @@ def test_a_switch_that_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(saver, "write_card", fail)
+        patch.setattr(trainer, "write_card", fail)
         with pytest.raises(MemoryError):
             _train(tmp_path, OTHER, overwrite=True)
     new = load_checkpoint(tmp_path).digest
@@ -122,7 +119,7 @@ def test_an_unfinished_checkpoint_needs_no_leave(tmp_path: Path, monkeypatch: py
     whole = _train(tmp_path / "whole", OTHER)
     _cut(tmp_path / "out", OTHER, monkeypatch)
     refuse_finished(tmp_path / "out")
-    assert open_output(tmp_path / "out", "any", resume=False, overwrite=True).work == tmp_path / "out"
+    assert open_folder(tmp_path / "out", "any", resume=False, overwrite=True).work == tmp_path / "out"
     assert _train(tmp_path / "out", OTHER) == whole
 
 

@@ -7,9 +7,16 @@ __all__ = ["best_epoch", "is_over", "score"]
 
 
 def score(validation: Mapping[str, float]) -> float:
-    """The mean triplet accuracy over the conditions; minus the squared error where there are none."""
+    """The mean triplet accuracy over the conditions, plus recall@1 of photos where there are any; higher is better.
+
+    Both count alike, as where the slices are weighed at the end of a training. Minus the squared error where there are
+    neither.
+    """
     accuracies = [value for name, value in validation.items() if name.startswith("triplet_accuracy/")]
-    return sum(accuracies) / len(accuracies) if accuracies else -validation["mse"]
+    parts = [sum(accuracies) / len(accuracies)] if accuracies else []
+    if "photo_recall@1" in validation:
+        parts.append(validation["photo_recall@1"])
+    return sum(parts) if parts else -validation["mse"]
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int | None:

@@ -13,9 +13,8 @@ from tests.training.runs import CONFIG, CPU
 from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.distributed import Team
-from training.run import prepare_run
-from training.suitability import FEW_SHOES, find_shortcomings
-from training.trainer import train
+from training.plan import FEW_SHOES, find_shortcomings
+from training.train import prepare_run, train
 
 MANY = coloured_squares(400)
 UNORDERED = replace(CONFIG, network=replace(CONFIG.network, slices=(Slice("free", 8),)), conditions=())
@@ -28,7 +27,8 @@ def _label(values: list[str], name: str = "Colour") -> ImageSet:
 
 
 def _find(images: ImageSet, config: TrainConfig) -> list[str]:
-    return find_shortcomings(images, prepare_run(images, config, CPU, Team(), None))
+    run = prepare_run(images, config, CPU, Team(), None)
+    return find_shortcomings(images, config, run.objective.conditions)
 
 
 def test_enough() -> None:
