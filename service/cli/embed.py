@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,27 +66,23 @@ def choose_writer(out: Path) -> Writer:
     """What writes a file of this name.
 
     Raises:
-        QueryError: of another ending, or pyarrow is not installed.
+        QueryError: of another ending.
+        ModuleNotFoundError: the extra `parquet` is needed, and not installed.
     """
     if out.suffix == ".npz":
         return _to_npz
     if out.suffix != ".parquet":
         raise QueryError("out", f"{out} has another ending than .parquet and .npz, the formats that are written")
-    try:
-        import pyarrow.parquet  # noqa: F401, PLC0415 - an extra of its own
-    except ModuleNotFoundError as error:
-        raise QueryError(
-            "out", "for .parquet, pyarrow is needed: pip install 'solemate[parquet]'; or write .npz"
-        ) from error
+    import pyarrow.parquet  # noqa: F401, PLC0415 - an extra of its own, which is asked for before anything is embedded
+
     return _to_parquet
 
 
 def _to_npz(ids: Sequence[str], paths: Sequence[str], vectors: Vector, facts: Mapping[str, str]) -> memoryview:
     """Arrays `id`, `image` and `vector` (B, D) float32, and one for each fact."""
-    file = io.BytesIO()
-    np.savez(
-        file, id=np.array(ids), image=np.array(paths), vector=vectors, **{k: np.array(v) for k, v in facts.items()}
-    )
+    file, told = io.BytesIO(), {name: np.array(value) for name, value in facts.items()}
+    arrays: dict[str, Any] = {"id": np.array(ids), "image": np.array(paths), "vector": vectors, **told}
+    np.savez(file, **arrays)
     return file.getbuffer()
 
 
