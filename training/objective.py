@@ -158,6 +158,7 @@ class Objective:
         perceptual: torch.Tensor | None = None,
         guesses: Sequence[torch.Tensor] = (),
         references: torch.Tensor | None = None,
+        drawing_weights: torch.Tensor | None = None,
     ) -> Terms:
         """The terms of one batch of B shoes, of which this process has b: all of them, where it is alone.
 
@@ -172,6 +173,7 @@ class Objective:
             references: (b, D - free) ordered slices of the catalogue pictures, where photos were shown: then the
                 triplets' anchors are both what was shown and the catalogue pictures, and their positives and
                 negatives are catalogue pictures.
+            drawing_weights: (b,) of each picture's reconstruction in its mean; None weighs them alike.
             guesses: each condition's classifier's logits, where there are classifiers: (b, V), or (2 b, V) of what was
                 shown and of the references.
 
@@ -180,7 +182,10 @@ class Objective:
         """
         config = self.config
         part = self.team.weigh(len(images), len(rows))
-        reconstruction = part * reconstruction_loss(logits, images, config.likelihood, config.observation_std).mean()
+        drawn = reconstruction_loss(logits, images, config.likelihood, config.observation_std)
+        if drawing_weights is not None:
+            drawn = drawn * drawing_weights / drawing_weights.mean()
+        reconstruction = part * drawn.mean()
         kl = part * kl_divergence(posterior).mean()
         warm = min(1.0, progress / config.kl_warmup) if config.kl_warmup > 0 else 1.0
         total = config.elbo_weight * (reconstruction + warm * config.kl_weight * kl)

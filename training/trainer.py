@@ -212,13 +212,14 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
     noise = team.share(torch.randn(len(rows), config.network.latent_size, generator=generator)).to(run.device)
     own = team.share(rows)
     images = to_float(run.pixels[own].to(run.device))
-    reference = None
+    reference = drawing_weights = None
     if run.views is None:
         images, altered = _augment(config, images, draws)
         shown = images
     else:
         views = team.share(torch.rand(len(rows), DRAWS, generator=generator))
-        shown, images, reference = draw_batch(images, run.views, own, views, config.photos.share)
+        shown, images, reference, is_view = draw_batch(images, run.views, own, views, config.photos.share)
+        drawing_weights = torch.where(is_view, config.photos.drawing_weight, 1.0).to(run.device)
         altered = erase(reframe(shown, config.augment, draws), config.augment, draws)
         others = team.share(draw_changes(len(rows), generator))
         reference = erase(reframe(reference, config.augment, others), config.augment, others)
@@ -240,6 +241,7 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
         perceptual=features,
         guesses=passed.guesses,
         references=passed.references,
+        drawing_weights=drawing_weights,
     )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, done)

@@ -101,7 +101,7 @@ def index(
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
     from model.stopping import stop_on_signals
-    from service.catalog.indexing.embed_pool import Recipe, hire
+    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.catalog.indexing.index import IndexingStopped, index_catalog
     from service.catalog.indexing.ledger import Ledger
     from service.catalog.indexing.shards import WHOLE, Shard
@@ -133,8 +133,8 @@ def index(
         root=shoes.root,
         token=token,
     )
-    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
-    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
+    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
+    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
     with closing(store), stop_on_signals() as stop:
         try:
             report = index_catalog(
@@ -145,7 +145,7 @@ def index(
                 batch_size=batch_size,
                 max_bad_share=max_bad_share,
                 shard=part,
-                hire=team,
+                make_pool=make_pool,
                 stop=stop,
             )
         except IndexingStopped as stopped:
@@ -154,7 +154,7 @@ def index(
         restored = restore_uploads(out, store, embedder) if part == WHOLE else 0
         count = store.info().count
         if isinstance(store, EmbeddedStore):
-            store.settle()
+            store.build_indexes()
         measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
@@ -258,16 +258,16 @@ def embed(
     from model.catalog import read_catalog
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
-    from service.catalog.indexing.embed_pool import Recipe, hire
+    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.cli.embed import choose_writer, embed_pictures
     from service.cpus import count_cpus
 
     choose_writer(out)  # a wrong name is told before the minutes that embedding takes
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
-    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
-    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
-    written, bad = embed_pictures(read_catalog(pictures), team, out, {"checkpoint": loaded.digest})
+    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
+    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
+    written, bad = embed_pictures(read_catalog(pictures), make_pool, out, {"checkpoint": loaded.digest})
     for row in bad:
         typer.echo(f"left out: {row.row}: {row.reason}", err=True)
     typer.echo(f"{written:,} vectors of {embedder.dimension} numbers are in {out}; {len(bad):,} pictures left out")
@@ -328,9 +328,9 @@ def _require_artifacts(settings: "Settings") -> None:
 
 
 def _serve_with_workers(settings: "Settings", listener: socket.socket) -> None:
-    from service.telemetry.metrics_files import share_tallies
+    from service.telemetry.metrics_files import share_metrics
 
-    with share_tallies():  # before the metrics' library is loaded, which looks for them then
+    with share_metrics():  # before the metrics' library is loaded, which looks for them then
         from service.server.supervisor import Supervisor
 
         Supervisor(settings, listener, work, _announce).run()

@@ -15,9 +15,9 @@ from starlette.types import Scope
 from model.version import find_version
 from service.http import docs_page, openapi, problems, routing
 from service.http.dependencies import State
-from service.http.middleware.access_log import Observe
+from service.http.middleware.access_log import AccessLog
 from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts
-from service.http.middleware.errors import CatchUnexpected
+from service.http.middleware.errors import AnswerUnexpected
 from service.http.middleware.generation import LeaseGeneration
 from service.http.middleware.headers import AnswerHead, SecurityHeaders
 from service.http.middleware.keys import read_keys
@@ -119,10 +119,10 @@ def list_middleware(
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [
         *([Middleware(BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
-        Middleware(Observe, paths=paths),
+        Middleware(AccessLog, paths=paths),
         Middleware(AnswerHead),
         Middleware(SecurityHeaders, settings=settings),
-        Middleware(CatchUnexpected),
+        Middleware(AnswerUnexpected),
         *([Middleware(TrustHosts, hosts=settings.trusted_hosts)] if some_hosts else ()),
         *([Middleware(ShareWithOrigins, origins=settings.cors_origins)] if settings.cors_origins else ()),
         Middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=routes),

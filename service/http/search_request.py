@@ -113,10 +113,15 @@ def to_options(fields: SearchFields, settings: Settings) -> SearchOptions:
     # Most searches have no options.
     if given.isdisjoint(SEARCH_FIELDS):
         return SearchOptions(k)
-    options: dict[str, Any] = {"k": k}
+    options: dict[str, Any] = {}
     for name in SEARCH_FIELDS:
         if name in given and (value := getattr(fields, name)) is not None:
             options[name] = READERS.get(name, _as_given)(value)
+    limit = options.pop("limit", None)
+    # Clients generated from the description send the default of `k`.
+    if limit is not None and options.get("k", limit) not in {limit, k}:
+        raise QueryError("limit", f"limit is {limit} and k is {options['k']}; expected one of them: they are the same")
+    options["k"] = options.get("k", k) if limit is None else limit
     if "condition" in options:
         options["weights"] = parse_weights(options["condition"])
     return SearchOptions(**options)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError, SolemateError
+from model.nearness import Nearness
 from service.search.diversity import are_near, diversify, fold
 from service.search.options import SearchOptions
-from service.search.pagination import print_of
+from service.search.pagination import fingerprint_of
 from service.store.base import OVERALL, Hit, VectorStore, Weights
 from service.store.index.weighted import scale_of
 
@@ -48,12 +49,14 @@ class Ranked:
         more: whether there is another page.
         end: the shoes up to the end of the page.
         folded: id of a hit -> ids of the near-duplicates that are folded into it, the nearest to it first.
+        nearness: of the distances; the engine fills it in.
     """
 
     hits: Sequence[Hit]
     more: bool = False
     end: int = 0
     folded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nearness: Nearness | None = None
 
 
 class Searcher:
@@ -217,7 +220,7 @@ def _begin(options: SearchOptions, order: Sequence[Hit]) -> int:
         return options.offset
     last, likely = options.cursor.last, options.offset - 1
     places = chain(range(likely, len(order)), range(min(likely, len(order))))
-    return next((place + 1 for place in places if print_of([order[place].item.id]) == last), options.offset)
+    return next((place + 1 for place in places if fingerprint_of([order[place].item.id]) == last), options.offset)
 
 
 def vectors_of(hits: Sequence[Hit]) -> NDArray[np.float32]:

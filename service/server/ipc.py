@@ -6,27 +6,27 @@ from service.serving.reload import Facts, Outcome
 
 __all__ = [
     "Accept",
-    "Ask",
     "Failed",
+    "Finish",
+    "Finished",
     "FromWorker",
     "Ping",
     "Pong",
     "Prepare",
     "Prepared",
     "Ready",
-    "Reloaded",
-    "Settle",
-    "Settled",
+    "ReloadRequest",
+    "ReloadResult",
     "ToWorker",
 ]
 
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is loaded and checked; `lines` tell a person at the terminal what is served."""
+    """Everything is loaded and checked; `banner` tells a person at the terminal what is served."""
 
     facts: Facts
-    lines: tuple[str, ...]
+    banner: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Accept:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ReloadRequest:
     """Somebody asks for a reload, and waits for the answer of this number."""
 
     number: int
@@ -64,23 +64,23 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Settle:
+class Finish:
     """Switch to what was prepared, or drop it."""
 
     round: int
-    switch: bool
+    commit: bool
 
 
 @dataclass(frozen=True)
-class Settled:
+class Finished:
     """Done."""
 
     round: int
 
 
 @dataclass(frozen=True)
-class Reloaded:
-    """The answer to `Ask`. `refused` says why nothing was switched; "" where all have."""
+class ReloadResult:
+    """The answer to `ReloadRequest`. `refused` says why nothing was switched; "" where all have."""
 
     number: int
     outcomes: tuple[Outcome, ...]
@@ -97,5 +97,5 @@ class Pong:
     """It is."""
 
 
-ToWorker = Accept | Prepare | Settle | Reloaded | Ping
-FromWorker = Ready | Failed | Ask | Prepared | Settled | Pong
+ToWorker = Accept | Prepare | Finish | ReloadResult | Ping
+FromWorker = Ready | Failed | ReloadRequest | Prepared | Finished | Pong

@@ -7,14 +7,14 @@ from collections.abc import Callable, MutableSequence
 
 from service.errors import AddressTaken
 
-__all__ = ["AWAY", "BACKLOG", "Acceptor", "Share", "bind", "describe_address"]
+__all__ = ["BACKLOG", "NOT_ACCEPTING", "Acceptor", "ConnectionCounts", "bind", "describe_address"]
 
 logger = logging.getLogger(__name__)
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
 """Where to reach a server that listens on every interface."""
 
-AWAY = 2**31 - 1
+NOT_ACCEPTING = 2**31 - 1
 """How many connections a worker that takes none is said to have."""
 
 STEP_ASIDE_SECONDS = 0.01
@@ -55,7 +55,7 @@ def describe_address(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-class Share:
+class ConnectionCounts:
     """How many connections each worker has, for all of them to see.
 
     Args:
@@ -66,11 +66,11 @@ class Share:
     def __init__(self, counts: MutableSequence[int], index: int) -> None:
         self._counts, self._index = counts, index
 
-    def tell(self, count: int) -> None:
-        """Say how many connections this worker has; `AWAY` if it takes no more."""
+    def publish(self, count: int) -> None:
+        """Say how many connections this worker has; `NOT_ACCEPTING` if it takes no more."""
         self._counts[self._index] = count
 
-    def least(self) -> int:
+    def minimum(self) -> int:
         """The fewest connections that any worker has, this one among them."""
         return min(self._counts)
 
@@ -90,7 +90,7 @@ class Acceptor:
         make_protocol: Callable[[], asyncio.Protocol],
         *,
         count: Callable[[], int],
-        share: Share | None = None,
+        share: ConnectionCounts | None = None,
     ) -> None:
         """Take nothing yet; see `start`.
 
@@ -109,13 +109,13 @@ class Acceptor:
         """Begin to take connections, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._listener.settimeout(0)
-        self.tell()
+        self.publish()
         self._watch()
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Let the others know how many connections there are; for whoever sees one come or go."""
         if self._share is not None:
-            self._share.tell(self._count() + len(self._opening))
+            self._share.publish(self._count() + len(self._opening))
 
     async def close(self) -> None:
         """Take what has queued already, then stop listening: none of those clients is turned away."""
@@ -127,7 +127,7 @@ class Acceptor:
             logger.warning("some connections that have queued can't be taken: %s", error.strerror)
         self._listener.close()
         if self._share is not None:
-            self._share.tell(AWAY)
+            self._share.publish(NOT_ACCEPTING)
             self._share = None
         await asyncio.gather(*self._opening, return_exceptions=True)
 
@@ -143,14 +143,14 @@ class Acceptor:
 
     def _on_readable(self) -> None:
         if self._share is not None:
-            self.tell()
-            if self._count() + len(self._opening) > self._share.least():
+            self.publish()
+            if self._count() + len(self._opening) > self._share.minimum():
                 self._unwatch()
-                self._timer = self._loop.call_later(STEP_ASIDE_SECONDS, self._come_back)
+                self._timer = self._loop.call_later(STEP_ASIDE_SECONDS, self._retry)
                 return
         self._accept()
 
-    def _come_back(self) -> None:
+    def _retry(self) -> None:
         """Take the connection after all, if it is still there: the one that has fewer may be busy, or hang."""
         self._watch()
         self._accept()
@@ -177,11 +177,11 @@ class Acceptor:
         task: asyncio.Task[None] = self._loop.create_task(self._serve(connection))
         self._opening.add(task)
         task.add_done_callback(self._opened)
-        self.tell()
+        self.publish()
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
-        self.tell()
+        self.publish()
 
     async def _serve(self, connection: socket.socket) -> None:
         try:

@@ -62,7 +62,7 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
         return Engine(
             embedder,
             store,
-            Network(checkpoint.digest, conditions),
+            Network(checkpoint.digest, conditions, checkpoint.nearness),
             limits=EngineLimits(
                 max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
             ),

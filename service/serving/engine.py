@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,13 @@ from model.cutout import Cutout
 from model.embedder import PictureEmbedder, Vector
 from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
+from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.catalog.images import Picture, read_picture
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
-from service.errors import NotReady, PictureMissing
+from service.errors import NotReady, PictureMissing, UnknownItem
+from service.search.explain import Explanation, explain
+from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
@@ -59,10 +62,12 @@ class Network:
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
         conditions: the slices that were trained to order a notion of likeness; without `overall`.
+        nearness: `overall`, or a slice -> what its distances mean, as validation shoes have it.
     """
 
     digest: str
     conditions: tuple[str, ...] = ()
+    nearness: Mapping[str, Nearness] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ class Engine:
         self.network = network
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
+        self.nearness = NearnessScale(store, network.nearness)
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
@@ -214,11 +220,30 @@ class Engine:
 
     def search(self, vectors: Sequence[Vector], options: Sequence[SearchOptions]) -> list[Ranked | SolemateError]:
         """The page of each search, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
-        return self._searcher.search(vectors, options)
+        return [
+            answer if isinstance(answer, SolemateError) else replace(answer, nearness=self.nearness.of(each.compare_by))
+            for each, answer in zip(options, self._searcher.search(vectors, options), strict=True)
+        ]
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
         return self.store.get(item_id), self.store.vector(item_id)
+
+    def explain(self, item_id: str, other_id: str) -> Explanation:
+        """Why two shoes are alike. Raises UnknownItem."""
+        return explain(self.item(item_id), self.item(other_id), self.store.info().slices)
+
+    def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
+        """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
+        if not 1 <= len(ids) <= self.limits.max_page:
+            raise QueryError("ids", f"{len(ids)} ids; expected 1 to {self.limits.max_page}")
+        items, missing = list[Item](), list[str]()
+        for item_id in ids:
+            try:
+                items.append(self.store.get(item_id))
+            except UnknownItem:
+                missing.append(item_id)
+        return items, missing
 
     def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Some shoes of the catalogue, in a stable order. Raises QueryError."""

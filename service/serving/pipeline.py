@@ -24,10 +24,11 @@ import numpy as np
 from model.cutout import Cutout
 from model.embedder import Vector
 from model.framing import Subject, View
+from model.nearness import Nearness
 from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
-from service.search.pagination import Cursor, print_of, write_cursor
+from service.search.pagination import Cursor, fingerprint_of, write_cursor
 from service.serving.batch import Label, Steps, Task, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
@@ -45,6 +46,7 @@ class Found:
     Attributes:
         hits: a page of the shoes, nearest first unless they were asked to be varied.
         fingerprint: of the catalogue that they were found in.
+        nearness: of their distances.
         next: the cursor of the next page; None on the last one.
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
@@ -54,6 +56,7 @@ class Found:
 
     hits: Sequence[Hit]
     fingerprint: str
+    nearness: Nearness
     next: str | None = None
     folded: Mapping[str, tuple[str, ...]] | None = None
     facets: Facets | None = None
@@ -223,6 +226,7 @@ class Pipeline:
             await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
         work = await self._batcher.submit(work, size=size)
         found = work.found
+        assert found.nearness is not None
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
@@ -232,6 +236,7 @@ class Pipeline:
         return Found(
             found.hits,
             work.fingerprint,
+            found.nearness,
             _name_next(work, options) if found.more else None,
             found.folded if options.group else None,
             facets,
@@ -260,6 +265,6 @@ class Pipeline:
 def _name_next(work: Work, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
-    catalog = print_of([work.fingerprint])
-    last = print_of([work.found.hits[-1].item.id])
+    catalog = fingerprint_of([work.fingerprint])
+    last = fingerprint_of([work.found.hits[-1].item.id])
     return write_cursor(Cursor(work.found.end, last, options.fingerprint(), catalog, work.vectors[0]))

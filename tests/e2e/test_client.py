@@ -19,7 +19,8 @@ from solemate.client import (
     NotFound,
     Picture,
 )
-from tests.e2e.conftest import COUNT, Artifacts, Server
+from tests.conftest import COUNT
+from tests.support.server import Artifacts, Server
 from tests.support.stack import draw_shoe
 
 ADMIN = "0123456789abcdef0123456789"

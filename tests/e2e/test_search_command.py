@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from service.cli.client import to_table
-from tests.e2e.conftest import Artifacts, Server
 from tests.support.commands import Done, run_main
+from tests.support.server import Artifacts, Server
 from tests.support.stack import draw_shoe
 
 

@@ -132,3 +132,25 @@ def test_total_with_photos() -> None:
     expected += 10.0 * figures["triplet/kind"] + 3.0 * figures["label/kind"]
     assert figures["loss"] * 48 == pytest.approx(expected, rel=1e-5)
     assert "instance" not in _photo_terms(PHOTO_CONFIG, PHOTOS, None).named()
+
+
+def test_drawings_weigh_in_their_mean() -> None:
+    """Each picture's reconstruction counts by its weight, whatever the scale of the weights."""
+    images = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    posterior = Posterior(torch.zeros(3, 2), torch.zeros(3, 2))
+
+    def reconstruct(which: list[int], weights: list[float] | None) -> float:
+        terms = Objective(ObjectiveConfig(triplet_weight=0.0), [])(
+            images[which],
+            torch.zeros(len(which), 3, 4, 4),
+            Posterior(posterior.mean[which], posterior.log_variance[which]),
+            torch.tensor(which),
+            progress=1.0,
+            generator=torch.Generator().manual_seed(0),
+            drawing_weights=None if weights is None else torch.tensor(weights),
+        )
+        return terms.reconstruction.item()
+
+    alone = [reconstruct([index], None) for index in range(3)]
+    assert reconstruct([0, 1, 2], [2.0, 0.0, 1.0]) == pytest.approx((2 * alone[0] + alone[2]) / 3, rel=1e-5)
+    assert reconstruct([0, 1, 2], [0.5, 0.5, 0.5]) == pytest.approx(sum(alone) / 3, rel=1e-5)

@@ -59,12 +59,15 @@ class PhotoConfig:
     Attributes:
         views: photo views of each shoe; 0 learns from catalogue pictures alone, without a localizer.
         share: chance that a view is shown in place of the catalogue picture.
+        drawing_weight: of the reconstruction of a shoe that is shown by a view, where a catalogue picture's is 1: what
+            a view does not show of its shoe can't be drawn.
         samples: composites that the localizer is taught on, at most: few shoes take fewer.
     """
 
     views: int = 0
     share: float = 0.5
-    samples: int = 36_000
+    drawing_weight: float = 0.25
+    samples: int = 40_000
 
 
 class Prepared(NamedTuple):

@@ -15,7 +15,7 @@ from service.telemetry import logging as logs
 from service.telemetry import metrics
 from service.telemetry.request_timing import STAGES, Stages, watch
 
-__all__ = ["Observe"]
+__all__ = ["AccessLog"]
 
 logger = logging.getLogger("service.requests")
 
@@ -26,7 +26,7 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Routes that machines ask every few seconds: their lines are of the level DEBUG, unless something went wrong."""
 
 
-class Observe:
+class AccessLog:
     """The outermost middleware: sees every request, and every answer whoever gave it."""
 
     def __init__(self, app: ASGIApp, paths: Iterable[str] = ()) -> None:

@@ -25,7 +25,7 @@ from service.store.embedded.snapshot import Snapshot
 from service.store.index.ivf import InvertedIndex, Stopped
 from service.store.index.tuning import Tuned, tune
 
-__all__ = ["Grown", "Growth"]
+__all__ = ["BackgroundIndexer", "SnapshotHolder"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ PENDING_SHARE = 0.02
 """So many changes, or so large a share of the base, are kept beside it; beyond them a new base is made."""
 
 
-class Grown(Protocol):
+class SnapshotHolder(Protocol):
     """The store, as seen from here."""
 
     def current(self) -> Snapshot:
@@ -57,11 +57,11 @@ class Grown(Protocol):
         ...
 
 
-class Growth:
+class BackgroundIndexer:
     """Makes what is wanted, one after the other; its thread ends when nothing is."""
 
     def __init__(
-        self, store: Grown, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
+        self, store: SnapshotHolder, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
     ) -> None:
         """Make nothing yet.
 
@@ -129,7 +129,7 @@ class Growth:
                 what = self._wanted[0]
             seq = self._store.current().base.seq
             try:
-                made = self._renew() if what == BASE else self._index(what)
+                made = self._rebuild_base() if what == BASE else self._index(what)
             except Stopped:
                 made = True
             except Exception:
@@ -145,7 +145,7 @@ class Growth:
         base = self._store.current().base
         if not base.is_large or condition in base.tuned:
             return True
-        with self._alone():
+        with self._exclusive():
             if not base.digest:
                 stored = self._stored(base)
                 self._store.put_base(base, stored)
@@ -157,9 +157,9 @@ class Growth:
         self._tell(condition, tuned)
         return True
 
-    def _renew(self) -> bool:
+    def _rebuild_base(self) -> bool:
         """Make a new base of all that is there now, with the indexes that the old one has, and put it in place."""
-        with self._alone():
+        with self._exclusive():
             snapshot = self._store.current()
             old, path = snapshot.base, self._path.with_name(VECTORS)
             if read_seq(path, self._uuid) <= old.seq:  # else another process has just made one
@@ -232,7 +232,7 @@ class Growth:
         return self._stopping
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """Be the only process that makes something; where no lock can be made nothing can be shared either."""
         try:
             file = (self._path.parent / LOCK).open("ab")

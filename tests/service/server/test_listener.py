@@ -12,7 +12,7 @@ import pytest
 
 from service.errors import AddressTaken
 from service.server import listener
-from service.server.listener import AWAY, Acceptor, Share, bind, describe_address
+from service.server.listener import NOT_ACCEPTING, Acceptor, ConnectionCounts, bind, describe_address
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Greeter(asyncio.Protocol):
         self.connections.discard(self)
 
 
-def make_acceptor(listener: socket.socket, name: str, share: Share | None = None) -> Acceptor:
+def make_acceptor(listener: socket.socket, name: str, share: ConnectionCounts | None = None) -> Acceptor:
     """An acceptor of its own handle of the socket, as a worker process has it."""
     connections: set[asyncio.Protocol] = set()
     return Acceptor(listener.dup(), lambda: Greeter(name, connections), count=lambda: len(connections), share=share)
@@ -91,7 +91,7 @@ def test_connections_are_shared_evenly() -> None:
 
     async def story(listener: socket.socket) -> None:
         counts = [0, 0]
-        acceptors = [make_acceptor(listener, str(index), Share(counts, index)) for index in range(2)]
+        acceptors = [make_acceptor(listener, str(index), ConnectionCounts(counts, index)) for index in range(2)]
         for acceptor in acceptors:
             acceptor.start()
         greeted = await asyncio.gather(*(connect(listener) for _ in range(32)))
@@ -102,12 +102,12 @@ def test_connections_are_shared_evenly() -> None:
             writer.close()
             await writer.wait_closed()
         await asyncio.sleep(0.02)
-        acceptors[0].tell()
+        acceptors[0].publish()
         later = await asyncio.gather(*(connect(listener) for _ in range(16)))
         assert [name for name, _ in later].count("0") >= 14
         for acceptor in acceptors:
             await acceptor.close()
-        assert counts == [AWAY, AWAY]
+        assert counts == [NOT_ACCEPTING, NOT_ACCEPTING]
         for _, writer in (*greeted, *later):
             writer.close()
 
@@ -118,7 +118,7 @@ def test_idle_worker_that_hangs_is_not_waited_for() -> None:
     """A connection that a less busy worker does not take is taken after a moment by a busier one."""
 
     async def story(listener: socket.socket) -> None:
-        acceptor = make_acceptor(listener, "busy", Share([5, 0], 0))
+        acceptor = make_acceptor(listener, "busy", ConnectionCounts([5, 0], 0))
         acceptor.start()
         greeted = [await asyncio.wait_for(connect(listener), timeout=5) for _ in range(3)]
         assert [name for name, _ in greeted] == ["busy"] * 3

@@ -10,8 +10,19 @@ from pathlib import Path
 import pytest
 
 from model.errors import ArtifactMissing
-from service.server.ipc import Accept, Ask, Ping, Pong, Prepare, Prepared, Ready, Reloaded, Settle, Settled
-from service.server.worker_client import Link
+from service.server.ipc import (
+    Accept,
+    Finish,
+    Finished,
+    Ping,
+    Pong,
+    Prepare,
+    Prepared,
+    Ready,
+    ReloadRequest,
+    ReloadResult,
+)
+from service.server.worker_client import SupervisorLink
 from service.serving.generations import Live
 from service.serving.reload import ReloadRefused
 from tests.service.serving.test_generations import Disk
@@ -26,11 +37,11 @@ class Server:
 class Stage:
     """A link to a supervisor whose part the test plays."""
 
-    def __init__(self, disk: Disk, link: Link, live: Live, pipe: Connection) -> None:
+    def __init__(self, disk: Disk, link: SupervisorLink, live: Live, pipe: Connection) -> None:
         self.disk, self.link, self.live, self.pipe = disk, link, live, pipe
         self.server = Server()
 
-    async def hear(self) -> object:
+    async def receive(self) -> object:
         """What the worker says next."""
         for _ in range(2000):
             if self.pipe.poll():
@@ -41,7 +52,7 @@ class Stage:
     async def begin(self) -> None:
         """Let it be ready and accept."""
         waiting = asyncio.create_task(self.link.wait_to_accept(["solemate serves"], self.server))
-        assert await self.hear() == Ready(self.live.facts(), ("solemate serves",))
+        assert await self.receive() == Ready(self.live.facts(), ("solemate serves",))
         await asyncio.sleep(0.03)
         assert not waiting.done()
         self.pipe.send(Accept())
@@ -57,7 +68,7 @@ def play(tmp_path: Path, story: Callable[[Stage], Awaitable[None]]) -> None:
         await live.start()
         ours, theirs = multiprocessing.Pipe()
         with ours, theirs:
-            await story(Stage(disk, Link(theirs, 3, live), live, ours))
+            await story(Stage(disk, SupervisorLink(theirs, 3, live), live, ours))
             asyncio.get_running_loop().remove_reader(theirs.fileno())
             await live.close()
 
@@ -70,29 +81,29 @@ def test_reload_by_word_of_the_supervisor(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         await stage.begin()
         stage.pipe.send(Prepare(1))
-        prepared = await stage.hear()
+        prepared = await stage.receive()
         assert isinstance(prepared, Prepared)
         assert (prepared.round, prepared.outcome.worker, prepared.outcome.pid) == (1, 3, os.getpid())
         assert prepared.outcome.facts is not None
         assert stage.live.facts() != prepared.outcome.facts
-        stage.pipe.send(Settle(1, switch=True))
-        assert await stage.hear() == Settled(1)
+        stage.pipe.send(Finish(1, commit=True))
+        assert await stage.receive() == Finished(1)
         assert stage.live.facts() == prepared.outcome.facts
 
         stage.pipe.send(Prepare(2))
-        await stage.hear()
-        stage.pipe.send(Settle(2, switch=False))
-        assert await stage.hear() == Settled(2)
+        await stage.receive()
+        stage.pipe.send(Finish(2, commit=False))
+        assert await stage.receive() == Finished(2)
         assert stage.live.facts() == prepared.outcome.facts
         assert stage.disk.closed()[2]
 
         stage.disk.broken = ArtifactMissing("nothing there")
         stage.pipe.send(Prepare(3))
-        prepared = await stage.hear()
+        prepared = await stage.receive()
         assert isinstance(prepared, Prepared)
         assert (prepared.outcome.facts, prepared.outcome.reason) == (None, "nothing there")
-        stage.pipe.send(Settle(3, switch=False))
-        assert await stage.hear() == Settled(3)
+        stage.pipe.send(Finish(3, commit=False))
+        assert await stage.receive() == Finished(3)
 
     play(tmp_path, story)
 
@@ -103,10 +114,10 @@ def test_reload_is_asked_of_the_supervisor(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         await stage.begin()
         asked = [asyncio.create_task(stage.link.reload()) for _ in range(2)]
-        assert [await stage.hear(), await stage.hear()] == [Ask(0), Ask(1)]
-        stage.pipe.send(Reloaded(1, (), "the weights are torn"))
-        stage.pipe.send(Reloaded(0, ()))
-        stage.pipe.send(Reloaded(9, ()))
+        assert [await stage.receive(), await stage.receive()] == [ReloadRequest(0), ReloadRequest(1)]
+        stage.pipe.send(ReloadResult(1, (), "the weights are torn"))
+        stage.pipe.send(ReloadResult(0, ()))
+        stage.pipe.send(ReloadResult(9, ()))
         assert await asked[0] == ()
         with pytest.raises(ReloadRefused, match="torn"):
             await asked[1]
@@ -120,7 +131,7 @@ def test_pings_are_answered(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         await stage.begin()
         stage.pipe.send(Ping())
-        assert await stage.hear() == Pong()
+        assert await stage.receive() == Pong()
 
     play(tmp_path, story)
 
@@ -130,7 +141,7 @@ def test_supervisor_is_gone(tmp_path: Path) -> None:
 
     async def story(stage: Stage) -> None:
         waiting = asyncio.create_task(stage.link.wait_to_accept([], stage.server))
-        await stage.hear()
+        await stage.receive()
         stage.pipe.close()
         await asyncio.wait_for(waiting, timeout=5)
         assert stage.server.should_exit
@@ -144,7 +155,7 @@ def test_supervisor_goes_in_the_middle_of_a_reload(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         await stage.begin()
         asked = asyncio.create_task(stage.link.reload())
-        await stage.hear()
+        await stage.receive()
         stage.pipe.close()
         with pytest.raises(ReloadRefused, match="gone"):
             await asyncio.wait_for(asked, timeout=5)

@@ -246,7 +246,7 @@ def test_memory_is_settled_when_something_large_has_come_or_gone(disk: Disk) -> 
 
     async def story() -> None:
         settled: list[list[bool]] = []
-        live = Live(disk, settle=lambda: settled.append([each.closed for each in disk.opened]))
+        live = Live(disk, after_change=lambda: settled.append([each.closed for each in disk.opened]))
         await live.start()
         assert settled == [[False]]
         await live.prepare()
