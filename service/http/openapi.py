@@ -34,6 +34,7 @@ __all__ = [
     "EXAMPLES",
     "answers",
     "cutouts",
+    "drawings",
     "example_body",
     "form_body",
     "form_only",
@@ -184,6 +185,14 @@ def pictures(description: str, media_type: str) -> Responses:
     """The answers of an operation that gives a picture."""
     schema = {"type": "string", "format": "binary"}
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+
+
+def drawings(description: str, operation: str) -> Responses:
+    """The answers of an operation that gives a picture, or JSON to those who ask for it."""
+    described = answers(operation, 200)
+    described[200]["description"] = description
+    described[200]["content"] = {**pictures("", "image/png")[200]["content"], **described[200]["content"]}
+    return described
 
 
 def cutouts(operation: str) -> Responses:

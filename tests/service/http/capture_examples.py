@@ -29,7 +29,7 @@ from service.http.responses import LINES
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 
-__all__ = ["KEYS", "ask", "body_of", "main", "shrink"]
+__all__ = ["KEYS", "ask", "body_of", "main", "shorten", "shrink"]
 
 Answers = Iterator[tuple[str, httpx2.Response]]
 
@@ -61,6 +61,7 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
         good = {name: value for name, value in query.items() if name not in {"steps", "condition"}}
         condition = {"condition": client.get("/v1/info").json()["conditions"][-1]} if operation == "swaps" else {}
         yield operation, client.get(f"/v1/{operation}", params={**good, **condition, next(iter(query)): "no-such-shoe"})
+    yield from _ask_for_drawings(client, first["id"])
     yield "info", client.get("/v1/info")
     yield "info", client.get("/v1/info", params={"verbose": "1"})
     yield "healthz", client.get("/healthz")
@@ -69,6 +70,20 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
         yield "readyz", client.get("/readyz")
     yield from _ask_admin(guarded)
     yield from _ask_for_changes(guarded, picture)
+
+
+def _ask_for_drawings(client: TestClient, item_id: str) -> Answers:
+    """Those that come as JSON to who asks for it."""
+    condition = client.get("/v1/info").json()["conditions"][-1]
+    other = client.get("/v1/items", params={"limit": 2}).json()["items"][1]["id"]
+    for operation, query in {
+        "interpolations": {"from": item_id, "to": other, "steps": "3"},
+        "swaps": {"item": item_id, "condition": condition, "of": other},
+        "samples": {"count": "2", "seed": "7", "around": item_id, "spread": "0.5"},
+    }.items():
+        yield operation, client.get(f"/v1/{operation}", params=query, headers={"accept": "application/json"})
+    yield "samples", client.get("/v1/samples", params={"count": "100"})
+    yield "samples", client.get("/v1/samples", params={"around": "no-such-shoe"})
 
 
 def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
@@ -133,6 +148,16 @@ def body_of(response: httpx2.Response) -> Any:
     if response.headers["content-type"] == LINES:
         return [json.loads(line) for line in response.text.splitlines()]
     return response.json()
+
+
+def shorten(body: Any) -> Any:
+    """The same with the pictures of a drawing cut off, since they would be most of the description."""
+    if isinstance(body, dict):
+        return {
+            name: f"{value[:60]}..." if name == "image" and value.startswith("data:") else shorten(value)
+            for name, value in body.items()
+        }
+    return [shorten(each) for each in body] if isinstance(body, list) else body
 
 
 def _ask_admin(guarded: TestClient) -> Answers:
@@ -250,7 +275,7 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
         TestClient(create_app(guarded_settings, engine)) as guarded,
     ):
         for operation, response in ask(client, guarded):
-            examples.setdefault(operation, {})[str(response.status_code)] = body_of(response)
+            examples.setdefault(operation, {})[str(response.status_code)] = shorten(body_of(response))
     engine.close()
     return examples
 
