@@ -13,9 +13,22 @@ export function shoes(number) {
   return `${count(number)} ${number === 1 ? "shoe" : "shoes"}`;
 }
 
-/** "1 near-duplicate", "2 near-duplicates". */
-export function nearDuplicates(number) {
-  return `${count(number)} near-duplicate${number === 1 ? "" : "s"}`;
+/** Least scores of how near a shoe is in words: see `score` of the interface. */
+const NEARNESS = [
+  [0.8, "Very close"],
+  [0.55, "Close"],
+  [0.25, "Related"],
+  [0, "Distant"],
+];
+
+/** 0.9 -> "Very close". */
+export function nearness(score) {
+  return NEARNESS.find(([least]) => score >= least)?.[1] ?? "Distant";
+}
+
+/** 0.123 -> "12%". */
+export function percent(share) {
+  return `${Math.round(share * 100)}%`;
 }
 
 /** 1.23456 -> "1.23"; distances have no unit. */
@@ -47,6 +60,7 @@ export function sentence(text) {
 }
 
 const isTitle = (key) => /^(title|name|product[ _-]?(display[ _-]?)?name|titel|bezeichnung)$/i.test(key);
+const isPrice = (key) => /^(variant[ _-]?)?(sale[ _-]?)?(price|preis)/i.test(key);
 const isLink = (text) => /^(https?:)?\/\/|^www\./i.test(text);
 
 /** Attribute keys with what a shoe is called before what it *is* (Category, SubCategory), and what else is known of it. */
@@ -66,7 +80,7 @@ export function attributesOf(shoe, keys) {
 
 /** A shoe's name and the line below it; one without attributes goes by its id. */
 export function describe(shoe, keys) {
-  const told = attributesOf(shoe, keys).filter(([, each]) => !each.some(isLink));
+  const told = attributesOf(shoe, keys).filter(([key, each]) => !isPrice(key) && !each.some(isLink));
   const values = told.map(([, each]) => each.join(", "));
   if (!values.length) return { name: shoe.id, details: "", all: `Shoe ${shoe.id}` };
   if (isTitle(told[0][0])) return { name: values[0], details: values.slice(1).join(" · "), all: values.join(", ") };
@@ -75,4 +89,24 @@ export function describe(shoe, keys) {
   const repeats = second !== undefined && second.toLowerCase().includes(first.toLowerCase());
   const name = second === undefined ? first : repeats ? second : `${first}, ${second}`;
   return { name, details: values.slice(2).join(" · "), all: [name, ...values.slice(2)].join(", ") };
+}
+
+/** What a shop says of a shoe: {price, link}, each null where the catalogue has none. */
+export function offerOf(shoe) {
+  const entries = Object.entries(shoe.attributes);
+  const [, price] = entries.find(([key, values]) => isPrice(key) && values.length === 1) ?? [];
+  const address = entries.flatMap(([, values]) => values).find((text) => /^https?:/i.test(text));
+  // A bare number says more with its name.
+  const named = price && (/^[\d.,\s]+$/.test(price[0]) ? `Price ${price[0]}` : price[0]);
+  return { price: named ?? null, link: address ?? null };
+}
+
+/** Whether an attribute is a link or an address, which is not shown as text. */
+export function isAddress(values) {
+  return values.some(isLink);
+}
+
+/** A shoe's attributes but for its links and its price, which are shown in other ways. */
+export function factsOf(shoe, keys) {
+  return attributesOf(shoe, keys).filter(([key, values]) => !isPrice(key) && !isAddress(values));
 }

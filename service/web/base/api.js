@@ -2,8 +2,8 @@
 
 import { currentKey, headersOf, renewKey } from "./key.js";
 
-/** Where the service is: this file is at web/api.js there, whatever a proxy puts before its paths. */
-const BASE = new URL("../", import.meta.url).href;
+/** Where the service is: this file is at web/base/api.js there, whatever a proxy puts before its paths. */
+const BASE = new URL("../../", import.meta.url).href;
 
 /** A request that failed, in words fit for the person at the screen. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -106,6 +106,11 @@ export function idOfImage(address) {
   return id ? decodeURIComponent(id) : null;
 }
 
+/** Whether the service can do something that this answer says is not there: an operation, or what it needs. */
+export function isAbsent(error) {
+  return error instanceof ApiError && [404, 405, 501].includes(error.status);
+}
+
 /** What is served: catalogue, conditions, attributes and limits. */
 export function getInfo() {
   return getJson("v1/info");
@@ -152,6 +157,75 @@ export function searchVector(vector, { signal, ...options }) {
   return getJson("v1/search/vector", { ...asJson({ vector, ...others, filter, exclude: hidden }), signal });
 }
 
+/** A page of the shoes that are like some examples and unlike others, each an id or a vector: {hits, next, checkpoint}. */
+export function recommend({ positive, negative }, { signal, ...options }) {
+  const { filters, hidden, ...others } = searchOptions(options);
+  const filter = filters.map(({ key, value }) => `${key}:${value}`);
+  const content = { positive, negative, ...others, filter, exclude: hidden };
+  return getJson("v1/recommendations", { ...asJson(content), signal });
+}
+
+/** Why two shoes are alike: {distance, score, conditions, attributes}. */
+export function explain(id, other, { signal }) {
+  return getJson(withParameters(`${itemPath(id)}/explain`, { with: other }), { signal });
+}
+
+const AS_JSON = { headers: { Accept: "application/json" } };
+
+/** The way from one shoe to another: its steps, each {position, image, nearest}. */
+export async function interpolate(from, to, steps, { signal }) {
+  return (await getJson(withParameters("v1/interpolations", { from, to, steps }), { ...AS_JSON, signal })).steps;
+}
+
+/** A shoe before and after it takes a slice of another: {before, after}, each {image, nearest}. */
+export function swap(item, condition, of, { signal }) {
+  return getJson(withParameters("v1/swaps", { item, condition, of }), { ...AS_JSON, signal });
+}
+
+/** The catalogue in two dimensions: {method, items, tiles, attributes, thumbnail}. */
+export function getMap({ signal }) {
+  return getJson("v1/map", { signal });
+}
+
+/** A tile of the map: {ids, x, y, values, legend}. */
+export function getTile(number, { signal }) {
+  return getJson(`v1/map/tiles/${number}`, { signal });
+}
+
+/** The thumbnails of a tile, as a bitmap. */
+export async function getAtlas(number, { signal }) {
+  return createImageBitmap(await (await request(`v1/map/atlas/${number}`, { signal })).blob());
+}
+
+/** Whether the service can answer. */
+export async function isReady({ signal }) {
+  return (await attempt("readyz", { signal })).ok;
+}
+
+/** Add a shoe with its picture, or replace the one of that id. */
+export function putItem(id, picture, attributes) {
+  const body = new FormData();
+  body.append("attributes", JSON.stringify(attributes));
+  body.append("image", picture, picture.name || "picture");
+  return getJson(itemPath(id), { method: "PUT", body });
+}
+
+/** Change a shoe's attributes: null removes one. */
+export function patchItem(id, attributes) {
+  const headers = { "Content-Type": "application/merge-patch+json" };
+  return getJson(itemPath(id), { method: "PATCH", body: JSON.stringify({ attributes }), headers });
+}
+
+/** Remove a shoe. */
+export function removeItem(id) {
+  return request(itemPath(id), { method: "DELETE" });
+}
+
+/** Serve what is on disk now: a list of the workers, each with what it serves. */
+export async function reload() {
+  return (await getJson("v1/admin/reload", { method: "POST" })).workers;
+}
+
 /** A picture at an address that the service gave, as a blob. */
 export async function getPicture(address) {
   return (await request(address)).blob();
@@ -170,7 +244,7 @@ export async function reconstructVector(vector, { signal }) {
  */
 export async function countFacets(filters, { signal }) {
   const ask = (some) => getJson(withParameters("v1/facets", { filters: some }), { signal });
-  const keys = [...new Set(filters.map(({ key }) => key))];
+  const keys = [...new Set(filters.map(({ key }) => key))].filter((key) => !key.startsWith("-"));
   const [all, ...rest] = await Promise.all([
     ask(filters),
     ...keys.map((key) => ask(filters.filter((filter) => filter.key !== key))),

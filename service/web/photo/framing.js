@@ -1,7 +1,7 @@
 // Where the shoe is in a photo: the box that was found is drawn on it, and can be moved, resized and turned.
 
 import * as cropbox from "./cropbox.js";
-import { byId } from "./dom.js";
+import { byId } from "../base/dom.js";
 import { degrees, fit, turnBox, turnedSize, WHOLE } from "./view.js";
 
 /** Milliseconds from the last change of the box to the search. */
@@ -14,7 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const NUMBERS = ["box-left", "box-top", "box-width", "box-height"];
 
 /** Screens on which the box can be moved at once; on smaller ones the photo is made large first. */
-const wide = window.matchMedia("(min-width: 44rem)");
+const wide = window.matchMedia("(min-width: 60rem)");
 
 let current = null; // {image, view, box, onView}: the photo, what is said of it, and the box on the screen
 let editor = null; // the promise of the box that can be dragged

@@ -3,6 +3,12 @@
 import { byId } from "./dom.js";
 
 const NAME = "solemate.key";
+const ADMIN = "solemate.admin";
+
+const MALFORMED = "A key is made of letters, digits and signs, without spaces.";
+
+/** A browser sends nothing else in a header, and no key has anything else in it. */
+const isKey = (text) => /^[!-~]+$/.test(text);
 
 const dialog = byId("key");
 const input = byId("key-input");
@@ -18,6 +24,25 @@ export function currentKey() {
 /** The headers that show a key to the service. */
 export function headersOf(key) {
   return key === null ? {} : { Authorization: `Bearer ${key}` };
+}
+
+/** Whether somebody has given a key with which the catalogue may be changed. */
+export function isAdmin() {
+  return sessionStorage.getItem(ADMIN) !== null;
+}
+
+/** Use a key that may change the catalogue, in this tab; what is wrong with it, or "". */
+export function useAdminKey(key) {
+  if (!isKey(key)) return MALFORMED;
+  sessionStorage.setItem(NAME, key);
+  sessionStorage.setItem(ADMIN, "yes");
+  return "";
+}
+
+/** Forget the key. */
+export function forgetKey() {
+  sessionStorage.removeItem(NAME);
+  sessionStorage.removeItem(ADMIN);
 }
 
 function ask() {
@@ -44,9 +69,8 @@ export async function renewKey(refused) {
 
 function take() {
   const key = input.value.trim();
-  // A browser sends nothing else in a header, and no key has anything else in it.
-  if (!/^[!-~]+$/.test(key)) {
-    problem.textContent = "A key is made of letters, digits and signs, without spaces.";
+  if (!isKey(key)) {
+    problem.textContent = MALFORMED;
     input.focus();
     return;
   }

@@ -1,6 +1,6 @@
 // The box that is dragged and resized on a photo: Cropper.js, which is vendored, with keys added to it.
 
-import { make } from "./dom.js";
+import { loadSheet } from "../base/dom.js";
 
 /** Least width and height of the box on the screen, in CSS pixels: what a finger can still hold. */
 const LEAST = 32;
@@ -10,17 +10,12 @@ const STEP = 0.02;
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+const SHEET = new URL("../vendor/cropper.min.css", import.meta.url).href;
+
 let loading = null;
 
-function loadStyles() {
-  return new Promise((resolve, reject) => {
-    const href = new URL("./vendor/cropper.min.css", import.meta.url).href;
-    document.head.append(make("link", { rel: "stylesheet", href, load: resolve, error: reject }));
-  });
-}
-
 async function load() {
-  loading ??= Promise.all([import("./vendor/cropper.min.js"), loadStyles()]);
+  loading ??= Promise.all([import("../vendor/cropper.min.js"), loadSheet(SHEET)]);
   try {
     await loading;
   } catch (error) {

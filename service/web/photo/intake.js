@@ -1,9 +1,9 @@
 // Where photos come in: drop, paste, file picker, camera.
 
-import { idOfImage } from "./api.js";
+import { idOfImage } from "../base/api.js";
 import * as dataUrl from "./dataurl.js";
-import { byId } from "./dom.js";
-import { parse } from "./route.js";
+import { byId } from "../base/dom.js";
+import { parse } from "../base/route.js";
 
 /** Whether this page's own thing is being dragged, such as one of its cards. */
 let own = false;
@@ -25,7 +25,8 @@ function addressIn(transfer) {
 /** The id of the shoe that an address of this service names: of its picture or of its place in the page. */
 function shoeAt(address) {
   const [page, hash] = address.split("#");
-  return idOfImage(address) ?? (hash && page === location.href.split("#")[0] ? parse(hash).item : null);
+  const route = hash && page === location.href.split("#")[0] ? parse(`#${hash}`) : {};
+  return idOfImage(address) ?? route.item ?? route.id ?? null;
 }
 
 /** Hand over what a drop or a paste holds: a photo, a shoe of the catalogue, or the reason why it is neither. */

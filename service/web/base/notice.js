@@ -21,3 +21,14 @@ export function say(title, text, actions = []) {
 export function hush() {
   byId("alert").replaceChildren();
 }
+
+let fading = null;
+
+/** Say something in passing; it goes away by itself. */
+export function toast(text) {
+  clearTimeout(fading);
+  byId("toast").textContent = text;
+  fading = setTimeout(() => {
+    byId("toast").textContent = "";
+  }, 4000);
+}

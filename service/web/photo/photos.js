@@ -3,11 +3,11 @@
 //
 // They stay in this tab. sessionStorage keeps them over a reload, the newest ones where not all have room.
 
-import { ApiError, embedPhoto, reconstructVector, searchVector } from "./api.js";
+import { ApiError, embedPhoto, recommend, reconstructVector, searchVector } from "../base/api.js";
 import * as dataUrl from "./dataurl.js";
 import { shrink } from "./shrink.js";
 import { AUTO, keyOf, optionsOf } from "./view.js";
-import { megabytes } from "./words.js";
+import { megabytes } from "../base/words.js";
 
 const PREFIX = "solemate.photo.";
 
@@ -143,22 +143,26 @@ export async function find(photo, view) {
   return { subject, confidence };
 }
 
-/** A page of the shoes nearest to a photo: {hits, next}. */
-export async function search(photo, view, { signal, ...options }) {
-  const { vector, checkpoint } = await look(photo, view).embedding;
+/** A page of the shoes nearest to a photo, or to it and `likes` but not `dislikes`, which are ids: {hits, next}. */
+export async function search(photo, view, { signal, likes = [], dislikes = [], ...options }) {
+  const ask = async ({ vector }, others) =>
+    likes.length || dislikes.length
+      ? recommend({ positive: [vector, ...likes], negative: dislikes }, { ...options, ...others, signal })
+      : searchVector(vector, { ...options, ...others, signal });
+  const embedding = await look(photo, view).embedding;
   signal.throwIfAborted();
   try {
-    const found = await searchVector(vector, { ...options, signal });
-    if (found.checkpoint === checkpoint) return found;
+    const found = await ask(embedding);
+    if (found.checkpoint === embedding.checkpoint) return found;
   } catch (error) {
-    if (error.field !== "vector") throw error;
+    if (!["vector", "positive"].includes(error.field)) throw error;
   }
   // Another network is served by now, whose vectors are others.
   photo.looks.clear();
   photo.embeddings = {};
   const renewed = await look(photo, view).embedding;
   signal.throwIfAborted();
-  return searchVector(renewed.vector, { ...options, signal, cursor: null });
+  return ask(renewed, { cursor: null });
 }
 
 /** A photo as the network redraws it, as a blob. */
