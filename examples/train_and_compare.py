@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from training.trainer import train
 
 from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
@@ -18,7 +19,6 @@ from model.tvae import PRESETS
 from training.config import TrainConfig, choose_conditions, cut_latent
 from training.data.images import load_images
 from training.objective import ObjectiveConfig
-from training.trainer import train
 
 
 def main(source: str, epochs: str = "5") -> None:
