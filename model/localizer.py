@@ -18,7 +18,17 @@ from torch.nn import functional
 
 from model.framing import WHOLE, Box, Subject, box_of
 
-__all__ = ["Found", "Localizer", "LocalizerConfig", "cut_out", "letterbox", "locate", "sharpen", "whole_window"]
+__all__ = [
+    "Found",
+    "Localizer",
+    "LocalizerConfig",
+    "cut_out",
+    "letterbox",
+    "locate",
+    "probabilities",
+    "sharpen",
+    "whole_window",
+]
 
 LETTERBOX_GREY = 114
 SECOND_LOOK = 0.15
@@ -148,7 +158,7 @@ def _look(
     shown = np.stack([letterbox(image, window, size) for image, window in zip(images, windows, strict=True)])
     if mirrors:
         masks, mirrored = np.split(probabilities(localizer, np.concatenate([shown, shown[..., ::-1]])), 2)
-        masks = (masks + mirrored[..., ::-1]) / 2
+        masks = (masks + mirrored[..., ::-1]) * np.float32(0.5)
     else:
         masks = probabilities(localizer, shown)
     return [_subject(mask, window, image.size) for mask, window, image in zip(masks, windows, images, strict=True)]

@@ -2,8 +2,8 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from model.embedder import Vector
 from model.errors import QueryError
 from model.files import explained, write_parts
 from model.progress import progress
-from service.catalog.indexing.embed_pool import Team
+from service.catalog.indexing.embed_pool import PoolFactory
 
 __all__ = ["choose_writer", "embed_pictures"]
 
@@ -21,13 +21,13 @@ Writer = Callable[[Sequence[str], Sequence[str], Vector, Mapping[str, str]], byt
 
 
 def embed_pictures(
-    catalog: Catalog, hire: Callable[[int], AbstractContextManager[Team]], out: Path, facts: Mapping[str, str]
+    catalog: Catalog, make_pool: PoolFactory, out: Path, facts: Mapping[str, str]
 ) -> tuple[int, list[BadRow]]:
     """Embed a catalogue's pictures and write their vectors.
 
     Args:
         catalog: the pictures.
-        hire: gives the team that embeds so many.
+        make_pool: gives the worker pool that embeds so many.
         out: the file, `.parquet` or `.npz`.
         facts: name -> value, kept in the file.
 
@@ -42,9 +42,9 @@ def embed_pictures(
     ids, paths, vectors, bad = [], [], [], list(catalog.bad_rows)
     with (
         progress(desc="embed", unit="pictures", total=len(catalog.shoes)) as shown,
-        hire(len(catalog.shoes)) as team,
+        make_pool(len(catalog.shoes)) as pool,
     ):
-        for chunk in team.embed(catalog.shoes):
+        for chunk in pool.embed(catalog.shoes):
             for shoe, result in chunk:
                 if isinstance(result, BadRow):
                     bad.append(result)
@@ -65,27 +65,24 @@ def choose_writer(out: Path) -> Writer:
     """What writes a file of this name.
 
     Raises:
-        QueryError: of another ending, or pyarrow is not installed.
+        QueryError: of another ending.
+        ModuleNotFoundError: the extra `parquet` is needed, and not installed.
     """
     if out.suffix == ".npz":
         return _to_npz
     if out.suffix != ".parquet":
         raise QueryError("out", f"{out} has another ending than .parquet and .npz, the formats that are written")
-    try:
-        import pyarrow.parquet  # noqa: F401, PLC0415 - an extra of its own
-    except ModuleNotFoundError as error:
-        raise QueryError(
-            "out", "for .parquet, pyarrow is needed: pip install 'solemate[parquet]'; or write .npz"
-        ) from error
+    import pyarrow.parquet  # noqa: F401, PLC0415 - an extra of its own, which is asked for before anything is embedded
+
     return _to_parquet
 
 
 def _to_npz(ids: Sequence[str], paths: Sequence[str], vectors: Vector, facts: Mapping[str, str]) -> memoryview:
     """Arrays `id`, `image` and `vector` (B, D) float32, and one for each fact."""
     file = io.BytesIO()
-    np.savez(
-        file, id=np.array(ids), image=np.array(paths), vector=vectors, **{k: np.array(v) for k, v in facts.items()}
-    )
+    arrays: dict[str, Any] = {"id": np.array(ids), "image": np.array(paths), "vector": vectors}
+    arrays |= {name: np.array(value) for name, value in facts.items()}
+    np.savez(file, **arrays)
     return file.getbuffer()
 
 
