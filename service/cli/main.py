@@ -116,7 +116,7 @@ def index(
     from service.catalog.indexing.shards import WHOLE, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
     from service.catalog.maintenance.reembed import restore_uploads, save_uploads
-    from service.cpus import count_cpus
+    from service.settings import count_cpus
     from service.store.embedded.store import EmbeddedStore
     from service.store.factory import create_store, remove_store
 
@@ -193,7 +193,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    from service.http.middleware.keys import read_keys
+    from service.http.middleware.auth import read_keys
     from service.server.listener import bind
 
     settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
@@ -269,7 +269,7 @@ def embed(
     from model.embedder import Embedder, pick_device
     from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.cli.embed import choose_writer, embed_pictures
-    from service.cpus import count_cpus
+    from service.settings import count_cpus
 
     choose_writer(out)  # a wrong name is told before the minutes that embedding takes
     loaded = load_checkpoint(checkpoint)
@@ -368,8 +368,7 @@ def main() -> None:
 
 
 def _warn_of_environment() -> None:
-    from service.environment import check_environment
-    from service.settings import Settings
+    from service.settings import Settings, check_environment
 
     for warning in check_environment(os.environ, Settings.model_fields):
         logging.getLogger("service").warning("%s", warning)

@@ -1,4 +1,4 @@
-"""The interface's description: each answer with an example that the service really gave."""
+"""The OpenAPI document: FastAPI's, with forms, examples captured from a running service, and bounds of the settings."""
 
 import json
 from functools import cache
@@ -52,7 +52,7 @@ __all__ = [
 
 FORMS = (PictureForm, PicturesForm, SearchForm, BatchSearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
 UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchQuery, BatchSearch, BatchLine, *FORMS)
-"""Models that are in no signature."""
+"""Models that FastAPI does not see, as they are in no route's signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `capture_examples.py` of the tests."""

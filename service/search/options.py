@@ -1,4 +1,4 @@
-"""How to search, as a client says it: each option's meaning, bounds and spelling. Knows no HTTP."""
+"""Search options: their meaning, bounds and text forms. No HTTP."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

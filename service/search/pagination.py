@@ -1,4 +1,4 @@
-"""Where the next page of a search begins: an opaque text that holds all that is needed to go on.
+"""Cursors: where the next page of a search begins, as an opaque text that holds all that is needed to go on.
 
     check (8 bytes) | offset (4) | prints of the last shoe's id, the options and the catalogue (8 each) | vector (4 D)
 

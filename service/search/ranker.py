@@ -1,4 +1,4 @@
-"""Searches of many requests, answered together: what to ask the store for, and what to make of its answers.
+"""The ranker: answers the searches of a batch with few queries of the store, and makes pages of what it finds.
 
     what passes  ->  is not excluded  ->  is within max_distance  ->  near-duplicates folded  ->  varied  ->  the page
 
@@ -37,7 +37,7 @@ FEW_FOLDED = 8
 """How many are looked for at first."""
 
 RIDE = 16
-"""Searches that need so many shoes more or less are one search of the store: it costs less than two."""
+"""Searches whose numbers of shoes differ by at most this share one query of the store: it costs less than two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Ranked:
 
 
 class Searcher:
-    """Asks a store. Safe in many threads at once."""
+    """Ranks the shoes of a store. Safe in many threads at once."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store

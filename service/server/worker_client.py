@@ -1,4 +1,4 @@
-"""A worker's end of the pipe to its supervisor: it says what it has loaded, and does what it is told."""
+"""The worker's end of the pipe to the supervisor: reports readiness, requests reloads and carries them out."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ class Stoppable(Protocol):
 
 
 class SupervisorLink:
-    """Speaks with the supervisor, and is the `Reloader` of the worker's application."""
+    """Connection to the supervisor, and the `Reloader` of the worker's application."""
 
     def __init__(self, pipe: Connection, index: int, live: Live) -> None:
         """Say and read nothing yet; see `wait_to_accept`."""

@@ -1,4 +1,4 @@
-"""What is being served now, and how it is exchanged for something newer while requests are under way.
+"""Generations: what is served now, and its replacement while requests are under way.
 
 A generation is an engine with its pipeline and its editor. A request leases the current one for as long as it runs. A
 new one is opened and checked beside it, and then takes its place in one step; the old one is closed when its last
@@ -34,7 +34,7 @@ class Opener(Protocol):
 
 
 class Served(Protocol):
-    """What a generation needs of a backend; `service.serving.backend.Backend` is one."""
+    """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
 
     @property
     def engine(self) -> Engine:

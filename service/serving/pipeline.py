@@ -1,4 +1,4 @@
-"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+"""The pipeline: runs embeddings, searches and drawings of many requests through the engine, in batches.
 
     search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
                            |
@@ -7,7 +7,7 @@
     helper threads         large pictures and photos that the localizer has to see, which would keep the others waiting
 
 A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
-that decoding does. So there is one thread that computes, and the event loop that talks.
+that decoding does. So one thread computes, and the event loop does the I/O.
 
 The localizer sees one picture at a time, in a helper: on a CPU it takes as long for each of several pictures as for one
 alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody would wait for it.
@@ -15,7 +15,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,7 +29,7 @@ from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
 from service.search.pagination import Cursor, fingerprint_of, write_cursor
-from service.serving.batch import Label, Steps, Task, Work
+from service.serving.batch import Label, Steps, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
@@ -85,7 +85,7 @@ class Illustration:
 
 
 class Pipeline:
-    """Does for many requests at once what its engine can do. For one event loop."""
+    """Runs requests through its engine, in batches. For one event loop."""
 
     def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
         """Start nothing yet.
@@ -103,12 +103,10 @@ class Pipeline:
             seconds=settings.wait_seconds,
         )
         self._batch = limits.batch
-        self._steps = Steps(engine, self._set_aside)
-        self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = helpers
+        self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
-        """Make it able to answer."""
+        """Start the thread of the batches."""
         await self._batcher.start()
 
     async def close(self) -> None:
@@ -338,18 +336,6 @@ class Pipeline:
         work = await self._batcher.submit(work, size=size)
         assert work.drawn is not None
         return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
-
-    # In the batcher's thread, and in the helpers'.
-
-    def _set_aside(self, task: Task) -> None:
-        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
-
-    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
-        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
-        if isinstance(error, Exception):
-            self._batcher.settle(task, error)
-        else:
-            self._batcher.resume(task)
 
 
 def _name_next(work: Work, options: SearchOptions) -> str:

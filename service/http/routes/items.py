@@ -55,6 +55,7 @@ ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.
 
 @router.get(
     "/items",
+    response_model=ItemsAnswer,
     dependencies=[Depends(known_query("ids", "limit", "cursor", "filter", "ignore_case"))],
     responses=answers("items", 200, 422),
 )
@@ -66,7 +67,7 @@ def list_items(
     ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": 500})] = [],  # noqa: B006
     limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
-) -> ItemsAnswer:
+) -> Response:
     """The catalogue's shoes, a page at a time, in the catalogue's own order; or, with `ids`, these shoes."""
     if ids:
         others = sorted(set(request.query_params) - {"ids"})
@@ -76,8 +77,13 @@ def list_items(
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
 
 
-@router.get("/items/{id}", dependencies=[Depends(known_query())], responses=answers("item", 200, 404, 422))
-def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
+@router.get(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("item", 200, 404, 422),
+)
+def get_item(engine: EngineOf, id: ItemId) -> Response:
     """One shoe, with its vector."""
     return answer_item(engine, *engine.item(id))
 

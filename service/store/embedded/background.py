@@ -1,15 +1,14 @@
-"""What a large catalogue needs and a search can't wait for: made in a thread of its own, while the old one serves.
+"""The background indexer: builds indexes and base segments of a large catalogue in a thread, while the old ones serve.
 
-Two things are made: the inverted index of a condition, once it is asked for; and a new base, when much has changed
-since the old one was made. Both are put in place in one step, and what changes meanwhile is not lost: it is recent, and
-searched exactly, all the same. Of several processes one makes them, and the others take them from its files.
+Two things are built: the inverted index of a condition, once it is asked for; and a new base, when much has changed
+since the old one was made. Both are put in place in one step; what changes meanwhile is in the recent segment,
+and searched exactly. Of several processes one makes them, and the others take them from its files.
 """
 
-import fcntl
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from time import perf_counter
 from typing import Protocol
 
@@ -17,21 +16,20 @@ import numpy as np
 
 from service.store.base import OVERALL
 from service.store.embedded.database import Truth
-from service.store.embedded.files.index import IndexKey, load_tuned, save_tuned
-from service.store.embedded.files.vectors import load_vectors, read_seq, save_vectors
+from service.store.embedded.files import IndexKey, load_tuned, load_vectors, read_seq, save_tuned, save_vectors
 from service.store.embedded.loading import VECTORS, index_file, load
 from service.store.embedded.segment import Segment
 from service.store.embedded.snapshot import Snapshot
 from service.store.index.ivf import InvertedIndex, Stopped
 from service.store.index.tuning import Tuned, tune
+from service.store.locks import locked
 
 __all__ = ["BackgroundIndexer", "SnapshotHolder"]
 
 logger = logging.getLogger(__name__)
 
 LOCK = "growth.lock"
-LOOK_SECONDS = 0.1
-"""How often one looks whether another process has finished."""
+"""File that the process which builds an index, or a base, has locked."""
 
 BASE = ""
 """In place of a condition's name: a new base is wanted."""
@@ -42,7 +40,7 @@ PENDING_SHARE = 0.02
 
 
 class SnapshotHolder(Protocol):
-    """The store, as seen from here."""
+    """What the indexer needs of the store."""
 
     def current(self) -> Snapshot:
         """The catalogue as it is now."""
@@ -58,7 +56,7 @@ class SnapshotHolder(Protocol):
 
 
 class BackgroundIndexer:
-    """Makes what is wanted, one after the other; its thread ends when nothing is."""
+    """Builds what is requested, one after the other; its thread ends when nothing is."""
 
     def __init__(
         self, store: SnapshotHolder, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
@@ -233,20 +231,9 @@ class BackgroundIndexer:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Be the only process that makes something; where no lock can be made nothing can be shared either."""
-        try:
-            file = (self._path.parent / LOCK).open("ab")
-        except OSError:
+        """Be the only process that builds something; where no lock can be made nothing can be shared either."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                if not stack.enter_context(locked(self._path.parent / LOCK, give_up=self._is_stopping)):
+                    raise Stopped
             yield
-            return
-        with file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    with self._changed:
-                        self._changed.wait(LOOK_SECONDS)
-                    if self._stopping:
-                        raise Stopped from None
-            yield  # closing the file gives the lock back

@@ -1,6 +1,6 @@
 """The store of one machine: SQLite is the truth, FAISS in memory answers.
 
-Every question is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
+Every query is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
 microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
 snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
 
@@ -16,17 +16,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from model.errors import QueryError
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.base import (
+    OVERALL,
+    Filter,
+    Hit,
+    Item,
+    Page,
+    Record,
+    StoreInfo,
+    Weights,
+    check_vectors,
+    require_positive,
+)
 from service.store.embedded import rows
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import Facts, Truth
+from service.store.embedded.database import BUSY_SECONDS, Facts, Truth
 from service.store.embedded.loading import derived_files, load, save_flat
 from service.store.embedded.segment import Layout, Segment
 from service.store.embedded.snapshot import Snapshot
-from service.store.embedded.sqlite import BUSY_SECONDS
 
 __all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
 
@@ -182,7 +191,7 @@ class EmbeddedStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_queries(queries, self._truth.facts.dimension)
+        checked = check_vectors(queries, self._truth.facts.dimension)
         snapshot = self._current()
         found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
         if isinstance(condition, str):
@@ -302,20 +311,3 @@ def closing_on_error(truth: Truth) -> Iterator[None]:
     except BaseException:
         truth.close()
         raise
-
-
-def require_positive(field: str, value: int) -> None:
-    """Raise QueryError unless `value` is at least 1."""
-    if value < 1:
-        raise QueryError(field, f"{field} must be at least 1, not {value}")
-
-
-def check_queries(queries: ArrayLike, dimension: int) -> NDArray[np.float32]:
-    """Queries as (B, dimension) float32. Raises QueryError for another shape, or a value that is not finite."""
-    with np.errstate(over="ignore"):
-        checked = np.asarray(queries, dtype=np.float32)
-    if checked.ndim != 2 or checked.shape[1] != dimension:
-        raise QueryError("vector", f"queries have the shape (B, {dimension}), not {checked.shape}")
-    if not np.isfinite(checked).all():
-        raise QueryError("vector", "a query has a value that is not finite")
-    return checked
