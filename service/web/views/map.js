@@ -27,6 +27,9 @@ const EXAMPLES = 24;
 
 const MOST_ZOOM = 120;
 
+/** Screen pixels that a press may move and still be a click. */
+const STILL = 6;
+
 let map = null; // what is loaded: {ids, x, y, values, legend, info}
 
 async function load(progress, signal) {
@@ -95,7 +98,7 @@ class Chart {
     listen("pointerdown", (event) => this.press(event));
     listen("pointermove", (event) => this.drag(event));
     for (const kind of ["pointerup", "pointercancel"]) listen(kind, (event) => this.release(event));
-    listen("pointerleave", () => this.onHover(null));
+    listen("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.onHover(null));
     listen("wheel", (event) => {
       event.preventDefault();
       this.zoomBy(Math.exp(-event.deltaY * 0.002), this.place(event));
@@ -234,7 +237,7 @@ class Chart {
     } else {
       this.moveBy(at[0] - before[0], at[1] - before[1]);
     }
-    this.onHover(null);
+    if (this.moved >= STILL) this.onHover(null);
   }
 
   release(event) {
@@ -244,7 +247,7 @@ class Chart {
       this.outline.setAttribute("d", "");
       if (this.path.length > 4) this.onLasso(this.inside(this.path));
       this.path = [];
-    } else if (this.moved < 6 && event.type === "pointerup") {
+    } else if (this.moved < STILL && event.type === "pointerup") {
       const index = this.nearest(at, event.pointerType === "mouse" ? REACH : 2 * REACH);
       if (index !== null) this.onOpen(index, event.pointerType);
     }
