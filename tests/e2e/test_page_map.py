@@ -1,4 +1,4 @@
-"""The page's map, by mouse, touch and keyboard. The shoes' places on it are set here, so that they can be pointed at."""
+"""The page's map, by mouse, touch and keyboard, with places for the shoes that are set here, to point at."""
 
 import io
 import re
