@@ -14,6 +14,9 @@ import * as results from "./results.js";
 
 const PAGE = 24;
 
+/** Score below which not even the nearest shoe is called similar. */
+const CLOSE = 0.25;
+
 /** Brands that only the catalogue has that `solemate demo-catalog` draws. */
 const DRAWN = ["Alderfoot", "Saltmarsh"];
 
@@ -136,6 +139,12 @@ async function showFacets(route, signal, counted) {
   }
 }
 
+function head(route) {
+  const [first] = answer.shoes;
+  const far = isQuery(route) && !route.dislikes.length && first && first.score < CLOSE;
+  byId("results-heading").textContent = !isQuery(route) ? "The catalogue" : far ? "Nothing here is close" : "Most similar";
+}
+
 function tally(route) {
   const { shoes, total } = answer;
   const number = words.count(shoes.length);
@@ -173,6 +182,7 @@ function searchWith(shoe) {
 function present(route) {
   meet(answer.shoes);
   routes.keep(answer);
+  head(route);
   tally(route);
   if (!answer.shoes.length) return presentNothing(route);
   const open = ({ id }) => ({ name: "shoe", id, with: route.item && route.item !== id ? route.item : null });
@@ -307,7 +317,6 @@ export async function show(route, kept) {
   pictured = route;
   document.body.dataset.query = isQuery(route) ? "yes" : "no";
   byId("shelf").hidden = false;
-  byId("results-heading").textContent = isQuery(route) ? "Most similar" : "The catalogue";
   if (!kept && (!refined || reviewed)) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
   conditions.show(conditionOf(route), isQuery(route));
   byId("fold-choice").hidden = !isQuery(route) || info.duplicate_distance === null;
