@@ -27,7 +27,7 @@ def chart(visit: Visit) -> list[dict[str, Any]]:
         "values": {"Gender": [genders.index(item["attributes"]["Gender"][0]) for item in items]},
         "legend": {"Gender": genders},
     }
-    facts = {"method": "t-SNE", "items": len(items), "tile_items": 4096, "tiles": 1, "attributes": ["Gender"]}
+    facts = {"method": "opentsne", "items": len(items), "tile_items": 4096, "tiles": 1, "attributes": ["Gender"]}
     atlas = io.BytesIO()
     Image.new("RGB", (1536, 1536), "white").save(atlas, "JPEG")
     visit.page.route("**/v1/map", lambda route: route.fulfill(json={**facts, "thumbnail": 24}))
@@ -50,7 +50,7 @@ def forgive_software_rendering(request: pytest.FixtureRequest) -> Any:
 def point(visit: Visit, index: int, count: int) -> tuple[float, float]:
     """Where a shoe is on the screen while the whole map is shown."""
     box = visit.page.locator(".map-canvas").bounding_box()
-    least = min(box["width"], box["height"]) * 1.6
+    least = min(box["width"], box["height"]) * 1.4
     across, down = (min(box[name], least) * 0.94 for name in ("width", "height"))
     x, y = index % COLUMNS / (COLUMNS - 1), index // COLUMNS / (-(-count // COLUMNS) - 1)
     return (

@@ -17,7 +17,7 @@ const OTHER = "#8a928d";
 const FEW = 600;
 
 /** How much longer one side of the map may be drawn than the other. */
-const STRETCH = 1.6;
+const STRETCH = 1.4;
 
 /** Screen pixels around a pointer in which a point is found. */
 const REACH = 14;
@@ -26,6 +26,8 @@ const REACH = 14;
 const EXAMPLES = 24;
 
 const MOST_ZOOM = 120;
+
+const METHODS = { opentsne: "laid out by t-SNE", pca: "laid out by two principal components" };
 
 /** Screen pixels that a press may move and still be a click. */
 const STILL = 6;
@@ -404,7 +406,7 @@ function build(view, route, { info, signal }) {
       "div",
       { class: "section-head map-head" },
       make("h1", { tabindex: -1 }, "Map"),
-      make("p", { class: "fine" }, `${shoes(map.ids.length)} by ${map.info.method}: near here is mostly alike`),
+      make("p", { class: "fine" }, `${shoes(map.ids.length)}, ${METHODS[map.info.method] ?? map.info.method}: near here is mostly alike${map.info.stale ? ". The catalogue has changed since" : ""}`),
     ),
     make(
       "div",
