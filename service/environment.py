@@ -24,9 +24,8 @@ OTHERS = frozenset(
         "SEARCH_KEY",
         # Of tests/ and benchmarks/.
         "CHROMIUM",
-        "FAULTS_PICTURES",
-        "REFRESH",
         "TEST_DATA",
+        "TEST_LONG",
         "TEST_MILVUS",
     }
 )

@@ -39,7 +39,7 @@ class Nasty:
     content_type: str = "image/jpeg"
 
 
-def encode(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:  # noqa: ANN401 - Pillow's own
+def encode(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     """A picture as a file's bytes."""
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults.wounded`: `python -m service`, in which SIGUSR1 kills the thread that runs batches.
+"""`python -m tests.system.wounded`: `python -m service`, in which SIGUSR1 kills the thread that runs batches.
 
 It dies where it stands, by an exception that nothing in it can foresee, as in a fault of the interpreter. All else is
 the service as it is.

@@ -5,10 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -16,48 +15,10 @@ import pytest
 from tests.support.commands import run_main
 from tests.support.load import Load
 from tests.support.problems import check_problem
+from tests.support.scale import LONG
 from tests.support.server import Artifacts, Server, environment, index_arguments
-from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
-
-KEY = "key-of-the-operators-0123456789"
-HEADERS = {"x-api-key": KEY}
-
-
-@dataclass
-class Crew:
-    """A service of two workers, whose artifacts are links that a test can turn."""
-
-    server: Server
-    artifacts: Artifacts
-    folder: Path
-
-    def load(self, **options: Any) -> Load:
-        """Clients at work."""
-        return Load(self.server.url, draw_shoe(3), HEADERS, **options)
-
-    def reload(self) -> httpx2.Response:
-        """Ask for a reload."""
-        return httpx2.post(f"{self.server.url}/v1/admin/reload", headers=HEADERS, timeout=120)
-
-    def pids(self) -> list[int]:
-        """The workers that are ready."""
-        return [worker["pid"] for worker in self.reload().json()["workers"]]
-
-    def turn(self, checkpoint: Path, catalog: Path) -> None:
-        """Let the service find other artifacts, each in one step."""
-        for link, target in ((self.artifacts.checkpoint, checkpoint), (self.artifacts.catalog, catalog)):
-            fresh = link.with_name("fresh")
-            fresh.symlink_to(target)
-            fresh.replace(link)
-
-    def make_newer(self, seed: int) -> Artifacts:
-        """Another checkpoint, and the catalogue indexed with it."""
-        newer = replace(
-            self.artifacts, checkpoint=self.folder / f"checkpoint-{seed}", catalog=self.folder / f"catalog-{seed}"
-        )
-        make_checkpoint(newer.checkpoint, seed=seed)
-        assert run_main(*index_arguments(newer)).status == 0
-        return newer
+from tests.support.stack import make_checkpoint
+from tests.system.conftest import HEADERS, PICTURES, Crew, make_queries
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -68,46 +29,62 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
-    """Two workers, for all tests that leave them at work."""
-    folder = tmp_path_factory.mktemp("crew")
-    demo = draw_catalog(folder / "demo", 40)
-    made = Artifacts(demo, folder / "checkpoint-0", folder / "catalog-0")
-    make_checkpoint(made.checkpoint)
-    assert run_main(*index_arguments(made)).status == 0
-    linked = Artifacts(demo, folder / "checkpoint", folder / "catalog")
-    linked.checkpoint.symlink_to(made.checkpoint)
-    linked.catalog.symlink_to(made.catalog)
-    server = Server(linked, SOLEMATE_WORKERS="2", SOLEMATE_API_KEYS=f"operators:admin:{KEY}")
-    yield Crew(server, linked, folder)
-    assert server.stop() == 0
-
-
 def test_killed_worker_comes_back(crew: Crew) -> None:
     """Kill -9 of a worker costs no more than what it had in hand; the other answers on, and a new one joins it."""
-    first, second = crew.pids()
+    kills = 5 if LONG else 1
     with crew.load() as load:
-        load.wait_for(50)
-        os.kill(first, signal.SIGKILL)
-        load.wait_for(50)
-        wait_until(lambda: len(set(crew.pids()) - {first}) == 2)
-        load.wait_for(50)
-    assert second in crew.pids()
-    assert len(load.failed) <= load.clients
-    assert {result.status for result in load.answered} == {200}
+        for _ in range(kills):
+            first, second = crew.pids()
+            load.wait_for(50)
+            os.kill(first, signal.SIGKILL)
+            load.wait_for(50)
+            wait_until(lambda gone=first: len(set(crew.pids()) - {gone}) == 2)  # type: ignore[misc]
+            load.wait_for(50)
+            assert second in crew.pids()
+    assert len(load.failed) <= kills * load.clients
+    assert not [result for result in load.answered if result.failure]
+    assert load.statuses == {200}
     assert "SIGKILL" in "".join(crew.server.log)
+
+
+def test_killed_batcher_comes_back(artifacts: Artifacts) -> None:
+    """Where the thread that runs batches dies, what it had in hand is a 503, and a new one takes its place."""
+    kills = 10 if LONG else 1
+    server = Server(artifacts, module="tests.system.wounded", SOLEMATE_WORKERS="1")
+
+    def deaths() -> int:
+        return "".join(server.log).count("were lost with the thread of the batcher")
+
+    try:
+        with Load(server.url, make_queries(PICTURES, artifacts)) as load:
+            for number in range(kills):
+                load.wait_for(50)
+                server.process.send_signal(signal.SIGUSR1)
+                wait_until(lambda before=number: deaths() > before)  # type: ignore[misc]
+                wait_until(lambda: httpx2.get(f"{server.url}/readyz").status_code == 200)
+                load.wait_for(50)
+    finally:
+        server.stop()
+    assert not load.failed, load.failed[:3]
+    assert load.statuses <= {200, 503}
+    refused = load.with_status(503)
+    assert len(refused) <= kills * load.clients
+    assert all(result.retry_after.isdigit() for result in refused)
 
 
 def test_reload_under_load(crew: Crew) -> None:
     """A reload fails no request; each answer is wholly of the old or of the new, and after it, of the new."""
+    older = replace(
+        crew.artifacts, checkpoint=crew.artifacts.checkpoint.resolve(), catalog=crew.artifacts.catalog.resolve()
+    )
     newer = crew.make_newer(seed=1)
-    with crew.load() as load:
-        load.wait_for(50)
-        crew.turn(newer.checkpoint, newer.catalog)
-        response = crew.reload()
-        switched = time.monotonic()
-        load.wait_for(50)
+    with crew.load(newer) as load:
+        for target in (newer, older) * (10 if LONG else 0) + (newer,):
+            load.wait_for(50)
+            crew.turn(target.checkpoint, target.catalog)
+            response = crew.reload()
+            switched = time.monotonic()
+            load.wait_for(50)
     assert response.status_code == 200, response.text
     workers = response.json()["workers"]
     assert [worker["worker"] for worker in workers] == [0, 1]
@@ -115,7 +92,7 @@ def test_reload_under_load(crew: Crew) -> None:
     new = (workers[0]["checkpoint"], workers[0]["catalog"])
     assert {(worker["checkpoint"], worker["catalog"]) for worker in workers} == {new}
     assert not load.failed
-    assert {result.status for result in load.results} == {200}
+    assert load.statuses == {200}
     served = {(result.checkpoint, result.catalog) for result in load.results}
     assert len(served) == 2
     assert {(result.checkpoint, result.catalog) for result in load.results if result.began > switched} == {new}
@@ -138,7 +115,7 @@ def test_refused_reload_under_load(crew: Crew) -> None:
     # Unlike other clients, an admin is told folders and commands.
     assert f"workers 0, 1: the catalogue in {crew.artifacts.catalog} was indexed by" in refused.json()["detail"]
     assert not load.failed
-    assert {result.status for result in load.results} == {200}
+    assert load.statuses == {200}
     assert len({(result.checkpoint, result.catalog) for result in load.results}) == 1
 
 
@@ -166,24 +143,29 @@ def test_change_is_seen_by_every_worker(crew: Crew) -> None:
         assert info["catalog"]["count"] == 36
 
 
-def test_reload_takes_an_admin(crew: Crew, live_server: str) -> None:
-    """A reload takes a key of the scope admin; a service without keys can't be told to reload over HTTP."""
+def test_reload_takes_an_admin(crew: Crew) -> None:
+    """A reload takes a key of the scope admin."""
     url = f"{crew.server.url}/v1/admin/reload"
     check_problem(httpx2.post(url), 401)
-    check_problem(httpx2.post(f"{live_server}/v1/admin/reload"), 403)
     check_problem(httpx2.get(url, headers=HEADERS), 405)
 
 
-def test_stop_under_load(artifacts: Artifacts) -> None:
-    """SIGTERM loses no request: each client is answered until it is told that its connection ends."""
+@pytest.mark.parametrize("stop", range(5 if LONG else 1))
+def test_stop_under_load(artifacts: Artifacts, stop: int) -> None:
+    """SIGTERM loses no request, over connections that are kept until they are said to end, and over new ones."""
     server = Server(artifacts, SOLEMATE_WORKERS="2")
-    with Load(server.url, draw_shoe(3), clients=16, until_closed=True) as load:
+    queries = make_queries(PICTURES, artifacts)
+    single = Load(server.url, queries, until_closed=True, keep=False)
+    with Load(server.url, queries, clients=16, until_closed=True) as load, single:
         load.wait_for(100)
+        single.wait_for(20)
         status = server.stop()
         load.join()
+        single.join()
     assert status == 0
-    assert not load.failed, load.failed[:3]
-    assert {result.status for result in load.results} == {200}
+    for each in (load, single):
+        assert not each.failed, each.failed[:3]
+        assert each.statuses == {200}
     log = "".join(server.log)
     assert "Traceback" not in log
     assert "cut off" not in log
