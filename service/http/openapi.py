@@ -1,4 +1,4 @@
-"""The interface's description: each answer with an example that the service really gave."""
+"""The OpenAPI document: FastAPI's, with forms, examples captured from a running service, and bounds of the settings."""
 
 import json
 from functools import cache
@@ -15,11 +15,15 @@ from service.http.problems import PROBLEM_TYPE
 from service.http.schemas import (
     BatchForm,
     BatchLine,
+    BatchQuery,
+    BatchSearch,
+    BatchSearchForm,
     ImageSearch,
     ImagesInJson,
     ItemForm,
     NewItemForm,
     PictureForm,
+    PictureSearchFields,
     PicturesForm,
     Problem,
     Recommendation,
@@ -33,7 +37,9 @@ from service.settings import Settings
 __all__ = [
     "EXAMPLES",
     "answers",
+    "batch_body",
     "cutouts",
+    "drawings",
     "example_body",
     "form_body",
     "form_only",
@@ -44,9 +50,9 @@ __all__ = [
     "request_examples",
 ]
 
-FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
-UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchLine, *FORMS)
-"""Models that are in no signature."""
+FORMS = (PictureForm, PicturesForm, SearchForm, BatchSearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
+UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchQuery, BatchSearch, BatchLine, *FORMS)
+"""Models that FastAPI does not see, as they are in no route's signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `capture_examples.py` of the tests."""
@@ -165,13 +171,27 @@ def lines(operation: str) -> Responses:
 
 def example_body() -> dict[str, Any]:
     """What an operation takes that reads examples by itself: a form, or JSON. Goes into `openapi_extra`."""
-    json_body = {"schema": {"$ref": f"#/components/schemas/{Recommendation.__name__}"}}
-    if examples := request_examples("recommendations"):
+    return _two_bodies("recommendations", Recommendation, RecommendationForm, SearchFields)
+
+
+def batch_body() -> dict[str, Any]:
+    """What an operation takes that reads several searches by itself: a form, or JSON. Goes into `openapi_extra`."""
+    return _two_bodies("search_batch", BatchSearch, BatchSearchForm, PictureSearchFields)
+
+
+def _two_bodies(
+    operation: str, in_json: type[BaseModel], form: type[BaseModel], query: type[BaseModel]
+) -> dict[str, Any]:
+    json_body = {"schema": {"$ref": f"#/components/schemas/{in_json.__name__}"}}
+    if examples := request_examples(operation):
         json_body["example"] = examples[0]
-    form = {"schema": {"$ref": f"#/components/schemas/{RecommendationForm.__name__}"}}
-    fields = SearchFields.model_json_schema()["properties"]
+    content = {
+        "application/json": json_body,
+        "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
+    }
+    fields = query.model_json_schema()["properties"]
     return {
-        "requestBody": {"required": True, "content": {"application/json": json_body, "multipart/form-data": form}},
+        "requestBody": {"required": True, "content": content},
         "parameters": [_describe_parameter(name, schema) for name, schema in fields.items()],
     }
 
@@ -184,6 +204,14 @@ def pictures(description: str, media_type: str) -> Responses:
     """The answers of an operation that gives a picture."""
     schema = {"type": "string", "format": "binary"}
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+
+
+def drawings(description: str, operation: str) -> Responses:
+    """The answers of an operation that gives a picture, or JSON to those who ask for it."""
+    described = answers(operation, 200)
+    described[200]["description"] = description
+    described[200]["content"] = {**pictures("", "image/png")[200]["content"], **described[200]["content"]}
+    return described
 
 
 def cutouts(operation: str) -> Responses:
@@ -223,12 +251,14 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return only | rest
 
 
-def _bound_k(schema: dict[str, Any], largest: int) -> None:
-    """Put a setting's value into the schema of `k`, which may be one of several choices."""
-    for choice in schema.get("anyOf", [schema]):
-        if "minimum" in choice:
-            choice["maximum"] = largest
-            schema["default"] = min(DEFAULT_K, largest)
+def _bound_k(schemas: dict[str, dict[str, Any]], largest: int) -> None:
+    """Put a setting's value into the schemas, by name, of `k`, which may be one of several choices, and of `limit`."""
+    for schema in (schemas[name] for name in ("k", "limit") if name in schemas):
+        for choice in schema.get("anyOf", [schema]):
+            if "minimum" in choice and "maximum" not in choice:
+                choice["maximum"] = largest
+                if schema is schemas.get("k"):
+                    schema["default"] = min(DEFAULT_K, largest)
 
 
 def install(app: FastAPI, settings: Settings) -> None:
@@ -252,16 +282,16 @@ def install(app: FastAPI, settings: Settings) -> None:
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     operation["responses"]["default"] = REFUSAL
-                    for parameter in operation.get("parameters", ()):
+                    parameters = operation.get("parameters", ())
+                    for parameter in parameters:
                         parameter["schema"] = _without_null(parameter["schema"])
-                        if parameter["name"] == "k":
-                            _bound_k(parameter["schema"], settings.max_k)
+                    _bound_k({each["name"]: each["schema"] for each in parameters}, settings.max_k)
             models = schema["components"]["schemas"]
             for form in FORMS:
                 properties = models[form.__name__]["properties"]
                 properties |= {name: _without_null(described) for name, described in properties.items()}
             for model in models.values():
-                _bound_k(model.get("properties", {}).get("k", {}), settings.max_k)
+                _bound_k(model.get("properties", {}), settings.max_k)
             app.openapi_schema = schema
         return app.openapi_schema
 

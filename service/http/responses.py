@@ -1,4 +1,4 @@
-"""HTTP answers from what the engine returns: JSON bodies, pictures with caching headers, lines of JSON for a batch."""
+"""Serialization of results as HTTP answers: JSON, pictures with caching headers, and JSON lines for a batch."""
 
 import hashlib
 import io
@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.cutout import Cutout
-from model.errors import QueryError
 from model.framing import Subject
+from model.nearness import Nearness
 from model.version import find_version
 from service.catalog.images import Picture
 from service.catalog.writer import Changed
@@ -27,41 +27,65 @@ from service.http.cancellation import unless_gone
 from service.http.item_request import Addition
 from service.http.middleware.proxy import current_root_path
 from service.http.problems import describe_error
+from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
-from service.serving.pipeline import Found
+from service.serving.pipeline import Found, Illustration
 from service.serving.reload import Outcome
 from service.settings import Settings
-from service.store.base import Item, Page
+from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
     "LINES",
     "PNG",
+    "answer_batch",
     "answer_changed",
     "answer_cutout",
     "answer_drawing",
     "answer_embeddings",
+    "answer_explanation",
     "answer_facets",
     "answer_found",
     "answer_info",
     "answer_item",
+    "answer_items",
     "answer_page",
     "answer_picture",
     "answer_png",
     "answer_reload",
-    "spell_item",
-    "spell_subject",
+    "serialize_hit",
+    "serialize_item",
+    "serialize_samples",
+    "serialize_steps",
+    "serialize_subject",
+    "serialize_swap",
     "write_lines",
 ]
 
 
 def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
-    """A search's answer, as `schemas.SearchAnswer` describes it.
+    """A search's answer, as `schemas.SearchAnswer` describes it."""
+    return _answer_json(_serialize_found(engine, found, options))
+
+
+def answer_batch(engine: Engine, outcomes: Sequence[Found | Exception], options: Sequence[SearchOptions]) -> Response:
+    """What came of several searches, as `schemas.BatchSearchAnswer` describes it."""
+    results = [
+        describe_error(outcome).model_dump(exclude_none=True)
+        if isinstance(outcome, Exception)
+        else _serialize_found(engine, outcome, each)
+        for outcome, each in zip(outcomes, options, strict=True)
+    ]
+    return _answer_json({"results": results})
+
+
+def _serialize_found(engine: Engine, found: Found, options: SearchOptions) -> dict[str, Any]:
+    """As `schemas.SearchAnswer` describes it.
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    hits = [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    hits = [serialize_hit(hit, found.nearness) for hit in found.hits]
     if options.fields is not None:
         wanted = frozenset(options.fields)
         for hit in hits:
@@ -78,11 +102,11 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
         "catalog": found.fingerprint,
     }
     if found.facets is not None:
-        content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
+        content |= {"facets": _serialize_facets(found.facets), "total": found.facets.total}
     if found.subjects:
-        content["subject"] = spell_subject(found.subjects[0])
-        content["confidence"] = _spell_confidence(found.confidence)
-    return _answer_json(content)
+        content["subject"] = serialize_subject(found.subjects[0])
+        content["confidence"] = _round_confidence(found.confidence)
+    return content
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
@@ -95,8 +119,8 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
                 {
                     "filename": name,
                     "vector": vector,
-                    "subject": spell_subject(subject),
-                    "confidence": _spell_confidence(confidence),
+                    "subject": serialize_subject(subject),
+                    "confidence": _round_confidence(confidence),
                 }
                 for name, vector, subject, confidence in parts
             ],
@@ -107,39 +131,62 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
     )
 
 
-def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> schemas.ItemAnswer:
-    """One shoe."""
-    return schemas.ItemAnswer(
-        **_item(item).model_dump(),
-        vector=vector.tolist(),
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
-    )
+def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> Response:
+    """One shoe, as `schemas.ItemAnswer` describes it."""
+    return _answer_json(_serialize_record(engine, item, vector, engine.fingerprint))
 
 
 def answer_changed(engine: Engine, changed: Changed) -> Response:
-    """A shoe after a change, as `schemas.ItemAnswer` describes it: 201 where there was none, with its place."""
-    spelt = spell_item(changed.item)
+    """A shoe after a change, likewise: 201, with its `Location`, where there was none."""
+    content = _serialize_record(engine, changed.item, changed.vector, changed.fingerprint)
+    response = _answer_json(content)
+    if changed.created:
+        response.status_code = 201
+        response.headers["location"] = content["image"].removesuffix("/image")
+    return response
+
+
+def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] | None = None) -> Response:
+    """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
     content = {
-        **spelt,
-        "vector": changed.vector.tolist(),
+        "items": [serialize_item(item) for item in page.items],
+        "next": page.next,
+        "total": page.total,
+        "missing": missing,
         "checkpoint": engine.checkpoint,
-        "catalog": changed.fingerprint,
+        "catalog": engine.fingerprint,
     }
-    if not changed.created:
-        return _answer_json(content)
-    place = spelt["image"].removesuffix("/image")
-    return Response(to_json(content), status_code=201, media_type="application/json", headers={"location": place})
+    return _answer_json(content)
 
 
-def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
-    """Some shoes."""
-    return schemas.ItemsAnswer(
-        items=[_item(item) for item in page.items],
-        next=page.next,
-        total=page.total,
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
+def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> Response:
+    """The shoes of some ids, likewise."""
+    return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
+
+
+def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
+    """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
+    return _answer_json(
+        {
+            "item": serialize_item(explanation.item),
+            "with": serialize_item(explanation.other),
+            "distance": explanation.distance,
+            "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
+            "conditions": [
+                {"name": each.name, "distance": each.distance, "share": each.share} for each in explanation.slices
+            ],
+            "attributes": [
+                {
+                    "name": each.name,
+                    "values": each.values,
+                    "with_values": each.other_values,
+                    "agree": each.agree,
+                }
+                for each in explanation.attributes
+            ],
+            "checkpoint": engine.checkpoint,
+            "catalog": engine.fingerprint,
+        }
     )
 
 
@@ -148,7 +195,7 @@ def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
     return schemas.FacetsAnswer(
         facets={
             attribute: [schemas.FacetValue.model_validate(value) for value in values]
-            for attribute, values in _spell_facets(facets).items()
+            for attribute, values in _serialize_facets(facets).items()
         },
         total=facets.total,
         checkpoint=engine.checkpoint,
@@ -210,11 +257,12 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
     )
 
 
-def _item(item: Item) -> schemas.Item:
-    return schemas.Item.model_validate(spell_item(item))
+def _serialize_record(engine: Engine, item: Item, vector: NDArray[np.float32], fingerprint: str) -> dict[str, Any]:
+    versions = {"checkpoint": engine.checkpoint, "catalog": fingerprint}
+    return {**serialize_item(item), "vector": vector.tolist(), **versions}
 
 
-def spell_item(item: Item) -> dict[str, Any]:
+def serialize_item(item: Item) -> dict[str, Any]:
     """As `schemas.Item` describes it."""
     name = item.id if item.id.isascii() and item.id.isalnum() else quote(item.id, safe="")  # quoting takes longer
     path = f"{current_root_path()}/v1/items/{name}"
@@ -227,11 +275,16 @@ def spell_item(item: Item) -> dict[str, Any]:
     }
 
 
-def _spell_confidence(confidence: float | None) -> float | None:
+def serialize_hit(hit: Hit, nearness: Nearness) -> dict[str, Any]:
+    """As `schemas.Hit` describes it."""
+    return {**serialize_item(hit.item), "distance": hit.distance, "score": round(nearness.score(hit.distance), 4)}
+
+
+def _round_confidence(confidence: float | None) -> float | None:
     return None if confidence is None else round(confidence, 4)
 
 
-def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
+def serialize_subject(subject: Subject | None) -> dict[str, Any] | None:
     """As `schemas.Subject` describes it."""
     if subject is None:
         return None
@@ -246,7 +299,7 @@ def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
     }
 
 
-def _spell_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
+def _serialize_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
     """As `schemas.FacetsAnswer` describes them."""
     return {
         attribute: [{"value": value, "count": count} for value, count in values.items()]
@@ -279,14 +332,65 @@ def answer_picture(request: Request, picture: Picture) -> Response:
     return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
-async def answer_drawing(request: Request, engine: Engine, draw: Callable[[], Awaitable[bytes]]) -> Response:
-    """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it."""
+async def answer_drawing(
+    request: Request,
+    engine: Engine,
+    draw: Callable[[], Awaitable[bytes]],
+    illustrate: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
+) -> Response:
+    """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it.
+
+    Args:
+        request: what was asked; whether for JSON, if there is a choice.
+        engine: whose network draws.
+        draw: makes a PNG.
+        illustrate: makes JSON of the same, where there is a choice.
+    """
     fingerprint = await run_in_threadpool(lambda: engine.fingerprint)  # which may have to catch up with a change
-    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}"
+    in_json = illustrate is not None and _prefers_json(request.headers.get("accept", ""))
+    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}:{in_json}"
     headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
+    if illustrate is not None:
+        headers["vary"] = "accept"
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
+    if illustrate is None or not in_json:
+        return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
+    content = {**await unless_gone(request, illustrate()), "checkpoint": engine.checkpoint, "catalog": fingerprint}
+    return Response(to_json(content), media_type="application/json", headers=headers)
+
+
+def serialize_steps(illustrations: Sequence[Illustration]) -> dict[str, Any]:
+    """An interpolation, as `schemas.InterpolationAnswer` describes it."""
+    last = len(illustrations) - 1
+    return {
+        "steps": [
+            {"position": index / last, **_serialize_illustration(each)} for index, each in enumerate(illustrations)
+        ]
+    }
+
+
+def serialize_swap(illustrations: Sequence[Illustration]) -> dict[str, Any]:
+    """A swap, as `schemas.SwapAnswer` describes it."""
+    before, after = illustrations
+    return {"before": _serialize_illustration(before), "after": _serialize_illustration(after)}
+
+
+def serialize_samples(illustrations: Sequence[Illustration], seed: int) -> dict[str, Any]:
+    """Samples, as `schemas.SamplesAnswer` describes them."""
+    return {"samples": [_serialize_illustration(each) for each in illustrations], "seed": seed}
+
+
+def _serialize_illustration(illustration: Illustration) -> dict[str, Any]:
+    nearest = illustration.nearest
+    return {
+        "image": _to_data_url(illustration.image),
+        "nearest": None if nearest is None else serialize_hit(nearest, illustration.nearness),
+    }
+
+
+def _to_data_url(png: bytes) -> str:
+    return f"data:{PNG};base64,{b64encode(png).decode()}"
 
 
 def answer_png(content: bytes) -> Response:
@@ -297,7 +401,7 @@ def answer_png(content: bytes) -> Response:
 async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Response:
     """A subject and its cut-out, as `schemas.SubjectAnswer` describes them; or the cut-out alone, if that is asked."""
     headers = {"cache-control": "no-store", "vary": "accept"}
-    subject = spell_subject(cutout.subject)
+    subject = serialize_subject(cutout.subject)
     if _prefers_png(request.headers.get("accept", "")):
         headers["x-subject"] = to_json(subject).decode()
         return Response(await run_in_threadpool(_write_png, cutout), media_type=PNG, headers=headers)
@@ -305,7 +409,7 @@ async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Res
         lambda: to_json(
             {
                 "subject": subject,
-                "cutout": f"data:{PNG};base64,{b64encode(_write_png(cutout)).decode()}",
+                "cutout": _to_data_url(_write_png(cutout)),
                 "checkpoint": engine.checkpoint,
             }
         )
@@ -321,6 +425,18 @@ def _write_png(cutout: Cutout) -> bytes:
 
 def _prefers_png(accept: str) -> bool:
     """Whether a header `Accept` (RFC 9110, 12.5.1) gives a PNG more weight than JSON."""
+    as_png, as_json = _weigh(accept)
+    return as_png > as_json
+
+
+def _prefers_json(accept: str) -> bool:
+    """Whether a header `Accept` gives JSON more weight than a PNG."""
+    as_png, as_json = _weigh(accept)
+    return as_json > as_png
+
+
+def _weigh(accept: str) -> tuple[float, float]:
+    """The weights that a header `Accept` gives to a PNG and to JSON."""
     weights: dict[str, float] = {}
     for entry in accept.lower().split(","):
         kind, _, parameters = entry.partition(";")
@@ -331,7 +447,7 @@ def _prefers_png(accept: str) -> bool:
             weights[kind.strip()] = 0.0
     anything = weights.get("*/*", 0.0)
     as_png = weights.get(PNG, weights.get("image/*", anything))
-    return as_png > weights.get("application/json", weights.get("application/*", anything))
+    return as_png, weights.get("application/json", weights.get("application/*", anything))
 
 
 def _has(request: Request, etag: str) -> bool:
@@ -347,12 +463,12 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
     """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
     first = 0
     for part in _divide(additions, editor.batch):
-        shoes = [addition.shoe for addition in part if isinstance(addition.shoe, NewShoe)]
+        shoes = [addition for addition in part if isinstance(addition, NewShoe)]
         added = iter(await editor.add_all(shoes, overwrite=overwrite))
         text = b""
         for index, addition in enumerate(part, start=first):
-            outcome = addition.shoe if isinstance(addition.shoe, QueryError) else next(added)
-            text += _write_line(index, addition.item_id, outcome)
+            item_id = addition.item_id if isinstance(addition, NewShoe) else None
+            text += _write_line(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
         first += len(part)
         yield text
 
@@ -360,23 +476,27 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
 def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]]:
     """Parts of at most `size` shoes in which no id comes twice: of several, the last one is to stay."""
     part: list[Addition] = []
-    ids: set[str | None] = set()
+    ids: set[str] = set()
     for addition in additions:
-        if len(part) == size or (addition.item_id is not None and addition.item_id in ids):
+        item_id = addition.item_id if isinstance(addition, NewShoe) else None
+        if len(part) == size or item_id in ids:
             yield part
             part, ids = [], set()
         part.append(addition)
-        ids.add(addition.item_id)
+        if item_id is not None:
+            ids.add(item_id)
     if part:
         yield part
 
 
 def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+    line: dict[str, Any] = {"index": index}
+    if item_id is not None:
+        line["id"] = item_id
     if isinstance(outcome, Changed):
-        item = schemas.Item.model_validate(spell_item(outcome.item))
-        line = schemas.BatchLine(index=index, id=item_id, status=201 if outcome.created else 200, item=item)
+        line |= {"status": 201 if outcome.created else 200, "item": serialize_item(outcome.item)}
     else:
         problem = describe_error(outcome)
-        line = schemas.BatchLine(index=index, id=item_id, status=problem.status, problem=problem)
+        line |= {"status": problem.status, "problem": problem.model_dump(exclude_none=True)}
     # In ASCII: some readers of lines take other characters than a line feed for a line's end too.
-    return json.dumps(line.model_dump(exclude_none=True)).encode() + b"\n"
+    return json.dumps(line).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+"""The pipeline: runs embeddings, searches and drawings of many requests through the engine, in batches.
 
     search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
                            |
@@ -7,15 +7,15 @@
     helper threads         large pictures and photos that the localizer has to see, which would keep the others waiting
 
 A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
-that decoding does. So there is one thread that computes, and the event loop that talks.
+that decoding does. So one thread computes, and the event loop does the I/O.
 
 The localizer sees one picture at a time, in a helper: on a CPU it takes as long for each of several pictures as for one
 alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody would wait for it.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,18 +24,19 @@ import numpy as np
 from model.cutout import Cutout
 from model.embedder import Vector
 from model.framing import Subject, View
+from model.nearness import Nearness
 from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
-from service.search.pagination import Cursor, print_of, write_cursor
-from service.serving.batch import Label, Steps, Task, Work
+from service.search.pagination import Cursor, fingerprint_of, write_cursor
+from service.serving.batch import Label, Steps, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Embedded", "Found", "Pipeline"]
+__all__ = ["Embedded", "Found", "Illustration", "Pipeline", "Query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Found:
     Attributes:
         hits: a page of the shoes, nearest first unless they were asked to be varied.
         fingerprint: of the catalogue that they were found in.
+        nearness: of their distances.
         next: the cursor of the next page; None on the last one.
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
@@ -54,6 +56,7 @@ class Found:
 
     hits: Sequence[Hit]
     fingerprint: str
+    nearness: Nearness
     next: str | None = None
     folded: Mapping[str, tuple[str, ...]] | None = None
     facets: Facets | None = None
@@ -61,8 +64,28 @@ class Found:
     confidence: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search of several: what is searched for, which is an image's bytes, an item's id or a vector, and how."""
+
+    options: SearchOptions
+    image: bytes | None = None
+    view: View | None = None
+    item_id: str | None = None
+    vector: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Illustration:
+    """What a vector decodes to, as a PNG, and the shoe of the catalogue nearest to it: None in an empty one."""
+
+    image: bytes
+    nearest: Hit | None
+    nearness: Nearness
+
+
 class Pipeline:
-    """Does for many requests at once what its engine can do. For one event loop."""
+    """Runs requests through its engine, in batches. For one event loop."""
 
     def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
         """Start nothing yet.
@@ -80,12 +103,10 @@ class Pipeline:
             seconds=settings.wait_seconds,
         )
         self._batch = limits.batch
-        self._steps = Steps(engine, self._set_aside)
-        self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = helpers
+        self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
-        """Make it able to answer."""
+        """Start the thread of the batches."""
         await self._batcher.start()
 
     async def close(self) -> None:
@@ -178,6 +199,24 @@ class Pipeline:
         work = Work(images, label, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
 
+    async def search_many(self, queries: Sequence[Query]) -> list[Found | Exception]:
+        """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
+        outcomes = await asyncio.gather(*(self._search_one(query) for query in queries), return_exceptions=True)
+        refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
+        if refusal is not None:
+            raise refusal  # the client is to send all of it again, later
+        if ended := [each for each in outcomes if not isinstance(each, Found | Exception)]:
+            raise ended[0]
+        return [each for each in outcomes if isinstance(each, Found | Exception)]
+
+    async def _search_one(self, query: Query) -> Found:
+        if query.image is not None:
+            return await self.search_image(query.image, query.options, query.view)
+        if query.item_id is not None:
+            return await self.similar(query.item_id, query.options)
+        assert query.vector is not None
+        return await self.search(query.vector, query.options)
+
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
         return await self._draw(Work(plan=lambda: self.engine.vectors_of(item_id), draws=True))
@@ -205,6 +244,54 @@ class Pipeline:
         """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
 
+    async def illustrate_interpolation(self, start_id: str, end_id: str, steps: int) -> list[Illustration]:
+        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise."""
+        self.engine.check_steps(steps)
+        options = [SearchOptions(1)] * steps
+        return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), options)
+
+    async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
+        """A shoe before and after `swap`, each with the shoe nearest to it. Raises likewise.
+
+        For the one after it, the slice that was exchanged counts as much as all others together: by the whole vector,
+        the nearest shoe is mostly one that looks like the shoe before.
+        """
+
+        def plan() -> Vector:
+            return np.concatenate([self.engine.vectors_of(item_id), self.engine.swap(item_id, condition, other_id)])
+
+        slices = await asyncio.to_thread(lambda: self.engine.store.info().slices)
+        weights = {name: max(1.0, len(slices) - 1.0) if name == condition else 1.0 for name in slices}
+        return await self._illustrate(plan, [SearchOptions(1), SearchOptions(1, weights=weights, leave_out=(item_id,))])
+
+    async def sample(self, count: int, seed: int, around: str | None, spread: float) -> bytes:
+        """Shoes that could be, as a PNG with `count` pictures side by side. Raises as `Sampler.sample`."""
+        vectors = await asyncio.to_thread(self.engine.sampler.sample, count, seed, around, spread)
+        return await self._draw(Work(vectors=vectors, draws=True), size=count)
+
+    async def illustrate_samples(self, count: int, seed: int, around: str | None, spread: float) -> list[Illustration]:
+        """The same, one by one, each with the shoe nearest to it."""
+        vectors = await asyncio.to_thread(self.engine.sampler.sample, count, seed, around, spread)
+        return await self._illustrate(lambda: vectors, [SearchOptions(1)] * count)
+
+    async def _illustrate(self, plan: Callable[[], Vector], options: Sequence[SearchOptions]) -> list[Illustration]:
+        """Draw the vectors of a plan, and find for each the nearest shoe by its options."""
+        work = await self._batcher.submit(Work(plan=plan, draws=True), size=len(options))
+        drawn, vectors = work.drawn, work.vectors
+        assert drawn is not None
+        assert vectors is not None
+        found = await asyncio.gather(
+            *(
+                self._find(Work(vectors=vector[None], search=each))
+                for vector, each in zip(vectors, options, strict=True)
+            )
+        )
+        images = await asyncio.to_thread(lambda: [to_png(picture) for picture in drawn])
+        return [
+            Illustration(image, each.hits[0] if each.hits else None, each.nearness)
+            for image, each in zip(images, found, strict=True)
+        ]
+
     def _complete(self, options: SearchOptions) -> SearchOptions:
         """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""
         self.engine.check_k(options.k)
@@ -223,6 +310,7 @@ class Pipeline:
             await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
         work = await self._batcher.submit(work, size=size)
         found = work.found
+        assert found.nearness is not None
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
@@ -232,6 +320,7 @@ class Pipeline:
         return Found(
             found.hits,
             work.fingerprint,
+            found.nearness,
             _name_next(work, options) if found.more else None,
             found.folded if options.group else None,
             facets,
@@ -244,22 +333,10 @@ class Pipeline:
         assert work.drawn is not None
         return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
 
-    # In the batcher's thread, and in the helpers'.
-
-    def _set_aside(self, task: Task) -> None:
-        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
-
-    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
-        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
-        if isinstance(error, Exception):
-            self._batcher.settle(task, error)
-        else:
-            self._batcher.resume(task)
-
 
 def _name_next(work: Work, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
-    catalog = print_of([work.fingerprint])
-    last = print_of([work.found.hits[-1].item.id])
+    catalog = fingerprint_of([work.fingerprint])
+    last = fingerprint_of([work.found.hits[-1].item.id])
     return write_cursor(Cursor(work.found.end, last, options.fingerprint(), catalog, work.vectors[0]))

@@ -15,7 +15,7 @@ import pytest
 
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.http.prometheus import resident_bytes
+from service.http.routes.operations import resident_bytes
 from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import run_main

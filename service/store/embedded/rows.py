@@ -1,4 +1,4 @@
-"""How one shoe is written down: from a `Record` to a row of the catalogue's table, and back."""
+"""Serialization of shoes: from a `Record` to a row of the catalogue's table, and back."""
 
 import json
 import zlib
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ArtifactCorrupt, QueryError
-from service.store.base import Item, Record
+from service.store.base import Item, Record, check_vectors
 
 __all__ = ["Row", "decode_items", "decode_vectors", "encode", "encode_text", "text_checksum"]
 
@@ -40,21 +40,18 @@ class Row(NamedTuple):
 
 
 def encode(record: Record, dimension: int) -> Row:
-    """Write down one shoe.
+    """Serialize one shoe.
 
     Raises:
         QueryError: the vector is not (dimension,) and finite, or a text can't be stored.
     """
     item = record.item
-    with np.errstate(over="ignore"):
-        vector = np.ascontiguousarray(record.vector, dtype="<f4")
-    if vector.shape != (dimension,):
-        message = f"the vector of shoe {item.id!r} has the shape {vector.shape}, not ({dimension},)"
-        raise QueryError("vector", message)
-    if not np.isfinite(vector).all():
-        raise QueryError("vector", f"the vector of shoe {item.id!r} has a value that is not finite")
+    try:
+        (vector,) = check_vectors(record.vector[None], dimension)
+    except QueryError as error:
+        raise QueryError(error.field, f"shoe {item.id!r}: {error}") from None
     attributes, checksum = encode_text(item)
-    blob = vector.tobytes()
+    blob = vector.astype("<f4", copy=False).tobytes()
     return Row(item.id, item.image, attributes, checksum, blob, zlib.crc32(blob))
 
 

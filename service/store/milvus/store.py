@@ -13,10 +13,20 @@ from pymilvus import MilvusClient
 from model.errors import QueryError, SolemateError
 from service.errors import StoreUnavailable, UnknownItem
 from service.milvus_address import Address
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.base import (
+    OVERALL,
+    Filter,
+    Hit,
+    Item,
+    Page,
+    Record,
+    StoreInfo,
+    Weights,
+    check_vectors,
+    require_positive,
+)
 from service.store.embedded.database import Facts, require_same
 from service.store.embedded.snapshot import read_cursor, write_cursor
-from service.store.embedded.store import check_queries, require_positive
 from service.store.index.weighted import check_weights
 from service.store.milvus import layout as layouts
 from service.store.milvus.attributes import Attributes
@@ -142,7 +152,7 @@ class MilvusStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_queries(queries, self._layout.facts.dimension)
+        checked = check_vectors(queries, self._layout.facts.dimension)
         weights = self._weights(condition)
         version = self._version()
         expression = self._attributes.expression(filter, version)

@@ -20,6 +20,7 @@ from tests.service.http.capture_examples import KEYS, ask, body_of
 OPERATIONS = {
     "searchByImage": "POST /v1/search",
     "searchByVector": "POST /v1/search/vector",
+    "searchBatch": "POST /v1/search:batch",
     "recommendItems": "POST /v1/recommendations",
     "embedImages": "POST /v1/embeddings",
     "listItems": "GET /v1/items",
@@ -30,6 +31,7 @@ OPERATIONS = {
     "patchItem": "PATCH /v1/items/{id}",
     "deleteItem": "DELETE /v1/items/{id}",
     "findSimilarItems": "GET /v1/items/{id}/similar",
+    "explainLikeness": "GET /v1/items/{id}/explain",
     "getItemImage": "GET /v1/items/{id}/image",
     "getItemReconstruction": "GET /v1/items/{id}/reconstruction",
     "countFacets": "GET /v1/facets",
@@ -38,6 +40,7 @@ OPERATIONS = {
     "cutOutSubject": "POST /v1/subjects",
     "interpolateItems": "GET /v1/interpolations",
     "swapSlice": "GET /v1/swaps",
+    "sampleShoes": "GET /v1/samples",
     "getHealth": "GET /healthz",
     "getReadiness": "GET /readyz",
     "getInfo": "GET /v1/info",
@@ -46,7 +49,7 @@ OPERATIONS = {
 """What clients are generated from: operation ids name their functions."""
 
 OPTIONS = {"condition", "cursor", "diversity", "duplicate_distance", "exclude", "facets", "fields", "filter", "group"}
-OPTIONS |= {"k", "max_distance"}
+OPTIONS |= {"k", "limit", "max_distance"}
 """Of every search, by a query string, a form or JSON."""
 
 PICTURE = {"application/json", "application/octet-stream", "image/*", "multipart/form-data"}
@@ -55,12 +58,17 @@ CHANGES = {"createItem", "replaceItem", "patchItem", "deleteItem", "addItems", "
 MODELS: dict[str, type[BaseModel]] = {
     "search": schemas.SearchAnswer,
     "search_vector": schemas.SearchAnswer,
+    "search_batch": schemas.BatchSearchAnswer,
     "similar": schemas.SearchAnswer,
     "recommendations": schemas.SearchAnswer,
     "subjects": schemas.SubjectAnswer,
     "embeddings": schemas.EmbeddingsAnswer,
     "items": schemas.ItemsAnswer,
     "item": schemas.ItemAnswer,
+    "explain": schemas.ExplainAnswer,
+    "interpolations": schemas.InterpolationAnswer,
+    "swaps": schemas.SwapAnswer,
+    "samples": schemas.SamplesAnswer,
     "facets": schemas.FacetsAnswer,
     "info": schemas.Info,
     "healthz": schemas.Status,
@@ -75,6 +83,7 @@ MODELS: dict[str, type[BaseModel]] = {
 REQUESTS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.VectorSearch,
     "recommendations": schemas.Recommendation,
+    "search_batch": schemas.BatchSearch,
     "patch_item": schemas.ItemPatch,
 }
 
@@ -112,9 +121,17 @@ def test_operations_take_what_they_always_took(document: dict[str, Any]) -> None
     by_id = {operation["operationId"]: operation for _, operation in operations(document)}
     parameters = {name: {each["name"] for each in by_id[name].get("parameters", ())} for name in by_id}
     models = {name: set(model.get("properties", ())) for name, model in document["components"]["schemas"].items()}
-    for name in ("searchByImage", "recommendItems", "findSimilarItems"):
+    for name in ("searchByImage", "searchBatch", "recommendItems", "findSimilarItems"):
         assert parameters[name] >= OPTIONS, name
-    for name in ("ImageSearch", "SearchForm", "VectorSearch", "Recommendation", "RecommendationForm"):
+    for name in (
+        "ImageSearch",
+        "SearchForm",
+        "VectorSearch",
+        "BatchQuery",
+        "BatchSearchForm",
+        "Recommendation",
+        "RecommendationForm",
+    ):
         assert models[name] >= OPTIONS, name
     for name in ("searchByImage", "embedImages", "reconstructImage", "cutOutSubject"):
         assert by_id[name]["requestBody"]["content"].keys() == PICTURE, name
@@ -157,7 +174,7 @@ def test_examples_fit_their_schemas() -> None:
             model = MODELS[operation] if status.startswith("2") else Problem
             bodies = example if isinstance(example, list) else [example]
             for body in bodies:
-                assert model.model_validate(body).model_dump(mode="json", exclude_unset=True) == body
+                assert model.model_validate(body).model_dump(mode="json", by_alias=True, exclude_unset=True) == body
 
 
 def test_examples_are_what_the_service_answers(client: TestClient, memory_engine: Engine, settings: Settings) -> None:
@@ -204,7 +221,7 @@ def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> N
         described = client.get("/openapi.json").json()
         answer = client.get("/v1/items/1000.1/similar").json()
     asked = [schema for schema in find_schemas(described, "k") if "default" in schema]
-    assert len(asked) == 8  # three query strings, and the bodies of three searches, two of them forms or JSON
+    assert len(asked) == 11  # four query strings, and the bodies of four searches, three of them forms or JSON
     for schema in asked:
         number = next(choice for choice in schema.get("anyOf", [schema]) if choice["type"] == "integer")
         assert (number["minimum"], number["maximum"], schema["default"]) == (1, max_k, min(10, max_k))
