@@ -22,10 +22,11 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch
 from model.files import sync_folder
 from service.errors import ItemExists, UnknownItem
 from service.store.base import Item
+from service.store.checks import REBUILD, Facts, require_same
 from service.store.embedded import rows
-from service.store.embedded.sqlite import BUSY_SECONDS, REBUILD, connect, connect_to_read, translated
+from service.store.embedded.sqlite import BUSY_SECONDS, connect, connect_to_read, translated
 
-__all__ = ["Changes", "Facts", "State", "Truth", "check", "read_meta"]
+__all__ = ["Changes", "State", "Truth", "check", "read_meta"]
 
 APPLICATION_ID = 0x534F4C45  # "SOLE"
 SCHEMA_VERSION = "1"
@@ -63,23 +64,6 @@ TEXTS_SINCE = (
 VECTORS_SINCE = "SELECT vector, vector_checksum FROM {} WHERE seq > ? ORDER BY number"
 VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What holds for a whole catalogue, from its creation on.
-
-    Attributes:
-        dimension: D, the size of every vector.
-        slices: condition -> (start, stop).
-        checkpoint: digest of the checkpoint that made the vectors.
-        root: the folder under which the pictures lie.
-    """
-
-    dimension: int
-    slices: Mapping[str, tuple[int, int]]
-    checkpoint: str
-    root: str
 
 
 class State(NamedTuple):
@@ -394,14 +378,3 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
         return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
-
-
-def require_same(path: Path, found: Facts, wanted: Facts) -> None:
-    """Raise ArtifactMismatch, with every fact that differs."""
-    differences = [
-        f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
-        for name in ("checkpoint", "dimension", "slices", "root")
-        if getattr(found, name) != getattr(wanted, name)
-    ]
-    if differences:
-        raise ArtifactMismatch(f"{path} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out")

@@ -9,8 +9,9 @@ from pathlib import Path
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, StorageFull, StorageReadOnly
 from model.files import explain_failure
 from service.errors import StoreBusy
+from service.store.checks import REBUILD
 
-__all__ = ["BUSY_SECONDS", "REBUILD", "connect", "connect_to_read", "translated"]
+__all__ = ["BUSY_SECONDS", "connect", "connect_to_read", "translated"]
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,6 @@ BUSY_SECONDS = 30.0
 
 BUSY_RETRY = 2
 """Seconds after which a change is worth another try."""
-
-REBUILD = "index it anew with `python -m service index --rebuild`"
 
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from model.errors import QueryError
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.checks import Facts, check_queries, require_positive
 from service.store.embedded import rows
 from service.store.embedded.background import LOCK, Growth
-from service.store.embedded.database import Facts, Truth
+from service.store.embedded.database import Truth
 from service.store.embedded.loading import derived_files, load, save_flat
 from service.store.embedded.segment import Layout, Segment
 from service.store.embedded.snapshot import Snapshot
@@ -105,12 +105,7 @@ class EmbeddedStore:
             ArtifactError: the folder can't be written.
             ValueError: a slice does not lie within the vector, or is called `overall`.
         """
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
-        pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
-        facts = Facts(int(dimension), pairs, checkpoint, str(root))
-        truth = Truth.create(Path(folder) / DATABASE, facts)
+        truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
         with closing_on_error(truth):
             return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
 
@@ -302,20 +297,3 @@ def closing_on_error(truth: Truth) -> Iterator[None]:
     except BaseException:
         truth.close()
         raise
-
-
-def require_positive(field: str, value: int) -> None:
-    """Raise QueryError unless `value` is at least 1."""
-    if value < 1:
-        raise QueryError(field, f"{field} must be at least 1, not {value}")
-
-
-def check_queries(queries: ArrayLike, dimension: int) -> NDArray[np.float32]:
-    """Queries as (B, dimension) float32. Raises QueryError for another shape, or a value that is not finite."""
-    with np.errstate(over="ignore"):
-        checked = np.asarray(queries, dtype=np.float32)
-    if checked.ndim != 2 or checked.shape[1] != dimension:
-        raise QueryError("vector", f"queries have the shape (B, {dimension}), not {checked.shape}")
-    if not np.isfinite(checked).all():
-        raise QueryError("vector", "a query has a value that is not finite")
-    return checked
