@@ -23,7 +23,8 @@ RUN pip install --no-deps --retries 2 --index-url "$TORCH_INDEX" -c constraints.
 COPY pyproject.toml ./
 RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 extras = project["optional-dependencies"]; \
-print(*project["dependencies"], *extras["service"], *extras["milvus"], *extras["training"], sep="\n")' >requirements.txt \
+wanted = [each for name in ("model", "service", "milvus", "training") for each in extras[name]]; \
+print(*(each for each in wanted if not each.startswith("solemate[")), sep="\n")' >requirements.txt \
     && pip install -c constraints.txt -r requirements.txt
 
 COPY README.md LICENSE ./
@@ -40,7 +41,7 @@ RUN groupadd --gid 10001 solemate \
     && useradd --uid 10001 --gid solemate --home-dir /app --no-create-home --shell /usr/sbin/nologin solemate \
     && install -d -o solemate -g solemate /app/artifacts
 COPY --from=builder /opt/venv /opt/venv
-COPY scripts/lib.sh scripts/prepare /app/scripts/
+COPY scripts/lib.sh scripts/launch.py scripts/prepare /app/scripts/
 WORKDIR /app
 # The root file system may be read-only: what libraries want to cache goes to /tmp.
 ENV PATH=/opt/venv/bin:$PATH \

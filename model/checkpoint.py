@@ -2,7 +2,7 @@
 
     weights.safetensors   the parameters and buffers, of the localizer too where there is one
     config.json           format version, networks, preprocessing, conditions, weights of the slices in `overall`,
-                          confidence, facts of the training, SHA-256 of the weights, digest of all but the facts
+                          confidence, nearness, facts of the training, SHA-256 of the weights, digest of all but those
     metrics.json          what training and evaluation measured (not part of the digest)
     README.md             the model card
 
@@ -24,6 +24,7 @@ from model.confidence import ConfidenceModel
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from model.files import sha256_bytes, write_atomic, write_json
 from model.localizer import Localizer, LocalizerConfig
+from model.nearness import Nearness
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
@@ -62,6 +63,7 @@ class Checkpoint:
         overall: name of a slice -> what its numbers are multiplied by in an embedding, so that the distance of whole
             vectors weighs the slices as validation shoes want it; a slice that is not named counts as it is.
         confidence: tells vectors of shoes from those of other pictures; None where the training made none.
+        nearness: `overall`, or a slice -> what its distances mean; what is not named was not calibrated.
         training: facts of the training (data, epochs, seed, ...), for people.
         digest: SHA-256 over weights and configuration, hex; "" for a network that was never saved.
     """
@@ -74,6 +76,7 @@ class Checkpoint:
     localizer: Localizer | None = None
     overall: Mapping[str, float] = field(default_factory=dict)
     confidence: ConfidenceModel | None = None
+    nearness: Mapping[str, Nearness] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
@@ -102,6 +105,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
         config["overall"] = dict(checkpoint.overall)
     if checkpoint.confidence is not None:
         config["confidence"] = {"bias": checkpoint.confidence.bias, "weights": list(checkpoint.confidence.weights)}
+    if checkpoint.nearness:
+        config["nearness"] = {name: asdict(each) for name, each in checkpoint.nearness.items()}
     config["digest"] = _digest(config)
     # The weights carry their digest in their name until the config that names them is in place: a kill in between
     # leaves the old pair whole.
@@ -133,6 +138,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         tvae.load_state_dict(state)
         overall = {name: float(weight) for name, weight in config.get("overall", {}).items()}
         confidence = _load_confidence(config.get("confidence"), tvae.config.latent_size)
+        nearness = {
+            name: Nearness(float(part["scale"]), float(part["power"]))
+            for name, part in config.get("nearness", {}).items()
+        }
         conditions = tuple(
             Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
         )
@@ -151,6 +160,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         localizer=localizer,
         overall=overall,
         confidence=confidence,
+        nearness=nearness,
     )
 
 

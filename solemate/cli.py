@@ -4,10 +4,14 @@ The two packages never import each other. Nothing imports this one, so it may im
 or what its extra installs, before one of its commands runs.
 """
 
+import sys
 from copy import copy
 from typing import Annotated
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    sys.exit("error: the commands are not installed, only the client: pip install 'solemate[service,training]'")
 from typer.main import get_group
 
 import service.cli.main

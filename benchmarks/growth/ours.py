@@ -13,8 +13,7 @@ from benchmarks.growth.measure import anonymous_bytes
 from benchmarks.growth.side import Job, Opened, Vectors, main
 from service.store.base import OVERALL, Item, Record
 from service.store.embedded.database import Truth
-from service.store.embedded.files.index import IndexKey, load_tuned
-from service.store.embedded.files.vectors import load_vectors
+from service.store.embedded.files import IndexKey, load_tuned, load_vectors
 from service.store.embedded.loading import VECTORS, index_file
 from service.store.embedded.store import DATABASE, EmbeddedStore
 
@@ -52,7 +51,7 @@ class Solemate:
             seconds["stored"] = perf_counter() - began
         with closing(EmbeddedStore.open(folder / STORE, threads=job.threads, **LIMITS)) as store:
             clock, processors = perf_counter(), process_time()
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             seconds["index"], seconds["index_cpu"] = perf_counter() - clock, process_time() - processors
         return {f"{name}_seconds": value for name, value in seconds.items()}
 
@@ -70,7 +69,7 @@ class OpenedSolemate:
         # First: what opening the store gives back to the process would hide it.
         index_memory = measure_index(folder / STORE)
         self._store = EmbeddedStore.open(folder / STORE, **LIMITS)
-        self._store.settle([OVERALL])
+        self._store.build_indexes([OVERALL])
         base, info = self._store.current().base, self._store.info()
         self.mapped_bytes = base.vectors.nbytes if base.digest else 0
         tuned = base.tuned.get(OVERALL)

@@ -13,7 +13,7 @@ from benchmarks.serving.processes import cpu_seconds, family
 from model.catalog import Catalog, Shoe
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.catalog.indexing.embed_pool import Embedded, Recipe, Team, processes, threads
+from service.catalog.indexing.embed_pool import Embedded, EmbedderRecipe, EmbedPool, processes, threads
 from service.catalog.indexing.index import index_catalog
 from service.store.embedded.store import EmbeddedStore
 
@@ -97,16 +97,16 @@ class _Clock:
         return time.perf_counter(), cpu_seconds(family(os.getpid()))
 
 
-class _Pausing(Team):
+class _Pausing(EmbedPool):
     """A team that lets the ceiling run after each part."""
 
-    def __init__(self, team: Team, size: int, ceiling: Ceiling, clock: _Clock) -> None:
+    def __init__(self, team: EmbedPool, size: int, ceiling: Ceiling, clock: _Clock) -> None:
         self._team, self._size, self._ceiling, self._clock = team, size, ceiling, clock
         self.parts: list[Part] = []
         self.rest = (0.0, 0.0)
 
     def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[Embedded], None, None]:
-        """See Team."""
+        """See EmbedPool."""
         self.rest = self._clock.lap()  # the planning
         source, start = iter(shoes), 0
         while part := list(islice(source, self._size)):
@@ -137,7 +137,7 @@ def measure(catalog: Catalog, checkpoint: Path, out: Path, *, team: str, members
     """
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded)
-    recipe = Recipe(checkpoint, loaded.digest, "cpu")
+    recipe = EmbedderRecipe(checkpoint, loaded.digest, "cpu")
     hired = processes(recipe, members) if team == "processes" else threads(embedder, members)
     pictures = [shoe.image for shoe in catalog.shoes]
     store_made = EmbeddedStore.create(
@@ -152,14 +152,14 @@ def measure(catalog: Catalog, checkpoint: Path, out: Path, *, team: str, members
             pass
         clock = _Clock()
         pausing = _Pausing(embedding, size, ceiling, clock)
-        index_catalog(catalog, embedder, store, out, hire=_giving(pausing))
+        index_catalog(catalog, embedder, store, out, make_pool=_giving(pausing))
         after = clock.lap()
     rest = pausing.rest[0] + after[0], pausing.rest[1] + after[1]
     return Result(team, tuple(pausing.parts), *rest)
 
 
-def _giving(team: Team) -> Callable[[int], AbstractContextManager[Team]]:
-    def hire(_pictures: int) -> AbstractContextManager[Team]:
+def _giving(team: EmbedPool) -> Callable[[int], AbstractContextManager[EmbedPool]]:
+    def make_pool(_pictures: int) -> AbstractContextManager[EmbedPool]:
         return nullcontext(team)
 
-    return hire
+    return make_pool

@@ -1,4 +1,4 @@
-"""What the id and the attributes of a new shoe may be."""
+"""Validation of a new shoe's id and attributes."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping

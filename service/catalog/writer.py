@@ -1,4 +1,4 @@
-"""Changes of the catalogue, as one thread writes them: the picture first, then the row, then what it replaced goes."""
+"""The catalogue writer: stores picture files, then rows, and then deletes the files that were replaced."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence

@@ -6,20 +6,38 @@ import mimetypes
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from model.errors import SolemateError
 from model.files import explain_failure
 from model.text import nfc
+from service.cli.sheet import Tile, draw_sheet
+from service.errors import PictureMissing
 from service.search.options import SearchOptions, parse_filter, parse_weights
 from service.settings import Settings
 
-__all__ = ["SearchFailed", "ask_index", "ask_service", "to_table"]
+if TYPE_CHECKING:
+    from service.serving.engine import Engine
+
+__all__ = ["Found", "SearchFailed", "ask_index", "ask_service", "to_sheet", "to_table"]
 
 SECONDS = 60.0
 """How long a service may take to answer."""
+
+
+class Found(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        answer: of `POST /v1/search`; see `service.http.schemas.SearchAnswer`.
+        pictures: the file of each hit's picture, None where it is missing; empty where nobody asked for them.
+    """
+
+    answer: Mapping[str, Any]
+    pictures: Sequence[bytes | None]
 
 
 class SearchFailed(SolemateError):
@@ -27,9 +45,16 @@ class SearchFailed(SolemateError):
 
 
 def ask_service(
-    url: str, picture: Path, *, k: int, condition: str, filters: Sequence[str], key: str = ""
-) -> Mapping[str, Any]:
-    """What `POST /v1/search` of the service at `url` answers; see `service.http.schemas.SearchAnswer`.
+    url: str,
+    picture: Path,
+    *,
+    k: int,
+    condition: str,
+    filters: Sequence[str],
+    key: str = "",
+    with_pictures: bool = False,
+) -> Found:
+    """What `POST /v1/search` of the service at `url` answers.
 
     Raises:
         ArtifactError: the picture can't be read.
@@ -40,27 +65,41 @@ def ask_service(
     query = urlencode([("k", k), ("condition", condition), *(("filter", text) for text in filters)])
     kind = mimetypes.guess_type(picture.name)[0] or ""
     headers = {"Content-Type": kind if kind.startswith("image/") else "image/jpeg"}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(  # noqa: S310 - the scheme is checked
-        f"{url.rstrip('/')}/v1/search?{query}", data=_read(picture), headers=headers
-    )
+    allowed = {"Authorization": f"Bearer {key}"} if key else {}
+    content = _fetch(url, f"{url.rstrip('/')}/v1/search?{query}", headers | allowed, _read(picture))
+    try:
+        answer: Mapping[str, Any] = json.loads(content or b"")
+    except ValueError as error:
+        raise SearchFailed(f"{url} answers what is no JSON; is it a service of solemate?") from error
+    hits = answer["hits"] if with_pictures else ()
+    return Found(answer, [_fetch(url, urljoin(url, hit["image"]), allowed) for hit in hits])
+
+
+def _fetch(url: str, address: str, headers: Mapping[str, str], data: bytes | None = None) -> bytes | None:
+    """What the service at `url` has at an address of its own; None where nothing is there."""
+    request = urllib.request.Request(address, data=data, headers=dict(headers))  # noqa: S310 - the scheme is checked
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310 - the scheme is checked
-            answer: Mapping[str, Any] = json.load(response)
+            content: bytes = response.read()
     except urllib.error.HTTPError as error:
         with error:
+            if error.code == HTTPStatus.NOT_FOUND and data is None:
+                return None
             raise SearchFailed(f"{url} answers {error.code}: {_find_detail(error)}") from None
     except OSError as error:  # also urllib.error.URLError
         raise SearchFailed(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
-    except ValueError as error:
-        raise SearchFailed(f"{url} answers what is no JSON; is it a service of solemate?") from error
-    return answer
+    return content
 
 
 def ask_index(
-    settings: Settings, picture: Path, *, k: int, condition: str, filters: Sequence[str]
-) -> Mapping[str, Any]:
+    settings: Settings,
+    picture: Path,
+    *,
+    k: int,
+    condition: str,
+    filters: Sequence[str],
+    with_pictures: bool = False,
+) -> Found:
     """The same answer from the index that the settings name, without a service.
 
     Raises: what `service.serving.bootstrap.open_engine` and `Pipeline.search_image` do.
@@ -83,9 +122,17 @@ def ask_index(
 
     try:
         answer: Mapping[str, Any] = json.loads(asyncio.run(search()))
+        hits = answer["hits"] if with_pictures else ()
+        return Found(answer, [_find_picture(backend.engine, hit["id"]) for hit in hits])
     finally:
         backend.engine.close()
-    return answer
+
+
+def _find_picture(engine: "Engine", item_id: str) -> bytes | None:
+    try:
+        return engine.picture(item_id).content
+    except PictureMissing:
+        return None
 
 
 def to_table(answer: Mapping[str, Any]) -> str:
@@ -98,6 +145,19 @@ def to_table(answer: Mapping[str, Any]) -> str:
     return "\n".join(
         f"{number:>{widths[0]}}  {distance:>{widths[1]}}  {item_id:<{widths[2]}}  {attributes}".rstrip()
         for number, distance, item_id, attributes in rows
+    )
+
+
+def to_sheet(picture: Path, found: Found) -> bytes:
+    """The picture that was asked with, and the shoes of an answer, as a PNG."""
+    asked = Tile(_read(picture), picture.name, f"by {found.answer['condition']}")
+    hits = zip(found.answer["hits"], found.pictures, strict=True)
+    return draw_sheet(
+        asked,
+        [
+            Tile(content, f"{number}.  {hit['distance']:.3f}", _printable(hit["id"]))
+            for number, (hit, content) in enumerate(hits, start=1)
+        ],
     )
 
 

@@ -101,13 +101,13 @@ def index(
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
     from model.stopping import stop_on_signals
-    from service.catalog.indexing.embed_pool import Recipe, hire
+    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.catalog.indexing.index import IndexingStopped, index_catalog
     from service.catalog.indexing.ledger import Ledger
     from service.catalog.indexing.shards import WHOLE, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
     from service.catalog.maintenance.reembed import restore_uploads, save_uploads
-    from service.cpus import count_cpus
+    from service.settings import count_cpus
     from service.store.embedded.store import EmbeddedStore
     from service.store.factory import create_store, remove_store
 
@@ -133,8 +133,8 @@ def index(
         root=shoes.root,
         token=token,
     )
-    recipe = Recipe(checkpoint, loaded.digest, str(embedder.device))
-    team = partial(hire, embedder=embedder, recipe=recipe, members=workers or count_cpus())
+    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
+    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
     with closing(store), stop_on_signals() as stop:
         try:
             report = index_catalog(
@@ -145,7 +145,7 @@ def index(
                 batch_size=batch_size,
                 max_bad_share=max_bad_share,
                 shard=part,
-                hire=team,
+                make_pool=make_pool,
                 stop=stop,
             )
         except IndexingStopped as stopped:
@@ -154,7 +154,7 @@ def index(
         restored = restore_uploads(out, store, embedder) if part == WHOLE else 0
         count = store.info().count
         if isinstance(store, EmbeddedStore):
-            store.settle()
+            store.build_indexes()
         measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
@@ -184,7 +184,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    from service.http.middleware.keys import read_keys
+    from service.http.middleware.auth import read_keys
     from service.server.listener import bind
 
     settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
@@ -222,18 +222,55 @@ def search(
         typer.Option(envvar="SOLEMATE_SEARCH_KEY", help="An API key, if the service asks for one.", show_default=False),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer, as /v1/search gives it.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write the pictures of the shoes into this PNG.", show_default=False)
+    ] = None,
     checkpoint: ServedCheckpoint = None,
     index: ServedIndex = None,
 ) -> None:
     """Find the shoes most like the one in a picture: by the index on this machine, or by a service that runs."""
-    from service.cli.client import ask_index, ask_service, to_table
+    from model.files import explained, write_atomic
+    from service.cli.client import ask_index, ask_service, to_sheet, to_table
 
     if url is None:
-        settings = _read_settings(checkpoint=checkpoint, index=index)
-        answer = ask_index(settings, picture, k=k, condition=condition, filters=filter)
+        ask = partial(ask_index, _read_settings(checkpoint=checkpoint, index=index))
     else:
-        answer = ask_service(url, picture, k=k, condition=condition, filters=filter, key=key)
-    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else to_table(answer))
+        ask = partial(ask_service, url, key=key)
+    found = ask(picture, k=k, condition=condition, filters=filter, with_pictures=sheet is not None)
+    typer.echo(json.dumps(found.answer, ensure_ascii=False) if as_json else to_table(found.answer))
+    if sheet is not None:
+        with explained(sheet):
+            write_atomic(sheet, to_sheet(picture, found))
+
+
+@app.command()
+def embed(
+    *,
+    pictures: Annotated[str, typer.Argument(help="A folder of pictures, or any other catalogue, as `index` takes it.")],
+    out: Annotated[Path, typer.Option(help="The file: .parquet or .npz.")],
+    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+) -> None:
+    """Write the vectors of pictures into a file, for other programs."""
+    from model.catalog import read_catalog
+    from model.checkpoint import load_checkpoint
+    from model.embedder import Embedder, pick_device
+    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
+    from service.cli.embed import choose_writer, embed_pictures
+    from service.settings import count_cpus
+
+    choose_writer(out)  # a wrong name is told before the minutes that embedding takes
+    loaded = load_checkpoint(checkpoint)
+    embedder = Embedder(loaded, device=pick_device(device))
+    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
+    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
+    written, bad = embed_pictures(read_catalog(pictures), make_pool, out, {"checkpoint": loaded.digest})
+    for row in bad:
+        typer.echo(f"left out: {row.row}: {row.reason}", err=True)
+    typer.echo(f"{written:,} vectors of {embedder.dimension} numbers are in {out}; {len(bad):,} pictures left out")
 
 
 @app.command()
@@ -291,9 +328,9 @@ def _require_artifacts(settings: "Settings") -> None:
 
 
 def _serve_with_workers(settings: "Settings", listener: socket.socket) -> None:
-    from service.telemetry.metrics_files import share_tallies
+    from service.telemetry.metrics_files import share_metrics
 
-    with share_tallies():  # before the metrics' library is loaded, which looks for them then
+    with share_metrics():  # before the metrics' library is loaded, which looks for them then
         from service.server.supervisor import Supervisor
 
         Supervisor(settings, listener, work, _announce).run()
@@ -322,8 +359,7 @@ def main() -> None:
 
 
 def _warn_of_environment() -> None:
-    from service.environment import check_environment
-    from service.settings import Settings
+    from service.settings import Settings, check_environment
 
     for warning in check_environment(os.environ, Settings.model_fields):
         logging.getLogger("service").warning("%s", warning)

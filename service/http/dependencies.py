@@ -1,15 +1,15 @@
-"""What routes are called with: the engine, and parameters that are checked beyond what a schema can say."""
+"""FastAPI dependencies: the engine, its pipeline and editor, and parameters that a schema can't check."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Query, Request
 
-from service.http.exceptions import refuse_unknown
+from service.http.problems import refuse_unknown
 from service.http.schemas import FILTER_TEXT
 from service.http.search_request import Pictures, read_pictures
 from service.search.options import parse_filter
-from service.serving.backend import Backend
+from service.serving.bootstrap import Backend
 from service.serving.editor import Editor
 from service.serving.engine import Engine
 from service.serving.generations import Live

@@ -1,7 +1,6 @@
-"""New shoes as requests send them: forms with pictures, ids and attributes."""
+"""Requests that add shoes: forms with pictures, ids and attributes."""
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 
 import pydantic
 from starlette.requests import Request
@@ -10,8 +9,8 @@ from model.errors import QueryError
 from model.text import nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
-from service.http.exceptions import MAX_ECHO, PreconditionFailed, refuse_unknown
 from service.http.multipart import Form, FormLimits, read_form
+from service.http.problems import MAX_ECHO, PreconditionFailed, refuse_unknown
 from service.http.schemas import NewItem
 from service.serving.editor import NewShoe
 from service.settings import Settings
@@ -35,17 +34,8 @@ FIELD_BYTES = 64 * 1024
 ATTRIBUTES = pydantic.TypeAdapter(dict[str, list[str]], config=pydantic.ConfigDict(strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """One shoe of a batch.
-
-    Attributes:
-        item_id: as it was sent; None where it could not be read.
-        shoe: what is to be added, or what is wrong with how it was sent.
-    """
-
-    item_id: str | None
-    shoe: NewShoe | QueryError
+Addition = NewShoe | QueryError
+"""A shoe of a batch, or what is wrong with how it was sent."""
 
 
 async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
@@ -122,8 +112,8 @@ def _read_one(text: str, image: bytes) -> Addition:
     try:
         item = NewItem.model_validate_json(text)
     except pydantic.ValidationError as error:
-        return Addition(None, _explain("item", error))
-    return Addition(item.id, NewShoe(item.id, item.attributes, image))
+        return _explain("item", error)
+    return NewShoe(item.id, item.attributes, image)
 
 
 def _one_field(form: Form, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Multipart forms, read piece by piece while they arrive: into memory, within limits, never onto a disk."""
+"""Streaming multipart/form-data parser: into memory, within limits, never onto disk."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.exceptions import FormTooLarge, refuse_unknown
+from service.http.problems import FormTooLarge, refuse_unknown
 from service.telemetry import metrics
 
 __all__ = [

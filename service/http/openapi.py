@@ -1,4 +1,4 @@
-"""The interface's description: each answer with an example that the service really gave."""
+"""The OpenAPI document: FastAPI's, with forms, examples captured from a running service, and bounds of the settings."""
 
 import json
 from functools import cache
@@ -46,7 +46,7 @@ __all__ = [
 
 FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
 UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchLine, *FORMS)
-"""Models that are in no signature."""
+"""Models that FastAPI does not see, as they are in no route's signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `capture_examples.py` of the tests."""
@@ -223,12 +223,14 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return only | rest
 
 
-def _bound_k(schema: dict[str, Any], largest: int) -> None:
-    """Put a setting's value into the schema of `k`, which may be one of several choices."""
-    for choice in schema.get("anyOf", [schema]):
-        if "minimum" in choice:
-            choice["maximum"] = largest
-            schema["default"] = min(DEFAULT_K, largest)
+def _bound_k(schemas: dict[str, dict[str, Any]], largest: int) -> None:
+    """Put a setting's value into the schemas, by name, of `k`, which may be one of several choices, and of `limit`."""
+    for schema in (schemas[name] for name in ("k", "limit") if name in schemas):
+        for choice in schema.get("anyOf", [schema]):
+            if "minimum" in choice and "maximum" not in choice:
+                choice["maximum"] = largest
+                if schema is schemas.get("k"):
+                    schema["default"] = min(DEFAULT_K, largest)
 
 
 def install(app: FastAPI, settings: Settings) -> None:
@@ -252,16 +254,16 @@ def install(app: FastAPI, settings: Settings) -> None:
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     operation["responses"]["default"] = REFUSAL
-                    for parameter in operation.get("parameters", ()):
+                    parameters = operation.get("parameters", ())
+                    for parameter in parameters:
                         parameter["schema"] = _without_null(parameter["schema"])
-                        if parameter["name"] == "k":
-                            _bound_k(parameter["schema"], settings.max_k)
+                    _bound_k({each["name"]: each["schema"] for each in parameters}, settings.max_k)
             models = schema["components"]["schemas"]
             for form in FORMS:
                 properties = models[form.__name__]["properties"]
                 properties |= {name: _without_null(described) for name, described in properties.items()}
             for model in models.values():
-                _bound_k(model.get("properties", {}).get("k", {}), settings.max_k)
+                _bound_k(model.get("properties", {}), settings.max_k)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -1,4 +1,4 @@
-"""HTTP answers from what the engine returns: JSON bodies, pictures with caching headers, lines of JSON for a batch."""
+"""Serialization of results as HTTP answers: JSON, pictures with caching headers, and JSON lines for a batch."""
 
 import hashlib
 import io
@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.cutout import Cutout
-from model.errors import QueryError
 from model.framing import Subject
+from model.nearness import Nearness
 from model.version import find_version
 from service.catalog.images import Picture
 from service.catalog.writer import Changed
@@ -27,13 +27,14 @@ from service.http.cancellation import unless_gone
 from service.http.item_request import Addition
 from service.http.middleware.proxy import current_root_path
 from service.http.problems import describe_error
+from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
 from service.serving.pipeline import Found
 from service.serving.reload import Outcome
 from service.settings import Settings
-from service.store.base import Item, Page
+from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
     "LINES",
@@ -42,16 +43,19 @@ __all__ = [
     "answer_cutout",
     "answer_drawing",
     "answer_embeddings",
+    "answer_explanation",
     "answer_facets",
     "answer_found",
     "answer_info",
     "answer_item",
+    "answer_items",
     "answer_page",
     "answer_picture",
     "answer_png",
     "answer_reload",
-    "spell_item",
-    "spell_subject",
+    "serialize_hit",
+    "serialize_item",
+    "serialize_subject",
     "write_lines",
 ]
 
@@ -61,7 +65,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    hits = [{**spell_item(hit.item), "distance": hit.distance} for hit in found.hits]
+    hits = [serialize_hit(hit, found.nearness) for hit in found.hits]
     if options.fields is not None:
         wanted = frozenset(options.fields)
         for hit in hits:
@@ -78,10 +82,10 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
         "catalog": found.fingerprint,
     }
     if found.facets is not None:
-        content |= {"facets": _spell_facets(found.facets), "total": found.facets.total}
+        content |= {"facets": _serialize_facets(found.facets), "total": found.facets.total}
     if found.subjects:
-        content["subject"] = spell_subject(found.subjects[0])
-        content["confidence"] = _spell_confidence(found.confidence)
+        content["subject"] = serialize_subject(found.subjects[0])
+        content["confidence"] = _round_confidence(found.confidence)
     return _answer_json(content)
 
 
@@ -95,8 +99,8 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
                 {
                     "filename": name,
                     "vector": vector,
-                    "subject": spell_subject(subject),
-                    "confidence": _spell_confidence(confidence),
+                    "subject": serialize_subject(subject),
+                    "confidence": _round_confidence(confidence),
                 }
                 for name, vector, subject, confidence in parts
             ],
@@ -107,39 +111,62 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
     )
 
 
-def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> schemas.ItemAnswer:
-    """One shoe."""
-    return schemas.ItemAnswer(
-        **_item(item).model_dump(),
-        vector=vector.tolist(),
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
-    )
+def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> Response:
+    """One shoe, as `schemas.ItemAnswer` describes it."""
+    return _answer_json(_serialize_record(engine, item, vector, engine.fingerprint))
 
 
 def answer_changed(engine: Engine, changed: Changed) -> Response:
-    """A shoe after a change, as `schemas.ItemAnswer` describes it: 201 where there was none, with its place."""
-    spelt = spell_item(changed.item)
+    """A shoe after a change, likewise: 201, with its `Location`, where there was none."""
+    content = _serialize_record(engine, changed.item, changed.vector, changed.fingerprint)
+    response = _answer_json(content)
+    if changed.created:
+        response.status_code = 201
+        response.headers["location"] = content["image"].removesuffix("/image")
+    return response
+
+
+def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] | None = None) -> Response:
+    """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
     content = {
-        **spelt,
-        "vector": changed.vector.tolist(),
+        "items": [serialize_item(item) for item in page.items],
+        "next": page.next,
+        "total": page.total,
+        "missing": missing,
         "checkpoint": engine.checkpoint,
-        "catalog": changed.fingerprint,
+        "catalog": engine.fingerprint,
     }
-    if not changed.created:
-        return _answer_json(content)
-    place = spelt["image"].removesuffix("/image")
-    return Response(to_json(content), status_code=201, media_type="application/json", headers={"location": place})
+    return _answer_json(content)
 
 
-def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
-    """Some shoes."""
-    return schemas.ItemsAnswer(
-        items=[_item(item) for item in page.items],
-        next=page.next,
-        total=page.total,
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
+def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> Response:
+    """The shoes of some ids, likewise."""
+    return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
+
+
+def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
+    """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
+    return _answer_json(
+        {
+            "item": serialize_item(explanation.item),
+            "with": serialize_item(explanation.other),
+            "distance": explanation.distance,
+            "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
+            "conditions": [
+                {"name": each.name, "distance": each.distance, "share": each.share} for each in explanation.slices
+            ],
+            "attributes": [
+                {
+                    "name": each.name,
+                    "values": each.values,
+                    "with_values": each.other_values,
+                    "agree": each.agree,
+                }
+                for each in explanation.attributes
+            ],
+            "checkpoint": engine.checkpoint,
+            "catalog": engine.fingerprint,
+        }
     )
 
 
@@ -148,7 +175,7 @@ def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
     return schemas.FacetsAnswer(
         facets={
             attribute: [schemas.FacetValue.model_validate(value) for value in values]
-            for attribute, values in _spell_facets(facets).items()
+            for attribute, values in _serialize_facets(facets).items()
         },
         total=facets.total,
         checkpoint=engine.checkpoint,
@@ -210,11 +237,12 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
     )
 
 
-def _item(item: Item) -> schemas.Item:
-    return schemas.Item.model_validate(spell_item(item))
+def _serialize_record(engine: Engine, item: Item, vector: NDArray[np.float32], fingerprint: str) -> dict[str, Any]:
+    versions = {"checkpoint": engine.checkpoint, "catalog": fingerprint}
+    return {**serialize_item(item), "vector": vector.tolist(), **versions}
 
 
-def spell_item(item: Item) -> dict[str, Any]:
+def serialize_item(item: Item) -> dict[str, Any]:
     """As `schemas.Item` describes it."""
     name = item.id if item.id.isascii() and item.id.isalnum() else quote(item.id, safe="")  # quoting takes longer
     path = f"{current_root_path()}/v1/items/{name}"
@@ -227,11 +255,16 @@ def spell_item(item: Item) -> dict[str, Any]:
     }
 
 
-def _spell_confidence(confidence: float | None) -> float | None:
+def serialize_hit(hit: Hit, nearness: Nearness) -> dict[str, Any]:
+    """As `schemas.Hit` describes it."""
+    return {**serialize_item(hit.item), "distance": hit.distance, "score": round(nearness.score(hit.distance), 4)}
+
+
+def _round_confidence(confidence: float | None) -> float | None:
     return None if confidence is None else round(confidence, 4)
 
 
-def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
+def serialize_subject(subject: Subject | None) -> dict[str, Any] | None:
     """As `schemas.Subject` describes it."""
     if subject is None:
         return None
@@ -246,7 +279,7 @@ def spell_subject(subject: Subject | None) -> dict[str, Any] | None:
     }
 
 
-def _spell_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
+def _serialize_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
     """As `schemas.FacetsAnswer` describes them."""
     return {
         attribute: [{"value": value, "count": count} for value, count in values.items()]
@@ -297,7 +330,7 @@ def answer_png(content: bytes) -> Response:
 async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Response:
     """A subject and its cut-out, as `schemas.SubjectAnswer` describes them; or the cut-out alone, if that is asked."""
     headers = {"cache-control": "no-store", "vary": "accept"}
-    subject = spell_subject(cutout.subject)
+    subject = serialize_subject(cutout.subject)
     if _prefers_png(request.headers.get("accept", "")):
         headers["x-subject"] = to_json(subject).decode()
         return Response(await run_in_threadpool(_write_png, cutout), media_type=PNG, headers=headers)
@@ -347,12 +380,12 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
     """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
     first = 0
     for part in _divide(additions, editor.batch):
-        shoes = [addition.shoe for addition in part if isinstance(addition.shoe, NewShoe)]
+        shoes = [addition for addition in part if isinstance(addition, NewShoe)]
         added = iter(await editor.add_all(shoes, overwrite=overwrite))
         text = b""
         for index, addition in enumerate(part, start=first):
-            outcome = addition.shoe if isinstance(addition.shoe, QueryError) else next(added)
-            text += _write_line(index, addition.item_id, outcome)
+            item_id = addition.item_id if isinstance(addition, NewShoe) else None
+            text += _write_line(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
         first += len(part)
         yield text
 
@@ -360,23 +393,27 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
 def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]]:
     """Parts of at most `size` shoes in which no id comes twice: of several, the last one is to stay."""
     part: list[Addition] = []
-    ids: set[str | None] = set()
+    ids: set[str] = set()
     for addition in additions:
-        if len(part) == size or (addition.item_id is not None and addition.item_id in ids):
+        item_id = addition.item_id if isinstance(addition, NewShoe) else None
+        if len(part) == size or item_id in ids:
             yield part
             part, ids = [], set()
         part.append(addition)
-        ids.add(addition.item_id)
+        if item_id is not None:
+            ids.add(item_id)
     if part:
         yield part
 
 
 def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+    line: dict[str, Any] = {"index": index}
+    if item_id is not None:
+        line["id"] = item_id
     if isinstance(outcome, Changed):
-        item = schemas.Item.model_validate(spell_item(outcome.item))
-        line = schemas.BatchLine(index=index, id=item_id, status=201 if outcome.created else 200, item=item)
+        line |= {"status": 201 if outcome.created else 200, "item": serialize_item(outcome.item)}
     else:
         problem = describe_error(outcome)
-        line = schemas.BatchLine(index=index, id=item_id, status=problem.status, problem=problem)
+        line |= {"status": problem.status, "problem": problem.model_dump(exclude_none=True)}
     # In ASCII: some readers of lines take other characters than a line feed for a line's end too.
-    return json.dumps(line.model_dump(exclude_none=True)).encode() + b"\n"
+    return json.dumps(line).encode() + b"\n"

@@ -8,12 +8,14 @@ from model.text import nfc
 from service.search.options import MAX_EXCLUDED, MAX_ROTATION
 
 __all__ = [
+    "Agreement",
     "BatchForm",
     "BatchLine",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
     "EmbeddingsAnswer",
+    "ExplainAnswer",
     "FacetValue",
     "FacetsAnswer",
     "GivenVector",
@@ -39,6 +41,7 @@ __all__ = [
     "SearchAnswer",
     "SearchFields",
     "SearchForm",
+    "SliceDistance",
     "Status",
     "Subject",
     "SubjectAnswer",
@@ -53,6 +56,7 @@ FILTER_TEXT = (
     "`/v1/facets` lists both."
 )
 K_TEXT = "How many shoes."
+LIMIT_TEXT = "The same as `k`, by the name that other services have for it."
 CONDITION_TEXT = (
     "What to compare by: `overall`, the default, another condition of `/v1/info`, or several slices with a weight "
     "each, such as `heel:0.7,category:0.3`: the distance is then the root of the weighted sum of their squares."
@@ -106,8 +110,8 @@ Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
 # which would put them before what was asked for.
-CheckpointPrint = Annotated[str, Field(description="The first 16 hex digits of the checkpoint's digest.")]
-CatalogPrint = Annotated[str, Field(description="The catalogue's fingerprint: changes with every change of it.")]
+CheckpointFingerprint = Annotated[str, Field(description="The first 16 hex digits of the checkpoint's digest.")]
+CatalogFingerprint = Annotated[str, Field(description="The catalogue's fingerprint: changes with every change of it.")]
 
 
 class Problem(BaseModel):
@@ -134,6 +138,13 @@ class Hit(Item):
     """A shoe found by a search."""
 
     distance: float = Field(description="Euclidean, between mean vectors or their slices; 0 is identical.")
+    score: float = Field(
+        ge=0,
+        le=1,
+        description="How near that is: 1 at distance 0, falling with it. Where the training calibrated it: how likely "
+        "the two are alike by `condition`, were half of all pairs so; otherwise 0.5 is at the distance that a shoe's "
+        "tenth nearest one has in the median.",
+    )
     duplicates: list[str] | None = Field(
         default=None,
         description="With `group=duplicates`: ids of the shoes folded into this one, the nearest to it first; at most "
@@ -193,8 +204,8 @@ class SearchAnswer(BaseModel):
     total: int | None = Field(default=None, description="With `facets`: the shoes that pass the filter.")
     subject: SubjectField = Field(default=None)
     confidence: ConfidenceField = Field(default=None)
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 # The forms are only described by these: service/http/multipart.py reads them.
@@ -229,6 +240,7 @@ class SearchFields(BaseModel):
     diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
     fields: list[Text] | None = Field(default=None, description=FIELDS_TEXT)
+    limit: Annotated[int, COUNT] | None = Field(default=None, description=LIMIT_TEXT)
 
 
 class ViewFields(BaseModel):
@@ -381,8 +393,8 @@ class EmbeddingsAnswer(BaseModel):
 
     embeddings: list[Embedding]
     dimension: int
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SubjectAnswer(BaseModel):
@@ -393,15 +405,45 @@ class SubjectAnswer(BaseModel):
         description="A PNG as a data: URL: the subject's box in its own colours, transparent beside the shoe; where "
         "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
     )
-    checkpoint: CheckpointPrint
+    checkpoint: CheckpointFingerprint
+
+
+class SliceDistance(BaseModel):
+    """How far apart two shoes are in one slice of the vector."""
+
+    name: str = Field(description="A condition of `/v1/info`, or a slice that no training ordered, such as `free`.")
+    distance: float = Field(description="Euclidean, in this slice alone.")
+    share: float = Field(description="The part of the squared distance that it makes: the shares sum to 1.")
+
+
+class Agreement(BaseModel):
+    """What two shoes have of one attribute."""
+
+    name: str
+    values: list[str] = Field(description="Of the shoe in the path.")
+    with_values: list[str] = Field(description="Of the other one.")
+    agree: bool = Field(description="Whether they share a value.")
+
+
+class ExplainAnswer(BaseModel):
+    """Why two shoes are alike."""
+
+    item: Item
+    with_: Item = Field(alias="with")
+    distance: float = Field(description="By the whole vector.")
+    score: float = Field(ge=0, le=1, description="As of a hit of a search by `overall`.")
+    conditions: list[SliceDistance]
+    attributes: list[Agreement] = Field(description="All that one of them has.")
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class ItemAnswer(Item):
     """A shoe of the catalogue with its vector."""
 
     vector: list[float] = Field(description="float32 numbers, exactly.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class ItemsAnswer(BaseModel):
@@ -410,8 +452,9 @@ class ItemsAnswer(BaseModel):
     items: list[Item]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
     total: int = Field(description="Shoes that pass the filter, on all pages.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    missing: list[str] | None = Field(default=None, description="With `ids`: those that no shoe has.")
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class FacetsAnswer(BaseModel):
@@ -419,8 +462,8 @@ class FacetsAnswer(BaseModel):
 
     facets: dict[str, list[FacetValue]]
     total: int = Field(description="Shoes that pass the filter.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class BatchLine(BaseModel):
@@ -496,8 +539,8 @@ class WorkerReload(BaseModel):
 
     worker: int = Field(description="Its number, from 0.")
     pid: int = Field(description="Of its process.")
-    checkpoint: CheckpointPrint
-    catalog: CatalogPrint
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
     shoes: int = Field(description="In the catalogue.")
     seconds: float = Field(description="How long opening and checking took.")
 

@@ -1,19 +1,22 @@
-"""How a request says what to search for, and how: in its query string, a form or JSON."""
+"""Requests for searches, read from query string, form or JSON: pictures, examples and options."""
 
+import json
+from base64 import b64decode
+from binascii import Error
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import pydantic
 from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
 from model.errors import QueryError
 from model.framing import View
 from model.text import nfc
-from service.http.exceptions import refuse_unknown
-from service.http.json_body import decode_picture, decode_pictures, is_json, read_json, validate
-from service.http.multipart import Form, FormLimits, Upload, read_form
+from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form
+from service.http.problems import refuse_unknown
 from service.http.schemas import (
     ImageSearch,
     ImagesInJson,
@@ -42,11 +45,16 @@ __all__ = [
     "PictureSearch",
     "Pictures",
     "SearchQuery",
+    "decode_picture",
+    "decode_pictures",
     "find_default_k",
+    "is_json",
     "read_example_search",
+    "read_json",
     "read_picture_search",
     "read_pictures",
     "to_options",
+    "validate",
 ]
 
 SEARCH_FIELDS = tuple(SearchFields.model_fields)
@@ -113,10 +121,15 @@ def to_options(fields: SearchFields, settings: Settings) -> SearchOptions:
     # Most searches have no options.
     if given.isdisjoint(SEARCH_FIELDS):
         return SearchOptions(k)
-    options: dict[str, Any] = {"k": k}
+    options: dict[str, Any] = {}
     for name in SEARCH_FIELDS:
         if name in given and (value := getattr(fields, name)) is not None:
             options[name] = READERS.get(name, _as_given)(value)
+    limit = options.pop("limit", None)
+    # Clients generated from the description send the default of `k`.
+    if limit is not None and options.get("k", limit) not in {limit, k}:
+        raise QueryError("limit", f"limit is {limit} and k is {options['k']}; expected one of them: they are the same")
+    options["k"] = options.get("k", k) if limit is None else limit
     if "condition" in options:
         options["weights"] = parse_weights(options["condition"])
     return SearchOptions(**options)
@@ -228,7 +241,7 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
 
 
 def _view_in(fields: ViewFields) -> View | None:
-    # What most requests are is told from all others at once.
+    # Most requests have no view.
     if fields.model_fields_set.isdisjoint(VIEW_FIELDS):
         return None
     return to_view(fields.crop, fields.rotate, fields.subject)
@@ -296,3 +309,80 @@ def _read_vectors(name: str, form: Form) -> Sequence[Sequence[float]]:
         return [VECTORS.validate_json(text) for text in form.fields.get(name, ()) if text]
     except pydantic.ValidationError:
         raise QueryError(name, f"a {name} is no JSON array of finite numbers, such as [0.5, -1.25]") from None
+
+
+Body = TypeVar("Body", bound=pydantic.BaseModel)
+
+EXPECTED_BASE64 = (
+    "image is no picture in base64; expected a data: URL such as data:image/jpeg;base64,/9j/4AAQ..., or what follows "
+    "the comma alone; pictures are not fetched from elsewhere"
+)
+
+
+def is_json(request: Request) -> bool:
+    """Whether a request says that its body is JSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+async def read_json(request: Request) -> object:
+    """A request's body. Raises RequestValidationError where it is no JSON."""
+    return await run_in_threadpool(_parse, await request.body())
+
+
+async def decode_pictures(image: str | list[str], limits: FormLimits) -> list[Upload]:
+    """The pictures of a body as `ImagesInJson` describes it.
+
+    Raises:
+        QueryError: a picture is no base64, or there are too many or none.
+        ImageTooLarge: a picture has too many bytes.
+    """
+    texts = [image] if isinstance(image, str) else image
+    if not 1 <= len(texts) <= limits.images:
+        raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {limits.images}")
+    return [Upload("", await run_in_threadpool(decode_picture, text, limits.image_bytes)) for text in texts]
+
+
+def decode_picture(text: str, limit: int) -> bytes:
+    """The bytes of a picture in base64, with or without the head of a data: URL.
+
+    Args:
+        text: with padding or without, and with line ends or without.
+        limit: bytes of the picture.
+
+    Raises:
+        QueryError: it is no base64.
+        ImageTooLarge: there are more bytes.
+    """
+    head, comma, rest = text.partition(",")
+    if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
+        raise QueryError(IMAGE, EXPECTED_BASE64)
+    digits = "".join((rest if comma else text).split()).rstrip("=")
+    try:
+        content = b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except (Error, ValueError):  # the latter where there are letters beyond ASCII
+        raise QueryError(IMAGE, EXPECTED_BASE64) from None
+    if len(content) > limit:
+        raise image_too_large(limit)
+    return content
+
+
+def validate(model: type[Body], content: object, place: str) -> Body:
+    """Content as a model. Raises RequestValidationError, as FastAPI does for what it reads itself."""
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        problems = [{**problem, "loc": (place, *problem["loc"])} for problem in error.errors(include_url=False)]
+        raise RequestValidationError(problems) from None
+
+
+def _parse(body: bytes) -> object:
+    try:
+        content: object = json.loads(body)
+    except ValueError as error:  # also UnicodeDecodeError; json.JSONDecodeError says where
+        position, reason = getattr(error, "pos", 0), getattr(error, "msg", "no text")
+    except RecursionError:
+        position, reason = 0, "nested too deeply"
+    else:
+        return content
+    problem = {"type": "json_invalid", "loc": ("body", position), "ctx": {"error": reason}}
+    raise RequestValidationError([problem])

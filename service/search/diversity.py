@@ -1,4 +1,4 @@
-"""The order of what a search found, beyond distance: near-duplicates folded, and variety. Pure functions of vectors."""
+"""Re-ranking of search results: near-duplicates folded, and diversity (MMR). Pure functions of vectors."""
 
 import numpy as np
 from numpy.typing import NDArray

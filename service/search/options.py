@@ -1,4 +1,4 @@
-"""How to search, as a client says it: each option's meaning, bounds and spelling. Knows no HTTP."""
+"""Search options: their meaning, bounds and text forms. No HTTP."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from math import isfinite
 from model.errors import QueryError
 from model.framing import Box, View
 from model.text import nfc
-from service.search.pagination import Cursor, print_of
+from service.search.pagination import Cursor, fingerprint_of
 from service.store.base import OVERALL, Filter, Weights
 
 __all__ = [
@@ -123,7 +123,7 @@ class SearchOptions:
     def fingerprint(self) -> bytes:
         """Equal for searches by one vector whose pages are of one ranking. Cursors hold it: it must not change."""
         passing = sorted((name, sorted(values)) for name, values in self.filter.items())
-        return print_of(
+        return fingerprint_of(
             [
                 self.comparison,
                 passing,

@@ -1,4 +1,4 @@
-"""Where the next page of a search begins: an opaque text that holds all that is needed to go on.
+"""Cursors: where the next page of a search begins, as an opaque text that holds all that is needed to go on.
 
     check (8 bytes) | offset (4) | prints of the last shoe's id, the options and the catalogue (8 each) | vector (4 D)
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from model.errors import QueryError
 from service.errors import CatalogueChanged
 
-__all__ = ["Cursor", "print_of", "read_cursor", "write_cursor"]
+__all__ = ["Cursor", "fingerprint_of", "read_cursor", "write_cursor"]
 
 HEAD = struct.Struct("<8sI8s8s8s")
 
@@ -59,7 +59,7 @@ class Cursor:
 
     def check_catalog(self, fingerprint: str) -> None:
         """Raise CatalogueChanged unless the catalogue has this fingerprint."""
-        if print_of([fingerprint]) != self.catalog:
+        if fingerprint_of([fingerprint]) != self.catalog:
             raise CatalogueChanged
 
     def check_vector(self, vector: NDArray[np.float32]) -> None:
@@ -68,7 +68,7 @@ class Cursor:
             raise QueryError("cursor", "the cursor is of a search for another shoe; expected that of the page before")
 
 
-def print_of(parts: Iterable[object]) -> bytes:
+def fingerprint_of(parts: Iterable[object]) -> bytes:
     """8 bytes that tell texts and numbers from others."""
     return blake2b(repr(list(parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 

@@ -1,4 +1,4 @@
-"""Searches of many requests, answered together: what to ask the store for, and what to make of its answers.
+"""The ranker: answers the searches of a batch with few queries of the store, and makes pages of what it finds.
 
     what passes  ->  is not excluded  ->  is within max_distance  ->  near-duplicates folded  ->  varied  ->  the page
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError, SolemateError
+from model.nearness import Nearness
 from service.search.diversity import are_near, diversify, fold
 from service.search.options import SearchOptions
-from service.search.pagination import print_of
+from service.search.pagination import fingerprint_of
 from service.store.base import OVERALL, Hit, VectorStore, Weights
 from service.store.index.weighted import scale_of
 
@@ -36,7 +37,7 @@ FEW_FOLDED = 8
 """How many are looked for at first."""
 
 RIDE = 16
-"""Searches that need so many shoes more or less are one search of the store: it costs less than two."""
+"""Searches whose numbers of shoes differ by at most this share one query of the store: it costs less than two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,18 @@ class Ranked:
         more: whether there is another page.
         end: the shoes up to the end of the page.
         folded: id of a hit -> ids of the near-duplicates that are folded into it, the nearest to it first.
+        nearness: of the distances; the engine fills it in.
     """
 
     hits: Sequence[Hit]
     more: bool = False
     end: int = 0
     folded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nearness: Nearness | None = None
 
 
 class Searcher:
-    """Asks a store. Safe in many threads at once."""
+    """Ranks the shoes of a store. Safe in many threads at once."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
@@ -217,7 +220,7 @@ def _begin(options: SearchOptions, order: Sequence[Hit]) -> int:
         return options.offset
     last, likely = options.cursor.last, options.offset - 1
     places = chain(range(likely, len(order)), range(min(likely, len(order))))
-    return next((place + 1 for place in places if print_of([order[place].item.id]) == last), options.offset)
+    return next((place + 1 for place in places if fingerprint_of([order[place].item.id]) == last), options.offset)
 
 
 def vectors_of(hits: Sequence[Hit]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What the supervisor and its workers tell each other, over a pipe for each worker."""
+"""Messages between the supervisor and its workers, over one pipe for each worker."""
 
 from dataclasses import dataclass
 
@@ -6,27 +6,27 @@ from service.serving.reload import Facts, Outcome
 
 __all__ = [
     "Accept",
-    "Ask",
     "Failed",
+    "Finish",
+    "Finished",
     "FromWorker",
     "Ping",
     "Pong",
     "Prepare",
     "Prepared",
     "Ready",
-    "Reloaded",
-    "Settle",
-    "Settled",
+    "ReloadRequest",
+    "ReloadResult",
     "ToWorker",
 ]
 
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is loaded and checked; `lines` tell a person at the terminal what is served."""
+    """Everything is loaded and checked; `banner` tells a person at the terminal what is served."""
 
     facts: Facts
-    lines: tuple[str, ...]
+    banner: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Accept:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Somebody asks for a reload, and waits for the answer of this number."""
+class ReloadRequest:
+    """A worker requests a reload; the answer has the same number."""
 
     number: int
 
@@ -57,30 +57,30 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Prepared:
-    """How that went."""
+    """The outcome of `Prepare`."""
 
     round: int
     outcome: Outcome
 
 
 @dataclass(frozen=True)
-class Settle:
+class Finish:
     """Switch to what was prepared, or drop it."""
 
     round: int
-    switch: bool
+    commit: bool
 
 
 @dataclass(frozen=True)
-class Settled:
-    """Done."""
+class Finished:
+    """`Finish` is done."""
 
     round: int
 
 
 @dataclass(frozen=True)
-class Reloaded:
-    """The answer to `Ask`. `refused` says why nothing was switched; "" where all have."""
+class ReloadResult:
+    """The answer to `ReloadRequest`. `refused` says why nothing was switched; "" where all have."""
 
     number: int
     outcomes: tuple[Outcome, ...]
@@ -89,13 +89,13 @@ class Reloaded:
 
 @dataclass(frozen=True)
 class Ping:
-    """Is the event loop alive?"""
+    """Checks that the worker's event loop is alive."""
 
 
 @dataclass(frozen=True)
 class Pong:
-    """It is."""
+    """The answer to `Ping`."""
 
 
-ToWorker = Accept | Prepare | Settle | Reloaded | Ping
-FromWorker = Ready | Failed | Ask | Prepared | Settled | Pong
+ToWorker = Accept | Prepare | Finish | ReloadResult | Ping
+FromWorker = Ready | Failed | ReloadRequest | Prepared | Finished | Pong

@@ -1,4 +1,4 @@
-"""The listening socket: bound once, and accepted from by every worker process in turn."""
+"""The listening socket: bound once, shared by all worker processes."""
 
 import asyncio
 import logging
@@ -7,24 +7,24 @@ from collections.abc import Callable, MutableSequence
 
 from service.errors import AddressTaken
 
-__all__ = ["AWAY", "BACKLOG", "Acceptor", "Share", "bind", "describe_address"]
+__all__ = ["BACKLOG", "NOT_ACCEPTING", "Acceptor", "ConnectionCounts", "bind", "describe_address"]
 
 logger = logging.getLogger(__name__)
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
 """Where to reach a server that listens on every interface."""
 
-AWAY = 2**31 - 1
-"""How many connections a worker that takes none is said to have."""
+NOT_ACCEPTING = 2**31 - 1
+"""Published connection count of a worker that accepts none."""
 
 STEP_ASIDE_SECONDS = 0.01
-"""How long a worker leaves a connection to one that has fewer: long enough for a busy one to come to it."""
+"""Delay, in seconds, for which a worker leaves a new connection to one that has fewer."""
 
 BACKLOG = 2048
 """How many connections may wait to be accepted; the system may set a lower bound."""
 
 RETRY_SECONDS = 0.5
-"""How long to wait when the process may have no more open files."""
+"""Delay, in seconds, before accepting again when the process has no file descriptors left."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -55,22 +55,22 @@ def describe_address(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-class Share:
-    """How many connections each worker has, for all of them to see.
+class ConnectionCounts:
+    """Connection counts of all workers, in shared memory.
 
     Args:
         counts: memory that the workers share, a number for each; a worker writes only its own.
-        index: this worker's place in it.
+        index: this worker's position in it.
     """
 
     def __init__(self, counts: MutableSequence[int], index: int) -> None:
         self._counts, self._index = counts, index
 
-    def tell(self, count: int) -> None:
-        """Say how many connections this worker has; `AWAY` if it takes no more."""
+    def publish(self, count: int) -> None:
+        """Publish this worker's connection count; `NOT_ACCEPTING` if it accepts no more."""
         self._counts[self._index] = count
 
-    def least(self) -> int:
+    def minimum(self) -> int:
         """The fewest connections that any worker has, this one among them."""
         return min(self._counts)
 
@@ -81,7 +81,9 @@ class Acceptor:
     With one socket, a connection whose worker dies before it was accepted is accepted by another, and nothing is lost;
     with a socket for each (SO_REUSEPORT) the dead worker's queue would die with it. But left to themselves, event loops
     that wait for one socket share badly: the first to wake up takes all that has queued. So a worker takes one
-    connection at a time, and leaves it for a moment where another worker has fewer.
+    connection at a time, and leaves it for a moment where another worker has fewer. Measured by
+    `python -m benchmarks.serving.shortcuts`: of 64 connections at once, one of two workers got up to 64 by asyncio's
+    own server, and 32 by this class.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Acceptor:
         make_protocol: Callable[[], asyncio.Protocol],
         *,
         count: Callable[[], int],
-        share: Share | None = None,
+        share: ConnectionCounts | None = None,
     ) -> None:
         """Take nothing yet; see `start`.
 
@@ -109,13 +111,13 @@ class Acceptor:
         """Begin to take connections, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._listener.settimeout(0)
-        self.tell()
+        self.publish()
         self._watch()
 
-    def tell(self) -> None:
-        """Let the others know how many connections there are; for whoever sees one come or go."""
+    def publish(self) -> None:
+        """Publish this worker's connection count; called whenever a connection opens or closes."""
         if self._share is not None:
-            self._share.tell(self._count() + len(self._opening))
+            self._share.publish(self._count() + len(self._opening))
 
     async def close(self) -> None:
         """Take what has queued already, then stop listening: none of those clients is turned away."""
@@ -127,7 +129,7 @@ class Acceptor:
             logger.warning("some connections that have queued can't be taken: %s", error.strerror)
         self._listener.close()
         if self._share is not None:
-            self._share.tell(AWAY)
+            self._share.publish(NOT_ACCEPTING)
             self._share = None
         await asyncio.gather(*self._opening, return_exceptions=True)
 
@@ -143,15 +145,15 @@ class Acceptor:
 
     def _on_readable(self) -> None:
         if self._share is not None:
-            self.tell()
-            if self._count() + len(self._opening) > self._share.least():
+            self.publish()
+            if self._count() + len(self._opening) > self._share.minimum():
                 self._unwatch()
-                self._timer = self._loop.call_later(STEP_ASIDE_SECONDS, self._come_back)
+                self._timer = self._loop.call_later(STEP_ASIDE_SECONDS, self._retry)
                 return
         self._accept()
 
-    def _come_back(self) -> None:
-        """Take the connection after all, if it is still there: the one that has fewer may be busy, or hang."""
+    def _retry(self) -> None:
+        """Accept the connection after all, if it is still there: the worker with fewer may be busy, or hang."""
         self._watch()
         self._accept()
 
@@ -177,11 +179,11 @@ class Acceptor:
         task: asyncio.Task[None] = self._loop.create_task(self._serve(connection))
         self._opening.add(task)
         task.add_done_callback(self._opened)
-        self.tell()
+        self.publish()
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
-        self.tell()
+        self.publish()
 
     async def _serve(self, connection: socket.socket) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A reload in several workers: each opens and checks what is on disk; then all of them switch, or none does."""
+"""Two-phase reload: every worker opens and checks what is on disk; then all of them switch, or none does."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,10 +6,10 @@ from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
-from service.server.ipc import Prepare, Prepared, Settle, Settled, ToWorker
+from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
 from service.serving.reload import Outcome, explain
 
-__all__ = ["Answer", "Member", "Reloads"]
+__all__ = ["Answer", "ReloadCoordinator", "Worker"]
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +19,8 @@ Answer = Callable[[Sequence[Outcome], str], None]
 CHANGED = "it found other artifacts than the rest: they changed while they were read; reload again"
 
 
-class Member(Protocol):
-    """A worker, as seen from here."""
+class Worker(Protocol):
+    """What the coordinator needs of a worker."""
 
     @property
     def index(self) -> int:
@@ -33,18 +33,18 @@ class Member(Protocol):
         ...
 
     def send(self, message: ToWorker) -> None:
-        """Tell it something."""
+        """Send it a message."""
         ...
 
 
-class Reloads:
+class ReloadCoordinator:
     """One reload after another. What is asked for while one is under way is answered by the next, all at once."""
 
     def __init__(self, switched: Callable[[Sequence[Outcome]], None]) -> None:
         """`switched` is told what all members serve now, each time that they have switched."""
         self._switched = switched
         self._asked: list[Answer] = []
-        self._round: _Round | None = None
+        self._round: _Reload | None = None
         self._count = 0
 
     @property
@@ -56,41 +56,41 @@ class Reloads:
         """Ask for a reload; the answer comes when it is over."""
         self._asked.append(answer)
 
-    def begin(self, members: Sequence[Member]) -> None:
+    def begin(self, workers: Sequence[Worker]) -> None:
         """Begin the next one with these workers, if one was asked for and none is under way."""
         if self._asked and self._round is None:
             self._count += 1
-            self._round = _Round(self._count, members, self._asked)
+            self._round = _Reload(self._count, workers, self._asked)
             self._asked = []
-            for member in members:
-                member.send(Prepare(self._count))
+            for worker in workers:
+                worker.send(Prepare(self._count))
             self._go_on()
 
-    def hear(self, member: Member, message: Prepared | Settled) -> None:
-        """Take what a worker says of it."""
+    def receive(self, worker: Worker, message: Prepared | Finished) -> None:
+        """Process a worker's report."""
         if self._round is not None and message.round == self._round.number:
             if isinstance(message, Prepared):
-                self._round.outcomes[member.index] = message.outcome
+                self._round.outcomes[worker.index] = message.outcome
             else:
-                self._round.settled.add(member.index)
+                self._round.finished.add(worker.index)
             self._go_on()
 
-    def lose(self, member: Member, reason: str) -> None:
-        """Take note that a worker has ended: what is undecided fails with it, what is decided goes on without."""
+    def worker_ended(self, worker: Worker, reason: str) -> None:
+        """Process a worker's exit: an undecided reload fails, a decided one goes on without it."""
         round_ = self._round
-        if round_ is not None and member.index in round_.members:
-            round_.settled.add(member.index)
-            if round_.switch is None:
-                lost = Outcome(member.index, member.pid, None, f"it ended during the reload: {reason}")
-                round_.outcomes[member.index] = lost
+        if round_ is not None and worker.index in round_.workers:
+            round_.finished.add(worker.index)
+            if round_.commit is None:
+                lost = Outcome(worker.index, worker.pid, None, f"it ended during the reload: {reason}")
+                round_.outcomes[worker.index] = lost
             self._go_on()
 
-    def late(self, seconds: float) -> set[int]:
+    def overdue(self, seconds: float) -> set[int]:
         """The workers that one waits for, if it has been under way for longer than that."""
         round_ = self._round
         if round_ is None or monotonic() - round_.began <= seconds:
             return set()
-        return round_.members.keys() - (round_.outcomes.keys() if round_.switch is None else round_.settled)
+        return round_.workers.keys() - (round_.outcomes.keys() if round_.commit is None else round_.finished)
 
     def stop(self) -> None:
         """Answer those who wait: nothing will come of it any more."""
@@ -103,25 +103,25 @@ class Reloads:
         round_ = self._round
         if round_ is None:
             return
-        if round_.switch is None and round_.outcomes.keys() >= round_.members.keys():
+        if round_.commit is None and round_.outcomes.keys() >= round_.workers.keys():
             round_.decide()
-            for index, member in round_.members.items():
-                if index not in round_.settled:
-                    member.send(Settle(round_.number, switch=bool(round_.switch)))
-        if round_.switch is not None and round_.settled >= round_.members.keys():
+            for index, worker in round_.workers.items():
+                if index not in round_.finished:
+                    worker.send(Finish(round_.number, commit=bool(round_.commit)))
+        if round_.commit is not None and round_.finished >= round_.workers.keys():
             self._round = None
             self._finish(round_)
 
-    def _finish(self, round_: "_Round") -> None:
+    def _finish(self, round_: "_Reload") -> None:
         outcomes = [round_.outcomes[index] for index in sorted(round_.outcomes)]
-        refused = "" if round_.switch else explain(outcomes)
-        if round_.switch:
+        refused = "" if round_.commit else explain(outcomes)
+        if round_.commit:
             self._switched(outcomes)
         for answer in round_.answers:
             answer(outcomes, refused)
 
 
-class _Round:
+class _Reload:
     """One reload that is under way.
 
     Attributes:
@@ -131,14 +131,14 @@ class _Round:
         settled: workers that have done what was decided, or have ended.
     """
 
-    def __init__(self, number: int, members: Sequence[Member], answers: list[Answer]) -> None:
+    def __init__(self, number: int, workers: Sequence[Worker], answers: list[Answer]) -> None:
         self.number = number
         self.began = monotonic()
-        self.members = {member.index: member for member in members}
+        self.workers = {worker.index: worker for worker in workers}
         self.answers = answers
         self.outcomes: dict[int, Outcome] = {}
-        self.switch: bool | None = None
-        self.settled: set[int] = set()
+        self.commit: bool | None = None
+        self.finished: set[int] = set()
 
     def decide(self) -> None:
         found = {outcome.facts.artifacts for outcome in self.outcomes.values() if outcome.facts is not None}
@@ -147,4 +147,4 @@ class _Round:
                 index: replace(outcome, facts=None, reason=outcome.reason or CHANGED)
                 for index, outcome in self.outcomes.items()
             }
-        self.switch = bool(found) and all(outcome.facts is not None for outcome in self.outcomes.values())
+        self.commit = bool(found) and all(outcome.facts is not None for outcome in self.outcomes.values())

@@ -1,4 +1,4 @@
-"""A process that serves: its server, how it stops, and what it says once it is up."""
+"""A serving process: its HTTP server, signals, shutdown and start-up message."""
 
 import asyncio
 import gc
@@ -23,16 +23,16 @@ from service.errors import PictureMissing
 from service.http.app import create_app
 from service.server.drain import drain
 from service.server.ipc import Failed
-from service.server.listener import BACKLOG, Acceptor, Share, describe_address
+from service.server.listener import BACKLOG, Acceptor, ConnectionCounts, describe_address
 from service.server.protocol import ConnectionConfig
-from service.server.worker_client import Link
+from service.server.worker_client import SupervisorLink
 from service.serving.bootstrap import open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
 from service.serving.reload import Reloader, ReloadRefused
 from service.settings import Settings
 
-__all__ = ["Server", "describe_start", "run", "settle_memory", "work"]
+__all__ = ["Server", "describe_start", "freeze_memory", "run", "work"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ CANCEL_SECONDS = 1
 """How long requests may take to be cancelled, when the time to finish them is over."""
 
 LOOK_AT = 20
-"""Shoes among which a picture for the example is looked for."""
+"""Number of shoes among which one with a picture is chosen for the example request."""
 
 
 def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequence[str]], None]) -> None:
@@ -54,7 +54,7 @@ def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequenc
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
     """
-    live = Live(partial(open_backend, settings), settle=settle_memory)
+    live = Live(partial(open_backend, settings), after_change=freeze_memory)
     reloader = OneProcess(live)
     reloads: set[asyncio.Task[None]] = set()
 
@@ -88,15 +88,17 @@ def work(
     # The end of a terminal reaches all its processes; what follows from it is the supervisor's to say.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _end_well_on_signals(at_once=True)
-    live = Live(partial(open_backend, settings), settle=settle_memory)
-    link = Link(pipe, index, live)
+    live = Live(partial(open_backend, settings), after_change=freeze_memory)
+    link = SupervisorLink(pipe, index, live)
 
     async def begin() -> None:
         await link.wait_to_accept(describe_start(live.current.engine, _address(settings, listener)), server)
 
     try:
         config = _configure(settings, live, link)
-        server = Server(config, live, begin, drain_seconds=settings.drain_seconds, share=Share(counts, index))
+        server = Server(
+            config, live, begin, drain_seconds=settings.drain_seconds, share=ConnectionCounts(counts, index)
+        )
         server.run([listener])
     except SolemateError as error:
         pipe.send(Failed(str(error)))
@@ -113,7 +115,7 @@ class Server(uvicorn.Server):
         begin: Callable[[], Awaitable[None]],
         *,
         drain_seconds: float,
-        share: Share | None = None,
+        share: ConnectionCounts | None = None,
     ) -> None:
         """Open nothing yet; see `run`, which is given the one listening socket.
 
@@ -129,7 +131,7 @@ class Server(uvicorn.Server):
         self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the artifacts, then the application, then the door."""
+        """Open the artifacts, start the application, then accept connections."""
         assert sockets is not None, "no socket to listen on"
         await self._live.start()
         await super().startup(sockets=[])
@@ -141,11 +143,11 @@ class Server(uvicorn.Server):
         )
         if self._share is not None:
             # The protocols add themselves to it, and remove themselves.
-            self.server_state.connections = _Watched(self._acceptor.tell)
+            self.server_state.connections = _Watched(self._acceptor.publish)
         self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, answer those who are in, then close the application and the artifacts."""
+        """Stop accepting, drain the connections, then close the application and the artifacts."""
         logger.info("stopping: no more connections are taken")
         self._live.draining = True
         if self._acceptor is not None:
@@ -162,7 +164,7 @@ class Server(uvicorn.Server):
 
 
 class _Watched(set[Any]):
-    """A set that says when it has changed."""
+    """A set with a callback for changes."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__()
@@ -180,11 +182,11 @@ class _Watched(set[Any]):
 def describe_start(engine: Engine, address: str) -> Sequence[str]:
     """What to tell the person at the terminal: where the page is, and a request that works."""
     info = engine.store.info()
-    lines = [f"solemate serves {info.count:,} shoes on {address}"]
+    banner = [f"solemate serves {info.count:,} shoes on {address}"]
     picture = _find_picture(engine)
     if picture is not None:
-        lines.append(f"try:  curl -F {shlex.quote(f'image=@{_spell(picture)}')} '{address}/v1/search?k=5'")
-    return lines
+        banner.append(f"try:  curl -F {shlex.quote(f'image=@{_quote_for_curl(picture)}')} '{address}/v1/search?k=5'")
+    return banner
 
 
 def _find_picture(engine: Engine) -> Path | None:
@@ -199,7 +201,7 @@ def _find_picture(engine: Engine) -> Path | None:
     return None
 
 
-def _spell(path: Path) -> str:
+def _quote_for_curl(path: Path) -> str:
     """A path as short as it can be from here, in the way that curl's -F takes it."""
     here = Path.cwd()
     text = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
@@ -246,7 +248,7 @@ def _end_well_on_signals(*, at_once: bool = False) -> None:
     signal.signal(signal.SIGINT, end)
 
 
-def settle_memory() -> None:
+def freeze_memory() -> None:
     """Collect what is garbage now, and have the collector pass over all that is left, from now on.
 
     What a process has loaded (torch, the application, the catalogue's shoes) stays as long as it serves. A full

@@ -16,10 +16,21 @@ from time import monotonic
 from types import FrameType
 
 from model.errors import SolemateError
-from service.server.ipc import Accept, Ask, Failed, FromWorker, Ping, Pong, Prepared, Ready, Reloaded, Settled
+from service.server.ipc import (
+    Accept,
+    Failed,
+    Finished,
+    FromWorker,
+    Ping,
+    Pong,
+    Prepared,
+    Ready,
+    ReloadRequest,
+    ReloadResult,
+)
 from service.server.listener import BACKLOG
-from service.server.reload_coordinator import Reloads
-from service.server.worker_process import Place, Post, Work
+from service.server.reload_coordinator import ReloadCoordinator
+from service.server.worker_process import Work, WorkerConfig, WorkerSlot
 from service.serving.reload import Outcome
 from service.settings import Settings
 from service.telemetry import metrics
@@ -70,10 +81,10 @@ class Supervisor:
         """
         self._listener, self._announce = listener, announce
         self._drain_seconds = settings.drain_seconds
-        post = Post(multiprocessing.get_context("spawn"), settings, listener, work)
-        self._places = [Place(index, post) for index in range(settings.workers)]
+        config = WorkerConfig(multiprocessing.get_context("spawn"), settings, listener, work)
+        self._slots = [WorkerSlot(index, config) for index in range(settings.workers)]
         self._artifacts: tuple[str, str] | None = None  # what is served; None until all are ready
-        self._reloads = Reloads(self._note_switch)
+        self._reloads = ReloadCoordinator(self._record_switch)
         self._next_ping = monotonic() + PING_SECONDS
         self._signals: list[int] = []
 
@@ -85,155 +96,155 @@ class Supervisor:
         """
         with self._catching_signals() as wake:
             try:
-                for place in self._places:
-                    self._start(place)
+                for slot in self._slots:
+                    self._start(slot)
                 while not ENDING & set(self._signals):
                     self._step(wake)
             finally:
-                self._end(wake)
+                self._stop_workers(wake)
 
     @property
     def pids(self) -> list[int]:
         """The workers' processes; 0 for one that is being replaced."""
-        return [place.pid for place in self._places]
+        return [slot.pid for slot in self._slots]
 
     def _step(self, wake: socket.socket) -> None:
         """Wait for something to happen, and deal with it."""
-        due = [self._next_ping, *(place.due for place in self._places if not place.occupied)]
-        signs = [sign for place in self._places for sign in place.signs()]
-        wait([wake, *signs], timeout=max(0.0, min(due) - monotonic()))
+        due = [self._next_ping, *(slot.due for slot in self._slots if not slot.running)]
+        handles = [handle for slot in self._slots for handle in slot.handles()]
+        wait([wake, *handles], timeout=max(0.0, min(due) - monotonic()))
         self._read_signals(wake)
-        for place in self._places:
+        for slot in self._slots:
             # Messages first: a worker that has ended may have said why.
-            for message in place.receive():
-                self._handle(place, message)
-            if place.ended:
-                self._clear(place)
-        self._open_at_first()
-        for place in self._places:
-            self._look_after(place)
+            for message in slot.receive():
+                self._handle(slot, message)
+            if slot.ended:
+                self._handle_exit(slot)
+        self._open_when_ready()
+        for slot in self._slots:
+            self._maintain(slot)
         if self._artifacts is not None:
-            self._reloads.begin([place for place in self._places if place.facts is not None])
+            self._reloads.begin([slot for slot in self._slots if slot.facts is not None])
         if monotonic() >= self._next_ping:
             self._next_ping = monotonic() + PING_SECONDS
             self._ping()
 
-    def _handle(self, place: Place, message: FromWorker) -> None:
+    def _handle(self, slot: WorkerSlot, message: FromWorker) -> None:
         match message:
-            case Ready(facts, lines):
-                place.facts, place.lines = facts, lines
+            case Ready(facts, banner):
+                slot.facts, slot.banner = facts, banner
             case Failed(reason):
-                place.failure = reason
-            case Ask(number):
-                self._reloads.ask(partial(_answer, place, place.pid, number))
-            case Prepared() | Settled():
-                self._reloads.hear(place, message)
+                slot.failure = reason
+            case ReloadRequest(number):
+                self._reloads.ask(partial(_answer, slot, slot.pid, number))
+            case Prepared() | Finished():
+                self._reloads.receive(slot, message)
             case Pong():
-                place.missed = 0
+                slot.missed = 0
 
-    def _open_at_first(self) -> None:
+    def _open_when_ready(self) -> None:
         """Begin to serve once all workers are ready."""
-        first = self._places[0]
-        if self._artifacts is None and first.facts is not None and all(place.facts for place in self._places):
+        first = self._slots[0]
+        if self._artifacts is None and first.facts is not None and all(slot.facts for slot in self._slots):
             self._artifacts = first.facts.artifacts
             self._listener.listen(BACKLOG)
-            self._announce(first.lines)
+            self._announce(first.banner)
 
-    def _start(self, place: Place) -> None:
+    def _start(self, slot: WorkerSlot) -> None:
         try:
-            place.start()
+            slot.start()
         except OSError as error:
             if self._artifacts is None:
-                raise StartFailed(f"worker {place.index} can't be started: {error}") from error
-            logger.error("worker %d can't be started: %s", place.index, error)  # noqa: TRY400 - the message says it all
-            self._plan_start(place)
+                raise StartFailed(f"worker {slot.index} can't be started: {error}") from error
+            logger.error("worker %d can't be started: %s", slot.index, error)  # noqa: TRY400 - the message says it all
+            self._plan_start(slot)
 
-    def _plan_start(self, place: Place) -> None:
+    def _plan_start(self, slot: WorkerSlot) -> None:
         """Have another process started: the later, the more often the last ones have failed."""
-        place.failures += 1
-        place.due = monotonic() + min(LONGEST_PAUSE, 2.0 ** (place.failures - 2) if place.failures > 1 else 0.0)
+        slot.failures += 1
+        slot.due = monotonic() + min(LONGEST_PAUSE, 2.0 ** (slot.failures - 2) if slot.failures > 1 else 0.0)
 
-    def _look_after(self, place: Place) -> None:
+    def _maintain(self, slot: WorkerSlot) -> None:
         """Replace a worker that has ended, and let one serve that is ready and would answer as the rest do."""
-        if not place.occupied:
-            if place.due <= monotonic():
-                self._start(place)
-        elif self._artifacts is not None and place.facts is not None and not place.serving and not self._reloads.busy:
-            if place.facts.artifacts == self._artifacts:
-                place.serving = True
-                place.send(Accept())
-            elif place.refused:
-                place.failure = "what is on disk is not what is served, and can't be; see the reload's outcome"
-                place.kill()
+        if not slot.running:
+            if slot.due <= monotonic():
+                self._start(slot)
+        elif self._artifacts is not None and slot.facts is not None and not slot.serving and not self._reloads.busy:
+            if slot.facts.artifacts == self._artifacts:
+                slot.serving = True
+                slot.send(Accept())
+            elif slot.refused:
+                slot.failure = "what is on disk is not what is served, and can't be; see the reload's outcome"
+                slot.kill()
             else:
                 # What the others serve is no longer on disk: they switch too, or this one can't join them.
-                place.refused = True
-                logger.warning("worker %d finds other artifacts than are served: reloading all workers", place.index)
+                slot.refused = True
+                logger.warning("worker %d finds other artifacts than are served: reloading all workers", slot.index)
                 self._reloads.ask(_log_reload)
 
-    def _clear(self, place: Place) -> None:
+    def _handle_exit(self, slot: WorkerSlot) -> None:
         """Take note of a worker that has ended by itself, and plan its replacement."""
-        pid, age, served = place.pid, place.age, place.serving
-        end = place.clear()
-        reason = place.failure or end or "it was told to end"
+        pid, age, served = slot.pid, slot.age, slot.serving
+        end = slot.reap()
+        reason = slot.failure or end or "it was told to end"
         metrics.forget_worker(pid)
-        self._reloads.lose(place, reason)
+        self._reloads.worker_ended(slot, reason)
         if self._artifacts is None:
-            raise StartFailed(place.failure or f"worker {place.index} could not start: {reason}")
-        logger.log(logging.ERROR if end else logging.INFO, "worker %d (pid %d): %s", place.index, pid, reason)
-        place.serving, place.facts = False, None
+            raise StartFailed(slot.failure or f"worker {slot.index} could not start: {reason}")
+        logger.log(logging.ERROR if end else logging.INFO, "worker %d (pid %d): %s", slot.index, pid, reason)
+        slot.serving, slot.facts = False, None
         metrics.count_worker_restart()
         if served and (age >= STABLE_SECONDS or not end):
-            place.failures = 0
-        self._plan_start(place)
-        if place.failures >= ATTEMPTS and not any(other.serving for other in self._places):
+            slot.failures = 0
+        self._plan_start(slot)
+        if slot.failures >= ATTEMPTS and not any(other.serving for other in self._slots):
             raise StartFailed(reason)
 
-    def _note_switch(self, outcomes: Sequence[Outcome]) -> None:
+    def _record_switch(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            self._places[outcome.worker].facts = outcome.facts
+            self._slots[outcome.worker].facts = outcome.facts
             if outcome.facts is not None:
                 self._artifacts = outcome.facts.artifacts
 
     def _ping(self) -> None:
-        for index in self._reloads.late(LOADING_SECONDS):
-            self._places[index].failure = f"it has not reloaded after {LOADING_SECONDS:.0f} s, and was killed"
-            self._places[index].kill()
-        for place in self._places:
-            if place.facts is None:
-                if place.occupied and place.age > LOADING_SECONDS:
-                    place.failure = f"it was not ready after {LOADING_SECONDS:.0f} s, and was killed"
-                    place.kill()
+        for index in self._reloads.overdue(LOADING_SECONDS):
+            self._slots[index].failure = f"it has not reloaded after {LOADING_SECONDS:.0f} s, and was killed"
+            self._slots[index].kill()
+        for slot in self._slots:
+            if slot.facts is None:
+                if slot.running and slot.age > LOADING_SECONDS:
+                    slot.failure = f"it was not ready after {LOADING_SECONDS:.0f} s, and was killed"
+                    slot.kill()
             else:
-                if place.missed >= MISSED_PINGS:
-                    place.failure = f"it did not answer for {MISSED_PINGS * PING_SECONDS:.0f} s, and was killed"
-                    place.kill()
-                place.missed += 1
-                place.send(Ping())
+                if slot.missed >= MISSED_PINGS:
+                    slot.failure = f"it did not answer for {MISSED_PINGS * PING_SECONDS:.0f} s, and was killed"
+                    slot.kill()
+                slot.missed += 1
+                slot.send(Ping())
 
-    def _end(self, wake: socket.socket) -> None:
+    def _stop_workers(self, wake: socket.socket) -> None:
         """Let the workers finish what they have taken; kill what is not done in time."""
-        logger.info("stopping %d workers", sum(place.occupied for place in self._places))
+        logger.info("stopping %d workers", sum(slot.running for slot in self._slots))
         # First, so that the socket closes with the last worker's and no client waits for nobody.
         self._listener.close()
         self._reloads.stop()
-        for place in self._places:
-            place.ask_to_end()
+        for slot in self._slots:
+            slot.terminate()
         self._signals.clear()
         deadline = monotonic() + self._drain_seconds + MARGIN_SECONDS
-        while (left := [place for place in self._places if place.occupied]) and monotonic() < deadline:
-            wait([wake, *(sign for place in left for sign in place.signs())], timeout=deadline - monotonic())
+        while (left := [slot for slot in self._slots if slot.running]) and monotonic() < deadline:
+            wait([wake, *(handle for slot in left for handle in slot.handles())], timeout=deadline - monotonic())
             self._read_signals(wake)
             if signal.SIGINT in self._signals:  # a second Ctrl-C
                 break
-            for place in left:
-                list(place.receive())
-                if place.ended:
-                    place.clear()
-        for place in left:
-            logger.error("worker %d (pid %d) did not end in time: killing it", place.index, place.pid)
-            place.kill()
-            place.clear()
+            for slot in left:
+                list(slot.receive())
+                if slot.ended:
+                    slot.reap()
+        for slot in left:
+            logger.error("worker %d (pid %d) did not end in time: killing it", slot.index, slot.pid)
+            slot.kill()
+            slot.reap()
 
     def _read_signals(self, wake: socket.socket) -> None:
         with suppress(BlockingIOError):
@@ -246,7 +257,7 @@ class Supervisor:
     def _catching_signals(self) -> Iterator[socket.socket]:
         """Note signals instead of being ended by them; gives what becomes readable with each."""
 
-        def note(number: int, _frame: FrameType | None) -> None:
+        def record(number: int, _frame: FrameType | None) -> None:
             self._signals.append(number)
 
         wake, written = socket.socketpair()
@@ -254,7 +265,7 @@ class Supervisor:
             wake.settimeout(0)
             written.settimeout(0)
             before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
-            handlers = {number: signal.signal(number, note) for number in (*ENDING, signal.SIGHUP)}
+            handlers = {number: signal.signal(number, record) for number in (*ENDING, signal.SIGHUP)}
             try:
                 yield wake
             finally:
@@ -263,9 +274,9 @@ class Supervisor:
                 signal.set_wakeup_fd(before)
 
 
-def _answer(place: Place, pid: int, number: int, outcomes: Sequence[Outcome], refused: str) -> None:
-    if place.pid == pid:  # else whoever asked has ended
-        place.send(Reloaded(number, tuple(outcomes), refused))
+def _answer(slot: WorkerSlot, pid: int, number: int, outcomes: Sequence[Outcome], refused: str) -> None:
+    if slot.pid == pid:  # else whoever asked has ended
+        slot.send(ReloadResult(number, tuple(outcomes), refused))
 
 
 def _log_reload(outcomes: Sequence[Outcome], refused: str) -> None:

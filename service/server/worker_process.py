@@ -1,4 +1,4 @@
-"""A worker's place: the process that is in it now, and the pipe to it."""
+"""Worker slots: a worker's current process, and the pipe to it."""
 
 import signal
 import socket
@@ -9,18 +9,18 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from time import monotonic
 
 from service.server.ipc import FromWorker, ToWorker
-from service.server.listener import AWAY
+from service.server.listener import NOT_ACCEPTING
 from service.serving.reload import Facts
 from service.settings import Settings
 
-__all__ = ["Place", "Post", "Work"]
+__all__ = ["Work", "WorkerConfig", "WorkerSlot"]
 
 Work = Callable[[Settings, socket.socket, Connection, MutableSequence[int], int], None]
 """What a worker process runs: settings, listening socket, pipe to the supervisor, shared counts, its number."""
 
 
-class Post:
-    """What all workers are given.
+class WorkerConfig:
+    """Arguments that all workers share.
 
     Args:
         settings: the service's.
@@ -31,16 +31,16 @@ class Post:
     def __init__(self, context: SpawnContext, settings: Settings, listener: socket.socket, work: Work) -> None:
         self.context, self.settings, self.listener, self.work = context, settings, listener, work
         # Each worker writes only its own number, so that no lock is needed.
-        self.counts: MutableSequence[int] = context.RawArray("i", [AWAY] * settings.workers)
+        self.counts: MutableSequence[int] = context.RawArray("i", [NOT_ACCEPTING] * settings.workers)
 
 
-class Place:
+class WorkerSlot:
     """A worker, across all its processes.
 
     Attributes:
         index: its number.
         facts: what it serves, or would; None until it has loaded everything.
-        lines: what it says of itself to a person at the terminal.
+        banner: what to print at the terminal, once all are ready.
         failure: why it can't start, in its own words.
         serving: whether it takes connections.
         missed: pings that it has not answered yet.
@@ -48,8 +48,8 @@ class Place:
         due: when to start another process, on the monotonic clock.
     """
 
-    def __init__(self, index: int, post: Post) -> None:
-        self.index, self._post = index, post
+    def __init__(self, index: int, config: WorkerConfig) -> None:
+        self.index, self._config = index, config
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         self._began = 0.0
@@ -59,7 +59,7 @@ class Place:
 
     def _forget(self) -> None:
         self.facts: Facts | None = None
-        self.lines: tuple[str, ...] = ()
+        self.banner: tuple[str, ...] = ()
         self.failure = ""
         self.serving = False
         self.refused = False
@@ -71,8 +71,8 @@ class Place:
         return (self._process.pid or 0) if self._process is not None else 0
 
     @property
-    def occupied(self) -> bool:
-        """Whether there is a process, alive or just ended."""
+    def running(self) -> bool:
+        """Whether there is a process, alive or just exited."""
         return self._process is not None
 
     @property
@@ -85,8 +85,8 @@ class Place:
         """Seconds since its process was started."""
         return monotonic() - self._began
 
-    def signs(self) -> Iterator[Connection | int]:
-        """What to wait for, to learn of its messages and of its end."""
+    def handles(self) -> Iterator[Connection | int]:
+        """Handles that become ready with a message of the worker, or with its exit."""
         if self._pipe is not None:
             yield self._pipe
         if self._process is not None:
@@ -96,10 +96,10 @@ class Place:
         """Start a process. Raises OSError where the system has no room for another."""
         self._forget()
         self._began = monotonic()
-        ours, theirs = self._post.context.Pipe()
-        process = self._post.context.Process(
-            target=self._post.work,
-            args=(self._post.settings, self._post.listener, theirs, self._post.counts, self.index),
+        ours, theirs = self._config.context.Pipe()
+        process = self._config.context.Process(
+            target=self._config.work,
+            args=(self._config.settings, self._config.listener, theirs, self._config.counts, self.index),
             name=f"solemate-worker-{self.index}",
         )
         try:
@@ -128,7 +128,7 @@ class Place:
                 self._pipe.close()
                 self._pipe = None
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         """SIGTERM: it finishes what it has taken, if it has got as far as taking anything."""
         if self._process is not None:
             self._process.terminate()
@@ -138,7 +138,7 @@ class Place:
         if self._process is not None:
             self._process.kill()
 
-    def clear(self) -> str:
+    def reap(self) -> str:
         """Take away a process that has ended; returns how it did."""
         assert self._process is not None
         self._process.join()
@@ -147,7 +147,7 @@ class Place:
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
-        self._post.counts[self.index] = AWAY
+        self._config.counts[self.index] = NOT_ACCEPTING
         return end
 
 

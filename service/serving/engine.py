@@ -1,10 +1,10 @@
-"""What the service can do, in plain Python: embed, search, draw. It knows no HTTP, and nothing of other requests.
+"""The engine: network and store of one generation, which embeds, searches and draws. No HTTP, no batches.
 
 `service.serving.pipeline` runs these steps for many requests at once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,16 @@ from model.cutout import Cutout
 from model.embedder import PictureEmbedder, Vector
 from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
+from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.catalog.images import Picture, read_picture
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
-from service.errors import NotReady, PictureMissing
+from service.errors import NotReady, PictureMissing, UnknownItem
+from service.search.explain import Explanation, explain
+from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
-from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 
 __all__ = [
     "CANARY_VIEW",
@@ -37,37 +40,39 @@ SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
 
 MANY_VALUES = 100
-"""Values of one attribute up to which facets list them whatever they are."""
+"""Values up to which an attribute is always a facet; with more, it is none if nearly every shoe has its own."""
 
 MAX_STEPS = 16
 """Pictures in one interpolation."""
 
 CANARY_TOLERANCE = 1e-4
-"""How far a number of the canary's vector may move between two runs before something is wrong."""
+"""Largest difference of a number of the canary's vector between two runs."""
 
 CANARY_VIEW = View(whole=True)
-"""The localizer does not look at the canary: that is left to helpers, who may have photos of others to see to."""
+"""How the canary is framed: without the localizer, which runs in helper threads, where clients' photos may wait."""
 
 MOST_REPLACEMENTS = 5
-"""How often a picture is looked for again while somebody keeps replacing it."""
+"""Attempts to read a picture that other requests keep replacing."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Facts of the checkpoint that answers tell.
+    """Facts of the checkpoint that answers carry.
 
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
         conditions: the slices that were trained to order a notion of likeness; without `overall`.
+        nearness: `overall`, or a slice -> what its distances mean, as validation shoes have it.
     """
 
     digest: str
     conditions: tuple[str, ...] = ()
+    nearness: Mapping[str, Nearness] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """What one call may ask for.
+    """Upper bounds of one request.
 
     Attributes:
         max_k: shoes in one answer.
@@ -137,7 +142,7 @@ class Engine:
         uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
     ) -> None:
-        """Put them together.
+        """Assemble the engine.
 
         Args:
             embedder: of the checkpoint.
@@ -153,6 +158,7 @@ class Engine:
         self.network = network
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
+        self.nearness = NearnessScale(store, network.nearness)
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
@@ -214,11 +220,30 @@ class Engine:
 
     def search(self, vectors: Sequence[Vector], options: Sequence[SearchOptions]) -> list[Ranked | SolemateError]:
         """The page of each search, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
-        return self._searcher.search(vectors, options)
+        return [
+            answer if isinstance(answer, SolemateError) else replace(answer, nearness=self.nearness.of(each.compare_by))
+            for each, answer in zip(options, self._searcher.search(vectors, options), strict=True)
+        ]
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
         return self.store.get(item_id), self.store.vector(item_id)
+
+    def explain(self, item_id: str, other_id: str) -> Explanation:
+        """Why two shoes are alike. Raises UnknownItem."""
+        return explain(self.item(item_id), self.item(other_id), self.store.info().slices)
+
+    def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
+        """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
+        if not 1 <= len(ids) <= self.limits.max_page:
+            raise QueryError("ids", f"{len(ids)} ids; expected 1 to {self.limits.max_page}")
+        items, missing = list[Item](), list[str]()
+        for item_id in ids:
+            try:
+                items.append(self.store.get(item_id))
+            except UnknownItem:
+                missing.append(item_id)
+        return items, missing
 
     def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Some shoes of the catalogue, in a stable order. Raises QueryError."""
@@ -328,17 +353,11 @@ class Engine:
 
     def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
-        expected = self.embedder.dimension
-        if len(vector) != expected:
-            raise QueryError(field, f"the vector has {len(vector)} numbers; expected {expected}")
-        with np.errstate(over="ignore"):
-            query = np.asarray(vector, dtype=np.float32)
-        if not np.isfinite(query).all():
-            raise QueryError(field, "the vector holds a number that is not finite in float32")
-        return query
+        checked: Vector = check_vectors([vector], self.embedder.dimension, field)[0]
+        return checked
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
-        """Look at what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
+        """Check what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
 
         Raises:
             NotReady: the vector is not what it was at the start, or the store did not answer as it should.

@@ -1,4 +1,4 @@
-"""What is being served now, and how it is exchanged for something newer while requests are under way.
+"""Generations: what is served now, and its replacement while requests are under way.
 
 A generation is an engine with its pipeline and its editor. A request leases the current one for as long as it runs. A
 new one is opened and checked beside it, and then takes its place in one step; the old one is closed when its last
@@ -34,7 +34,7 @@ class Opener(Protocol):
 
 
 class Served(Protocol):
-    """What a generation needs of a backend; `service.serving.backend.Backend` is one."""
+    """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
 
     @property
     def engine(self) -> Engine:
@@ -71,16 +71,16 @@ class Live:
     """
 
     def __init__(
-        self, open_backend: Opener, *, close_engines: bool = True, settle: Callable[[], None] = lambda: None
+        self, open_backend: Opener, *, close_engines: bool = True, after_change: Callable[[], None] = lambda: None
     ) -> None:
         """Open nothing yet; see `start`.
 
         Args:
             open_backend: is called in a thread of its own.
             close_engines: whether a generation's engine is closed with it.
-            settle: is called in a thread when the first generation has come, and whenever an old one has gone.
+            after_change: is called in a thread when the first generation has come, and whenever an old one has gone.
         """
-        self._settle = settle
+        self._after_change = after_change
         self._open_backend, self._close_engines = open_backend, close_engines
         self._current: Generation | None = None
         self._prepared: Generation | None = None
@@ -110,7 +110,7 @@ class Live:
             NotReady: they can, but do not answer as they should.
         """
         self._current = await self._open(newer=False)
-        await asyncio.to_thread(self._settle)
+        await asyncio.to_thread(self._after_change)
 
     async def prepare(self) -> Facts:
         """Open and check a new generation beside the current one; `commit` or `discard` follows. Raises as `start`."""
@@ -122,7 +122,7 @@ class Live:
         """Put what was prepared in the current one's place, for every request from now on."""
         assert self._prepared is not None, "nothing was prepared"
         old, self._current, self._prepared = self._current, self._prepared, None
-        logger.info("serving checkpoint %s, catalogue %s with %d shoes", *_spell(self.facts()))
+        logger.info("serving checkpoint %s, catalogue %s with %d shoes", *_log_fields(self.facts()))
         if old is not None:
             self._retire(old)
 
@@ -165,7 +165,7 @@ class Live:
     async def _close_old(self, generation: Generation) -> None:
         await self._close(generation)
         del generation
-        await asyncio.to_thread(self._settle)
+        await asyncio.to_thread(self._after_change)
 
     async def _open(self, *, newer: bool) -> Generation:
         generation = Generation(await asyncio.to_thread(self._open_backend, newer=newer))
@@ -223,5 +223,5 @@ def facts_of(engine: Engine) -> Facts:
     return Facts(engine.checkpoint, info.uuid, info.fingerprint, info.count)
 
 
-def _spell(facts: Facts) -> tuple[str, str, int]:
+def _log_fields(facts: Facts) -> tuple[str, str, int]:
     return facts.checkpoint, facts.catalog, facts.shoes

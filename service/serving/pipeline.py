@@ -1,4 +1,4 @@
-"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+"""The pipeline: runs embeddings, searches and drawings of many requests through the engine, in batches.
 
     search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
                            |
@@ -7,7 +7,7 @@
     helper threads         large pictures and photos that the localizer has to see, which would keep the others waiting
 
 A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
-that decoding does. So there is one thread that computes, and the event loop that talks.
+that decoding does. So one thread computes, and the event loop does the I/O.
 
 The localizer sees one picture at a time, in a helper: on a CPU it takes as long for each of several pictures as for one
 alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody would wait for it.
@@ -15,7 +15,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,11 +24,12 @@ import numpy as np
 from model.cutout import Cutout
 from model.embedder import Vector
 from model.framing import Subject, View
+from model.nearness import Nearness
 from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
-from service.search.pagination import Cursor, print_of, write_cursor
-from service.serving.batch import Label, Steps, Task, Work
+from service.search.pagination import Cursor, fingerprint_of, write_cursor
+from service.serving.batch import Label, Steps, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
@@ -45,6 +46,7 @@ class Found:
     Attributes:
         hits: a page of the shoes, nearest first unless they were asked to be varied.
         fingerprint: of the catalogue that they were found in.
+        nearness: of their distances.
         next: the cursor of the next page; None on the last one.
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
@@ -54,6 +56,7 @@ class Found:
 
     hits: Sequence[Hit]
     fingerprint: str
+    nearness: Nearness
     next: str | None = None
     folded: Mapping[str, tuple[str, ...]] | None = None
     facets: Facets | None = None
@@ -62,7 +65,7 @@ class Found:
 
 
 class Pipeline:
-    """Does for many requests at once what its engine can do. For one event loop."""
+    """Runs requests through its engine, in batches. For one event loop."""
 
     def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
         """Start nothing yet.
@@ -80,12 +83,10 @@ class Pipeline:
             seconds=settings.wait_seconds,
         )
         self._batch = limits.batch
-        self._steps = Steps(engine, self._set_aside)
-        self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = helpers
+        self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
-        """Make it able to answer."""
+        """Start the thread of the batches."""
         await self._batcher.start()
 
     async def close(self) -> None:
@@ -223,6 +224,7 @@ class Pipeline:
             await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
         work = await self._batcher.submit(work, size=size)
         found = work.found
+        assert found.nearness is not None
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
@@ -232,6 +234,7 @@ class Pipeline:
         return Found(
             found.hits,
             work.fingerprint,
+            found.nearness,
             _name_next(work, options) if found.more else None,
             found.folded if options.group else None,
             facets,
@@ -244,22 +247,10 @@ class Pipeline:
         assert work.drawn is not None
         return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
 
-    # In the batcher's thread, and in the helpers'.
-
-    def _set_aside(self, task: Task) -> None:
-        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
-
-    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
-        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
-        if isinstance(error, Exception):
-            self._batcher.settle(task, error)
-        else:
-            self._batcher.resume(task)
-
 
 def _name_next(work: Work, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
-    catalog = print_of([work.fingerprint])
-    last = print_of([work.found.hits[-1].item.id])
+    catalog = fingerprint_of([work.fingerprint])
+    last = fingerprint_of([work.found.hits[-1].item.id])
     return write_cursor(Cursor(work.found.end, last, options.fingerprint(), catalog, work.vectors[0]))

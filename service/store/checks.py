@@ -9,10 +9,10 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from model.errors import ArtifactMismatch, QueryError
-from service.store.base import OVERALL, Filter, Item, Record, Weights
+from service.store.base import OVERALL, Filter, Item, Record, Weights, check_vectors
 
 __all__ = [
     "REBUILD",
@@ -20,12 +20,10 @@ __all__ = [
     "Facts",
     "check_condition",
     "check_filter",
-    "check_queries",
     "check_vector",
     "check_weights",
     "encode_attributes",
     "read_cursor",
-    "require_positive",
     "require_same",
     "sort_counts",
     "write_cursor",
@@ -90,32 +88,12 @@ def encode_attributes(item: Item) -> str:
 
 
 def check_vector(record: Record, dimension: int) -> NDArray[np.float32]:
-    """A shoe's vector as (dimension,) float32, little-endian. Raises QueryError for another shape, NaN or infinity."""
-    with np.errstate(over="ignore"):
-        vector = np.ascontiguousarray(record.vector, dtype="<f4")
-    if vector.shape != (dimension,):
-        message = f"the vector of shoe {record.item.id!r} has the shape {vector.shape}, not ({dimension},)"
-        raise QueryError("vector", message)
-    if not np.isfinite(vector).all():
-        raise QueryError("vector", f"the vector of shoe {record.item.id!r} has a value that is not finite")
-    return vector
-
-
-def require_positive(field: str, value: int) -> None:
-    """Raise QueryError unless `value` is at least 1."""
-    if value < 1:
-        raise QueryError(field, f"{field} must be at least 1, not {value}")
-
-
-def check_queries(queries: ArrayLike, dimension: int) -> NDArray[np.float32]:
-    """Queries as (B, dimension) float32. Raises QueryError for another shape, or a value that is not finite."""
-    with np.errstate(over="ignore"):
-        checked = np.asarray(queries, dtype=np.float32)
-    if checked.ndim != 2 or checked.shape[1] != dimension:
-        raise QueryError("vector", f"queries have the shape (B, {dimension}), not {checked.shape}")
-    if not np.isfinite(checked).all():
-        raise QueryError("vector", "a query has a value that is not finite")
-    return checked
+    """A shoe's vector as (dimension,) float32, little-endian. Raises QueryError as `check_vectors`, with the id."""
+    try:
+        (vector,) = check_vectors(record.vector[None], dimension)
+    except QueryError as error:
+        raise QueryError(error.field, f"shoe {record.item.id!r}: {error}") from None
+    return vector.astype("<f4", copy=False)
 
 
 def check_condition(condition: str | Weights, slices: Mapping[str, tuple[int, int]]) -> Weights:

@@ -1,4 +1,4 @@
-"""Where a catalogue is kept: in a folder, or in Milvus where the settings name one."""
+"""Opens, creates and removes stores: in a folder, or in Milvus where an address is given."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -9,8 +9,8 @@ from model.errors import ArtifactError
 from service.milvus_address import parse_address
 from service.store.base import Item, VectorStore, iterate_items
 from service.store.checks import Facts
+from service.store.embedded.database import BUSY_SECONDS
 from service.store.embedded.maintenance import read_items
-from service.store.embedded.sqlite import BUSY_SECONDS
 from service.store.embedded.store import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore
 
 if TYPE_CHECKING:

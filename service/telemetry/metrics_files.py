@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["release", "reserve", "share_tallies"]
+__all__ = ["release", "reserve", "share_metrics"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ BYTES = 512 * 1024
 
 
 @contextmanager
-def share_tallies() -> Iterator[None]:
+def share_metrics() -> Iterator[None]:
     """A folder for the files, and this process's own, until the block ends. For the supervisor.
 
     Without room for them the service starts all the same: each worker then tells its own numbers only.

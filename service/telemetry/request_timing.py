@@ -1,4 +1,4 @@
-"""Which request this is, and where its time goes: a stopwatch that the request's own code finds in its context."""
+"""Request timing: id and stages of the current request, found through a context variable."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ class Stages:
         return self._seconds
 
     def add(self, stage: str, seconds: float) -> None:
-        """Note that the request has just spent so many seconds in one of `STAGES`; several times add up."""
+        """Record that the request has just spent so many seconds in one of `STAGES`; several times add up."""
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
         self.last = perf_counter()
 

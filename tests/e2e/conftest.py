@@ -1,135 +1,12 @@
-"""The real thing: a small catalogue indexed and served by the commands that a user types."""
+"""The real thing: a small catalogue indexed and served by the commands that a user types, and a browser."""
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from queue import Empty, Queue
-from typing import IO
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.support.stack import draw_catalog, make_checkpoint
-
-__all__ = ["Artifacts", "Server", "environment", "heed_interrupts", "index_arguments"]
-
-ROOT = Path(__file__).parents[2]
-
-COUNT = 40
-
-
-@dataclass(frozen=True)
-class Artifacts:
-    """A catalogue on disk, and what was made of it."""
-
-    demo: Path
-    checkpoint: Path
-    catalog: Path
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """This process's environment without settings of the developer's own, and with these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOLEMATE_")}
-    # Processes run in the tree that is tested, wherever the tests were started from.
-    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SOLEMATE_WORKERS": "2", **settings}
-
-
-def heed_interrupts() -> None:
-    """In a new process: Ctrl-C as in a terminal, also where the tests run in the background and one is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def index_arguments(artifacts: Artifacts, *options: str) -> list[str]:
-    """What to give `python -m service` to index them."""
-    return [
-        *("index", "--catalog", str(artifacts.demo)),
-        *("--checkpoint", str(artifacts.checkpoint)),
-        *("--out", str(artifacts.catalog)),
-        *("--device", "cpu"),
-        *options,
-    ]
-
-
-class Server:
-    """`python -m service serve` in a process of its own.
-
-    Attributes:
-        lines: what it said on stdout, up to the example.
-        url: where it is.
-    """
-
-    def __init__(self, artifacts: Artifacts, *options: str, cwd: Path | None = None, **settings: str) -> None:
-        command = [sys.executable, "-m", "service", "serve", "--port", "0", *options]
-        command += ["--checkpoint", str(artifacts.checkpoint), "--index", str(artifacts.catalog)]
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environment(**settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.log: list[str] = []
-        self._output: Queue[str] = Queue()
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        # Both pipes are drained for as long as the process runs: a full one would stop it.
-        self._readers = [
-            threading.Thread(target=self._follow, args=(self.process.stdout, self._output.put), daemon=True),
-            threading.Thread(target=self._follow, args=(self.process.stderr, self.log.append), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-        self.lines = [self._next_line()]
-        self.url = self.lines[0].rpartition(" ")[2]
-        self.lines.append(self._next_line())
-
-    def stop(self) -> int:
-        """Ask it to stop; returns its exit status."""
-        self.process.terminate()
-        return self._join()
-
-    def kill(self) -> int:
-        """End it at once; returns its exit status."""
-        self.process.kill()
-        return self._join()
-
-    def _join(self) -> int:
-        status = self.process.wait(timeout=30)
-        for reader in self._readers:
-            reader.join(timeout=5)
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe is not None:
-                pipe.close()
-        return status
-
-    def _next_line(self) -> str:
-        try:
-            return self._output.get(timeout=60).rstrip("\n")
-        except Empty:
-            self.kill()
-            pytest.fail("the server did not start:\n" + "".join(self.log))
-
-    @staticmethod
-    def _follow(pipe: IO[str], take: Callable[[str], None]) -> None:
-        for line in pipe:
-            take(line)
-
-
-@pytest.fixture(scope="session")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
-    """Forty drawn shoes with Category, SubCategory, Closure, Gender and Brand, indexed; only to be read."""
-    folder = tmp_path_factory.mktemp("artifacts")
-    made = Artifacts(draw_catalog(folder / "demo", COUNT), folder / "checkpoint", folder / "catalog")
-    make_checkpoint(made.checkpoint)
-    command = [sys.executable, "-m", "service", *index_arguments(made)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return made
+from tests.support.browser import Upload, Visit, open_visit, start_chromium
+from tests.support.server import Artifacts, Server
 
 
 @pytest.fixture(scope="session")
@@ -144,3 +21,34 @@ def server(artifacts: Artifacts) -> Iterator[Server]:
 def live_server(server: Server) -> str:
     """The address of that server, such as http://127.0.0.1:41234."""
     return server.url
+
+
+# Not of the session: where Playwright is, no test can run an event loop of its own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window."""
+    with start_chromium() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def visit(browser: Any, live_server: str) -> Iterator[Visit]:
+    """A fresh visit, on a laptop's screen."""
+    with open_visit(browser, live_server) as visit:
+        yield visit
+
+
+@pytest.fixture
+def phone(browser: Any, live_server: str) -> Iterator[Visit]:
+    """A fresh visit, from a phone."""
+    with open_visit(
+        browser, live_server, viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True
+    ) as visit:
+        yield visit
+
+
+@pytest.fixture
+def photo(artifacts: Artifacts) -> Upload:
+    """A picture of a shoe: the first one of the catalogue."""
+    picture = next(artifacts.demo.rglob("1000.1.jpg"))
+    return Upload("my shoe.jpg", "image/jpeg", picture.read_bytes())

@@ -20,9 +20,9 @@ import pytest
 
 from service.catalog.uploads import Uploads, require_name
 from service.store.embedded.store import EmbeddedStore
-from tests.e2e.conftest import Artifacts, Server, index_arguments
 from tests.support.commands import Done, run_main
 from tests.support.problems import check_problem
+from tests.support.server import Artifacts, Server, index_arguments
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 KEY = "key-of-the-operators-0123456789"

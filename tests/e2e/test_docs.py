@@ -1,4 +1,4 @@
-"""The interface's description at /docs, in a real browser. Skipped where test_page.py is."""
+"""The interface's description at /docs, in a real browser."""
 
 import re
 from collections.abc import Iterator
@@ -8,14 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e import test_page
-from tests.e2e.conftest import Artifacts, Server
-from tests.e2e.test_page import Visit, browser, visit
+from tests.support.browser import Visit, sync_api
+from tests.support.server import Artifacts, Server
 
-__all__ = ["browser", "visit"]
-
-sync_api = test_page.sync_api
-pytestmark = test_page.pytestmark
+pytestmark = pytest.mark.slow
 
 KEY = "reader-0123456789abcdef"
 

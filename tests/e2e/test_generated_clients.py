@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.conftest import ROOT, Artifacts
+from tests.support.server import ROOT, Artifacts
 
 RECIPES = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 

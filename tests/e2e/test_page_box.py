@@ -1,4 +1,4 @@
-"""The box around the shoe in a photo, on the page. Skipped where test_page.py is."""
+"""The box around the shoe in a photo, on the page."""
 
 import io
 import re
@@ -13,14 +13,10 @@ import pytest
 from PIL import ExifTags, Image, ImageDraw
 
 from model.checkpoint import load_checkpoint, save_checkpoint
-from tests.e2e import test_page
-from tests.e2e.conftest import Artifacts, Server, environment, index_arguments
-from tests.e2e.test_page import WATCH_POLICY, Upload, Visit, browser, visit
+from tests.support.browser import Upload, Visit, sync_api
+from tests.support.server import Artifacts, Server, environment, index_arguments
 
-__all__ = ["browser", "visit"]
-
-sync_api = test_page.sync_api
-pytestmark = test_page.pytestmark
+pytestmark = pytest.mark.slow
 
 Box = tuple[float, float, float, float]
 
@@ -394,22 +390,6 @@ def test_box_may_be_left_while_it_is_loaded(visit: Visit) -> None:
     sync_api.expect(visit.page.locator(".cropper-container")).to_have_count(0)
     visit.page.go_back()
     expect_box(visit, SHOE)
-
-
-@pytest.fixture
-def phone(browser: Any, live_server: str) -> Iterator[Visit]:
-    """A visit from a phone."""
-    context = browser.new_context(
-        viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True, reduced_motion="reduce"
-    )
-    context.add_init_script(WATCH_POLICY)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield Visit(page, live_server, errors)
-    context.close()
-    assert errors == []
 
 
 def test_box_on_a_phone(phone: Visit) -> None:

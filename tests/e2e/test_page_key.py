@@ -1,4 +1,4 @@
-"""The page of a service that asks for an API key, in a real browser. Skipped where test_page.py is."""
+"""The page of a service that asks for an API key, in a real browser."""
 
 import re
 from collections.abc import Iterator
@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import test_page
-from tests.e2e.conftest import Artifacts, Server
-from tests.e2e.test_page import Upload, Visit, browser, visit
+from tests.support.browser import Upload, Visit, sync_api
+from tests.support.server import Artifacts, Server
 
-__all__ = ["browser", "visit"]
-
-sync_api = test_page.sync_api
-pytestmark = test_page.pytestmark
+pytestmark = pytest.mark.slow
 
 KEY = "reader-0123456789abcdef"
 
@@ -25,13 +21,6 @@ def live_server(artifacts: Artifacts) -> Iterator[str]:
     yield server.url
     server.stop()
     assert KEY not in "".join(server.log)
-
-
-@pytest.fixture
-def photo(artifacts: Artifacts) -> Upload:
-    """A picture of a shoe."""
-    picture = next(artifacts.demo.rglob("*.jpg"))
-    return Upload(picture.name, "image/jpeg", picture.read_bytes())
 
 
 def answer(visit: Visit, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the page does with a photo before and after it is sent. Skipped where test_page.py is."""
+"""What the page does with a photo before and after it is sent."""
 
 import base64
 import io
@@ -9,14 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e import test_page
-from tests.e2e.conftest import Artifacts, Server
-from tests.e2e.test_page import Upload, Visit, browser, visit
+from tests.support.browser import Upload, Visit, sync_api
+from tests.support.server import Artifacts, Server
 
-__all__ = ["browser", "visit"]
-
-sync_api = test_page.sync_api
-pytestmark = test_page.pytestmark
+pytestmark = pytest.mark.slow
 
 LIMIT = 300_000
 

@@ -1,4 +1,4 @@
-"""The page on a phone, under a path of a proxy, with a service that goes away. Skipped where test_page.py is."""
+"""The page on a phone, under a path of a proxy, with a service that goes away."""
 
 import http.client
 import re
@@ -10,14 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e import test_page
-from tests.e2e.conftest import Artifacts, Server
-from tests.e2e.test_page import Upload, Visit, browser, photo, visit
+from tests.support.browser import Upload, Visit, sync_api
+from tests.support.server import Artifacts, Server
 
-__all__ = ["browser", "photo", "visit"]
-
-sync_api = test_page.sync_api
-pytestmark = test_page.pytestmark
+pytestmark = pytest.mark.slow
 
 MISNAMED = """() => Array.from(document.querySelectorAll("a[aria-label], button[aria-label]"))
   .filter((element) => {

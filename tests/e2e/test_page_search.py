@@ -1,4 +1,4 @@
-"""What the page offers around a search: more, near-duplicates as one, shoes hidden. Skipped where test_page.py is."""
+"""What the page offers around a search: more, near-duplicates as one, shoes hidden."""
 
 import re
 import shutil
@@ -12,15 +12,11 @@ import pytest
 
 from service.store.base import Record
 from service.store.embedded.store import EmbeddedStore
-from tests.e2e import test_page
-from tests.e2e.conftest import Artifacts, Server
-from tests.e2e.test_page import Upload, Visit, browser, photo, visit
+from tests.support.browser import Upload, Visit, sync_api
 from tests.support.fakes import leave_out
+from tests.support.server import Artifacts, Server
 
-__all__ = ["browser", "photo", "visit"]
-
-sync_api = test_page.sync_api
-pytestmark = test_page.pytestmark
+pytestmark = pytest.mark.slow
 
 ASKED = "1000.1"
 COPIES = ("copy-1", "copy-2")

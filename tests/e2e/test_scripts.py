@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT, environment
+from tests.support.server import ROOT, environment
 
 STAND_IN = """#!{python}
 import os, pathlib, shutil, sys, time

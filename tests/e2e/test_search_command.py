@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from service.cli.client import to_table
-from tests.e2e.conftest import Artifacts, Server
 from tests.support.commands import Done, run_main
+from tests.support.server import Artifacts, Server
 from tests.support.stack import draw_shoe
 
 
@@ -87,3 +88,14 @@ def test_key(artifacts: Artifacts, picture: Path) -> None:
         assert run_main(*arguments, SOLEMATE_SEARCH_KEY="0123456789abcdef0123456789").status == 0
     finally:
         server.stop()
+
+
+def test_sheet(artifacts: Artifacts, live_server: str, picture: Path, tmp_path: Path) -> None:
+    """--sheet writes the same picture of an answer, whoever is asked: the photo, then the shoes that were found."""
+    one, other = tmp_path / "a.png", tmp_path / "new" / "b.png"
+    asked = run_main("search", str(picture), "--url", live_server, "-k", "7", "--sheet", str(one))
+    looked_up = search(artifacts, picture, "-k", "7", "--sheet", str(other))
+    assert (asked.status, looked_up.status) == (0, 0), (asked.error, looked_up.error)
+    assert one.read_bytes() == other.read_bytes()
+    with Image.open(one) as sheet:
+        assert sheet.size == (16 + 6 * 216 + 16, 16 + 2 * 256)

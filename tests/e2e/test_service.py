@@ -22,9 +22,9 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
-from tests.e2e.conftest import Artifacts, Server, environment, heed_interrupts, index_arguments
 from tests.support.commands import run_main
 from tests.support.problems import check_problem
+from tests.support.server import Artifacts, Server, environment, heed_interrupts, index_arguments
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 

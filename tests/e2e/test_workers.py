@@ -13,10 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e.conftest import Artifacts, Server, environment, index_arguments
-from tests.e2e.load import Load
 from tests.support.commands import run_main
+from tests.support.load import Load
 from tests.support.problems import check_problem
+from tests.support.server import Artifacts, Server, environment, index_arguments
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 KEY = "key-of-the-operators-0123456789"

@@ -10,6 +10,7 @@ import torch
 from model import checkpoint
 from model.checkpoint import Checkpoint, _digest, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactMissing
+from model.nearness import Nearness
 from tests.model.networks import tiny_checkpoint, tiny_localizer
 
 
@@ -191,6 +192,13 @@ def test_the_localizer_and_the_weighing_are_kept(tmp_path: Path) -> None:
     assert torch.equal(loaded.localizer(images), saved.localizer(images))
     shown = torch.rand(2, 3, 16, 16)
     assert torch.equal(loaded.tvae.mean(shown), saved.tvae.mean(shown))
+
+
+def test_the_nearness_is_kept(tmp_path: Path) -> None:
+    """What distances mean travels with the network."""
+    saved = replace(tiny_checkpoint(), nearness={"overall": Nearness(7.5, 3.0), "type": Nearness(2.0, 4.5)})
+    save_checkpoint(tmp_path, saved)
+    assert load_checkpoint(tmp_path).nearness == saved.nearness
 
 
 def test_the_digest_follows_the_localizer_and_the_weighing(tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def test_the_shoe_is_found(finds_red: Localizer) -> None:
     assert found[0].subject.coverage == pytest.approx(40 * 40 / (160 * 80), rel=0.15)
 
 
+def test_one_sided_background_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the network takes for a shoe in the close picture, and not in its mirror image, is no part of the mask."""
+
+    def red_and_what_is_left_of_it(_: Localizer, images: np.ndarray) -> np.ndarray:
+        red = (images[:, 0] > 150) & (images[:, 1] < 100)
+        return np.where(red | np.roll(red, -3, axis=2), np.float32(0.9), np.float32(0.0))
+
+    monkeypatch.setattr(module, "probabilities", red_and_what_is_left_of_it)
+    found = locate(Localizer(TINY), [scene()])[0]
+    assert found is not None
+    assert found.subject.box == pytest.approx((60 / 160, 20 / 80, 40 / 160, 40 / 80), abs=0.03)
+
+
 def test_the_largest_counts_and_others_are_told(finds_red: Localizer) -> None:
     """Of several the largest is taken, and how many more there are of at least a quarter of it is told."""
     picture = scene()

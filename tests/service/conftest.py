@@ -19,6 +19,12 @@ from tests.support.stack import draw_catalog
 COUNT = 12
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests that are coroutines run on asyncio, as the service does."""
+    return "asyncio"
+
+
 @pytest.fixture
 def settings() -> Settings:
     """Limits small enough to be reached by a test."""

@@ -7,8 +7,7 @@ import pydantic
 import pytest
 import yaml
 
-from service.environment import OTHERS, check_environment
-from service.settings import Settings
+from service.settings import OTHERS, Settings, check_environment
 from tests.support.commands import run_main
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from torch import nn
 from model.checkpoint import load_checkpoint
 from model.errors import TrainingError
 from model.tvae import TVAE, TVAEConfig
-from tests.e2e.conftest import environment
+from tests.support.server import environment
 from tests.training.team_run import run
 from training import distributed
 from training.distributed import Team, TeamBatchNorm, join_team

@@ -35,17 +35,19 @@ class ViewTensors:
 
 
 class PhotoBatch(NamedTuple):
-    """(B, C, H, W) float32 in [0, 1] each.
+    """(B, C, H, W) float32 in [0, 1] each, but for the last.
 
     Attributes:
         shown: what is encoded: a photo view of the shoe, or its catalogue picture.
         target: what is to be drawn of it: the catalogue picture, pointing the way that the shown one does.
         reference: the catalogue picture, mirrored by chance on its own: a shoe is the same shoe either way.
+        is_view: (B,) bool, on the CPU: a photo view is shown.
     """
 
     shown: torch.Tensor
     target: torch.Tensor
     reference: torch.Tensor
+    is_view: torch.Tensor
 
 
 def draw_batch(
@@ -68,7 +70,7 @@ def draw_batch(
     reference = _mirror(torch.where(_wide(draws[:, 4] < UNMARKED, clean), hide_scale(clean), clean), mirrored)
     shown = torch.where(_wide(shows, clean), _mirror(view, turned), reference)
     faces = torch.where(shows, turned ^ views.mirrored[rows, number], mirrored)
-    return PhotoBatch(shown, _mirror(clean, faces), reference)
+    return PhotoBatch(shown, _mirror(clean, faces), reference, shows)
 
 
 def _mirror(images: torch.Tensor, which: torch.Tensor) -> torch.Tensor:

@@ -43,10 +43,10 @@ class LocalizerTraining:
         seed: of everything random.
     """
 
-    samples: int = 36_000
+    samples: int = 40_000
     batch_size: int = 32
     learning_rate: float = 3e-3
-    empty_share: float = 0.08
+    empty_share: float = 0.15
     seed: int = 0
 
 

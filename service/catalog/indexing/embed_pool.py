@@ -1,7 +1,7 @@
-"""Many pictures into vectors: a team that decodes and embeds them, in order and with a bounded amount under way.
+"""Many pictures into vectors: a worker pool that decodes and embeds them, in order and with a bounded amount under way.
 
-Each member takes a chunk of pictures, decodes it and runs the network on it with one thread. Whoever asked meanwhile
-stores what came before. A large catalogue is worth members that are processes: Python's lock lets threads decode and
+Each worker takes a chunk of pictures, decodes it and runs the network on it with one thread. Whoever asked meanwhile
+stores what came before. A large catalogue is worth workers that are processes: Python's lock lets threads decode and
 call the network side by side only in part. A small one is done before processes have loaded the network.
 """
 
@@ -29,13 +29,24 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, PictureEmbedder, Vector
 from model.errors import ArtifactMismatch, SolemateError
 
-__all__ = ["CHUNK", "WORTH_PROCESSES", "Embedded", "Hire", "Recipe", "Team", "TeamLost", "hire", "processes", "threads"]
+__all__ = [
+    "CHUNK",
+    "WORTH_PROCESSES",
+    "EmbedPool",
+    "Embedded",
+    "EmbedderRecipe",
+    "PoolBroken",
+    "PoolFactory",
+    "choose_pool",
+    "processes",
+    "threads",
+]
 
 CHUNK = 64
-"""Pictures that a member decodes and embeds at once: what goes through the network in one piece."""
+"""Pictures that a worker decodes and embeds at once: what goes through the network in one piece."""
 
 CHUNKS_AHEAD = 4
-"""Chunks under way for each member: enough to keep it busy while a batch is stored."""
+"""Chunks under way for each worker: enough to keep it busy while a batch is stored."""
 
 WORTH_PROCESSES = 20_000
 """With fewer pictures than this, threads are done before processes have gained what their start costs."""
@@ -47,12 +58,12 @@ Embedded = tuple[Shoe, Vector | BadRow]
 """A shoe with its vector, (D,) float32, or with the reason why it has none."""
 
 
-class TeamLost(SolemateError):
+class PoolBroken(SolemateError):
     """A process that embeds pictures has ended before its work was done."""
 
 
 class Halt(Protocol):
-    """Tells the members that nobody waits for their work any more."""
+    """Tells the workers that nobody waits for their work any more."""
 
     def is_set(self) -> bool:
         """Whether to leave it."""
@@ -64,7 +75,7 @@ class Halt(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EmbedderRecipe:
     """How a process makes the embedder that another process has.
 
     Attributes:
@@ -87,7 +98,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What a member made of some pictures.
+    """What a worker made of some pictures.
 
     Attributes:
         vectors: (G, D) float32, of those that could be used, in their order.
@@ -98,11 +109,11 @@ class Chunk:
     reasons: Mapping[int, str]
 
 
-class Team:
-    """Members who embed pictures. See `threads` and `processes`."""
+class EmbedPool:
+    """workers that embed pictures. See `threads` and `processes`."""
 
-    def __init__(self, executor: Executor, work: Callable[[Sequence[str]], Chunk], members: int) -> None:
-        self._executor, self._work, self._members = executor, work, members
+    def __init__(self, executor: Executor, work: Callable[[Sequence[str]], Chunk], workers: int) -> None:
+        self._executor, self._work, self._workers = executor, work, workers
 
     def embed(
         self, shoes: Iterable[Shoe], chunk: int = CHUNK
@@ -128,7 +139,7 @@ class Team:
                 pending.append((taken, self._executor.submit(self._work, [str(shoe.image) for shoe in taken])))
 
         try:
-            for _ in range(self._members * CHUNKS_AHEAD):
+            for _ in range(self._workers * CHUNKS_AHEAD):
                 submit()
             while pending:
                 taken, future = pending.popleft()
@@ -136,48 +147,50 @@ class Team:
                 submit()
                 yield _put_together(taken, done)
         except BrokenExecutor as error:
-            raise TeamLost(
+            raise PoolBroken(
                 "a process that embeds pictures has ended before its time; perhaps there was too little memory. What "
                 "was stored stays: run the same command again, with fewer --workers"
             ) from error
 
 
-Hire = Callable[[int], AbstractContextManager[Team]]
-"""Gives a team fit for so many pictures."""
+PoolFactory = Callable[[int], AbstractContextManager[EmbedPool]]
+"""Gives a worker pool fit for so many pictures."""
 
 
-def hire(pictures: int, *, embedder: PictureEmbedder, recipe: Recipe, members: int) -> AbstractContextManager[Team]:
+def choose_pool(
+    pictures: int, *, embedder: PictureEmbedder, recipe: EmbedderRecipe, workers: int
+) -> AbstractContextManager[EmbedPool]:
     """Processes where there is enough to do for them, else threads."""
-    if members > 1 and pictures >= WORTH_PROCESSES:
-        return processes(recipe, members)
-    return threads(embedder, members)
+    if workers > 1 and pictures >= WORTH_PROCESSES:
+        return processes(recipe, workers)
+    return threads(embedder, workers)
 
 
 @contextmanager
-def threads(embedder: PictureEmbedder, members: int) -> Iterator[Team]:
-    """A team of threads of this process."""
+def threads(embedder: PictureEmbedder, workers: int) -> Iterator[EmbedPool]:
+    """A pool of threads of this process."""
     halt = threading.Event()
-    executor = ThreadPoolExecutor(members, thread_name_prefix="embed", initializer=_use_one_thread)
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="embed", initializer=_use_one_thread)
     with _ending(executor, halt):
-        yield Team(executor, partial(embed_chunk, embedder, halt), members)
+        yield EmbedPool(executor, partial(embed_chunk, embedder, halt), workers)
 
 
 @contextmanager
-def processes(recipe: Recipe, members: int) -> Iterator[Team]:
-    """A team of processes. They end with this one, however it ends."""
+def processes(recipe: EmbedderRecipe, workers: int) -> Iterator[EmbedPool]:
+    """A pool of processes. They end with this one, however it ends."""
     # A process is forked from one that has loaded torch, once for all, and has not run it: that one has no threads.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     halt = context.Event()
     with _one_openmp_thread():
-        executor = ProcessPoolExecutor(members, mp_context=context, initializer=_join, initargs=(recipe, halt))
+        executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_join, initargs=(recipe, halt))
         with _ending(executor, halt):
-            yield Team(executor, _work, members)
+            yield EmbedPool(executor, _work, workers)
 
 
 @contextmanager
 def _ending(executor: Executor, halt: Halt) -> Iterator[None]:
-    """Leave what is under way at the end, and wait for the members to be gone."""
+    """Leave what is under way at the end, and wait for the workers to be gone."""
     try:
         yield
     finally:
@@ -224,14 +237,14 @@ def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[Embedded]:
 
 
 def _use_one_thread() -> None:
-    """Two threads of one embedding spin for each other; there are as many members as processors."""
+    """Two threads of one embedding spin for each other; there are as many workers as processors."""
     torch.set_num_threads(1)
 
 
-class _Member:
-    """What a process of a team knows. It loads with its first work, so that an error reaches who waits for that."""
+class _PoolWorker:
+    """State of one worker process. The network is loaded with the first chunk, so that an error reaches its caller."""
 
-    def __init__(self, recipe: Recipe, halt: Halt) -> None:
+    def __init__(self, recipe: EmbedderRecipe, halt: Halt) -> None:
         self._recipe, self._halt = recipe, halt
         self._embedder: Embedder | None = None
 
@@ -242,24 +255,24 @@ class _Member:
         return embed_chunk(self._embedder, self._halt, paths)
 
 
-_members: list[_Member] = []
-"""The one member that this process is, if it is one."""
+_pool_worker: list[_PoolWorker] = []
+"""The one worker that this process is, if it is one."""
 
 
-def _join(recipe: Recipe, halt: Halt) -> None:
+def _join(recipe: EmbedderRecipe, halt: Halt) -> None:
     # A Ctrl-C goes to all of a terminal's processes; this one ends when its parent says so, or is gone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _use_one_thread()
-    _members.append(_Member(recipe, halt))
+    _pool_worker.append(_PoolWorker(recipe, halt))
 
 
 def _work(paths: Sequence[str]) -> Chunk:
-    return _members[0].work(paths)
+    return _pool_worker[0].work(paths)
 
 
 def _end_with_parent() -> None:
-    """Killed, a parent can't tell; and its pipes stay open, since each member holds both ends of them."""
+    """Killed, a parent can't tell; and its pipes stay open, since each worker holds both ends of them."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -12,7 +12,7 @@ from typing import TypeVar
 from model.catalog import BadRow, Catalog, Shoe, check_bad_rows
 from model.embedder import PictureEmbedder, Vector
 from model.progress import Progress, progress
-from service.catalog.indexing.embed_pool import CHUNK, Embedded, Hire, Team, TeamLost, threads
+from service.catalog.indexing.embed_pool import CHUNK, Embedded, EmbedPool, PoolBroken, PoolFactory, threads
 from service.catalog.indexing.ledger import Ledger, Stamp, begin, finish
 from service.catalog.indexing.shards import WHOLE, Shard
 from service.catalog.uploads import is_upload
@@ -71,13 +71,13 @@ def index_catalog(
     batch_size: int = 256,
     max_bad_share: float = 0.02,
     shard: Shard = WHOLE,
-    hire: Hire | None = None,
+    make_pool: PoolFactory | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> IndexReport:
     """Bring the store to what the catalogue is: new and changed shoes embedded, vanished ones removed.
 
-    A team embeds ahead while a batch is stored. Each batch is acknowledged by the store, and then noted in the ledger,
-    before the next one is given to it, so an interrupted run goes on where it stopped.
+    The worker pool embeds ahead while a batch is stored. Each batch is acknowledged by the store and then recorded in
+    the ledger before the next one is given to it, so an interrupted run goes on where it stopped.
     Shoes that were uploaded stay, unless the catalogue has one of the same id.
 
     Args:
@@ -88,7 +88,7 @@ def index_catalog(
         batch_size: shoes stored at once.
         max_bad_share: the share of rows, in [0, 1], that may be bad.
         shard: the part of the catalogue to index; the others, and the shoes of theirs that vanished, are left alone.
-        hire: gives the team for so many pictures; a single thread unless it is given.
+        make_pool: gives the worker pool for so many pictures; a single thread unless it is given.
         stop: asked now and then whether to stop.
 
     Raises:
@@ -109,9 +109,9 @@ def index_catalog(
         writer = _Writer(plan, store, ledger, check)
         with (
             progress(desc="index", unit="shoes", total=todo + plan.kept, initial=plan.kept) as shown,
-            (hire or partial(_hire_one, embedder))(todo) as team,
+            (make_pool or partial(_one_thread, embedder))(todo) as pool,
         ):
-            writer.write_all(team, batch_size, shown, stop)
+            writer.write_all(pool, batch_size, shown, stop)
     for shoes in _batches(plan.to_update, batch_size):
         store.upsert([Record(plan.items[shoe.id], store.vector(shoe.id)) for shoe in shoes])
     bad = {row.row for row in check.bad_rows[len(catalog.bad_rows) :]}  # these name shoes; the catalogue's own, rows
@@ -128,7 +128,7 @@ def index_catalog(
     )
 
 
-def _hire_one(embedder: PictureEmbedder, _pictures: int) -> AbstractContextManager[Team]:
+def _one_thread(embedder: PictureEmbedder, _pictures: int) -> AbstractContextManager[EmbedPool]:
     return threads(embedder, 1)
 
 
@@ -174,24 +174,24 @@ def _make_plan(catalog: Catalog, store: VectorStore, ledger: Ledger) -> _Plan:
 
 
 class _Writer:
-    """Brings what a team has embedded into the store, batch by batch."""
+    """Brings what a pool has embedded into the store, batch by batch."""
 
     def __init__(self, plan: _Plan, store: VectorStore, ledger: Ledger, check: _BadRowCheck) -> None:
         self._plan, self._store, self._ledger, self._check = plan, store, ledger, check
         self._batch: list[tuple[Shoe, Vector]] = []
 
-    def write_all(self, team: Team, batch_size: int, shown: Progress, stop: Callable[[], bool]) -> None:
+    def write_all(self, pool: EmbedPool, batch_size: int, shown: Progress, stop: Callable[[], bool]) -> None:
         """Embed and store all of the plan. Raises IndexingStopped."""
         left = len(self._plan.to_embed)
         try:
-            with closing(team.embed(self._plan.to_embed, min(CHUNK, batch_size))) as chunks:
+            with closing(pool.embed(self._plan.to_embed, min(CHUNK, batch_size))) as chunks:
                 for chunk in chunks:
                     self._take(chunk, batch_size)
                     left -= len(chunk)
                     shown.update(len(chunk))
                     if stop():
                         break
-        except TeamLost:
+        except PoolBroken:
             # Whoever stops a service sends SIGTERM to all of its processes.
             if not stop():
                 raise

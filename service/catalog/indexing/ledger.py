@@ -1,4 +1,4 @@
-"""What an indexing keeps beside the store: which pictures are done, and whether all of the catalogue is."""
+"""The ledger of an indexing: the picture file that each vector was made from, and which shards are done."""
 
 import json
 import os

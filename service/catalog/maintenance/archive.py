@@ -1,4 +1,4 @@
-"""An exported catalogue as it is read: nothing in it is believed before it has been looked at.
+"""Reader of exported catalogues; everything in an archive is validated before it is used.
 
     manifest.json     format and version, checkpoint, slices, number of shoes, digests of the next two
     items.jsonl       a shoe a line: id, image, attributes

@@ -1,4 +1,4 @@
-"""Uploaded shoes across a rebuild: what another network is to embed anew is taken out of the old store before it goes.
+"""Uploaded shoes across a rebuild: saved from the old store, embedded by the new network, put into the new store.
 
     index --rebuild    save: the uploaded shoes into a file  ->  the old store is removed  ->  the catalogue is indexed
                        restore: their pictures are embedded  ->  they are in the new store  ->  the file goes

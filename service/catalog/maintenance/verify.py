@@ -1,4 +1,4 @@
-"""Whether an indexed catalogue is whole: its file, its vectors, its pictures, and what belongs to none."""
+"""Verification of an indexed catalogue: database, derived files, vectors, pictures, and orphaned uploads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What is noted of every request: its id, its stages, a line in the log, its metrics, and headers that tell of them."""
+"""Access log: id, timing headers, one log line and the metrics of each request."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from service.telemetry import logging as logs
 from service.telemetry import metrics
 from service.telemetry.request_timing import STAGES, Stages, watch
 
-__all__ = ["Observe"]
+__all__ = ["AccessLog"]
 
 logger = logging.getLogger("service.requests")
 
@@ -23,11 +23,11 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """Ids of a proxy's that are taken over: they go into logs and headers as they are."""
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes that machines ask every few seconds: their lines are of the level DEBUG, unless something went wrong."""
+"""Routes of health checks and scrapers; logged at DEBUG unless they fail."""
 
 
-class Observe:
-    """The outermost middleware: sees every request, and every answer whoever gave it."""
+class AccessLog:
+    """The outermost middleware: sees every request and every answer."""
 
     def __init__(self, app: ASGIApp, paths: Iterable[str] = ()) -> None:
         """Wrap `app`.

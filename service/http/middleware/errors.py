@@ -4,10 +4,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.problems import UNEXPECTED_TITLE, Kind, log_unexpected, render_problem
 
-__all__ = ["CatchUnexpected"]
+__all__ = ["AnswerUnexpected"]
 
 
-class CatchUnexpected:
+class AnswerUnexpected:
     """Turns what nobody foresaw into a 500 that tells nothing of the inside, and logs it under the number it tells."""
 
     def __init__(self, app: ASGIApp) -> None:

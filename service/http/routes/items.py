@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from model.errors import QueryError
 from service.http.cancellation import unless_gone
 from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
 from service.http.item_request import (
@@ -18,14 +19,17 @@ from service.http.openapi import answers, form_only, lines, request_examples
 from service.http.responses import (
     LINES,
     answer_changed,
+    answer_explanation,
     answer_facets,
     answer_found,
     answer_item,
+    answer_items,
     answer_page,
     write_lines,
 )
 from service.http.schemas import (
     BatchForm,
+    ExplainAnswer,
     FacetsAnswer,
     ItemAnswer,
     ItemForm,
@@ -41,24 +45,45 @@ __all__ = ["ItemId", "changes", "router"]
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
+IDS_TEXT = (
+    "The id of a shoe, repeated: these shoes alone, in this order, on one page. Ids that no shoe has are in `missing`. "
+    "Goes with no other parameter."
+)
+
 ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.")]
 
 
 @router.get(
-    "/items", dependencies=[Depends(known_query("limit", "cursor", "filter"))], responses=answers("items", 200, 422)
+    "/items",
+    response_model=ItemsAnswer,
+    dependencies=[Depends(known_query("ids", "limit", "cursor", "filter"))],
+    responses=answers("items", 200, 422),
 )
 def list_items(
+    request: Request,
     engine: EngineOf,
+    *,
     filter: FilterQuery,
+    ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": 500})] = [],  # noqa: B006
     limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
-) -> ItemsAnswer:
-    """The catalogue's shoes, a page at a time, in the catalogue's own order."""
+) -> Response:
+    """The catalogue's shoes, a page at a time, in the catalogue's own order; or, with `ids`, these shoes."""
+    if ids:
+        others = sorted(set(request.query_params) - {"ids"})
+        if others:
+            raise QueryError("ids", f"ids goes with no other parameter; found {', '.join(others)} beside it")
+        return answer_items(engine, *engine.items(ids))
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
 
 
-@router.get("/items/{id}", dependencies=[Depends(known_query())], responses=answers("item", 200, 404, 422))
-def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
+@router.get(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("item", 200, 404, 422),
+)
+def get_item(engine: EngineOf, id: ItemId) -> Response:
     """One shoe, with its vector."""
     return answer_item(engine, *engine.item(id))
 
@@ -73,6 +98,19 @@ async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId,
     """The shoes most like one of the catalogue, without itself."""
     work = pipeline.similar(id, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.get(
+    "/items/{id}/explain",
+    response_model=ExplainAnswer,
+    dependencies=[Depends(known_query("with"))],
+    responses=answers("explain", 200, 404, 422),
+)
+def explain_likeness(
+    engine: EngineOf, id: ItemId, other: Annotated[Text, Query(alias="with", description="The other shoe.")]
+) -> Response:
+    """Why two shoes are alike: what each slice of the vector adds to their distance, and the attributes they share."""
+    return answer_explanation(engine, engine.explain(id, other))
 
 
 @router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))

@@ -44,8 +44,9 @@ async def search_by_image(request: Request) -> Response:
 
 
 direct = [Route("/v1/search", search_by_image, methods=["POST"])]
-"""What is asked most, again: these are looked at first, and spare a request what FastAPI does, which is more than all
-else that the event loop does for it. The router's own entries describe them."""
+"""Starlette routes for the hottest endpoint; they come before the router's own entries, which describe it, and bypass
+FastAPI's dependency resolution. Measured by `python -m benchmarks.serving.shortcuts`: without them the event loop's
+thread spends 1.21 times as long on a search (quartiles 1.13 to 1.27; 0.70 against 0.58 ms on a busy machine)."""
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""Which shoes have which attribute, in memory: filters and facets in milliseconds.
+"""Attribute lists in memory: filters and facets in milliseconds.
 
 For each value of an attribute the rows that have it are kept side by side, in their order. So a filter that lets few
 rows pass touches few: it costs what it finds, not what there is.

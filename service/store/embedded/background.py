@@ -1,15 +1,14 @@
-"""What a large catalogue needs and a search can't wait for: made in a thread of its own, while the old one serves.
+"""The background indexer: builds indexes and base segments of a large catalogue in a thread, while the old ones serve.
 
-Two things are made: the inverted index of a condition, once it is asked for; and a new base, when much has changed
-since the old one was made. Both are put in place in one step, and what changes meanwhile is not lost: it is recent, and
-searched exactly, all the same. Of several processes one makes them, and the others take them from its files.
+Two things are built: the inverted index of a condition, once it is asked for; and a new base, when much has changed
+since the old one was made. Both are put in place in one step; what changes meanwhile is in the recent segment,
+and searched exactly. Of several processes one makes them, and the others take them from its files.
 """
 
-import fcntl
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from time import perf_counter
 from typing import Protocol
 
@@ -17,21 +16,20 @@ import numpy as np
 
 from service.store.base import OVERALL
 from service.store.embedded.database import Truth
-from service.store.embedded.files.index import IndexKey, load_tuned, save_tuned
-from service.store.embedded.files.vectors import load_vectors, read_seq, save_vectors
+from service.store.embedded.files import IndexKey, load_tuned, load_vectors, read_seq, save_tuned, save_vectors
 from service.store.embedded.loading import VECTORS, index_file, load
 from service.store.embedded.segment import Segment
 from service.store.embedded.snapshot import Snapshot
 from service.store.index.ivf import InvertedIndex, Stopped
 from service.store.index.tuning import Tuned, tune
+from service.store.locks import locked
 
-__all__ = ["Grown", "Growth"]
+__all__ = ["BackgroundIndexer", "SnapshotHolder"]
 
 logger = logging.getLogger(__name__)
 
 LOCK = "growth.lock"
-LOOK_SECONDS = 0.1
-"""How often one looks whether another process has finished."""
+"""File that the process which builds an index, or a base, has locked."""
 
 BASE = ""
 """In place of a condition's name: a new base is wanted."""
@@ -41,8 +39,8 @@ PENDING_SHARE = 0.02
 """So many changes, or so large a share of the base, are kept beside it; beyond them a new base is made."""
 
 
-class Grown(Protocol):
-    """The store, as seen from here."""
+class SnapshotHolder(Protocol):
+    """What the indexer needs of the store."""
 
     def current(self) -> Snapshot:
         """The catalogue as it is now."""
@@ -57,11 +55,11 @@ class Grown(Protocol):
         ...
 
 
-class Growth:
-    """Makes what is wanted, one after the other; its thread ends when nothing is."""
+class BackgroundIndexer:
+    """Builds what is requested, one after the other; its thread ends when nothing is."""
 
     def __init__(
-        self, store: Grown, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
+        self, store: SnapshotHolder, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
     ) -> None:
         """Make nothing yet.
 
@@ -129,7 +127,7 @@ class Growth:
                 what = self._wanted[0]
             seq = self._store.current().base.seq
             try:
-                made = self._renew() if what == BASE else self._index(what)
+                made = self._rebuild_base() if what == BASE else self._index(what)
             except Stopped:
                 made = True
             except Exception:
@@ -145,7 +143,7 @@ class Growth:
         base = self._store.current().base
         if not base.is_large or condition in base.tuned:
             return True
-        with self._alone():
+        with self._exclusive():
             if not base.digest:
                 stored = self._stored(base)
                 self._store.put_base(base, stored)
@@ -157,9 +155,9 @@ class Growth:
         self._tell(condition, tuned)
         return True
 
-    def _renew(self) -> bool:
+    def _rebuild_base(self) -> bool:
         """Make a new base of all that is there now, with the indexes that the old one has, and put it in place."""
-        with self._alone():
+        with self._exclusive():
             snapshot = self._store.current()
             old, path = snapshot.base, self._path.with_name(VECTORS)
             if read_seq(path, self._uuid) <= old.seq:  # else another process has just made one
@@ -232,21 +230,10 @@ class Growth:
         return self._stopping
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Be the only process that makes something; where no lock can be made nothing can be shared either."""
-        try:
-            file = (self._path.parent / LOCK).open("ab")
-        except OSError:
+    def _exclusive(self) -> Iterator[None]:
+        """Be the only process that builds something; where no lock can be made nothing can be shared either."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                if not stack.enter_context(locked(self._path.parent / LOCK, give_up=self._is_stopping)):
+                    raise Stopped
             yield
-            return
-        with file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    with self._changed:
-                        self._changed.wait(LOOK_SECONDS)
-                    if self._stopping:
-                        raise Stopped from None
-            yield  # closing the file gives the lock back

@@ -1,4 +1,4 @@
-"""A catalogue from disk into memory: out of the truth, with as much as possible taken from what was derived from it."""
+"""Loads a catalogue into memory: from SQLite, with as much as possible taken from the derived files."""
 
 import logging
 from pathlib import Path
@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from service.store.embedded.database import Changes, Truth
-from service.store.embedded.files import cache, index, vectors
-from service.store.embedded.files.cache import CacheKey, load_index, save_index
-from service.store.embedded.files.vectors import StoredVectors, load_vectors
+from service.store.embedded.files import CacheKey, StoredVectors, is_damaged, load_index, load_vectors, save_index
 from service.store.embedded.segment import GONE, Layout, Segment
 from service.store.embedded.snapshot import Snapshot
 
@@ -35,8 +33,7 @@ def derived_files(folder: Path) -> list[Path]:
 
 def damaged_files(folder: Path) -> list[Path]:
     """Those of the derived files that fail their own digests."""
-    checks = {FLAT: cache.is_damaged, VECTORS: vectors.is_damaged}
-    return [path for path in derived_files(folder) if checks.get(path.name, index.is_damaged)(path)]
+    return [path for path in derived_files(folder) if is_damaged(path)]
 
 
 def load(truth: Truth, layout: Layout) -> Snapshot:

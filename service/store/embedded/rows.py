@@ -1,4 +1,4 @@
-"""How one shoe is written down: from a `Record` to a row of the catalogue's table, and back."""
+"""Serialization of shoes: from a `Record` to a row of the catalogue's table, and back."""
 
 import json
 import zlib
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 def encode(record: Record, dimension: int) -> Row:
-    """Write down one shoe.
+    """Serialize one shoe.
 
     Raises:
         QueryError: the vector is not (dimension,) and finite, or a text can't be stored.

@@ -1,4 +1,4 @@
-"""Shoes in memory that stay as they are: their vectors, their attributes, and the indexes of each condition."""
+"""Segments: immutable rows in memory, with vectors, attributes and the indexes of each condition."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The catalogue at one moment, in memory and immutable: every question is answered out of one of these.
+"""Snapshots: the immutable state of a catalogue in memory, out of which every query is answered.
 
 It has two segments: a base, which may be large and is made anew only now and then, and what has changed since, which is
 small and searched exactly. A shoe of the base that was removed or changed is marked as gone there; a changed one is

@@ -1,6 +1,6 @@
 """The store of one machine: SQLite is the truth, FAISS in memory answers.
 
-Every question is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
+Every query is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
 microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
 snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
 
@@ -18,15 +18,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.checks import Facts, check_queries, require_positive
+from service.store.base import (
+    OVERALL,
+    Filter,
+    Hit,
+    Item,
+    Page,
+    Record,
+    StoreInfo,
+    Weights,
+    check_vectors,
+    require_positive,
+)
+from service.store.checks import Facts
 from service.store.embedded import rows
-from service.store.embedded.background import LOCK, Growth
-from service.store.embedded.database import Truth
+from service.store.embedded.background import LOCK, BackgroundIndexer
+from service.store.embedded.database import BUSY_SECONDS, Truth
 from service.store.embedded.loading import derived_files, load, save_flat
 from service.store.embedded.segment import Layout, Segment
 from service.store.embedded.snapshot import Snapshot
-from service.store.embedded.sqlite import BUSY_SECONDS
 
 __all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
 
@@ -63,7 +73,7 @@ class EmbeddedStore:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
-        self._growth = Growth(self, truth, minimum=min_recall, note=record_recall)
+        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, note=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
         self._refreshing = threading.Lock()
@@ -72,7 +82,7 @@ class EmbeddedStore:
         if record_recall is not None:
             for condition in (OVERALL, *truth.facts.slices):
                 record_recall(condition, 1.0)
-        self._growth.look_at(self._snapshot)
+        self._indexer.look_at(self._snapshot)
 
     @classmethod
     def create(
@@ -177,11 +187,11 @@ class EmbeddedStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_queries(queries, self._truth.facts.dimension)
+        checked = check_vectors(queries, self._truth.facts.dimension)
         snapshot = self._current()
         found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
         if isinstance(condition, str):
-            self._growth.look_at(snapshot, condition)
+            self._indexer.look_at(snapshot, condition)
         return found
 
     def get(self, item_id: str) -> Item:
@@ -232,7 +242,7 @@ class EmbeddedStore:
         self._wrote |= removed > 0
         return removed
 
-    def settle(self, conditions: Iterable[str] | None = None) -> None:
+    def build_indexes(self, conditions: Iterable[str] | None = None) -> None:
         """Make now what a large catalogue would have made while it is served; a small one needs nothing.
 
         Args:
@@ -240,12 +250,12 @@ class EmbeddedStore:
         """
         snapshot = self._current()
         if snapshot.base.is_large:
-            self._growth.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+            self._indexer.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""
         try:
-            self._growth.close()
+            self._indexer.close()
             if self._wrote:
                 self._wrote = False
                 snapshot = self._current()
@@ -260,12 +270,12 @@ class EmbeddedStore:
         return self._current()
 
     def put_base(self, old: Segment, new: Segment) -> None:
-        """See `Grown`."""
+        """See `SnapshotHolder`."""
         with self._refreshing:
             self._snapshot = self._snapshot.with_indexes(old, new)
 
     def put_snapshot(self, new: Snapshot) -> None:
-        """See `Grown`."""
+        """See `SnapshotHolder`."""
         with self._refreshing:
             self._snapshot = self._caught_up(new)
 
@@ -283,7 +293,7 @@ class EmbeddedStore:
         if changes.seq == snapshot.seq:
             return snapshot
         snapshot = snapshot.after(changes)
-        # A large base is made anew in the background, see `Growth`.
+        # A large base is made anew in the background, see `BackgroundIndexer`.
         if not snapshot.base.is_large and (snapshot.base.gone or len(snapshot.recent) > RECENT_MOST):
             return snapshot.compacted()
         return snapshot

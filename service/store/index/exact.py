@@ -1,4 +1,4 @@
-"""Exact neighbours, which every index gives: rows and their distances in one order, and which rows may be looked at."""
+"""Exact nearest neighbours by scanning rows, and the types that all indexes share."""
 
 from functools import cached_property
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""How far an inverted index must look so that it finds nearly all that is there: measured, on the vectors themselves.
+"""Tuning of an inverted index: the search parameters that reach a recall, measured on the vectors themselves.
 
 Two kinds of queries are drawn: rows, whose neighbours are then all others; and what lies halfway between two rows, as
 strange to a catalogue as a picture may be that is none of it. The neighbours of each are worked out exactly. Then more
@@ -35,7 +35,7 @@ SAMPLES = (256, 96, 48)
 """Queries of each kind that are drawn for each depth."""
 
 MARGIN = 0.25
-"""What is found less than all is kept below what it may be by this share, as the queries drawn may be easy ones."""
+"""Share by which misses are kept below what is allowed, as the queries drawn may be easy ones."""
 
 WAYS = 3
 """Numbers of lists to compare, from the least that does."""

@@ -212,6 +212,10 @@ def _ask_of_items(client: TestClient, item: str) -> Answers:
     yield "similar", client.get(f"{item}/similar", params={"k": 2})
     yield "similar", client.get(f"{item}/similar", params={"k": 0})
     yield "similar", client.get(f"{UNKNOWN}/similar")
+    second = client.get(f"{item}/similar", params={"k": 1}).json()["hits"][0]["id"]
+    yield "explain", client.get(f"{item}/explain", params={"with": second})
+    yield "explain", client.get(f"{item}/explain")
+    yield "explain", client.get(f"{item}/explain", params={"with": "no-such-shoe"})
     yield "item_image", client.get(f"{item}/image", params={"size": "64"})
     yield "item_image", client.get(f"{UNKNOWN}/image")
     yield "reconstruction", client.get(f"{item}/reconstruction", params={"size": "64"})

@@ -35,6 +35,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "embeddings": schemas.EmbeddingsAnswer,
     "items": schemas.ItemsAnswer,
     "item": schemas.ItemAnswer,
+    "explain": schemas.ExplainAnswer,
     "facets": schemas.FacetsAnswer,
     "info": schemas.Info,
     "healthz": schemas.Status,
@@ -111,7 +112,7 @@ def test_examples_fit_their_schemas() -> None:
             model = MODELS[operation] if status.startswith("2") else Problem
             bodies = example if isinstance(example, list) else [example]
             for body in bodies:
-                assert model.model_validate(body).model_dump(mode="json", exclude_unset=True) == body
+                assert model.model_validate(body).model_dump(mode="json", by_alias=True, exclude_unset=True) == body
 
 
 def test_examples_are_what_the_service_answers(client: TestClient, memory_engine: Engine, settings: Settings) -> None:

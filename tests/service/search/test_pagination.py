@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from model.errors import QueryError
 from service.errors import CatalogueChanged
-from service.search.pagination import Cursor, print_of, read_cursor, write_cursor
+from service.search.pagination import Cursor, fingerprint_of, read_cursor, write_cursor
 
 VECTOR = np.linspace(-3, 3, 8, dtype=np.float32)
 
 
 def cursor(offset: int = 10) -> Cursor:
     """One of a search for VECTOR."""
-    return Cursor(offset, print_of(["a shoe"]), print_of(["overall", []]), print_of(["abc"]), VECTOR)
+    return Cursor(offset, fingerprint_of(["a shoe"]), fingerprint_of(["overall", []]), fingerprint_of(["abc"]), VECTOR)
 
 
 @settings(deadline=None)
@@ -63,11 +63,11 @@ def test_a_piece_or_a_flood_is_none() -> None:
 def test_checks() -> None:
     """It is for the search that it came from: the same options, the same shoe, the same catalogue."""
     one = cursor()
-    one.check_options(print_of(["overall", []]))
+    one.check_options(fingerprint_of(["overall", []]))
     one.check_catalog("abc")
     one.check_vector(VECTOR + np.float32(1e-6))
     with pytest.raises(QueryError, match="other options"):
-        one.check_options(print_of(["closure", []]))
+        one.check_options(fingerprint_of(["closure", []]))
     with pytest.raises(CatalogueChanged):
         one.check_catalog("abd")
     for other in (VECTOR + np.float32(0.1), VECTOR[:7], VECTOR * np.float32(np.nan)):

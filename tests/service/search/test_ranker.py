@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.errors import QueryError, SolemateError
 from service.search import ranker
 from service.search.options import SearchOptions
-from service.search.pagination import Cursor, print_of
+from service.search.pagination import Cursor, fingerprint_of
 from service.search.ranker import Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Record, Weights
 from tests.service.search.test_diversity import naive_fold, naive_mmr
@@ -272,5 +272,5 @@ def test_what_is_found_only_by_looking_further_repeats_no_shoe(fold_within: floa
         if not answer.more:
             break
         assert len(answer.hits) == 7
-        offset, after = answer.end, print_of([shown[-1]])
+        offset, after = answer.end, fingerprint_of([shown[-1]])
     assert shown == [item_id for item_id in exact if item_id not in hidden - {exact[21]}]

@@ -12,7 +12,19 @@ from collections.abc import MutableSequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from service.server.ipc import Accept, Ask, Failed, Ping, Pong, Prepare, Prepared, Ready, Reloaded, Settle, Settled
+from service.server.ipc import (
+    Accept,
+    Failed,
+    Finish,
+    Finished,
+    Ping,
+    Pong,
+    Prepare,
+    Prepared,
+    Ready,
+    ReloadRequest,
+    ReloadResult,
+)
 from service.serving.reload import Facts, Outcome
 from service.settings import Settings
 
@@ -57,10 +69,10 @@ class FakeWorker:
                 self.prepared = self.read()
                 found = None if self.prepared == BROKEN else facts_of(self.prepared)
                 self.pipe.send(Prepared(number, Outcome(self.index, os.getpid(), found, "" if found else BROKEN)))
-            case Settle(number, switch):
-                self.served = self.prepared if switch else self.served
-                self.pipe.send(Settled(number))
-            case Reloaded(number, outcomes, refused):
+            case Finish(number, commit):
+                self.served = self.prepared if commit else self.served
+                self.pipe.send(Finished(number))
+            case ReloadResult(number, outcomes, refused):
                 self.asked[number].sendall(f"{len(outcomes)} {refused or 'switched'}".encode())
                 self.asked[number].close()
 
@@ -69,7 +81,7 @@ class FakeWorker:
         word = client.recv(16)
         if word == b"reload":
             self.asked.append(client)
-            self.pipe.send(Ask(len(self.asked) - 1))
+            self.pipe.send(ReloadRequest(len(self.asked) - 1))
             return
         client.sendall(f"{self.index} {os.getpid()} {self.served}".encode())
         client.close()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.server.run import settle_memory
+from service.server.run import freeze_memory
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ class Ring:
 def test_what_is_there_is_passed_over() -> None:
     """After settling, the collector's oldest generation holds next to nothing, whatever was loaded before."""
     kept = [Ring() for _ in range(1000)]
-    settle_memory()
+    freeze_memory()
     assert gc.get_freeze_count() > len(kept)
     assert len(gc.get_objects()) < len(kept)
 
@@ -32,9 +32,9 @@ def test_what_has_gone_is_collected() -> None:
     """Garbage that an earlier settling passed over, when it was still in use, is collected by the next one."""
     ring = Ring()
     watched = weakref.ref(ring)
-    settle_memory()
+    freeze_memory()
     del ring
     gc.collect()
     assert watched() is not None
-    settle_memory()
+    freeze_memory()
     assert watched() is None

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.server.ipc import Prepare, Prepared, Settle, Settled, ToWorker
-from service.server.reload_coordinator import Reloads
+from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
+from service.server.reload_coordinator import ReloadCoordinator
 from service.serving.reload import Facts, Outcome, explain
 
 NEW = Facts("network", "store", "catalog-7", 12)
@@ -33,7 +33,7 @@ class Desk:
     def __init__(self) -> None:
         self.switched: list[Sequence[Outcome]] = []
         self.answers: list[tuple[Sequence[Outcome], str]] = []
-        self.reloads = Reloads(self.switched.append)
+        self.reloads = ReloadCoordinator(self.switched.append)
         self.workers = [Worker(0), Worker(1)]
 
     def ask(self) -> None:
@@ -48,12 +48,12 @@ class Desk:
     def prepare_all(self, number: int = 1) -> None:
         """Both have prepared."""
         for worker in self.workers:
-            self.reloads.hear(worker, worker.report(number))
+            self.reloads.receive(worker, worker.report(number))
 
-    def settle_all(self, number: int = 1) -> None:
+    def finish_all(self, number: int = 1) -> None:
         """Both have settled."""
         for worker in self.workers:
-            self.reloads.hear(worker, Settled(number))
+            self.reloads.receive(worker, Finished(number))
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def test_all_switch(desk: Desk) -> None:
     """The workers are told to switch once all have prepared, and the answer comes once all have switched."""
     desk.ask()
     first, second = desk.workers
-    desk.reloads.hear(first, first.report())
+    desk.reloads.receive(first, first.report())
     assert first.told == second.told == [Prepare(1)]
-    desk.reloads.hear(second, second.report())
-    assert first.told == second.told == [Prepare(1), Settle(1, switch=True)]
-    desk.reloads.hear(first, Settled(1))
+    desk.reloads.receive(second, second.report())
+    assert first.told == second.told == [Prepare(1), Finish(1, commit=True)]
+    desk.reloads.receive(first, Finished(1))
     assert not desk.answers
-    desk.reloads.hear(second, Settled(1))
+    desk.reloads.receive(second, Finished(1))
     ((outcomes, refused),) = desk.answers
     assert [(outcome.worker, outcome.pid, outcome.facts) for outcome in outcomes] == [(0, 100, NEW), (1, 101, NEW)]
     assert refused == ""
@@ -84,10 +84,10 @@ def test_one_refuses(desk: Desk) -> None:
     """One worker that can't use what is on disk keeps all from switching, and its reason is told."""
     desk.ask()
     first, second = desk.workers
-    desk.reloads.hear(first, first.report())
-    desk.reloads.hear(second, second.report(facts=None, reason="the weights are torn"))
-    assert first.told[-1] == second.told[-1] == Settle(1, switch=False)
-    desk.settle_all()
+    desk.reloads.receive(first, first.report())
+    desk.reloads.receive(second, second.report(facts=None, reason="the weights are torn"))
+    assert first.told[-1] == second.told[-1] == Finish(1, commit=False)
+    desk.finish_all()
     ((outcomes, refused),) = desk.answers
     assert [outcome.reason for outcome in outcomes] == ["", "the weights are torn"]
     assert "worker 0: could have switched" in refused
@@ -99,9 +99,9 @@ def test_they_find_different_artifacts(desk: Desk) -> None:
     """Workers that found different artifacts, as these were exchanged meanwhile, all keep what they had."""
     desk.ask()
     first, second = desk.workers
-    desk.reloads.hear(first, first.report())
-    desk.reloads.hear(second, second.report(facts=Facts("network", "another", "catalog-1", 12)))
-    desk.settle_all()
+    desk.reloads.receive(first, first.report())
+    desk.reloads.receive(second, second.report(facts=Facts("network", "another", "catalog-1", 12)))
+    desk.finish_all()
     assert "changed while" in desk.answers[0][1]
     assert not desk.switched
 
@@ -110,9 +110,9 @@ def test_other_changes_of_one_catalogue_are_no_difference(desk: Desk) -> None:
     """A catalogue that is being written to while the workers open it is the same one to all of them."""
     desk.ask()
     first, second = desk.workers
-    desk.reloads.hear(first, first.report())
-    desk.reloads.hear(second, second.report(facts=Facts("network", "store", "catalog-8", 13)))
-    desk.settle_all()
+    desk.reloads.receive(first, first.report())
+    desk.reloads.receive(second, second.report(facts=Facts("network", "store", "catalog-8", 13)))
+    desk.finish_all()
     assert desk.switched
 
 
@@ -120,11 +120,11 @@ def test_worker_ends_while_it_prepares(desk: Desk) -> None:
     """A worker that ends before it has reported keeps the others from switching."""
     desk.ask()
     first, second = desk.workers
-    desk.reloads.hear(first, first.report())
-    desk.reloads.lose(second, "it was ended by SIGKILL")
-    assert first.told[-1] == Settle(1, switch=False)
+    desk.reloads.receive(first, first.report())
+    desk.reloads.worker_ended(second, "it was ended by SIGKILL")
+    assert first.told[-1] == Finish(1, commit=False)
     assert second.told == [Prepare(1)]
-    desk.reloads.hear(first, Settled(1))
+    desk.reloads.receive(first, Finished(1))
     assert "worker 1: it ended during the reload: it was ended by SIGKILL" in desk.answers[0][1]
 
 
@@ -133,8 +133,8 @@ def test_worker_ends_while_it_switches(desk: Desk) -> None:
     desk.ask()
     desk.prepare_all()
     first, second = desk.workers
-    desk.reloads.lose(second, "it was ended by SIGKILL")
-    desk.reloads.hear(first, Settled(1))
+    desk.reloads.worker_ended(second, "it was ended by SIGKILL")
+    desk.reloads.receive(first, Finished(1))
     assert desk.answers[0][1] == ""
     assert desk.switched
 
@@ -146,24 +146,24 @@ def test_asked_again_meanwhile(desk: Desk) -> None:
     desk.ask()
     assert [worker.told for worker in desk.workers] == [[Prepare(1)], [Prepare(1)]]
     desk.prepare_all()
-    desk.settle_all()
+    desk.finish_all()
     assert len(desk.answers) == 1
     assert desk.reloads.busy
     desk.begin()
     assert desk.workers[0].told[-1] == Prepare(2)
     desk.prepare_all(2)
-    desk.settle_all(2)
+    desk.finish_all(2)
     assert len(desk.answers) == 3
     assert not desk.reloads.busy
 
 
 def test_late_and_strange_messages(desk: Desk) -> None:
     """Messages of a round that is over, or from a worker that takes no part, change nothing."""
-    desk.reloads.hear(desk.workers[0], desk.workers[0].report())
-    desk.reloads.lose(desk.workers[0], "gone")
+    desk.reloads.receive(desk.workers[0], desk.workers[0].report())
+    desk.reloads.worker_ended(desk.workers[0], "gone")
     desk.ask()
-    desk.reloads.hear(desk.workers[0], desk.workers[0].report(number=7))
-    desk.reloads.lose(Worker(2), "gone")
+    desk.reloads.receive(desk.workers[0], desk.workers[0].report(number=7))
+    desk.reloads.worker_ended(Worker(2), "gone")
     assert desk.workers[0].told == [Prepare(1)]
 
 
@@ -176,18 +176,18 @@ def test_no_worker_left(desk: Desk) -> None:
 
 def test_late_workers_are_named(desk: Desk) -> None:
     """Those that keep a reload waiting are known: first for their reports, then for their switching."""
-    assert desk.reloads.late(0) == set()
+    assert desk.reloads.overdue(0) == set()
     desk.ask()
     first, second = desk.workers
-    assert desk.reloads.late(60) == set()
-    assert desk.reloads.late(-1) == {0, 1}
-    desk.reloads.hear(first, first.report())
-    assert desk.reloads.late(-1) == {1}
-    desk.reloads.hear(second, second.report())
-    desk.reloads.hear(second, Settled(1))
-    assert desk.reloads.late(-1) == {0}
-    desk.reloads.hear(first, Settled(1))
-    assert desk.reloads.late(-1) == set()
+    assert desk.reloads.overdue(60) == set()
+    assert desk.reloads.overdue(-1) == {0, 1}
+    desk.reloads.receive(first, first.report())
+    assert desk.reloads.overdue(-1) == {1}
+    desk.reloads.receive(second, second.report())
+    desk.reloads.receive(second, Finished(1))
+    assert desk.reloads.overdue(-1) == {0}
+    desk.reloads.receive(first, Finished(1))
+    assert desk.reloads.overdue(-1) == set()
 
 
 def test_stop_answers_those_who_wait(desk: Desk) -> None:

@@ -14,7 +14,7 @@ import pytest
 from service.server import supervisor
 from service.server.listener import bind
 from service.server.supervisor import StartFailed, Supervisor
-from service.server.worker_process import Place, describe_end
+from service.server.worker_process import WorkerSlot, describe_end
 from service.settings import Settings
 from tests.service.server.fake_worker import BROKEN, STUCK, work
 
@@ -39,11 +39,11 @@ class Service:
     def run(self, story: Callable[[], None], *, stop: bool = True) -> None:
         """Supervise, while `story` happens; then stop, unless the service is expected to end by itself."""
 
-        def perform(lines: Sequence[str]) -> None:
-            self.announced.append(lines)
+        def perform(banner: Sequence[str]) -> None:
+            self.announced.append(banner)
             thread.start()
 
-        def tell() -> None:
+        def publish() -> None:
             try:
                 story()
             except (AssertionError, OSError) as error:  # raised again below
@@ -51,7 +51,7 @@ class Service:
             if stop or self.failures:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        thread = threading.Thread(target=tell)
+        thread = threading.Thread(target=publish)
         self.supervisor._announce = perform
         self.supervisor._next_ping = 0
         try:
@@ -254,16 +254,16 @@ def test_no_room_for_another_process(
 ) -> None:
     """A system that has no room for another process at first does not end those that serve; it is tried again."""
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.05)
-    start = Place.start
+    start = WorkerSlot.start
     refusals = iter([OSError("no room")] * 4)
 
-    def start_late(place: Place) -> None:
+    def start_late(slot: WorkerSlot) -> None:
         if service.announced:
             for refusal in refusals:
                 raise refusal
-        start(place)
+        start(slot)
 
-    monkeypatch.setattr(Place, "start", start_late)
+    monkeypatch.setattr(WorkerSlot, "start", start_late)
 
     def story() -> None:
         service.kill(0)

@@ -74,6 +74,8 @@ def test_alike_searches_are_one(memory_engine: Engine, monkeypatch: pytest.Monke
         asked.append((len(queries), k))
         return search(self, queries, k, condition=condition, filter=filter, vectors=vectors)
 
+    for condition in (OVERALL, "closure", "free"):
+        memory_engine.nearness.of(condition)  # asks the store once
     monkeypatch.setattr(MemoryStore, "search", note)
     ask(
         memory_engine,

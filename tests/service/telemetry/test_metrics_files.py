@@ -69,7 +69,7 @@ def test_no_folder(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFix
     """Without a folder for temporary files the service starts all the same."""
     monkeypatch.delenv(metrics_files.VARIABLE, raising=False)
     monkeypatch.setattr(tempfile, "TemporaryDirectory", lambda **_: (_ for _ in ()).throw(OSError("full")))
-    with metrics_files.share_tallies():
+    with metrics_files.share_metrics():
         assert metrics_files.VARIABLE not in os.environ
     assert "no room for temporary files" in caplog.text
 
@@ -77,7 +77,7 @@ def test_no_folder(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFix
 def test_folder_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder and its files are there for as long as the supervisor is."""
     monkeypatch.setattr(os, "environ", {"TMPDIR": os.environ.get("TMPDIR", "/tmp")})
-    with metrics_files.share_tallies():
+    with metrics_files.share_metrics():
         folder = Path(os.environ[metrics_files.VARIABLE])
         assert len(list(folder.iterdir())) == len(metrics_files.KINDS)
     assert not folder.exists()

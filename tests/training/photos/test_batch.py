@@ -90,3 +90,9 @@ def test_every_view_is_shown() -> None:
     _, rows, draws = _draw(1.0)
     drawn = set(zip(rows.tolist(), (draws[:, 0] * COUNT).long().tolist(), strict=True))
     assert len(drawn) == SHOES * COUNT
+
+
+def test_views_are_named() -> None:
+    """The batch says which shoes are shown by a photo view."""
+    batch, _, _ = _draw(0.6)
+    assert torch.equal(batch.is_view, _is_photo(batch))

@@ -11,7 +11,7 @@ import pytest
 
 from model.catalog import Catalog, Shoe, read_catalog
 from model.errors import ArtifactError, CatalogError
-from service.catalog.indexing.embed_pool import Embedded, Team, TeamLost
+from service.catalog.indexing.embed_pool import Embedded, EmbedPool, PoolBroken
 from service.catalog.indexing.index import IndexingStopped, IndexReport, index_catalog
 from service.catalog.indexing.ledger import Ledger, is_complete
 from service.catalog.indexing.shards import WHOLE, Shard
@@ -299,20 +299,20 @@ def test_a_refused_write_is_an_error_for_people(setup: Setup) -> None:
     assert setup.index().embedded == 9
 
 
-class DyingTeam(Team):
+class DyingPool(EmbedPool):
     """Embeds one chunk, and is lost."""
 
     def __init__(self) -> None:
         pass
 
     def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[Embedded], None, None]:
-        """See Team."""
+        """See EmbedPool."""
         yield [(shoe, np.zeros(8, dtype=np.float32)) for shoe in islice(shoes, chunk)]
-        raise TeamLost("gone")
+        raise PoolBroken("gone")
 
 
-@pytest.mark.parametrize(("stopped", "expected"), [(False, TeamLost), (True, IndexingStopped)])
-def test_a_lost_team(setup: Setup, *, stopped: bool, expected: type[Exception]) -> None:
+@pytest.mark.parametrize(("stopped", "expected"), [(False, PoolBroken), (True, IndexingStopped)])
+def test_a_broken_pool(setup: Setup, *, stopped: bool, expected: type[Exception]) -> None:
     """It is an error, unless the signal that took it was to stop all; what it had embedded is stored in either case."""
     told = iter([False, stopped, stopped, stopped])
     with pytest.raises(expected):
@@ -322,7 +322,7 @@ def test_a_lost_team(setup: Setup, *, stopped: bool, expected: type[Exception]) 
             setup.store,
             setup.out,
             batch_size=4,
-            hire=lambda _: nullcontext(DyingTeam()),
+            make_pool=lambda _: nullcontext(DyingPool()),
             stop=lambda: next(told),
         )
     assert len(setup.store.records) == 4

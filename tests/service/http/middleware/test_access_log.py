@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.middleware.access_log import Observe
+from service.http.middleware.access_log import AccessLog
 from service.telemetry.request_timing import STAGES, current_stages
 from tests.support.samples import value
 from tests.support.stack import draw_shoe
@@ -44,7 +44,7 @@ def exchange(app: ASGIApp, path: str = "/x", **scope: Any) -> list[Message]:
         sent.append(message)
 
     request = {"type": "http", "method": "GET", "path": path, "headers": [], **scope}
-    asyncio.run(Observe(app, ["/x", ROUTE, "/web/"])(request, receive, send))
+    asyncio.run(AccessLog(app, ["/x", ROUTE, "/web/"])(request, receive, send))
     return sent
 
 

@@ -34,6 +34,23 @@ def test_pages_are_filtered(client: TestClient) -> None:
     assert [item["attributes"]["Category"] for item in page["items"]] == [["Boots"], ["Boots"]]
 
 
+def test_items_by_their_ids(client: TestClient) -> None:
+    """Several ids give these shoes in this order, and name those that no shoe has."""
+    answer = client.get("/v1/items", params={"ids": ["1000.2", "no-such-shoe", "1000.1"]}).json()
+    assert [item["id"] for item in answer["items"]] == ["1000.2", "1000.1"]
+    assert answer["missing"] == ["no-such-shoe"]
+    assert (answer["total"], answer["next"]) == (2, None)
+
+
+def test_ids_beside_other_parameters(client: TestClient, memory_engine: Engine) -> None:
+    """Ids go with no filter or page, and there may be as many of them as shoes on a page."""
+    problem = check_problem(client.get("/v1/items", params={"ids": "1000.1", "limit": 5}), 422, "ids")
+    assert "limit" in problem["detail"]
+    most = memory_engine.limits.max_page
+    assert client.get("/v1/items", params={"ids": ["1000.1"] * most}).status_code == 200
+    check_problem(client.get("/v1/items", params={"ids": ["1000.1"] * (most + 1)}), 422, "ids")
+
+
 def test_item_with_vector(client: TestClient, memory_engine: Engine) -> None:
     """A shoe comes with its attributes, links, fingerprints and exact vector."""
     item = client.get("/v1/items/1000.2").json()
@@ -49,6 +66,33 @@ def test_similar_leaves_the_shoe_out(client: TestClient) -> None:
     assert len(answer["hits"]) == 10
     assert "1000.2" not in {hit["id"] for hit in answer["hits"]}
     assert answer["condition"] == "closure"
+
+
+def test_why_two_shoes_are_alike(client: TestClient, memory_engine: Engine) -> None:
+    """The slices' distances make the whole one, their shares sum to 1, and attributes agree where a value is shared."""
+    boot = Item("boot", "x.jpg", {"Closure": ("Zipper", "Lace up"), "Insole": ("Cork",)})
+    memory_engine.store.upsert([Record(boot, np.arange(8, dtype=np.float32))])
+    answer = client.get("/v1/items/boot/explain", params={"with": "1000.2"}).json()
+    assert (answer["item"]["id"], answer["with"]["id"]) == ("boot", "1000.2")
+    difference = np.arange(8) - memory_engine.store.vector("1000.2").astype(float)
+    assert answer["distance"] == pytest.approx(np.linalg.norm(difference))
+    parts = {part["name"]: part for part in answer["conditions"]}
+    assert parts.keys() == {"category", "closure", "free"}
+    assert parts["closure"]["distance"] == pytest.approx(np.linalg.norm(difference[3:5]))
+    assert sum(part["share"] for part in answer["conditions"]) == pytest.approx(1)
+    attributes = {each["name"]: each for each in answer["attributes"]}
+    assert attributes["Closure"]["agree"]
+    assert attributes["Insole"] == {"name": "Insole", "values": ["Cork"], "with_values": [], "agree": False}
+    assert 0 <= answer["score"] <= 1
+
+
+def test_a_shoe_beside_itself(client: TestClient) -> None:
+    """A shoe is at distance 0 from itself, with the score 1, and no slice has a share of that."""
+    answer = client.get("/v1/items/1000.2/explain", params={"with": "1000.2"}).json()
+    assert (answer["distance"], answer["score"]) == (0, 1)
+    assert {part["share"] for part in answer["conditions"]} == {0}
+    check_problem(client.get("/v1/items/1000.2/explain", params={"with": "no-such-shoe"}), 404)
+    check_problem(client.get("/v1/items/1000.2/explain"), 422, "with")
 
 
 @pytest.mark.parametrize("item_id", ["Boots:Ankle:Zoë 1", "100%", "a?b#c", "'; DROP TABLE shoes; --", "..."])

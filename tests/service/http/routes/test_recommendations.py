@@ -135,4 +135,4 @@ def test_refused_forms(client: TestClient) -> None:
     check_problem(client.post(PATH, files={"positive_image": (None, "text")}), 422, "positive_image")
     check_problem(client.post(PATH, content=b"x", headers={"content-type": "text/plain"}), 422, "positive")
     check_problem(client.post(PATH, json={"positive": ["1000.1"], "k": 3}, params={"k": 4}), 422, "k")
-    check_problem(client.post(PATH, json={"positive": ["1000.1"]}, params={"limit": 4}), 422, "limit")
+    check_problem(client.post(PATH, json={"positive": ["1000.1"]}, params={"size": 4}), 422, "size")

@@ -33,7 +33,7 @@ def ask(request: pytest.FixtureRequest, client: TestClient, memory_engine: Engin
     """Asks for shoes like SHOE_ID in one of the ways that there are; options are keywords."""
     files = {"image": ("shoe.jpg", SHOE, "image/jpeg")}
     vector = [float(number) for number in memory_engine.store.vector(SHOE_ID)]
-    numbers = {"max_distance": float, "duplicate_distance": float, "diversity": float, "k": int}
+    numbers = {"max_distance": float, "duplicate_distance": float, "diversity": float, "k": int, "limit": int}
 
     def as_json(options: dict[str, Any]) -> dict[str, Any]:
         return {name: numbers.get(name, lambda value: value)(value) for name, value in options.items()}
@@ -96,6 +96,24 @@ def test_a_page_may_have_another_size(ask: Ask) -> None:
     first = ask(k=2).json()
     rest = ask(k=7, cursor=first["next"]).json()
     assert ids(first) + ids(rest) == ids(ask(k=9).json())
+
+
+def test_limit_is_k(ask: Ask) -> None:
+    """`limit` is `k` by another name: beside the default of `k` it counts, beside another one it is refused."""
+    assert ids(ask(limit=3).json()) == ids(ask(k=3).json())
+    assert ask(limit=3, k=10).json()["k"] == ask(limit=3, k=3).json()["k"] == 3
+    check_problem(ask(limit=3, k=4), 422, "limit")
+    check_problem(ask(limit=0), 422, "k")
+
+
+@pytest.mark.parametrize("condition", ["overall", "closure", "closure:0.5,free:2"])
+def test_scores_of_hits(ask: Ask, condition: str) -> None:
+    """Every hit has a score in [0, 1], which falls from hit to hit as the distance rises."""
+    hits = ask(condition=condition).json()["hits"]
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert hits[0]["distance"] > 0 or scores[0] == 1
 
 
 def test_exclude_and_max_distance(ask: Ask) -> None:

@@ -232,7 +232,7 @@ def test_vector_search_agrees_with_picture_search(client: TestClient) -> None:
         ({"vector": [0.0] * 8, "condition": "\ud800"}, "condition"),
         ({"vector": [0.0] * 8, "filter": ["Colour:Red"]}, "filter"),
         ({"vector": [0.0] * 8, "filter": "Gender:Men"}, "filter"),
-        ({"vector": [0.0] * 8, "limit": 3}, "limit"),
+        ({"vector": [0.0] * 8, "size": 3}, "size"),
         ({}, "vector"),
     ],
 )

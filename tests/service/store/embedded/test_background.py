@@ -14,8 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.store.base import OVERALL, Filter, Hit, Record
-from service.store.embedded import background
-from service.store.embedded.files import vectors
+from service.store.embedded import background, files
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from service.store.index.ivf import InvertedIndex
 from tests.service.store.clusters import cluster_shoes, clusters
@@ -48,7 +47,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown") / "catalog"
     with closing(opened(folder)) as store:
         store.upsert(cluster_shoes(COUNT))
-        store.settle()
+        store.build_indexes()
     return folder
 
 
@@ -97,7 +96,7 @@ class TestIndex:
         """Up to the limit nothing is built, and nothing of it is on disk; the recall is told as 1."""
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(EXACT_UP_TO))
-            store.settle()
+            store.build_indexes()
             assert (store.info().index, store.info().recall) == ("exact", None)
         recalls: dict[str, float] = {}
         EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__).close()
@@ -108,7 +107,7 @@ class TestIndex:
     def test_many_shoes_are_found_nearly_all(self, grown: Path, naive: NaiveStore) -> None:
         """By every condition; the recall is told, and is enough."""
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle()
+            store.build_indexes()
             info = store.info()
             assert info.index == "approximate"
             assert info.recall is not None
@@ -120,7 +119,7 @@ class TestIndex:
         """A filter's rows are looked at one by one: the ten nearest, in order."""
         filters: tuple[Filter, ...] = (LOT, {"Lot": frozenset("17"), "Side": frozenset({"left"})})
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle()
+            store.build_indexes()
             for query in QUERIES:
                 for chosen in filters:
                     for condition in (OVERALL, "closure"):
@@ -132,7 +131,7 @@ class TestIndex:
         """Condition by condition, as measured."""
         recalls: dict[str, float] = {}
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
-            store.settle()
+            store.build_indexes()
             assert recalls.keys() == {OVERALL, *SLICES}
             assert recalls[OVERALL] == store.info().recall
             assert all(0.98 <= recall <= 1.0 for recall in recalls.values())
@@ -153,17 +152,17 @@ class TestIndex:
         monkeypatch.setattr(InvertedIndex, "candidates", wrong)
         recalls: dict[str, float] = {}
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert (store.info().index, store.info().recall) == ("exact", None)
             assert share_found(store, naive) == 1.0
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
         assert set(recalls.values()) == {1.0}
         assert caplog.text.count("searches stay exact") == 1
 
     def test_vectors_are_shared(self, grown: Path) -> None:
         """Every condition looks at the one matrix, which is the mapped file."""
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle()
+            store.build_indexes()
             base = store.current().base
             assert base.digest
             assert base.vectors.shape == (COUNT, DIMENSION)
@@ -176,7 +175,7 @@ class TestFiles:
     def test_a_start_builds_nothing_again(self, grown: Path, naive: NaiveStore, builds: list[int]) -> None:
         """Vectors and indexes are read from their files."""
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle()
+            store.build_indexes()
             assert store.current().base.tuned.keys() == {OVERALL, *SLICES}
             assert share_found(store, naive) >= 0.96
         assert not builds
@@ -186,9 +185,9 @@ class TestFiles:
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
             store.upsert([shoe("new", QUERIES[0]), shoe("shoe-3", QUERIES[1], {"Lot": ("changed",)})])
             store.delete(["shoe-4"])
-            store.settle([])
+            store.build_indexes([])
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert store.info().count == COUNT
             assert ids(store.search(QUERIES[:1], 1)[0]) == ["new"]
@@ -206,12 +205,12 @@ class TestFiles:
         """Whichever it is: the answers are right, and the next start finds whole files."""
         (grown / name).write_bytes(DAMAGES[damage]((grown / name).read_bytes()))
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert share_found(store, naive) >= 0.96
         builds.clear()
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.current().base.digest
         assert not builds
 
@@ -220,7 +219,7 @@ class TestFiles:
         earlier = (grown / DATABASE).read_bytes()
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
             store.upsert(cluster_shoes(COUNT, seed=1))
-            store.settle()
+            store.build_indexes()
         (grown / DATABASE).write_bytes(earlier)
         other = NaiveStore()
         other.upsert(cluster_shoes(COUNT))
@@ -231,14 +230,14 @@ class TestFiles:
         other.upsert(cluster_shoes(COUNT, seed=2))
         other.upsert(cluster_shoes(10, seed=3, prefix="more"))
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert share_found(store, other) >= 0.96
             assert ids_in(store) == other.records.keys()
 
     def test_a_higher_recall_needs_another_index(self, grown: Path, builds: list[int]) -> None:
         """One that was good enough for less is not used."""
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, min_recall=0.995)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             recall = store.info().recall
             assert recall is not None
             assert recall >= 0.995
@@ -254,9 +253,9 @@ class TestFiles:
 
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(COUNT))
-        monkeypatch.setattr(vectors, "write_parts", full)
+        monkeypatch.setattr(files, "write_parts", full)
         with closing(EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert share_found(store, naive) >= 0.96
         assert "No space left" in caplog.text
@@ -298,7 +297,7 @@ class TestBackground:
             store.delete(["shoe-2"])
             assert ids(store.search(place[None], 2)[0]) == ["new", "shoe-1"]
             gate.set()
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert store.info().count == COUNT
             assert ids(store.search(place[None], 2)[0]) == ["new", "shoe-1"]
@@ -308,10 +307,10 @@ class TestBackground:
         """Its first searches are exact; the others' go on as they were."""
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(COUNT))
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.current().base.tuned.keys() == {OVERALL}
             assert share_found(store, naive, "closure") >= 0.96
-            store.settle([])
+            store.build_indexes([])
             assert store.current().base.tuned.keys() == {OVERALL, "closure"}
 
     def test_closing_gives_a_build_up(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,9 +346,9 @@ class TestBackground:
         monkeypatch.setattr(InvertedIndex, "build", failing)
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(COUNT))
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert share_found(store, naive) == 1.0
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             assert store.info().index == "exact"
         assert tries == [COUNT]
         assert "no memory for it" in caplog.text
@@ -361,7 +360,7 @@ class TestBackground:
         with ExitStack() as stack:
             stores = [stack.enter_context(closing(opened(folder))) for _ in range(4)]
             with ThreadPoolExecutor(4) as pool:
-                list(pool.map(lambda store: store.settle([OVERALL]), stores))
+                list(pool.map(lambda store: store.build_indexes([OVERALL]), stores))
             assert builds == [COUNT]
             assert len({store.current().base.digest for store in stores}) == 1
             assert all(share_found(store, naive) >= 0.96 for store in stores)
@@ -381,7 +380,7 @@ class TestNewBase:
         naive = NaiveStore()
         naive.upsert(cluster_shoes(COUNT))
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL, "closure"])
+            store.build_indexes([OVERALL, "closure"])
             first = store.current().base
             changes = [*cluster_shoes(200, seed=4), *cluster_shoes(300, seed=5, prefix="new")]
             for each in (store, naive):
@@ -389,7 +388,7 @@ class TestNewBase:
                 each.delete([f"shoe-{number}" for number in range(150, 300)])
             assert store.current().pending > 20
             store.search(QUERIES[:1], 1)
-            store.settle([])
+            store.build_indexes([])
             snapshot = store.current()
             assert snapshot.pending == 0
             assert snapshot.base.seq == snapshot.seq > first.seq
@@ -409,11 +408,11 @@ class TestNewBase:
             closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as other,
         ):
             for store in (one, other):
-                store.settle([OVERALL])
+                store.build_indexes([OVERALL])
             one.upsert(cluster_shoes(100, seed=6, prefix="new"))
             for store in (one, other):
                 store.search(QUERIES[:1], 1)
-                store.settle([])
+                store.build_indexes([])
                 assert store.current().pending == 0
             assert builds == [COUNT + 100]
             assert one.current().base.digest == other.current().base.digest
@@ -425,11 +424,11 @@ class TestNewBase:
         naive.upsert(cluster_shoes(COUNT))
         gone = [f"shoe-{number}" for number in range(EXACT_UP_TO - 50, COUNT)]
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             for each in (store, naive):
                 each.delete(gone)
             store.search(QUERIES[:1], 1)
-            store.settle([])
+            store.build_indexes([])
             assert store.info().index == "exact"
             assert share_found(store, naive) == 1.0
 
@@ -439,7 +438,7 @@ class TestNewBase:
         names = [f"moving-{number}" for number in range(10)]
         done = threading.Event()
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
-            store.settle([OVERALL])
+            store.build_indexes([OVERALL])
             first = store.current().base.seq
 
             def moving(step: int) -> Iterator[Record]:
@@ -453,7 +452,7 @@ class TestNewBase:
                     store.upsert(moving(step))
                     store.upsert([shoe(f"more-{step}", [-9.0] * 8)])
                     if step % 20 == 19:
-                        store.settle([])
+                        store.build_indexes([])
                 done.set()
 
             def read() -> int:
@@ -471,7 +470,7 @@ class TestNewBase:
                 writing.result()
                 assert all(reader.result() > 0 for reader in readers)
             store.search(place[None], 1)
-            store.settle([])
+            store.build_indexes([])
             assert store.current().base.seq > first
             assert ids(store.search(place[None], 10)[0]) == names
             assert store.info().count == COUNT + 10 + 60
@@ -484,5 +483,5 @@ def test_a_large_catalogue_says_so_in_the_log(folder: Path, caplog: pytest.LogCa
     """How many shoes, by which condition, with what recall and in how many seconds."""
     with caplog.at_level(logging.INFO), closing(opened(folder)) as store:
         store.upsert(cluster_shoes(COUNT))
-        store.settle([OVERALL])
+        store.build_indexes([OVERALL])
     assert "an index of 700 shoes by overall, recall@10 " in caplog.text

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.store.embedded.files.index import IndexKey, load_tuned, save_tuned
+from service.store.embedded.files import IndexKey, load_tuned, save_tuned
 from service.store.index.ivf import InvertedIndex
 from service.store.index.tuning import Tuned, tune
 from tests.service.store.clusters import clusters

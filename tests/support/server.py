@@ -1,0 +1,118 @@
+"""`python -m service serve` in a process of its own, over a small catalogue that the real commands indexed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import IO
+
+import pytest
+
+__all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """A catalogue on disk, and what was made of it."""
+
+    demo: Path
+    checkpoint: Path
+    catalog: Path
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment without settings of the developer's own, and with these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOLEMATE_")}
+    # Processes run in the tree that is tested, wherever the tests were started from.
+    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SOLEMATE_WORKERS": "2", **settings}
+
+
+def heed_interrupts() -> None:
+    """In a new process: Ctrl-C as in a terminal, also where the tests run in the background and one is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def index_arguments(artifacts: Artifacts, *options: str) -> list[str]:
+    """What to give `python -m service` to index them."""
+    return [
+        *("index", "--catalog", str(artifacts.demo)),
+        *("--checkpoint", str(artifacts.checkpoint)),
+        *("--out", str(artifacts.catalog)),
+        *("--device", "cpu"),
+        *options,
+    ]
+
+
+class Server:
+    """`python -m service serve` in a process of its own.
+
+    Attributes:
+        lines: what it said on stdout, up to the example.
+        url: where it is.
+    """
+
+    def __init__(
+        self, artifacts: Artifacts, *options: str, cwd: Path | None = None, module: str = "service", **settings: str
+    ) -> None:
+        command = [sys.executable, "-m", module, "serve", "--port", "0", *options]
+        command += ["--checkpoint", str(artifacts.checkpoint), "--index", str(artifacts.catalog)]
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        self._output: Queue[str] = Queue()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        # Both pipes are drained for as long as the process runs: a full one would stop it.
+        self._readers = [
+            threading.Thread(target=self._follow, args=(self.process.stdout, self._output.put), daemon=True),
+            threading.Thread(target=self._follow, args=(self.process.stderr, self.log.append), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.lines = [self._next_line()]
+        self.url = self.lines[0].rpartition(" ")[2]
+        self.lines.append(self._next_line())
+
+    def stop(self) -> int:
+        """Ask it to stop; returns its exit status."""
+        self.process.terminate()
+        return self._join()
+
+    def kill(self) -> int:
+        """End it at once; returns its exit status."""
+        self.process.kill()
+        return self._join()
+
+    def _join(self) -> int:
+        status = self.process.wait(timeout=30)
+        for reader in self._readers:
+            reader.join(timeout=5)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        return status
+
+    def _next_line(self) -> str:
+        try:
+            return self._output.get(timeout=60).rstrip("\n")
+        except Empty:
+            self.kill()
+            pytest.fail("the server did not start:\n" + "".join(self.log))
+
+    @staticmethod
+    def _follow(pipe: IO[str], take: Callable[[str], None]) -> None:
+        for line in pipe:
+            take(line)
