@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL.Image import Image
 
 from model.catalog.columns import is_nearly_unique
@@ -351,9 +351,9 @@ class Engine:
         if not 2 <= steps <= MAX_STEPS:
             raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
 
-    def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
+    def check_vector(self, vector: ArrayLike, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
-        checked: Vector = check_vectors([vector], self.embedder.dimension, field)[0]
+        checked: Vector = check_vectors(np.asarray(vector)[None], self.embedder.dimension, field)[0]
         return checked
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
