@@ -107,7 +107,7 @@ class Embedded:
     """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
 
     `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
-    shows a shoe; None where the checkpoint can't tell.
+    shows a shoe; None where the checkpoint has no confidence.
     """
 
     vectors: Vector

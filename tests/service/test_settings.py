@@ -27,7 +27,7 @@ def test_a_store_in_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "geheim" not in settings.describe()
     with pytest.raises(pydantic.ValidationError, match="milvus://host:port/collection"):
         Settings(store="redis://db.example/0")
-    assert Settings(store="").place == "artifacts/catalog"
+    assert Settings(store="").location == "artifacts/catalog"
 
 
 def test_loopback_by_default() -> None:

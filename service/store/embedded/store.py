@@ -72,7 +72,7 @@ class EmbeddedStore:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
-        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, note=record_recall)
+        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
         self._refreshing = threading.Lock()
@@ -81,7 +81,7 @@ class EmbeddedStore:
         if record_recall is not None:
             for condition in (OVERALL, *truth.facts.slices):
                 record_recall(condition, 1.0)
-        self._indexer.look_at(self._snapshot)
+        self._indexer.request_missing(self._snapshot)
 
     @classmethod
     def create(
@@ -195,7 +195,7 @@ class EmbeddedStore:
         snapshot = self._current()
         found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
         if isinstance(condition, str):
-            self._indexer.look_at(snapshot, condition)
+            self._indexer.request_missing(snapshot, condition)
         return found
 
     def get(self, item_id: str) -> Item:
@@ -254,7 +254,7 @@ class EmbeddedStore:
         """
         snapshot = self._current()
         if snapshot.base.is_large:
-            self._indexer.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+            self._indexer.build_all((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""
