@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
+from fastapi import Query as QueryParameter
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -18,6 +19,8 @@ from model.text import nfc
 from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form
 from service.http.problems import refuse_unknown
 from service.http.schemas import (
+    BatchQuery,
+    BatchSearch,
     ImageSearch,
     ImagesInJson,
     PictureSearchFields,
@@ -35,6 +38,7 @@ from service.search.options import (
     to_view,
 )
 from service.search.pagination import read_cursor
+from service.serving.pipeline import Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
 
@@ -49,6 +53,7 @@ __all__ = [
     "decode_pictures",
     "find_default_k",
     "is_json",
+    "read_batch_search",
     "read_example_search",
     "read_json",
     "read_picture_search",
@@ -148,7 +153,7 @@ READERS: Mapping[str, Callable[[Any], object]] = {
 """How a field's value becomes the option of the same name, where that is not the value itself."""
 
 
-async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
+async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:
     """How to search, from a query string."""
     return to_options(fields, request.state.settings)
 
@@ -169,6 +174,31 @@ async def read_picture_search(request: Request) -> PictureSearch:
     form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
     agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
     return PictureSearch(form.images[0].content, to_options(agreed, settings), _view_in(agreed))
+
+
+async def read_batch_search(request: Request) -> list[Query]:
+    """Several searches: a form with a picture for each of them and options of all, or JSON. Raises likewise."""
+    settings: Settings = request.state.settings
+    if is_json(request):
+        refuse_unknown("query parameter", request.query_params.keys(), ())
+        body = validate(BatchSearch, await read_json(request), "body")
+        if not 1 <= len(body.queries) <= settings.max_images:
+            raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
+        return [_to_query(place, query, settings) for place, query in enumerate(body.queries)]
+    fields = _read_query(request, PictureSearchFields)
+    limits = FormLimits(
+        images=settings.max_images, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS
+    )
+    form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
+    agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
+    options, view = to_options(agreed, settings), _view_in(agreed)
+    return [Query(options, image=image.content, view=view) for image in form.images]
+
+
+def _to_query(place: int, query: BatchQuery, settings: Settings) -> Query:
+    if (query.item is None) == (query.vector is None):
+        raise QueryError("queries", f"query {place} has to have either an item or a vector")
+    return Query(to_options(query, settings), item_id=query.item, vector=query.vector)
 
 
 async def read_pictures(request: Request, most: int) -> Pictures:

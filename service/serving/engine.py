@@ -24,6 +24,7 @@ from service.search.explain import Explanation, explain
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
+from service.search.sampling import Sampler
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 
 __all__ = [
@@ -159,6 +160,7 @@ class Engine:
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
         self.nearness = NearnessScale(store, network.nearness)
+        self.sampler = Sampler(store)
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)

@@ -111,7 +111,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(config.seed)
 
     def epoch(self, number: int, shown: Progress) -> dict[str, Any]:
-        """One pass over the triplets; returns its figures, in the form that `training.trainer` gives them."""
+        """One pass over the triplets; returns its figures, in the form that `training.train` gives them."""
         start = time.perf_counter()
         order = torch.randperm(len(self.triplets), generator=self.generator)
         sums: dict[str, float] = {}

@@ -71,7 +71,7 @@ def draw_pictures(
     sliced = [each for each in drawers if DIGIT in parts_of(each.trained.checkpoint)]
     if sliced:
         yield "The digit's slice exchanged", "swaps.png", _draw_swaps(sliced[-1], test, labels, one_each)
-    yield "Maps", "maps.png", _draw_maps(drawers, test, labels, chosen, device)
+    yield "Maps", "maps.png", _draw_maps(drawers, test, labels, chosen)
     curves = draw_learning(networks, triplet_title="triplet term, each recipe's own")
     yield "Loss curves", "curves.png", curves
 
@@ -160,13 +160,12 @@ def _draw_maps(
     test: ImageSet,
     labels: Labels,
     chosen: NDArray[np.intp],
-    device: str | torch.device,
 ) -> bytes:
     panels = []
     for each in drawers:
         means = each.embedder.embed_pixels(test.pixels[chosen])
         for part, (start, stop) in parts_of(each.trained.checkpoint).items():
-            points = tsne(np.ascontiguousarray(means[:, start:stop]), device=device)
+            points = tsne(np.ascontiguousarray(means[:, start:stop]))
             panels.append(Panel(points, Labels(f"{each.title}: {part}", labels.values, labels.table[chosen])))
     note = f"t-SNE of {len(chosen):,} held-out pictures, coloured by digit"
     return draw_map("Maps of the mean vectors", note, panels)

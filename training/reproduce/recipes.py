@@ -9,11 +9,9 @@ import torch
 from model.checkpoint import Condition
 from model.preprocess import PreprocessConfig
 from model.tvae import FREE, PRESETS, Slice
-from training.augment import AugmentConfig
-from training.config import TrainConfig
+from training.config import AugmentConfig, ObjectiveConfig, TrainConfig
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
-from training.objective import ObjectiveConfig
 from training.reproduce.authors import AuthorsConfig, train_authors
 from training.reproduce.runs import Trained, read_trained, train_or_take_up
 
@@ -37,7 +35,7 @@ class Recipe:
     Attributes:
         key: names its folder.
         title: names it in tables and pictures.
-        ours: by `training.trainer`, or else as the authors did.
+        ours: by `training.train`, or else as the authors did.
         metric: with a triplet term.
     """
 

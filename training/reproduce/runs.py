@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from model.checkpoint import Checkpoint, load_checkpoint
+from training.checkpointing import STAGING, STATE_FILE, is_state_of
 from training.config import TrainConfig
 from training.data.images import ImageSet
-from training.output import STAGING
-from training.state import STATE_FILE, is_state_of
-from training.trainer import train
+from training.train import train
 
 __all__ = ["Trained", "read_trained", "train_or_take_up"]
 
@@ -26,7 +25,7 @@ class Trained:
     Attributes:
         title: names it in tables and pictures.
         seed: of its training.
-        history: figures of each epoch, as `training.trainer` keeps them.
+        history: figures of each epoch, as `training.train` keeps them.
     """
 
     title: str

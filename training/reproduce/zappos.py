@@ -124,7 +124,7 @@ def reproduce_zappos(catalog: str, lists: Path, out: Path, plan: Plan | None = N
     )
     pictures = []
     if plan.pictures:
-        for heading, name, png in _draw(networks[: len(RECIPES)], shoes.test.images, used):
+        for heading, name, png in _draw(networks[: len(RECIPES)], shoes.test.images):
             write_atomic(out / name, png)
             pictures.append((heading, name))
     write_atomic(out / "report.md", report.to_markdown(pictures).encode())
@@ -208,7 +208,7 @@ def _measure_slices(embedding: Embedding, test: HeldOut) -> Errors:
     return Errors({name: 1 - measure_triplets(parts[name], test.lists[name].triplets) for name in CONDITIONS})
 
 
-def _draw(networks: Sequence[_Network], images: ImageSet, device: torch.device) -> Iterator[tuple[str, str, bytes]]:
+def _draw(networks: Sequence[_Network], images: ImageSet) -> Iterator[tuple[str, str, bytes]]:
     """Heading, file name and PNG: of one seed's networks, the last of which has its neighbours and maps drawn."""
     curves = draw_learning(
         [each.trained for each in networks],
@@ -217,4 +217,4 @@ def _draw(networks: Sequence[_Network], images: ImageSet, device: torch.device) 
     )
     yield "Loss curves", "curves.png", curves
     questions, _ = ask(list(ATTRIBUTES.values()), images, {}, seed=0)
-    yield from draw_gallery([each.embedding for each in networks[::-1]], images, questions, seed=0, device=device)
+    yield from draw_gallery([each.embedding for each in networks[::-1]], images, questions, seed=0)

@@ -10,7 +10,8 @@ import torch
 
 from model.checkpoint import Condition
 from model.tvae import PRESETS
-from training.config import TrainConfig, cut_latent, one_of
+from training.conditions import cut_latent
+from training.config import TrainConfig, one_of
 from training.data.images import ImageSet
 from training.evaluation.csn import ATTRIBUTES
 from training.reproduce.runs import Trained, read_trained, train_or_take_up

@@ -121,6 +121,7 @@ READING = frozenset(
     {
         "/v1/search",
         "/v1/search/vector",
+        "/v1/search:batch",
         "/v1/recommendations",
         "/v1/embeddings",
         "/v1/reconstructions",

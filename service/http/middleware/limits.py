@@ -34,6 +34,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
         "/v1/search": one,
         "/v1/reconstructions": one,
         "/v1/subjects": one,
+        "/v1/search:batch": many,
         "/v1/embeddings": many,
         "/v1/recommendations": many,
         "/v1/items": one,

@@ -37,7 +37,7 @@ def damaged_files(folder: Path) -> list[Path]:
 
 
 def load(truth: Truth, layout: Layout) -> Snapshot:
-    """The catalogue as it is now; takes the flat index of a small one, or the vectors' file of a large one, if it fits."""
+    """The catalogue as it is now, by the flat index of a small one, or the vectors' file of a large one, if it fits."""
     state = truth.state()
     if not state.shoes:
         return Snapshot.read(truth.changes(0), layout)

@@ -29,6 +29,7 @@ SNAPSHOT = Path(__file__).with_name("openapi.json")
 MODELS: dict[str, type[BaseModel]] = {
     "search": schemas.SearchAnswer,
     "search_vector": schemas.SearchAnswer,
+    "search_batch": schemas.BatchSearchAnswer,
     "similar": schemas.SearchAnswer,
     "recommendations": schemas.SearchAnswer,
     "subjects": schemas.SubjectAnswer,
@@ -36,6 +37,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "items": schemas.ItemsAnswer,
     "item": schemas.ItemAnswer,
     "explain": schemas.ExplainAnswer,
+    "interpolations": schemas.InterpolationAnswer,
+    "swaps": schemas.SwapAnswer,
+    "samples": schemas.SamplesAnswer,
     "facets": schemas.FacetsAnswer,
     "info": schemas.Info,
     "healthz": schemas.Status,
@@ -50,6 +54,7 @@ MODELS: dict[str, type[BaseModel]] = {
 REQUESTS: dict[str, type[BaseModel]] = {
     "search_vector": schemas.VectorSearch,
     "recommendations": schemas.Recommendation,
+    "search_batch": schemas.BatchSearch,
     "patch_item": schemas.ItemPatch,
 }
 
@@ -175,7 +180,7 @@ def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> N
         described = client.get("/openapi.json").json()
         answer = client.get("/v1/items/1000.1/similar").json()
     asked = [schema for schema in find_schemas(described, "k") if "default" in schema]
-    assert len(asked) == 8  # three query strings, and the bodies of three searches, two of them forms or JSON
+    assert len(asked) == 11  # four query strings, and the bodies of four searches, three of them forms or JSON
     for schema in asked:
         number = next(choice for choice in schema.get("anyOf", [schema]) if choice["type"] == "integer")
         assert (number["minimum"], number["maximum"], schema["default"]) == (1, max_k, min(10, max_k))

@@ -13,15 +13,14 @@ from PIL import Image
 from model.checkpoint import load_checkpoint
 from model.errors import CatalogError
 from tests.training.reproduce.digits import write_mnist
-from training import trainer
+from training import train as trainer
+from training.checkpointing import STAGING, STATE_FILE
 from training.data.mnist import read_mnist
-from training.output import STAGING
 from training.reproduce import runs
 from training.reproduce.authors import AuthorsConfig
 from training.reproduce.mnist import Plan, reproduce_mnist
 from training.reproduce.recipes import RECIPES, our_config, train_recipe
 from training.reproduce.runs import Trained
-from training.state import STATE_FILE
 
 PLAN = Plan(epochs=1, authors=AuthorsConfig(epochs=1, triplets=240), training_images=80)
 
@@ -81,14 +80,14 @@ def test_a_second_run_trains_nothing(data: Path, out: Path) -> None:
 
 
 def _stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole: Callable[..., Any] = trainer._epoch
+    whole: Callable[..., Any] = trainer.train_epoch
 
     def epoch(run: Any, *rest: Any) -> Any:
         if run.state.epoch == 1:
             raise MemoryError
         return whole(run, *rest)
 
-    monkeypatch.setattr(trainer, "_epoch", epoch)
+    monkeypatch.setattr(trainer, "train_epoch", epoch)
     monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
 
 

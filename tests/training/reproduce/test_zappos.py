@@ -19,7 +19,8 @@ from model.errors import CatalogError, TrainingError
 from model.preprocess import Preprocessor
 from model.tvae import Slice
 from tests.training.images import coloured_squares
-from training import trainer
+from training import train as trainer
+from training.checkpointing import STATE_FILE
 from training.data.images import digest_ids
 from training.demo_catalog import draw_demo_catalog
 from training.evaluation.csn_draw import draw_csn_lists
@@ -29,7 +30,6 @@ from training.reproduce import runs, zappos
 from training.reproduce.zappos import Plan, _measure_overall, reproduce_zappos
 from training.reproduce.zappos_recipes import RECIPES, shoe_config, train_shoes
 from training.reproduce.zappos_split import HeldOut, choose_shoes, load_held_out
-from training.state import STATE_FILE
 
 PLAN = Plan(epochs=1, training_shoes=40, triplets=50)
 NAMES = {"category": "class", "closure": "closure", "gender": "gender", "heel": "heel"}
@@ -209,14 +209,14 @@ def test_a_second_run_trains_nothing(demo: Path, lists: Path, out: Path) -> None
 
 
 def _stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole: Callable[..., Any] = trainer._epoch
+    whole: Callable[..., Any] = trainer.train_epoch
 
     def epoch(run: Any, *rest: Any) -> Any:
         if run.state.epoch == 1:
             raise MemoryError
         return whole(run, *rest)
 
-    monkeypatch.setattr(trainer, "_epoch", epoch)
+    monkeypatch.setattr(trainer, "train_epoch", epoch)
     monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
 
 
