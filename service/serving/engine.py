@@ -25,7 +25,8 @@ from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
 from service.search.sampling import Sampler
-from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
+from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.checks import check_vectors
 
 __all__ = [
     "CANARY_VIEW",

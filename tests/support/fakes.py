@@ -14,7 +14,8 @@ from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import Framing, ImageLimits, PreprocessConfig, Preprocessor
 from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.index.weighted import check_weights, scale_of
+from service.store.checks import check_weights
+from service.store.index.weighted import scale_of
 
 __all__ = ["DIGEST", "SLICES", "FakeEmbedder", "FindsRed", "MemoryStore"]
 

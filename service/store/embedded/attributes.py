@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import QueryError
 from service.store.base import Filter
 
-__all__ = ["AttributeTable", "Column", "Counts", "check_filter", "sort_counts"]
-
-VALUES_LISTED = 20
-
-Counts = Mapping[str, Mapping[str, int]]
-"""Attribute -> value -> number of shoes."""
+__all__ = [
+    "AttributeTable",
+    "Column",
+]
 
 
 @dataclass(frozen=True)
@@ -154,27 +151,3 @@ def column_of(codes_of: Mapping[str, int], keys: NDArray[np.int64], size: int) -
     keys.sort()  # numbers, since that takes a fraction of sorting pairs
     starts = np.searchsorted(keys, np.arange(len(codes_of) + 1) * size)
     return Column(codes_of, (keys % max(size, 1)).astype(np.int32), starts)
-
-
-def sort_counts(counts: Counts) -> dict[str, dict[str, int]]:
-    """The same, attributes by name, frequent values first, without zeros."""
-    ordered = {}
-    for name in sorted(counts):
-        pairs = [(value, count) for value, count in counts[name].items() if count]
-        if pairs:
-            ordered[name] = dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
-    return ordered
-
-
-def check_filter(filter: Filter, known: Counts) -> None:
-    """Raise QueryError for an attribute, or a value of it, that no shoe has. `known`: of all shoes."""
-    for name, values in filter.items():
-        if not any(known.get(name, {}).values()):
-            attributes = ", ".join(sort_counts(known)) or "none"
-            raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {attributes}")
-        for value in values:
-            if not known[name].get(value):
-                listed = list(sort_counts({name: known[name]})[name])
-                shown = ", ".join(listed[:VALUES_LISTED])
-                more = f" and {len(listed) - VALUES_LISTED} more" if len(listed) > VALUES_LISTED else ""
-                raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")

@@ -23,13 +23,12 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, Artif
 from model.files import explain_failure, sync_folder
 from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import Item
+from service.store.checks import REBUILD, Facts, require_same
 from service.store.embedded import rows
 
 __all__ = [
     "BUSY_SECONDS",
-    "REBUILD",
     "Changes",
-    "Facts",
     "State",
     "Truth",
     "check",
@@ -46,8 +45,6 @@ BUSY_SECONDS = 30.0
 
 BUSY_RETRY = 2
 """Seconds after which a change is worth another try."""
-
-REBUILD = "index it anew with `python -m service index --rebuild`"
 
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -161,23 +158,6 @@ TEXTS_SINCE = (
 VECTORS_SINCE = "SELECT vector, vector_checksum FROM {} WHERE seq > ? ORDER BY number"
 VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What holds for a whole catalogue, from its creation on.
-
-    Attributes:
-        dimension: D, the size of every vector.
-        slices: condition -> (start, stop).
-        checkpoint: digest of the checkpoint that made the vectors.
-        root: the folder under which the pictures lie.
-    """
-
-    dimension: int
-    slices: Mapping[str, tuple[int, int]]
-    checkpoint: str
-    root: str
 
 
 class State(NamedTuple):
@@ -461,14 +441,3 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
         return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
-
-
-def require_same(path: Path, found: Facts, wanted: Facts) -> None:
-    """Raise ArtifactMismatch, with every fact that differs."""
-    differences = [
-        f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
-        for name in ("checkpoint", "dimension", "slices", "root")
-        if getattr(found, name) != getattr(wanted, name)
-    ]
-    if differences:
-        raise ArtifactMismatch(f"{path} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out")

@@ -5,8 +5,6 @@ small and searched exactly. A shoe of the base that was removed or changed is ma
 among the recent ones, with its old number, and so in its old place.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from heapq import merge
@@ -14,15 +12,13 @@ from heapq import merge
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import QueryError
 from service.errors import UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Weights
-from service.store.embedded.attributes import check_filter, sort_counts
+from service.store.checks import check_condition, check_filter, read_cursor, sort_counts, write_cursor
 from service.store.embedded.database import Changes
 from service.store.embedded.segment import Layout, Segment
 from service.store.index.exact import Neighbours
 from service.store.index.flat import FlatIndex
-from service.store.index.weighted import check_weights
 
 __all__ = ["Snapshot"]
 
@@ -162,12 +158,7 @@ class Snapshot:
 
     def _check(self, condition: str | Weights, filter: Filter | None) -> None:
         """Raise QueryError for a condition, an attribute or a value that the catalogue does not have."""
-        slices = self.base.layout.slices
-        if not isinstance(condition, str):
-            check_weights(condition, slices)
-        elif condition != OVERALL and condition not in slices:
-            known = ", ".join([OVERALL, *slices])
-            raise QueryError("condition", f"unknown condition {condition!r}; known conditions: {known}")
+        check_condition(condition, self.base.layout.slices)
         if filter:
             check_filter(filter, self._counts)
 
@@ -207,19 +198,3 @@ def _add(*counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
             for value, number in values.items():
                 of_name[value] = of_name.get(value, 0) + number
     return total
-
-
-def write_cursor(number: int) -> str:
-    """An opaque text for a shoe's number."""
-    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str) -> int:
-    """The number in a cursor. Raises QueryError for a text that `write_cursor` never gave."""
-    try:
-        number = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
-        number = -1
-    if not 0 <= number < 2**63 or write_cursor(number) != cursor:
-        raise QueryError("cursor", f"{cursor!r} is no cursor; leave it out to begin at the first page")
-    return number

@@ -18,21 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import (
-    OVERALL,
-    Filter,
-    Hit,
-    Item,
-    Page,
-    Record,
-    StoreInfo,
-    Weights,
-    check_vectors,
-    require_positive,
-)
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.checks import Facts, check_vectors, require_positive
 from service.store.embedded import rows
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import BUSY_SECONDS, Facts, Truth
+from service.store.embedded.database import BUSY_SECONDS, Truth
 from service.store.embedded.loading import derived_files, load, save_flat
 from service.store.embedded.segment import Layout, Segment
 from service.store.embedded.snapshot import Snapshot
@@ -114,12 +104,7 @@ class EmbeddedStore:
             ArtifactError: the folder can't be written.
             ValueError: a slice does not lie within the vector, or is called `overall`.
         """
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
-        pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
-        facts = Facts(int(dimension), pairs, checkpoint, str(root))
-        truth = Truth.create(Path(folder) / DATABASE, facts)
+        truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
         with closing_on_error(truth):
             return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
 
