@@ -22,7 +22,7 @@ def test_a_store_in_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOLEMATE_STORE", "milvus://db.example:19530/shoes")
     monkeypatch.setenv("SOLEMATE_STORE_TOKEN", "root:geheim")
     settings = Settings()
-    assert settings.place == "milvus://db.example:19530/shoes"
+    assert settings.location == "milvus://db.example:19530/shoes"
     assert settings.store_token.get_secret_value() == "root:geheim"
     assert "geheim" not in settings.describe()
     with pytest.raises(pydantic.ValidationError, match="milvus://host:port/collection"):
