@@ -160,7 +160,7 @@ class Uploads:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let no file be deleted meanwhile, by any process that can be told so: not where the folder is read-only.
+        """Keep every process from deleting files meanwhile; without effect where the folder is read-only.
 
         Raises:
             OSError: the lock can't be had for another reason.

@@ -112,7 +112,7 @@ def list_middleware(
         settings: what the environment says.
         live: what is leased to each request.
         routes: what is answered, for the keys that it takes.
-        paths: those that the access log and the metrics tell apart.
+        paths: those that the access log and the metrics distinguish.
     """
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [

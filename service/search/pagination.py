@@ -69,7 +69,7 @@ class Cursor:
 
 
 def fingerprint_of(parts: Iterable[object]) -> bytes:
-    """8 bytes that tell texts and numbers from others."""
+    """8-byte fingerprint of texts and numbers."""
     return blake2b(repr(list(parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 

@@ -28,11 +28,7 @@ RETRY_SECONDS = 0.5
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not yet listening.
-
-    Raises:
-        AddressTaken: another program has it, or it is not one of this machine's.
-    """
+    """A socket bound to the address, not yet listening."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)

@@ -125,9 +125,6 @@ class ClientConnection(HttpToolsProtocol):
         """Feed the parser. A request that asks for another protocol is parsed as if it did not (RFC 9110, 7.8).
 
         httptools ends such a message with its head, whatever is answered: the body would be read as the next request.
-
-        Raises:
-            HttpParserError: this is not HTTP; CONNECT counts as such, as a server that is no proxy can't frame it.
         """
         rest = memoryview(data)
         while not self.transport.is_closing():

@@ -49,7 +49,7 @@ def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequenc
     Args:
         settings: what the environment says.
         listener: bound; closed in the end.
-        announce: is given the lines that tell what is served, once it is.
+        announce: called with the lines to print, once everything is loaded.
 
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
@@ -180,7 +180,7 @@ class _Watched(set[Any]):
 
 
 def describe_start(engine: Engine, address: str) -> Sequence[str]:
-    """What to tell the person at the terminal: where the page is, and a request that works."""
+    """What is printed at the terminal: where the page is, and a request that works."""
     info = engine.store.info()
     banner = [f"solemate serves {info.count:,} shoes on {address}"]
     picture = _find_picture(engine)

@@ -16,18 +16,7 @@ from model.errors import QueryError
 from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
 from service.store import checks
-from service.store.base import (
-    OVERALL,
-    Filter,
-    Hit,
-    Item,
-    Page,
-    Record,
-    StoreInfo,
-    Weights,
-    check_vectors,
-    require_positive,
-)
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
 from service.store.milvus.connection import Connection
 from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, both, decode, digest, encode
 from service.store.milvus.schema import CHANGED, FACTS, Catalog, field_of, make_numbers, open_catalog
@@ -106,8 +95,8 @@ class MilvusStore:
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. At most 16,384 shoes are found, whatever `k` is."""
-        require_positive("k", k)
-        checked = check_vectors(queries, self._catalog.facts.dimension)
+        checks.require_positive("k", k)
+        checked = checks.check_vectors(queries, self._catalog.facts.dimension)
         weights = checks.check_condition(condition, self._catalog.facts.slices)
         expression = self._expression(filter, self._fingerprint())
         return self._searcher.search(checked, min(k, WINDOW), weights, expression, vectors=vectors)
