@@ -1,4 +1,4 @@
-from training.reproduce.tables import Spread, to_columns, to_pipe
+from training.reproduce.common.tables import Spread, to_columns, to_pipe
 
 
 def test_spread() -> None:

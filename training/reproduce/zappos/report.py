@@ -8,8 +8,8 @@ from typing import Any
 from training.evaluation.csn import ATTRIBUTES, CONDITIONS, CsnTriplets
 from training.evaluation.embeddings import OVERALL
 from training.evaluation.metrics import Reconstruction
-from training.reproduce.tables import Spread, to_columns, to_pipe
-from training.reproduce.zappos_recipes import RECIPES, Recipe
+from training.reproduce.common.tables import Spread, to_columns, to_pipe
+from training.reproduce.zappos.recipes import RECIPES, Recipe
 
 __all__ = ["SLICES", "Errors", "Measured", "Report"]
 

@@ -21,11 +21,11 @@ from training.evaluation.embeddings import OVERALL, Embedding, embed_pixels, emb
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_triplets
 from training.evaluation.questions import ask
-from training.reproduce.learning import draw_learning
-from training.reproduce.runs import Trained
-from training.reproduce.zappos_recipes import OUR_EPOCHS, RECIPES, Recipe, shoe_config, train_shoes
-from training.reproduce.zappos_results import SLICES, Errors, Measured, Report
-from training.reproduce.zappos_split import HeldOut, choose_shoes, load_held_out, take
+from training.reproduce.common.learning import draw_learning
+from training.reproduce.common.runs import Trained
+from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, Recipe, shoe_config, train_shoes
+from training.reproduce.zappos.report import SLICES, Errors, Measured, Report
+from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out, take
 
 __all__ = ["QUICK", "Plan", "reproduce_zappos"]
 

@@ -16,9 +16,9 @@ from training.figures.maps import Panel, draw_map
 from training.figures.pictures import Reconstructed, draw_reconstructions
 from training.figures.sheet import MARGIN, Sheet
 from training.figures.tsne import tsne
-from training.reproduce.learning import draw_learning
-from training.reproduce.measures import parts_of
-from training.reproduce.runs import Trained
+from training.reproduce.common.learning import draw_learning
+from training.reproduce.common.runs import Trained
+from training.reproduce.mnist.measures import parts_of
 
 __all__ = ["draw_pictures"]
 

@@ -6,16 +6,21 @@ all pictures of a batch (those of all three roles), summed over pixels and laten
 norm is the Frobenius norm of each role's (B, 20) means, the three added.
 """
 
+import json
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
+from torch import nn
 
-from model.checkpoint import Checkpoint, Condition, load_checkpoint, save_checkpoint
+from model.checkpoint import Checkpoint, Condition
 from model.errors import ArtifactError
-from model.files import write_json
+from model.files import sha256_file, write_atomic, write_json
 from model.preprocess import PreprocessConfig, to_float
 from model.progress import Progress, progress
 from model.tvae import TVAE, Slice, TVAEConfig, reparameterize
@@ -25,7 +30,53 @@ from training.data.mnist import DIGIT
 from training.evaluation.triplet_lists import draw_triplets
 from training.losses import kl_divergence, reconstruction_loss
 
-__all__ = ["AuthorsConfig", "train_authors"]
+__all__ = ["AuthorsConfig", "AuthorsNetwork", "AuthorsNetworkConfig", "load_authors", "train_authors"]
+
+WEIGHTS_FILE = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class AuthorsNetworkConfig(TVAEConfig):
+    """The shape of a network of plain layers.
+
+    Attributes:
+        hidden: units of the one hidden layer on each side.
+    """
+
+    widths: tuple[int, ...] = ()
+    hidden: int = 400
+
+    def _check_layers(self) -> None:
+        if self.widths or self.blocks or self.hidden < 1:
+            raise ValueError(
+                f"widths is {self.widths}, blocks {self.blocks}, hidden {self.hidden}; expected (), 0 and some units"
+            )
+
+
+class AuthorsNetwork(TVAE):
+    """The authors' network: an encoder and a decoder of one hidden layer each."""
+
+    config: AuthorsNetworkConfig
+
+    def __init__(self, config: AuthorsNetworkConfig) -> None:
+        nn.Module.__init__(self)  # not TVAE's own, which makes convolutions
+        self.config = config
+        shape = (config.channels, config.image_size, config.image_size)
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), config.hidden), nn.ReLU())
+        self.decoder = nn.Sequential(nn.ReLU(), nn.Linear(config.hidden, math.prod(shape)), nn.Unflatten(1, shape))
+        self.to_mean = nn.Linear(config.hidden, config.latent_size)
+        self.to_log_variance = nn.Linear(config.hidden, config.latent_size)
+        self.from_latent = nn.Linear(config.latent_size, config.hidden)
+
+    def _features(self, images: torch.Tensor, altered: torch.Tensor | None = None) -> torch.Tensor:
+        # Plain layers take ink as it is: unlike convolutions, they gain nothing from a paper of -0.5.
+        features: torch.Tensor = self.encoder(images if altered is None else altered)
+        return features.float()
+
+    def decode_logits(self, latent: torch.Tensor) -> torch.Tensor:
+        """(B, D) -> (B, C, H, W): the picture before the sigmoid."""
+        logits: torch.Tensor = self.decoder(self.from_latent(latent))
+        return logits.float()
 
 
 @dataclass(frozen=True)
@@ -52,20 +103,20 @@ class AuthorsConfig:
     vae_weight: float = 0.01
     norm_weight: float = 0.001
     seed: int = 0
-    network: TVAEConfig = field(
-        default=TVAEConfig(image_size=28, channels=1, widths=(), hidden=400, slices=(Slice(DIGIT, 20),))
+    network: AuthorsNetworkConfig = field(
+        default=AuthorsNetworkConfig(image_size=28, channels=1, slices=(Slice(DIGIT, 20),))
     )
 
 
 def train_authors(images: ImageSet, config: AuthorsConfig, out: Path, *, device: torch.device, source: str) -> None:
-    """Train by the recipe and leave the checkpoint in `out`. One that is there from the same recipe is left alone.
+    """Train by the recipe and leave the network in `out`. One that is there from the same recipe is left alone.
 
     Args:
         images: the training pictures.
         config: the recipe.
-        out: the checkpoint's folder.
+        out: a folder, for `load_authors`.
         device: where to train.
-        source: what the pictures were read from, for the checkpoint's facts.
+        source: what the pictures were read from, for the record.
     """
     facts = {"catalog": source, "shoes": len(images), "config": asdict(config)}
     if _is_there(out, facts):
@@ -73,25 +124,36 @@ def train_authors(images: ImageSet, config: AuthorsConfig, out: Path, *, device:
     run = _Run(images, config, device)
     with progress(desc="train", unit="triplets", total=config.triplets * config.epochs) as shown:
         history = [run.epoch(number, shown) for number in range(1, config.epochs + 1)]
-    conditions = (Condition(DIGIT, (DIGIT,)),) if config.metric else ()
-    checkpoint = Checkpoint(run.tvae.eval(), PreprocessConfig(28, 1, 0), conditions, facts)
-    digest = save_checkpoint(out, checkpoint)
-    write_json(out / "metrics.json", {"checkpoint": digest, "history": history})
+    tensors = {name: value.cpu() for name, value in run.tvae.state_dict().items()}
+    write_atomic(out / WEIGHTS_FILE, safetensors.torch.save(tensors, metadata={"facts": json.dumps(facts)}))
+    write_json(out / "metrics.json", {"history": history})
+
+
+def load_authors(out: Path) -> Checkpoint:
+    """What `train_authors` left. Raises ArtifactError."""
+    path = out / WEIGHTS_FILE
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        network = facts["config"]["network"]
+        lists = {name: tuple(network[name]) for name in ("widths", "encoder_blocks")}
+        slices = tuple(Slice(**part) for part in network["slices"])
+        tvae = AuthorsNetwork(AuthorsNetworkConfig(**{**network, **lists, "slices": slices}))
+        tvae.load_state_dict(state)
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise ArtifactError(f"no network of the authors in {path}: {error}") from error
+    tvae.eval().requires_grad_(requires_grad=False)
+    conditions = (Condition(DIGIT, (DIGIT,)),) if facts["config"]["metric"] else ()
+    return Checkpoint(tvae, PreprocessConfig(28, 1, 0), conditions, facts, digest=sha256_file(path))
 
 
 def _is_there(out: Path, facts: dict[str, Any]) -> bool:
     try:
-        found = load_checkpoint(out).training
+        found = load_authors(out).training
     except ArtifactError:
         return False
-    # JSON has no tuples.
-    return _plain(dict(found)) == _plain(facts)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+    return bool(found == json.loads(json.dumps(facts)))  # JSON has no tuples
 
 
 class _Run:
@@ -106,7 +168,7 @@ class _Run:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.tvae = TVAE(config.network).to(device)
+            self.tvae = AuthorsNetwork(config.network).to(device)
         self.optimizer = torch.optim.Adam(self.tvae.parameters(), lr=config.learning_rate, fused=True)
         self.generator = torch.Generator().manual_seed(config.seed)
 

@@ -26,10 +26,11 @@ from training.demo_catalog import draw_demo_catalog
 from training.evaluation.csn_draw import draw_csn_lists
 from training.evaluation.embeddings import Embedding, embed_pixels
 from training.figures.pictures import draw_reconstructions
-from training.reproduce import runs, zappos
-from training.reproduce.zappos import Plan, _measure_overall, reproduce_zappos
-from training.reproduce.zappos_recipes import RECIPES, shoe_config, train_shoes
-from training.reproduce.zappos_split import HeldOut, choose_shoes, load_held_out
+from training.reproduce.common import runs
+from training.reproduce.zappos import experiment as zappos
+from training.reproduce.zappos.experiment import Plan, _measure_overall, reproduce_zappos
+from training.reproduce.zappos.recipes import RECIPES, shoe_config, train_shoes
+from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out
 
 PLAN = Plan(epochs=1, training_shoes=40, triplets=50)
 NAMES = {"category": "class", "closure": "closure", "gender": "gender", "heel": "heel"}

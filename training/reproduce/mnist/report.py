@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from training.evaluation.elbo import Bounds
-from training.reproduce.measures import OVERALL, Order
-from training.reproduce.recipes import RECIPES, Recipe
-from training.reproduce.tables import Spread, to_columns, to_pipe
+from training.reproduce.common.tables import Spread, to_columns, to_pipe
+from training.reproduce.mnist.measures import OVERALL, Order
+from training.reproduce.mnist.recipes import RECIPES, Recipe
 
 __all__ = ["Measured", "Report"]
 

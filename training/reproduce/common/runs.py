@@ -1,7 +1,7 @@
 """The networks of a reproduction: trained into a folder each, or taken up from what an earlier run left there."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,10 @@ class Trained:
         return float(np.mean([epoch["images_per_second"] for epoch in self.history]))
 
 
-def read_trained(folder: Path, title: str, seed: int) -> Trained:
-    """What a training left in its folder. Raises ArtifactError."""
+def read_trained(folder: Path, title: str, seed: int, load: Callable[[Path], Checkpoint] = load_checkpoint) -> Trained:
+    """What a training left in its folder, whose network `load` reads. Raises ArtifactError."""
     history = json.loads((folder / "metrics.json").read_text())["history"]
-    return Trained(title, seed, load_checkpoint(folder), tuple(history))
+    return Trained(title, seed, load(folder), tuple(history))
 
 
 def train_or_take_up(

@@ -14,12 +14,12 @@ from training.data.labels import encode_labels
 from training.data.mnist import DIGIT, download_mnist, read_mnist
 from training.evaluation.elbo import Observation, measure_bounds
 from training.evaluation.triplet_lists import draw_triplets, read_triplets
-from training.reproduce.authors import AuthorsConfig
-from training.reproduce.measures import hard_triplets, measure_order
-from training.reproduce.pictures import draw_pictures
-from training.reproduce.recipes import OUR_EPOCHS, RECIPES, Recipe, train_recipe
-from training.reproduce.results import Measured, Report
-from training.reproduce.runs import Trained
+from training.reproduce.common.runs import Trained
+from training.reproduce.mnist.authors import AuthorsConfig
+from training.reproduce.mnist.measures import hard_triplets, measure_order
+from training.reproduce.mnist.pictures import draw_pictures
+from training.reproduce.mnist.recipes import OUR_EPOCHS, RECIPES, Recipe, train_recipe
+from training.reproduce.mnist.report import Measured, Report
 
 __all__ = ["QUICK", "Plan", "reproduce_mnist"]
 

@@ -12,8 +12,8 @@ from model.tvae import FREE, PRESETS, Slice
 from training.config import AugmentConfig, ObjectiveConfig, TrainConfig
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
-from training.reproduce.authors import AuthorsConfig, train_authors
-from training.reproduce.runs import Trained, read_trained, train_or_take_up
+from training.reproduce.common.runs import Trained, read_trained, train_or_take_up
+from training.reproduce.mnist.authors import AuthorsConfig, load_authors, train_authors
 
 __all__ = ["OUR_EPOCHS", "RECIPES", "Recipe", "our_config", "train_recipe"]
 
@@ -110,7 +110,7 @@ def train_recipe(
     if recipe.ours:
         config = our_config(metric=recipe.metric, epochs=epochs, seed=seed)
         train_or_take_up(images, config, out, device=device, source=source)
-    else:
-        chosen = replace(authors, metric=recipe.metric, seed=seed)
-        train_authors(images, chosen, out, device=device, source=source)
-    return read_trained(out, recipe.title, seed)
+        return read_trained(out, recipe.title, seed)
+    chosen = replace(authors, metric=recipe.metric, seed=seed)
+    train_authors(images, chosen, out, device=device, source=source)
+    return read_trained(out, recipe.title, seed, load_authors)

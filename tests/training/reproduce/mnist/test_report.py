@@ -1,7 +1,7 @@
 from training.evaluation.elbo import Bounds
-from training.reproduce.measures import Order
-from training.reproduce.recipes import RECIPES
-from training.reproduce.results import Measured, Report
+from training.reproduce.mnist.measures import Order
+from training.reproduce.mnist.recipes import RECIPES
+from training.reproduce.mnist.report import Measured, Report
 
 
 def _measured(place: int, seed: int, bound: float, share: float) -> Measured:

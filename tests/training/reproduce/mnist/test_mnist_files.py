@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.errors import CatalogError
-from tests.training.reproduce.digits import write_idx, write_mnist
+from tests.training.reproduce.mnist.digits import write_idx, write_mnist
 from training.data.mnist import DIGIT, download_mnist, read_mnist
 
 TEST_DATA = Path(os.environ.get("SOLEMATE_TEST_DATA", "../shared/data"))

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from training.figures.maps import PALETTE
 from training.figures.sheet import INK, MUTED
-from training.reproduce.runs import Trained
+from training.reproduce.common.runs import Trained
 
 __all__ = ["draw_learning"]
 

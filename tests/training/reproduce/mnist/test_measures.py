@@ -6,14 +6,17 @@ import pytest
 from model.checkpoint import Checkpoint, Condition
 from model.embedder import Embedder
 from model.preprocess import PreprocessConfig
-from model.tvae import TVAE, Slice, TVAEConfig
+from model.tvae import Slice
 from tests.model.networks import fixed_weights
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
-from training.reproduce.measures import hard_triplets, measure_order, parts_of
+from training.reproduce.mnist.authors import AuthorsNetwork, AuthorsNetworkConfig
+from training.reproduce.mnist.measures import hard_triplets, measure_order, parts_of
 
-NETWORK = TVAEConfig(image_size=4, channels=1, widths=(), hidden=6, slices=(Slice(DIGIT, 2), Slice("free", 1)))
-CHECKPOINT = Checkpoint(fixed_weights(TVAE(NETWORK)), PreprocessConfig(4, 1, 0), (Condition(DIGIT, (DIGIT,)),))
+NETWORK = AuthorsNetworkConfig(image_size=4, channels=1, hidden=6, slices=(Slice(DIGIT, 2), Slice("free", 1)))
+CHECKPOINT = Checkpoint(
+    fixed_weights(AuthorsNetwork(NETWORK)), PreprocessConfig(4, 1, 0), (Condition(DIGIT, (DIGIT,)),)
+)
 
 
 def _images(count: int, seed: int) -> ImageSet:
@@ -27,7 +30,7 @@ def test_parts_are_the_trained_slices_and_the_whole() -> None:
     """A slice that is the whole vector is measured once, and free slices not at all."""
     assert parts_of(CHECKPOINT) == {DIGIT: (0, 2), "overall": (0, 3)}
     whole = replace(NETWORK, slices=(Slice(DIGIT, 3),))
-    assert parts_of(replace(CHECKPOINT, tvae=TVAE(whole))) == {"overall": (0, 3)}
+    assert parts_of(replace(CHECKPOINT, tvae=AuthorsNetwork(whole))) == {"overall": (0, 3)}
     assert parts_of(replace(CHECKPOINT, conditions=())) == {"overall": (0, 3)}
 
 

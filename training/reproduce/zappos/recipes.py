@@ -14,7 +14,7 @@ from training.conditions import cut_latent
 from training.config import TrainConfig, one_of
 from training.data.images import ImageSet
 from training.evaluation.csn import ATTRIBUTES
-from training.reproduce.runs import Trained, read_trained, train_or_take_up
+from training.reproduce.common.runs import Trained, read_trained, train_or_take_up
 
 __all__ = ["NETWORKS", "OUR_EPOCHS", "RECIPES", "Recipe", "shoe_config", "train_shoes"]
 
