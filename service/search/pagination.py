@@ -27,7 +27,7 @@ HEAD = struct.Struct("<8sI8s8s8s")
 MAX_CHARACTERS = 32 * 1024
 
 TOLERANCE = 1e-4
-"""How far a number of one picture's vector may be off between two requests."""
+"""Tolerance, relative and absolute, between the vectors of one picture in two requests."""
 
 
 @dataclass(frozen=True, slots=True)
