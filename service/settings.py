@@ -62,11 +62,13 @@ OTHERS = frozenset(
         "TORCH_INDEX",
         # Of `search`.
         "SEARCH_KEY",
+        # Of examples/.
+        "KEY",
+        "URL",
         # Of tests/ and benchmarks/.
         "CHROMIUM",
-        "FAULTS_PICTURES",
-        "REFRESH",
         "TEST_DATA",
+        "TEST_LONG",
         "TEST_MILVUS",
     }
 )

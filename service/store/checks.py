@@ -9,10 +9,10 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from model.errors import ArtifactMismatch, QueryError
-from service.store.base import OVERALL, Filter, Item, Record, Weights
+from service.store.base import OVERALL, Filter, Item, Record, Weights, check_vectors
 
 __all__ = [
     "REBUILD",
@@ -25,7 +25,6 @@ __all__ = [
     "check_weights",
     "encode_attributes",
     "read_cursor",
-    "require_positive",
     "require_same",
     "sort_counts",
     "write_cursor",

@@ -151,16 +151,15 @@ def test_a_wrong_size_behind_a_right_digest_is_refused(tmp_path: Path) -> None:
     assert load_index(file, KEY) is None
 
 
-def test_bytes_that_faiss_does_not_know_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bytes_that_faiss_does_not_know_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such as those of a FAISS of another version, written whole."""
-
-    class Foreign(FlatIndex):
-        def to_bytes(self) -> bytes:
-            return b"XXXX" + super().to_bytes()
-
     file = tmp_path / "overall.faiss"
     whole = FlatIndex.of(np.zeros((20, 8), dtype=np.float32))
-    save_index(file, KEY, Foreign(whole._index))
+    foreign = b"XXXX" + whole.to_bytes()
+    monkeypatch.setattr(FlatIndex, "to_bytes", lambda self: foreign)
+    save_index(file, KEY, whole)
     assert load_index(file, KEY) is None
     assert "can read" in caplog.text
 
