@@ -72,15 +72,15 @@ OTHERS = frozenset(
         "TEST_MILVUS",
     }
 )
-"""Names without the prefix that are used by something else than the service's settings."""
+"""Names, without the prefix, of variables that are no settings of the service."""
 
 RENAMED = {"CATALOG": "INDEX"}
-"""What a name was once, and what it is now."""
+"""Former name of a setting -> its name."""
 
 LINK = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 LINK_NAME = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
-"""The ends of the names that Kubernetes gives every container of a namespace for each of its Services."""
+"""Suffixes of the variables that Kubernetes sets for each Service of a namespace."""
 
 
 def is_service_link(value: object) -> bool:
@@ -116,10 +116,10 @@ LogFormat = Literal["text", "json"]
 MIB = 2**20
 
 COMMON = 15
-"""How many settings, the first ones, people set; the others are advanced."""
+"""Number of common settings, which come first; the others are advanced."""
 
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
-"""A path that links can begin with as it is: nothing in it needs escapes, and `//` would be another host."""
+"""Pattern of a path that needs no escapes in links; it has no `//`, which would be another host."""
 
 MOST_WORKERS = 8
 """Largest default of `workers`."""

@@ -29,7 +29,7 @@ BRANDS = {
     b"heix": "image/heic",
     b"mif1": "image/heif",
 }
-"""Of the file type box, which films begin with as well."""
+"""Brand of the file type box (ISO 14496-12), which films begin with as well -> media type."""
 
 
 @dataclass(frozen=True)

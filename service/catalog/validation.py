@@ -18,10 +18,10 @@ MAX_VALUES = 50
 """Attributes of one shoe, and values of one attribute."""
 
 FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's categories of what no line of text has: control characters, halves of characters, ends of lines."""
+"""Unicode categories that are refused: control characters, surrogates, line and paragraph separators."""
 
 SHOWN = 40
-"""Characters of what is wrong that a message shows."""
+"""Characters of a wrong value that a message shows."""
 
 
 def check_id(item_id: str) -> str:

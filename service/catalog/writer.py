@@ -20,7 +20,7 @@ PATIENCE = 30.0
 """Default of the seconds to wait for the changes of other processes."""
 
 NOTHING_STORED = (ItemExists, QueryError, StorageFull, StorageReadOnly, StoreBusy)
-"""Errors of a store that leave no doubt: nothing came of the change, and its pictures may go."""
+"""Errors of a store after which nothing of the change is stored, so that its pictures can be deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "SearchFailed", "ask_index", "ask_service", "to_sheet", "to_table"]
 
 SECONDS = 60.0
-"""How long a service may take to answer."""
+"""Timeout of a request, in seconds."""
 
 
 class Found(NamedTuple):

@@ -34,10 +34,10 @@ __all__ = ["create_app"]
 WEB = Path(__file__).parents[1] / "web"
 
 REVALIDATE = {"cache-control": "no-cache"}
-"""The page's files change with a release, under the same names."""
+"""Headers of the page's files, which change with a release under the same names."""
 
 OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
-"""What is answered beside the routers' paths."""
+"""Paths that are served beside those of the routers."""
 
 
 def create_app(

@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 MAX_BATCH = 1000
-"""Shoes in one request."""
+"""Largest number of shoes in one request."""
 
 FIELD_BYTES = 64 * 1024
-"""Of one shoe's id and attributes."""
+"""Largest form field with a shoe's id and attributes, in bytes."""
 
 ATTRIBUTES = pydantic.TypeAdapter(dict[str, list[str]], config=pydantic.ConfigDict(strict=True))
 

@@ -34,13 +34,13 @@ EXPECTED_IMAGE = (
 )
 
 MAX_PART_HEAD = 8 * 1024
-"""Bytes of a part's headers, in all."""
+"""Largest headers of a part, in bytes."""
 
 MAX_PADDING = 256
-"""Spaces and tabs between a boundary and the end of its line."""
+"""Most spaces and tabs between a boundary and the end of its line."""
 
 FOLD = re.compile(rb"\r\n[ \t]+")
-"""Where a header goes on in the next line (RFC 5322, 2.2.3)."""
+"""Folding of a header over two lines (RFC 5322, 2.2.3)."""
 
 HEAD = re.compile(rb"(?:\r\n[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n]*)*")
 DISPOSITION = re.compile(rb"\r\ncontent-disposition:[ \t]*form-data[ \t]*(;[^\r\n]*)", re.IGNORECASE)
@@ -302,7 +302,7 @@ def _decode(data: bytes) -> str:
 
 BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]+)"|([^\s;",]+))', re.IGNORECASE)
 MAX_BOUNDARY = 200
-"""Bytes; RFC 2046 has 70."""
+"""Longest boundary, in bytes; RFC 2046 has 70."""
 
 
 async def read_form(

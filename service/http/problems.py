@@ -159,7 +159,7 @@ MAX_DETAILS = 3
 
 
 CLIENT_GONE = 499
-"""The status that logs show for a client that went away before its answer: nginx's, as HTTP has none."""
+"""Status in logs of a request whose client disconnected before its answer; nginx's, as HTTP has none."""
 
 
 @dataclass(frozen=True)

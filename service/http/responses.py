@@ -315,9 +315,9 @@ PNG = "image/png"
 
 PICTURE_CACHING = "public, max-age=3600"
 UPLOAD_CACHING = "public, no-cache"
-"""An upload may be replaced at any time: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of uploads, which may be replaced at any time: revalidated, mostly answered by 304."""
 DRAWING_CACHING = "public, no-cache"
-"""A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of drawings, which change with the checkpoint: revalidated, mostly answered by 304."""
 
 
 def answer_picture(request: Request, picture: Picture) -> Response:

@@ -74,10 +74,10 @@ REPEATED = frozenset(
     for name, schema in PictureSearchFields.model_json_schema()["properties"].items()
     if any(choice.get("type") == "array" for choice in schema.get("anyOf", ()))
 )
-"""Options that may have several values; of others, as in a query string, the last one counts."""
+"""Options with several values; of any other that is repeated, the last value counts."""
 
 OTHER_FIELDS = 100
-"""Fields of a form beside its examples and what it excludes; more filters nobody means."""
+"""Largest number of a form's fields beside examples and excluded ids."""
 
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
@@ -150,7 +150,7 @@ READERS: Mapping[str, Callable[[Any], object]] = {
     "cursor": read_cursor,
     "group": bool,
 }
-"""How a field's value becomes the option of the same name, where that is not the value itself."""
+"""Option -> how it is parsed from its field, where it is not the field's value itself."""
 
 
 async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:

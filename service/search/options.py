@@ -24,16 +24,16 @@ __all__ = [
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100
-"""Ids that one search may leave out."""
+"""Most ids that one search may exclude."""
 
 MAX_ROTATION = 180
-"""Degrees that a picture may be turned by, either way."""
+"""Largest rotation of a picture, in degrees, either way."""
 
 CROP_SLACK = 1e-6
-"""By how much a crop may reach out of its picture: clients add and divide in floating point."""
+"""Tolerance for crops that reach out of their picture by floating-point errors, as a share of it."""
 
 MAX_WEIGHTS = 64
-"""Slices that one condition may name."""
+"""Most slices that one condition may name."""
 
 
 @dataclass(frozen=True, slots=True)

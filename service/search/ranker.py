@@ -25,16 +25,16 @@ from service.store.index.weighted import scale_of
 __all__ = ["MAX_LOOKED_AT", "POOL", "Ranked", "Searcher"]
 
 POOL = 200
-"""How many of the nearest shoes, or groups of them, `diversity` chooses among; those beyond follow by distance."""
+"""Nearest shoes, or groups of them, that `diversity` re-ranks; those beyond follow by distance."""
 
 MAX_LOOKED_AT = 5_000
-"""How many of the nearest shoes are looked at to find groups of near-duplicates."""
+"""Most nearest shoes that are fetched to find groups of near-duplicates."""
 
 MAX_FOLDED = 100
-"""How many near-duplicates are named with one shoe."""
+"""Most near-duplicates that are named with one shoe."""
 
 FEW_FOLDED = 8
-"""How many are looked for at first."""
+"""Near-duplicates of each shoe that are fetched at first."""
 
 MERGED_FETCH = 16
 """Searches whose numbers of shoes differ by at most this share one query of the store: it costs less than two."""

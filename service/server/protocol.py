@@ -26,7 +26,7 @@ from service.telemetry import metrics
 __all__ = ["ClientConnection", "ConnectionConfig"]
 
 MAX_PIPELINED = 16
-"""Requests that may wait on one connection for the one before."""
+"""Largest number of pipelined requests that wait on one connection."""
 
 LINGER_SECONDS = 5
 """Seconds for which input is discarded after a refusal: closed at once, the client would not see its answer."""

@@ -14,7 +14,7 @@ __all__ = ["Answer", "ReloadCoordinator", "Worker"]
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[Sequence[Outcome], str], None]
-"""Is given each worker's outcome, and why nothing was switched; "" where all have."""
+"""Called with each worker's outcome, and the reason why nothing was switched; "" where all have."""
 
 CHANGED = "it found other artifacts than the rest: they changed while they were read; reload again"
 

@@ -37,7 +37,7 @@ __all__ = ["Server", "describe_start", "freeze_memory", "run", "work"]
 logger = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 1
-"""How long requests may take to be cancelled, when the time to finish them is over."""
+"""Seconds that requests have to be cancelled after `drain_seconds`."""
 
 LOOK_AT = 20
 """Number of shoes among which one with a picture is chosen for the example request."""

@@ -64,7 +64,7 @@ REASONS = (
     "wrong-host",
     "disconnected",  # the client went away before its answer was worked out
 )
-"""Why a request is turned away, or dropped, without having been looked into."""
+"""Labels of rejected requests: why they were refused or dropped before they were handled."""
 
 OTHER = "other"
 

@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 CHUNK = 64
-"""Pictures that a worker decodes and embeds at once: what goes through the network in one piece."""
+"""Pictures of a chunk, which a worker decodes and puts through the network as one batch."""
 
 CHUNKS_AHEAD = 4
-"""Chunks under way for each worker: enough to keep it busy while a batch is stored."""
+"""Chunks under way for each worker, so that it is busy while a batch is stored."""
 
 WORTH_PROCESSES = 20_000
-"""With fewer pictures than this, threads are done before processes have gained what their start costs."""
+"""Pictures from which processes are faster than threads, in spite of their start."""
 
 OMP_THREADS = "OMP_NUM_THREADS"
 
@@ -151,7 +151,7 @@ class EmbedPool:
 
 
 PoolFactory = Callable[[int], AbstractContextManager[EmbedPool]]
-"""Gives a worker pool fit for so many pictures."""
+"""Number of pictures -> a worker pool for them."""
 
 
 def choose_pool(
@@ -253,7 +253,7 @@ class _PoolWorker:
 
 
 _pool_worker: list[_PoolWorker] = []
-"""The one worker that this process is, if it is one."""
+"""The worker of this process, if it is one of a pool."""
 
 
 def _join(recipe: EmbedderRecipe, halt: Halt) -> None:

@@ -16,7 +16,7 @@ LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"
 
 Stamp = tuple[int, int]
-"""A picture file's size in bytes and its time of modification in nanoseconds: the cheap way to see that it changed."""
+"""A picture file's size in bytes and its modification time in nanoseconds, by which a change is noticed."""
 
 
 class Ledger:

@@ -37,7 +37,7 @@ MANIFEST, ITEMS, VECTORS, PICTURES = "manifest.json", "items.jsonl", "vectors.f3
 MANIFEST_BYTES = 2**20
 LINE_BYTES = 2**20
 PICTURE_BYTES = 64 * 2**20
-"""What an archive's parts may have at most: one of them unpacked must not fill the memory."""
+"""Largest parts of an archive, in bytes unpacked: none may fill the memory."""
 
 COPY_BYTES = 2**20
 

@@ -22,9 +22,9 @@ from service.store.embedded.store import DATABASE, EmbeddedStore
 __all__ = ["CatalogReport", "verify_catalog"]
 
 TOLERANCE = 1e-3
-"""How far a vector made again may be from the one that is stored, as a share of its length and one more.
+"""Largest distance between a vector made again and the stored one, as a share of its length plus one.
 
-The same network gives numbers that differ in the sixth digit with the batch that a picture rides in, and in the fourth
+The same network gives numbers that differ in the sixth digit with the batch that a picture is in, and in the fourth
 on another device."""
 
 BATCH = 64

@@ -20,7 +20,7 @@ __all__ = ["AccessLog"]
 logger = logging.getLogger("service.requests")
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-"""Ids of a proxy's that are taken over: they go into logs and headers as they are."""
+"""Request ids that are taken over from a proxy, as they go into logs and headers."""
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Routes of health checks and scrapers; logged at DEBUG unless they fail."""

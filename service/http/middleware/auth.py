@@ -32,7 +32,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASHED = re.compile(r"sha256=([0-9a-fA-F]{64})")
 PRINTABLE = re.compile(r"[!-~]+")
 SHORTEST_KEY = 20
-"""Characters. Keys are not typed: `openssl rand -hex 32` makes one."""
+"""Fewest characters of a key; `openssl rand -hex 32` makes one."""
 
 FORM = f"expected name:read:key or name:admin:key, with {SHORTEST_KEY} characters of key or more, or sha256=hex for it"
 

@@ -123,7 +123,7 @@ def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
 
 
 changes = APIRouter(prefix="/v1", tags=["changes"])
-"""Changing the catalogue: every path here takes an API key of the scope admin."""
+"""Routes that change the catalogue; they take an API key of the scope admin."""
 
 
 @changes.post(

@@ -32,11 +32,11 @@ LOCK = "growth.lock"
 """File that the process which builds an index, or a base, has locked."""
 
 BASE = ""
-"""In place of a condition's name: a new base is wanted."""
+"""Request for a new base, in place of a condition's name."""
 
 PENDING_LEAST = 4096
 PENDING_SHARE = 0.02
-"""So many changes, or so large a share of the base, are kept beside it; beyond them a new base is made."""
+"""Changes beside the base, in rows and as a share of it, beyond both of which a new base is built."""
 
 
 class SnapshotHolder(Protocol):

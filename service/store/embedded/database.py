@@ -44,7 +44,7 @@ BUSY_SECONDS = 30.0
 """Default of the seconds that a change waits for those of others."""
 
 BUSY_RETRY = 2
-"""Seconds after which a change is worth another try."""
+"""`Retry-After` of a change that found the catalogue busy, in seconds."""
 
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:

@@ -23,7 +23,7 @@ from service.store.index.flat import FlatIndex
 __all__ = ["Snapshot"]
 
 Found = tuple[float, int, Item]
-"""Distance, number and shoe: in this order hits come."""
+"""Distance, number and shoe; hits are sorted by the first two."""
 
 
 class Snapshot:

@@ -34,12 +34,12 @@ logger = logging.getLogger(__name__)
 DATABASE = "catalog.sqlite"
 
 EXACT_UP_TO = 100_000
-"""Shoes that can be looked through in about a millisecond."""
+"""Default of the shoes up to which searches are exact: they are scanned in about a millisecond."""
 
 MIN_RECALL = 0.98
 
 RECENT_MOST = 256
-"""Shoes that a small catalogue keeps beside its index; beyond them, or when others go, it is made anew."""
+"""Recent shoes that a small catalogue keeps beside its base; beyond them, or when others go, the two are merged."""
 
 
 class EmbeddedStore:

@@ -22,13 +22,13 @@ __all__ = [
 Vectors = NDArray[np.float32]
 
 ROUNDING = 2.0**-24
-"""Half the distance from 1 to the next float32: the most that one operation is off, relative to its result."""
+"""Unit roundoff of float32: the largest relative error of one operation."""
 
 SPARE = 16
-"""Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues."""
+"""Candidates beyond k, so that the end of a tie at the k-th rank is seen in nearly all catalogues."""
 
 ROWS_AT_ONCE = 8192
-"""Rows of which the distances are worked out at once; bounds the memory."""
+"""Rows whose distances are computed at once, which bounds the memory."""
 
 
 class Neighbours(NamedTuple):

@@ -26,16 +26,16 @@ KIND = "IndexIVFPQFastScan"
 
 MOST_LISTS = 2**14
 POINTS_FOR_A_LIST = 64
-"""Vectors that each centre is learned from; more of them move it hardly any more."""
+"""Training vectors for each centre."""
 
 CODES = 16
-"""Of each number; FAISS learns them from at least as many vectors."""
+"""Codes of each dimension (4 bits); FAISS learns them from at least as many vectors."""
 
 ROUNDS = 8
-"""Of k-means."""
+"""Iterations of k-means."""
 
 ROWS_AT_ONCE = 2**16
-"""Vectors that are copied and added at once."""
+"""Vectors that are copied and added at once, which bounds the memory."""
 
 
 class Stopped(Exception):

@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 Vectors = NDArray[np.float32]
 
 RECALL_DEPTH = 10
-"""Of the neighbours whose recall is reported."""
+"""Depth of the recall that is reported: recall@10."""
 
 DEPTHS = (16, 128, 1024)
-"""Neighbours that a search may want; it takes the next larger."""
+"""Numbers of neighbours that settings are tuned for; a search takes the next larger."""
 
 SAMPLES = (256, 96, 48)
-"""Queries of each kind that are drawn for each depth."""
+"""Sample queries of each kind, for each depth."""
 
 MARGIN = 0.25
 """Share by which misses are kept below what is allowed, as the queries drawn may be easy ones."""
 
 WAYS = 3
-"""Numbers of lists to compare, from the least that does."""
+"""Numbers of probed lists that are compared, from the least that reaches the recall."""
 
 TIMED = 48
 """Searches whose median is the time that one takes."""
