@@ -10,7 +10,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("model", "training", "service", "solemate", "tests", "benchmarks", "scripts", "docs", "examples")
 
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md", "examples/README.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md", "examples/README.md")
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
