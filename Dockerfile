@@ -41,7 +41,7 @@ RUN groupadd --gid 10001 solemate \
     && useradd --uid 10001 --gid solemate --home-dir /app --no-create-home --shell /usr/sbin/nologin solemate \
     && install -d -o solemate -g solemate /app/artifacts
 COPY --from=builder /opt/venv /opt/venv
-COPY scripts/lib.sh scripts/prepare /app/scripts/
+COPY scripts/lib.sh scripts/launch.py scripts/prepare /app/scripts/
 WORKDIR /app
 # The root file system may be read-only: what libraries want to cache goes to /tmp.
 ENV PATH=/opt/venv/bin:$PATH \

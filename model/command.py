@@ -6,7 +6,7 @@ from traceback import walk_tb
 
 import typer
 
-from model.errors import SolemateError
+from model.errors import SolemateError, TrainingInterrupted
 
 __all__ = ["run_command"]
 
@@ -30,6 +30,9 @@ def run_command(app: typer.Typer) -> None:
     """
     try:
         app()
+    except TrainingInterrupted as error:
+        typer.echo(str(error), err=True)
+        sys.exit(130)
     except SolemateError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

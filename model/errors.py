@@ -13,7 +13,8 @@
     │   ├── ArtifactMismatch          two artifacts that do not belong together
     │   ├── StorageFull               there is no room on the disk for a change
     │   └── StorageReadOnly           a change may not be written
-    └── TrainingError             training can't start or go on
+    ├── TrainingError             training can't start or go on
+    └── TrainingInterrupted       by Ctrl-C, after its checkpoint was saved
 
 Messages are written for the person who can mend the cause: what was wrong, with the value, and what is expected.
 Only the messages of `ImageError` and `QueryError` are meant for the service's clients; the others name paths of the
@@ -34,6 +35,7 @@ __all__ = [
     "StorageFull",
     "StorageReadOnly",
     "TrainingError",
+    "TrainingInterrupted",
     "UnsupportedImage",
 ]
 
@@ -100,3 +102,7 @@ class StorageReadOnly(ArtifactError):
 
 class TrainingError(SolemateError):
     """Training can't start or can't go on."""
+
+
+class TrainingInterrupted(SolemateError):
+    """Ctrl-C ended a training before its last epoch; what it had learnt by then is saved."""

@@ -1,28 +1,128 @@
-"""What may differ between two machines that serve the same vectors: everything here is the environment's."""
+"""The service's settings, read from the environment: what may differ between machines that serve the same vectors."""
 
+import difflib
 import ipaddress
+import os
 import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.cpus import count_cpus
-from service.environment import PREFIX, is_service_link
 from service.milvus_address import parse_address
 
-__all__ = ["ROOT_PATH", "LogFormat", "Settings", "settings_table"]
+__all__ = [
+    "PREFIX",
+    "ROOT_PATH",
+    "LogFormat",
+    "Settings",
+    "check_environment",
+    "count_cpus",
+    "is_service_link",
+    "settings_table",
+]
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Linux's file of a container's share: `QUOTA PERIOD` in microseconds, or `max PERIOD` (cgroup v2)."""
+
+
+def count_cpus(quota: Path = QUOTA) -> int:
+    """At least 1: what the scheduler may give us, or less where a container's quota says so.
+
+    Args:
+        quota: the file of the quota; there is none where the file is absent or can't be parsed.
+    """
+    # Not os.cpu_count(): that is the machine's, also where this process is held to a few of them.
+    affinity = getattr(os, "sched_getaffinity", None)
+    available = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        share, period = quota.read_text(encoding="ascii").split()
+        # Rounded up: a quota of one and a half keeps two workers busy most of the time.
+        available = min(available, -(-int(share) // int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    return max(1, available)
+
+
+PREFIX = "SOLEMATE_"
+
+OTHERS = frozenset(
+    {
+        # Of scripts/, the Dockerfile and docker-compose.yml.
+        "CATALOG_FOLDER",
+        "CATALOG_SOURCE",
+        "MEMORY",
+        "MILVUS_MEMORY",
+        "MILVUS_PORT",
+        "MINIO_PASSWORD",
+        "MINIO_USER",
+        "PYTHON",
+        "TORCH_INDEX",
+        # Of `search`.
+        "SEARCH_KEY",
+        # Of examples/.
+        "KEY",
+        "URL",
+        # Of tests/ and benchmarks/.
+        "CHROMIUM",
+        "TEST_DATA",
+        "TEST_LONG",
+        "TEST_MILVUS",
+    }
+)
+"""Names without the prefix that are used by something else than the service's settings."""
+
+RENAMED = {"CATALOG": "INDEX"}
+"""What a name was once, and what it is now."""
+
+LINK = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
+
+LINK_NAME = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+"""The ends of the names that Kubernetes gives every container of a namespace for each of its Services."""
+
+
+def is_service_link(value: object) -> bool:
+    """Whether this is what Kubernetes sets `<NAME>_PORT` to for a Service, such as tcp://10.0.0.7:8000."""
+    return isinstance(value, str) and LINK.match(value.strip()) is not None
+
+
+def check_environment(environment: Mapping[str, str], settings: Collection[str]) -> Iterable[str]:
+    """What is wrong with the names in the environment, one sentence each. Without values, which may be secrets.
+
+    Args:
+        environment: all of it.
+        settings: the names of the settings, in lower case and without the prefix.
+    """
+    known = {name.upper() for name in settings} | OTHERS
+    for variable, value in sorted(environment.items()):
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper():
+            continue
+        if name == "PORT" and is_service_link(value):
+            yield (
+                f"{variable} is ignored: it is no port but what Kubernetes tells of a Service named solemate; "
+                "`enableServiceLinks: false` in the Pod's specification keeps such variables out"
+            )
+        elif not (name in known or is_service_link(value) or LINK_NAME.search(name)):
+            nearest = [RENAMED[name]] if name in RENAMED else difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {PREFIX}{nearest[0]}?" if nearest else "`solemate settings` lists those that are"
+            yield f"{variable} is not a setting, and has no effect; {remedy}"
+
 
 LogFormat = Literal["text", "json"]
 
 MIB = 2**20
 
+COMMON = 15
+"""How many settings, the first ones, people set; the others are advanced."""
+
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """A path that links can begin with as it is: nothing in it needs escapes, and `//` would be another host."""
 
 MOST_WORKERS = 8
-"""Unless told otherwise."""
+"""Largest default of `workers`."""
 
 
 def split(value: object) -> object:
@@ -57,7 +157,7 @@ class Settings(BaseSettings):
         description="A catalogue in Milvus in place of that folder: milvus://host:port/collection (docs/scaling.md).",
     )
     store_token: SecretStr = Field(
-        default=SecretStr(""), description="What Milvus is to be told: user:password, or an API key."
+        default=SecretStr(""), description="Credentials for Milvus: user:password, or an API key."
     )
     workers: int = Field(
         default_factory=default_workers,
@@ -66,6 +166,32 @@ class Settings(BaseSettings):
         description="Processes that serve, each with the network and the index in memory; 1 needs no supervisor. "
         "Default: the processors that may be used, at most 8.",
     )
+    api_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="API keys, `name:scope:key` or `name:scope:sha256=hex`, scope `read` or `admin`, between white "
+        "space. With none, reading is open and changing off.",
+    )
+    api_keys_file: Path | None = Field(default=None, description="A file with more of them, one a line; # comments.")
+    cors_origins: Words = Field(
+        default=(), description="Origins whose pages may use the service, such as https://shop.example; * is any."
+    )
+    trusted_hosts: Words = Field(
+        default=(), description="Host headers that are answered, such as shoes.example or *.example; none: every one."
+    )
+    root_path: str = Field(
+        default="",
+        description="The path under which a proxy shows the service, such as /shoes; it may cut it off, or pass it on.",
+    )
+    trusted_proxies: Words = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Prefix (in place of "
+        "root_path) are believed, such as 10.0.0.0/8; * is any. The proxy must set all three or remove them.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="What is logged.")
+    log_format: LogFormat = Field(default="text", description="Log lines for people, text, or for programs, json.")
+
+    # Advanced: the defaults do for most services.
+
     drain_seconds: float = Field(
         default=20, ge=0, le=3600, description="How long a stop waits for the requests that are under way."
     )
@@ -112,7 +238,6 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="The largest distance of near-duplicates. Left out: what `python -m service duplicates` measured.",
     )
-
     max_body_memory: int = Field(
         default=128 * MIB, ge=1, description="Bytes of all requests under way, in each process; beyond them: 503."
     )
@@ -127,38 +252,11 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(
         default=20, ge=1, description="How long an idle connection is kept; behind a proxy, longer than its own time."
     )
-
-    api_keys: SecretStr = Field(
-        default=SecretStr(""),
-        description="API keys, `name:scope:key` or `name:scope:sha256=hex`, scope `read` or `admin`, between white "
-        "space. With none, reading is open and changing off.",
-    )
-    api_keys_file: Path | None = Field(default=None, description="A file with more of them, one a line; # comments.")
     metrics_access: Literal["open", "read", "admin", "off"] = Field(
         default="open",
         description="Who may see /metrics where API keys are set: everybody, or a scope's keys; off: nobody, ever.",
     )
-    cors_origins: Words = Field(
-        default=(), description="Origins whose pages may use the service, such as https://shop.example; * is any."
-    )
-    trusted_hosts: Words = Field(
-        default=(), description="Host headers that are answered, such as shoes.example or *.example; none: every one."
-    )
-    root_path: str = Field(
-        default="",
-        description="The path under which a proxy shows the service, such as /shoes; it may cut it off, or pass it on.",
-    )
-    trusted_proxies: Words = Field(
-        default=(),
-        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Prefix (in place of "
-        "root_path) are believed, such as 10.0.0.0/8; * is any. The proxy must set all three or remove them.",
-    )
     frame_ancestors: Words = Field(default=(), description="Origins whose pages may show this one in a frame.")
-    hsts_seconds: int = Field(
-        default=0, ge=0, description="For how long browsers are to insist on HTTPS; 0 does not tell them to."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="What is logged.")
-    log_format: LogFormat = Field(default="text", description="Log lines for people, text, or for programs, json.")
     exact_shoes: int = Field(
         default=100_000,
         ge=0,
@@ -171,7 +269,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_unset(cls, values: dict[str, object]) -> dict[str, object]:
-        """Take the default for what is empty, and for a port that is what Kubernetes tells of a Service."""
+        """Take the default for what is empty, and for a port that is Kubernetes' variable of a Service."""
         return {
             name: value
             for name, value in values.items()
@@ -223,7 +321,7 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the catalogue is, for messages."""
         return self.store or str(self.index)
 
@@ -235,12 +333,14 @@ class Settings(BaseSettings):
 
 
 def settings_table() -> str:
-    """All settings as a Markdown table, for the documentation."""
-    defaults = Settings.model_construct().model_dump(mode="json")
-    rows = ["| variable | default | what it is |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        # What depends on the machine says so in its description.
-        none = field.default_factory is not None or defaults[name] in (None, "", [])
-        default = "" if none else f"`{defaults[name]}`"
-        rows.append(f"| `SOLEMATE_{name.upper()}` | {default} | {field.description} |")
-    return "\n".join(rows)
+    """All settings as two Markdown tables, the common ones and the advanced ones, for the documentation."""
+    rows = [_table_row(name) for name in Settings.model_fields]
+    head = ["| variable | default | what it is |", "| --- | --- | --- |"]
+    return "\n".join([*head, *rows[:COMMON], "", "Advanced:", "", *head, *rows[COMMON:]])
+
+
+def _table_row(name: str) -> str:
+    field, default = Settings.model_fields[name], Settings.model_construct().model_dump(mode="json")[name]
+    # What depends on the machine says so in its description.
+    none = field.default_factory is not None or default in (None, "", [])
+    return f"| `SOLEMATE_{name.upper()}` | {'' if none else f'`{default}`'} | {field.description} |"

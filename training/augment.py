@@ -1,45 +1,14 @@
 """Small changes that leave a shoe the same shoe: mirrored, shifted, scaled and turned a little."""
 
-from dataclasses import dataclass
-
 import torch
 from torch.nn import functional
 
-__all__ = ["AugmentConfig", "draw_changes", "erase", "mirror", "reframe"]
+from training.config import AugmentConfig
+
+__all__ = ["draw_changes", "erase", "mirror", "reframe"]
 
 ERASED_SIDE = 0.25
 """Of an erased square, as a share of the picture's side."""
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """How much to change. All zero: nothing.
-
-    Only mirror images by default: a catalogue frames shoes of a kind alike, and networks that had to ignore the framing
-    ordered held-out shoes of the same catalogue worse. Photos that are framed freely ask for the rest.
-
-    Attributes:
-        flip: the chance of a mirror image.
-        shift: at most this share of the picture's side.
-        scale: at most this much larger or smaller.
-        turn: at most this many radians.
-        colour: at most this much brighter or darker, for each channel alike.
-        moved: the chance that a picture is shifted, scaled and turned at all.
-        erase: the chance that a grey square hides a part of what is encoded; what is to be drawn stays whole.
-    """
-
-    flip: float = 0.5
-    shift: float = 0.0
-    scale: float = 0.0
-    turn: float = 0.0
-    colour: float = 0.0
-    moved: float = 0.75
-    erase: float = 0.0
-
-    @property
-    def moves(self) -> bool:
-        """Is any picture shifted, scaled or turned?"""
-        return max(self.shift, self.scale, self.turn) > 0
 
 
 def draw_changes(count: int, generator: torch.Generator) -> torch.Tensor:

@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from model.command import run_command
 from training.options import CATALOG_HELP, CatalogOption, DeviceOption
@@ -25,6 +26,9 @@ _network = partial(typer.Option, rich_help_panel="Network")
 _objective = partial(typer.Option, rich_help_panel="Objective")
 _optimisation = partial(typer.Option, rich_help_panel="Optimisation")
 _run = partial(typer.Option, rich_help_panel="Run")
+
+CONFIGURED: Any = None
+"""The default of an option whose value goes into `TrainConfig`: see `TrainCommand`."""
 
 PRESET_REASON = "solemate.preset"
 """Key of the context's `meta`: why a preset was chosen that nobody named."""
@@ -103,6 +107,29 @@ def draw_csn_lists(
     typer.echo(f"drew triplet lists in {out}: {shoes}; no product is in two of them")
 
 
+class TrainCommand(TyperCommand):
+    """The command whose options have the defaults of `TrainConfig`, read only now, since that loads torch."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:  # noqa: ANN401 - as in click
+        """Set the defaults, then parse the arguments."""
+        from training.config import default_options
+
+        defaults = default_options()
+        for parameter in self.params:
+            parameter.default = defaults.get(parameter.name or "", parameter.default)
+        return super().make_context(*arguments, **extra)
+
+
+def _take_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the file's values be the defaults of the options that are read after it, before a preset's."""
+    from training.config import read_options
+
+    if path is not None and not context.resilient_parsing:
+        known = {parameter.name for parameter in context.command.params if parameter.name} - {"config"}
+        context.default_map = {**(context.default_map or {}), **read_options(path, known)}
+    return path
+
+
 def _take_preset(context: typer.Context, name: str | None) -> str | None:
     """Let the preset's values be the defaults of the options that are read after it; choose one where none is named."""
     from model.catalog import read_catalog
@@ -121,7 +148,7 @@ def _take_preset(context: typer.Context, name: str | None) -> str | None:
         name = choice.preset
         context.meta[PRESET_REASON] = choice.reason
     if name is not None:
-        context.default_map = {**(context.default_map or {}), **PRESETS[one_of("preset", name, tuple(PRESETS))]}
+        context.default_map = {**PRESETS[one_of("preset", name, tuple(PRESETS))], **(context.default_map or {})}
     return name
 
 
@@ -134,8 +161,8 @@ def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) 
     """
     from model.errors import TrainingError
     from model.tvae import PRESETS
+    from training.checkpointing import refuse_finished
     from training.distributed import count_processes
-    from training.output import refuse_finished
 
     if not again:  # the trainer asks again
         refuse_finished(out)
@@ -151,18 +178,27 @@ def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) 
         raise TrainingError("several processes can't learn from photos together; start one, or --preset catalog")
 
 
-@app.command()
+@app.command(cls=TrainCommand)
 def train(
     context: typer.Context,
     catalog: Annotated[str, typer.Option("--catalog", help=CATALOG_HELP, show_default=False, is_eager=True)],
-    preset: Annotated[  # noqa: ARG001 - has done its work when this is called
+    preset: Annotated[
         str | None,
         typer.Option(
             is_eager=True,
             callback=_take_preset,
             show_default=False,
-            help="Other defaults for all the options below: catalog, or photos, which also finds shoes in photos. "
-            "Left out: photos, if the catalogue's pictures allow that.",
+            help="Other defaults for the options below: catalog; photos, which also finds shoes in photos; demo, a "
+            "short training; mnist. Left out: photos, if the catalogue's pictures allow that, else catalog.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            is_eager=True,
+            callback=_take_config,
+            show_default=False,
+            help="A TOML file of defaults for all options, such as `batch_size = 128`; before a preset's.",
         ),
     ] = None,
     out: Annotated[Path, _data(help="The checkpoint's folder.")] = Path("artifacts/checkpoint"),
@@ -178,17 +214,18 @@ def train(
     exclude_ids: Annotated[
         Path | None, _data(help="A file of shoe ids, one a line, to keep out of training.", show_default=False)
     ] = None,
-    validation_share: Annotated[float, _data(min=0, max=0.9, help="Share of products held out.")] = 0.1,
-    balance: Annotated[float, _data(min=0, max=1, help="1 shows rare values as often as common ones.")] = 0.0,
+    validation_share: Annotated[float, _data(min=0, max=0.9, help="Share of products held out.")] = CONFIGURED,
+    balance: Annotated[float, _data(min=0, max=1, help="1 shows rare values as often as common ones.")] = CONFIGURED,
     reframe: Annotated[
         float, _data(min=0, max=4, help="Shift, scale and turn pictures: 1 for a little, 0 for catalogue shots.")
-    ] = 0.0,
+    ] = CONFIGURED,
     brighten: Annotated[
         float, _data(min=0, max=0.9, help="Make pictures darker and lighter by up to this share.")
-    ] = 0.0,
+    ] = CONFIGURED,
     erase: Annotated[
         float, _data(min=0, max=1, help="The chance to hide a square of a picture from the encoder; 0.5 on few shoes.")
-    ] = 0.0,
+    ] = CONFIGURED,
+    flip: Annotated[float, _data(min=0, max=1, help="The chance of a mirror image.")] = CONFIGURED,
     photo_views: Annotated[
         int,
         _data(
@@ -196,59 +233,56 @@ def train(
             max=32,
             help="Photos of each shoe to make of its picture and learn from, with a localizer that finds it; 0: none.",
         ),
-    ] = 0,
+    ] = CONFIGURED,
     max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
-    latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = 64,
+    latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = CONFIGURED,
     network: Annotated[
-        str, _network(help="shoes, or shoes-large: more accurate, and about four times the work.")
-    ] = "shoes",
-    likelihood: Annotated[str, _objective(help="gaussian or bernoulli.")] = "gaussian",
+        str, _network(help="shoes; shoes-large: more accurate, and about four times the work; or mnist.")
+    ] = CONFIGURED,
+    likelihood: Annotated[str, _objective(help="gaussian or bernoulli.")] = CONFIGURED,
     observation_std: Annotated[
         float, _objective(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")
-    ] = 0.1,
-    triplet_weight: Annotated[float, _objective(min=0, help="In nats; 0 trains the plain VAE.")] = 3000.0,
+    ] = CONFIGURED,
+    triplet_weight: Annotated[float, _objective(min=0, help="In nats; 0 trains the plain VAE.")] = CONFIGURED,
     label_weight: Annotated[
         float, _objective(min=0, help="Of classifiers that tell each condition's values from its slice, in nats.")
-    ] = 0.0,
-    margin: Annotated[float, _objective(min=0, help="In units of the mean vector.")] = 0.0,
-    miner: Annotated[str, _objective(help="Which triplets of a batch count.")] = "batch-all",
-    smooth: Annotated[bool, _objective(help="A softplus in the triplet term, or a hinge.")] = True,
+    ] = CONFIGURED,
+    margin: Annotated[float, _objective(min=0, help="In units of the mean vector.")] = CONFIGURED,
+    miner: Annotated[str, _objective(help="Which triplets of a batch count.")] = CONFIGURED,
+    smooth: Annotated[bool, _objective(help="A softplus in the triplet term, or a hinge.")] = CONFIGURED,
     perceptual_weight: Annotated[
         float, _objective(min=0, help="Of the difference of VGG19's features, in nats; 0: none.")
-    ] = 0.0,
-    perceptual_layer: Annotated[
-        list[str] | None,
-        _objective(help="Of VGG19; repeatable. Left out: relu1_1, relu2_1, relu3_1.", show_default=False),
-    ] = None,
+    ] = CONFIGURED,
+    perceptual_layer: Annotated[list[str], _objective(help="Of VGG19; repeatable.")] = CONFIGURED,
     vgg_weights: Annotated[
         Path | None, _objective(help="torchvision's VGG19 weights; else those in torch's cache.", show_default=False)
     ] = None,
-    epochs: Annotated[int, _optimisation(min=1)] = 30,
+    epochs: Annotated[int, _optimisation(min=1)] = CONFIGURED,
     instance_weight: Annotated[
         float, _objective(min=0, help="Of photos finding the catalogue picture of their own shoe, in nats.")
-    ] = 0.0,
-    batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = 64,
-    learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = 2e-3,
+    ] = CONFIGURED,
+    batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = CONFIGURED,
+    learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = CONFIGURED,
     ema_decay: Annotated[
         float,
         _optimisation(
             min=0, max=0.99999, help="Keep a running average of the weights, such as 0.999; 0: the weights themselves."
         ),
-    ] = 0.0,
-    validate_every: Annotated[int, _optimisation(min=1, help="Epochs between two measurements.")] = 1,
+    ] = CONFIGURED,
+    validate_every: Annotated[int, _optimisation(min=1, help="Epochs between two measurements.")] = CONFIGURED,
     patience: Annotated[
         int,
         _optimisation(
             min=0, help="Stop after so many measurements without a better one, and keep the best weights; 0: never."
         ),
-    ] = 0,
+    ] = CONFIGURED,
     precision: Annotated[
         str, _optimisation(help="bf16 or float32; auto times a few steps of each and takes the faster one.")
-    ] = "auto",
+    ] = CONFIGURED,
     threads: Annotated[
         str, _optimisation(help="Of torch: a number; auto times a few steps and takes the fastest, on a CPU.")
-    ] = "auto",
-    seed: Annotated[int, _optimisation(help="Of everything random.")] = 0,
+    ] = CONFIGURED,
+    seed: Annotated[int, _optimisation(help="Of everything random.")] = CONFIGURED,
     device: DeviceOption = "auto",
     resume: Annotated[bool, _run("--resume", help="Go on where a stopped run was.")] = False,
     overwrite: Annotated[
@@ -265,76 +299,39 @@ def train(
     """
     from model.catalog import read_catalog
     from model.embedder import pick_device
-    from model.preprocess import PreprocessConfig
-    from model.tvae import PRESETS
-    from training.augment import AugmentConfig
-    from training.config import TrainConfig, choose_conditions, cut_latent, one_of, parse_threads
+    from training.checkpointing import is_finished
+    from training.conditions import choose_conditions, cut_latent
+    from training.config import make_config
     from training.data.images import read_ids
     from training.distributed import join_team
-    from training.objective import ObjectiveConfig
-    from training.output import is_finished
-    from training.perceptual import LAYERS
-    from training.photos.stage import INSTANCE_SIZE, PhotoConfig, prepare_images
+    from training.perceptual import PerceptualLoss
+    from training.photos.stage import INSTANCE_SIZE, prepare_images
     from training.photos.state import forget_stage
     from training.plan import make_plan
-    from training.trainer import train as run_training
-    from training.triplets import MINERS
+    from training.train import train as run_training
 
+    # All that can be wrong with the options is said before the minutes that decoding and learning from photos take.
     _check_run(context, out, network, again=resume or overwrite)
     if triplet_weight == 0 and (condition or label_weight):
         typer.echo("warning: --triplet-weight 0 leaves out --condition and --label-weight", err=True)
-    shape = PRESETS[one_of("network", network, ("shoes", "shoes-large"))]
+    options = make_config(context.params)
+    if perceptual_weight > 0:
+        PerceptualLoss(options.objective.perceptual_layers, vgg_weights)
     excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
-    # All that can be wrong with the options is said before the minutes that decoding and learning from photos take.
-    config = TrainConfig(
-        preprocess=PreprocessConfig(framing="subject" if photo_views else "pad"),
-        photos=PhotoConfig(views=photo_views),
-        augment=AugmentConfig(
-            shift=0.04 * reframe,
-            scale=0.08 * reframe,
-            turn=0.05 * reframe,
-            colour=brighten,
-            moved=0.75,
-            erase=erase,
-        ),
-        objective=ObjectiveConfig(
-            likelihood=one_of("likelihood", likelihood, ("gaussian", "bernoulli")),
-            observation_std=observation_std,
-            triplet_weight=triplet_weight,
-            label_weight=label_weight,
-            instance_weight=instance_weight,
-            margin=margin,
-            smooth=smooth,
-            miner=one_of("miner", miner, tuple(MINERS)),
-            perceptual_weight=perceptual_weight,
-            perceptual_layers=tuple(perceptual_layer or LAYERS),
-        ),
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        balance=balance,
-        validation_share=validation_share,
-        validate_every=validate_every,
-        patience=patience,
-        ema_decay=ema_decay,
-        precision=one_of("precision", precision, ("auto", "bf16", "float32")),
-        threads=parse_threads(threads),
-        seed=seed,
-    )
     with join_team(pick_device(device)) as team:
         with team.quiet():
             source = read_catalog(catalog)
             known = {shoe.id: shoe.attributes for shoe in source.shoes if shoe.id not in excluded}
             chosen = choose_conditions(condition, list(known.values()), triplet_weight)
-            planned, conditions = cut_latent(shape, latent_size, chosen, INSTANCE_SIZE if photo_views else 0)
-            config = replace(config, network=planned, conditions=conditions)
-            if resume and is_finished(out, config.fingerprint(list(known))):
+            shape, conditions = cut_latent(options.network, latent_size, chosen, INSTANCE_SIZE if photo_views else 0)
+            settings = replace(options, network=shape, conditions=conditions)
+            if resume and is_finished(out, settings.fingerprint(list(known))):
                 typer.echo(f"the training in {out} is already finished", err=True)
                 return
             prepared = prepare_images(
                 source,
-                config.preprocess,
-                config.photos,
+                settings.preprocess,
+                settings.photos,
                 excluded=excluded,
                 validation_share=validation_share,
                 seed=seed,
@@ -346,12 +343,12 @@ def train(
             )
         images, decoded = prepared.images, prepared.decoded
         if photo_views and images.views is None:
-            shape, conditions = cut_latent(shape, latent_size, chosen)
-            config = replace(config, network=shape, conditions=conditions)
+            shape, conditions = cut_latent(options.network, latent_size, chosen)
+            settings = replace(options, network=shape, conditions=conditions)
         if team.leads:
             plan = make_plan(
                 images,
-                config,
+                settings,
                 network=network,
                 named=condition is not None,
                 left_out={"see bad-rows.csv": source.size - decoded, "--exclude-ids": decoded - len(images)},
@@ -361,7 +358,7 @@ def train(
             typer.echo(plan.to_text())
         run_training(
             images,
-            config,
+            settings,
             out,
             device=team.device,
             source=catalog,

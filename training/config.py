@@ -1,51 +1,136 @@
-"""What a training run is: every choice that changes its result."""
+"""The configuration of a training: every choice that changes its result, and the only place of its defaults."""
 
 import json
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeVar
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
-from model.catalog.columns import NUMBERS, find_kind, is_nearly_unique
 from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
-from model.text import nfc
-from model.tvae import FREE, INSTANCE, PRESETS, Slice, TVAEConfig
-from training.augment import AugmentConfig
-from training.objective import ObjectiveConfig
-from training.photos.stage import PhotoConfig
+from model.tvae import PRESETS, TVAEConfig
+from training.losses import Likelihood
+from training.miners import MINERS, MinerName
 
 __all__ = [
+    "PERCEPTUAL_LAYERS",
+    "AugmentConfig",
+    "ObjectiveConfig",
+    "PhotoConfig",
     "Precision",
     "TrainConfig",
-    "choose_conditions",
-    "cut_latent",
-    "judge_attributes",
+    "default_options",
+    "make_config",
     "one_of",
-    "parse_condition",
     "parse_threads",
+    "read_options",
 ]
 
 T = TypeVar("T", bound=str)
 
-USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
-"""UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
-
-MOST_CONDITIONS = 4
-"""Attributes that are taken for conditions where none are asked for."""
-
-CONDITION_SIZE = 8
-"""Numbers of a condition's slice beside an instance slice, unless its text names a size."""
-
-KIND_NAME = re.compile(r"(sub[ _-]?)?(category|class|group|kind|label|type)|level\d+", re.IGNORECASE)
-"""Names of attributes whose numbers are names of kinds, such as those of folders `0` to `9`."""
-
 Precision = Literal["auto", "bf16", "float32"]
 
 MOST_THREADS = 1024
+
+NETWORK = "shoes"
+"""The network that is trained where none is named."""
+
+NETWORKS = ("shoes", "shoes-large", "mnist")
+
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+"""Of VGG19, as in "Deep Feature Consistent Variational Autoencoder" (Hou et al., 2017), its model VAE-123."""
+
+REFRAMED = {"shift": 0.04, "scale": 0.08, "turn": 0.05}
+"""What `--reframe 1` sets of `AugmentConfig`."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """How the terms are weighed.
+
+    Attributes:
+        likelihood: of the pixels.
+        observation_std: of the Gaussian likelihood, in units of the pixels' range.
+        elbo_weight: of the picture's ELBO; 0 leaves the decoder alone: a triplet network.
+        kl_weight: of the KL term after its warm-up; 1 is the ELBO.
+        kl_warmup: the share of the training over which the KL term's weight grows from 0.
+        triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
+        label_weight: of each condition's label term, in nats; 0 does without classifiers.
+        instance_weight: of the term by which a photo finds the catalogue picture of its own shoe, in nats.
+        instance_temperature: of that term's softmax over cosines.
+        margin: of the triplet term, in units of the mean vector.
+        miner: which triplets of a batch count.
+        smooth: the triplet term's softplus in place of its hinge.
+        perceptual_weight: of the difference between VGG19's features, in nats; 0 does without VGG19.
+        perceptual_layers: of VGG19, whose features are compared.
+    """
+
+    likelihood: Likelihood = "gaussian"
+    observation_std: float = 0.1
+    elbo_weight: float = 1.0
+    kl_weight: float = 1.0
+    kl_warmup: float = 0.1
+    triplet_weight: float = 3000.0
+    label_weight: float = 0.0
+    instance_weight: float = 0.0
+    instance_temperature: float = 0.1
+    margin: float = 0.0
+    miner: MinerName = "batch-all"
+    smooth: bool = True
+    perceptual_weight: float = 0.0
+    perceptual_layers: tuple[str, ...] = PERCEPTUAL_LAYERS
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How much to change. All zero: nothing.
+
+    Only mirror images by default: a catalogue frames shoes of a kind alike, and networks that had to ignore the framing
+    ordered held-out shoes of the same catalogue worse. Photos that are framed freely ask for the rest.
+
+    Attributes:
+        flip: the chance of a mirror image.
+        shift: at most this share of the picture's side.
+        scale: at most this much larger or smaller.
+        turn: at most this many radians.
+        colour: at most this much brighter or darker, for each channel alike.
+        moved: the chance that a picture is shifted, scaled and turned at all.
+        erase: the chance that a grey square hides a part of what is encoded; what is to be drawn stays whole.
+    """
+
+    flip: float = 0.5
+    shift: float = 0.0
+    scale: float = 0.0
+    turn: float = 0.0
+    colour: float = 0.0
+    moved: float = 0.75
+    erase: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Is any picture shifted, scaled or turned?"""
+        return max(self.shift, self.scale, self.turn) > 0
+
+
+@dataclass(frozen=True)
+class PhotoConfig:
+    """How a network learns from photos.
+
+    Attributes:
+        views: photo views of each shoe; 0 learns from catalogue pictures alone, without a localizer.
+        share: chance that a view is shown in place of the catalogue picture.
+        drawing_weight: of the reconstruction of a shoe that is shown by a view, where a catalogue picture's is 1: what
+            a view does not show of its shoe can't be drawn.
+        samples: composites that the localizer is taught on, at most: few shoes take fewer.
+    """
+
+    views: int = 0
+    share: float = 0.5
+    drawing_weight: float = 0.25
+    samples: int = 40_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +157,7 @@ class TrainConfig:
         seed: of everything random.
     """
 
-    network: TVAEConfig = PRESETS["shoes"]
+    network: TVAEConfig = PRESETS[NETWORK]
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     conditions: tuple[Condition, ...] = ()
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -123,110 +208,104 @@ class TrainConfig:
         return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 
 
-def parse_condition(text: str) -> tuple[Condition, int | None]:
-    """Read `articleType`, `type=articleType`, `type=articleType:16` or `style=Category+Closure:16`.
+RUN_OPTIONS = (
+    "epochs", "batch_size", "learning_rate", "balance", "validation_share", "validate_every", "patience", "ema_decay",
+    "precision", "seed",
+)  # fmt: skip
+"""Fields of `TrainConfig` that are options of `train`, by the same name."""
+
+OBJECTIVE_OPTIONS = (
+    "likelihood", "observation_std", "triplet_weight", "label_weight", "instance_weight", "margin", "smooth", "miner",
+    "perceptual_weight",
+)  # fmt: skip
+"""Fields of `ObjectiveConfig` that are."""
+
+
+def default_options() -> dict[str, Any]:
+    """The options of `train` that make a `TrainConfig`, by the values that give the default one."""
+    config = TrainConfig()
+    augment = config.augment
+    return {
+        **{name: getattr(config, name) for name in RUN_OPTIONS},
+        **{name: getattr(config.objective, name) for name in OBJECTIVE_OPTIONS},
+        "threads": "auto" if config.threads is None else str(config.threads),
+        "perceptual_layer": list(config.objective.perceptual_layers),
+        "network": NETWORK,
+        "latent_size": config.network.latent_size,
+        "photo_views": config.photos.views,
+        "flip": augment.flip,
+        "reframe": augment.shift / REFRAMED["shift"],
+        "brighten": augment.colour,
+        "erase": augment.erase,
+    }
+
+
+def make_config(options: Mapping[str, Any]) -> TrainConfig:
+    """The configuration that options of `train` ask for; conditions and slices come with the catalogue.
+
+    Args:
+        options: at least those of `default_options`; others are passed over.
+
+    Raises:
+        TrainingError: a value is unknown or out of range.
+    """
+    objective = {name: options[name] for name in OBJECTIVE_OPTIONS}
+    objective["likelihood"] = one_of("likelihood", objective["likelihood"], get_args(Likelihood))
+    objective["miner"] = one_of("miner", objective["miner"], tuple(MINERS))
+    run = {name: options[name] for name in RUN_OPTIONS}
+    run["precision"] = one_of("precision", run["precision"], get_args(Precision))
+    network = PRESETS[one_of("network", options["network"], NETWORKS)]
+    return TrainConfig(
+        network=network,
+        preprocess=PreprocessConfig(
+            size=network.image_size,
+            channels=network.channels,
+            framing="subject" if options["photo_views"] else "pad",
+        ),
+        photos=PhotoConfig(views=options["photo_views"]),
+        augment=AugmentConfig(
+            **{name: amount * options["reframe"] for name, amount in REFRAMED.items()},
+            flip=options["flip"],
+            colour=options["brighten"],
+            erase=options["erase"],
+        ),
+        objective=ObjectiveConfig(**objective, perceptual_layers=tuple(options["perceptual_layer"])),
+        threads=parse_threads(options["threads"]),
+        **run,
+    )
+
+
+def read_options(path: Path, known: Collection[str]) -> dict[str, Any]:
+    """Options of `train` from a TOML file: lines such as `batch_size = 128`, named as the flags are, with underscores.
+
+    Args:
+        path: the file.
+        known: names of all options that may be in it.
 
     Returns:
-        the condition, and the size of its slice where the text names one.
+        option -> its value as text, true or false, or a list of texts: as flags give them.
 
     Raises:
-        TrainingError: the text is none of these.
+        TrainingError: the file can't be read, is not TOML, or has another key or kind of value.
     """
-    text = nfc(text)
-    body, colon, size = text.rpartition(":")
-    if not colon:
-        body, size = text, ""
-    elif not size.isdecimal() or int(size) < 1:
-        raise TrainingError(f"condition {text!r}: {size!r} is no slice size; expected NAME=ATTRIBUTE:SIZE")
-    name, equals, names = body.partition("=")
-    attributes = tuple(part.strip() for part in (names if equals else name).split("+"))
-    name = name.strip() if equals else "+".join(attributes)
-    if not name or not all(attributes) or name in {FREE, INSTANCE, "overall"} or "/" in name:
-        raise TrainingError(
-            f"condition {text!r}: expected ATTRIBUTE, NAME=ATTRIBUTE or NAME=ATTRIBUTE+ATTRIBUTE, each with an "
-            f"optional :SIZE; the names {FREE!r}, {INSTANCE!r} and 'overall' are taken"
-        )
-    return Condition(name=name, attributes=attributes), int(size) if size else None
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"can't read options from {path}: {error}") from error
+    unknown = [key for key in content if key not in known]
+    if unknown:
+        raise TrainingError(f"{path} has unknown keys: {', '.join(unknown)}; known are: {', '.join(sorted(known))}")
+    return {key: _to_flag(path, key, value) for key, value in content.items()}
 
 
-def cut_latent(
-    network: TVAEConfig, latent_size: int, parsed: Sequence[tuple[Condition, int | None]], instance_size: int = 0
-) -> tuple[TVAEConfig, tuple[Condition, ...]]:
-    """Cut the mean vector into the conditions' slices and a free remainder.
-
-    A condition without a size gets an equal share, as does the free remainder; beside an instance slice, of
-    `instance_size` numbers, it gets 8, and there has to be a remainder.
-
-    Raises:
-        TrainingError: the slices do not fit, or two conditions have one name.
-    """
-    share = CONDITION_SIZE if instance_size else latent_size // (len(parsed) + 1)
-    slices = [Slice(condition.name, size or share) for condition, size in parsed]
-    if instance_size:
-        slices.append(Slice(INSTANCE, instance_size))
-    names = [part.name for part in slices]
-    if len(set(names)) != len(names):
-        raise TrainingError(f"two conditions have the same name: {', '.join(names)}")
-    rest = latent_size - sum(part.size for part in slices)
-    if rest < (1 if instance_size else 0) or any(part.size < 1 for part in slices):
-        sizes = ", ".join(f"{part.name}:{part.size}" for part in slices)
-        beside = f", of which {FREE!r} needs some" if instance_size else ""
-        raise TrainingError(f"the slices {sizes} do not fit into a mean vector of {latent_size}{beside}")
-    if rest:
-        slices.append(Slice(FREE, rest))
-    return replace(network, slices=tuple(slices)), tuple(condition for condition, _ in parsed)
-
-
-def choose_conditions(
-    texts: Sequence[str] | None, attributes: Sequence[Mapping[str, tuple[str, ...]]], triplet_weight: float
-) -> list[tuple[Condition, int | None]]:
-    """The conditions asked for. Where none are: UT-Zap50K's, or else the first four attributes that can order shoes.
-
-    Links, numbers, free text and what is nearly another for each shoe are taken only where they are asked for.
-
-    Args:
-        texts: as `parse_condition` reads them.
-        attributes: of each shoe.
-        triplet_weight: 0 asks for the plain VAE, which has no conditions.
-    """
-    if triplet_weight == 0:
-        return []
-    if texts is not None:
-        return [parse_condition(text) for text in texts]
-    able = [name for name, reason in judge_attributes(attributes).items() if reason is None]
-    usual = [(name, attribute) for name, attribute in USUAL_CONDITIONS.items() if attribute in able]
-    chosen = usual or [(name, name) for name in able[:MOST_CONDITIONS]]
-    return [(Condition(name=name, attributes=(attribute,)), None) for name, attribute in chosen]
-
-
-def judge_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, str | None]:
-    """For each attribute, in the order they are met, why it is never taken for a condition; None for one that may be.
-
-    Args:
-        attributes: of each shoe.
-    """
-    counts: dict[str, Counter[str]] = {}
-    for each in attributes:
-        for name, values in each.items():
-            counts.setdefault(name, Counter()).update(values)
-    return {name: _find_reason(name, values, len(attributes)) for name, values in counts.items()}
-
-
-def _find_reason(name: str, counts: Mapping[str, int], shoes: int) -> str | None:
-    """Why an attribute can't make triplets for most shoes, or says nothing of what shoes are like."""
-    shared = sum(count for count in counts.values() if count > 1)
-    if name in {FREE, INSTANCE, "overall"} or not frozenset("/:,").isdisjoint(name):
-        return "no name for a condition; give it one with --condition NAME=ATTRIBUTE"
-    if len(counts) < 2:
-        return "all shoes have the same value"
-    kind = find_kind(counts)
-    if kind is not None and not (kind == NUMBERS and KIND_NAME.fullmatch(name)):
-        return kind
-    if is_nearly_unique(counts):
-        return "nearly every shoe has a value of its own"
-    if shared < shoes / 2:
-        return "most shoes have no value that another shoe has"
-    return None
+def _to_flag(path: Path, key: str, value: object) -> str | bool | list[str]:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return value
+    raise TrainingError(f"{path}: {key} is {value!r}; expected a number, a text, true, false or a list of texts")
 
 
 def parse_threads(text: str) -> int | None:

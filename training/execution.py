@@ -1,18 +1,48 @@
-"""How the steps of a run are computed: on how many threads, and in which precision."""
+"""How steps are computed: on how many threads and in which precision, chosen by timing steps of the run itself.
 
-from collections.abc import Iterator
+A processor's flags don't tell which is fastest: bfloat16 can be slower than float32 where the instructions exist, and
+two threads slower than one where other work has the second processor.
+"""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from statistics import median
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from training.config import TrainConfig
 from training.distributed import Team
 
-__all__ = ["Execution", "list_candidates", "usual_execution"]
+if TYPE_CHECKING:
+    from training.train import Run
+
+__all__ = ["Execution", "list_candidates", "tune", "usual_execution"]
+
+_log = logging.getLogger(__name__)
+
+Step = Callable[["Run", torch.Tensor, float, torch.Generator], object]
+"""`training.train.train_step`."""
 
 PRECISIONS: tuple[Literal["float32", "bf16"], ...] = ("float32", "bf16")
+
+ROUNDS = 3
+"""Timed steps of each candidate, after one that is not: the first one prepares kernels and memory."""
+LARGEST_SHARE = 0.1
+"""Of the run's steps that measuring may take; a run of fewer steps is not measured, as it would not pay."""
+BUDGET = 20.0
+"""Seconds after which no further round begins."""
+FAR_BEHIND = 1.5
+"""A candidate that takes this many times as long as the fastest one is not timed again."""
+HOPELESS_SECONDS, HOPELESS = 3.0, 3.0
+"""Nor is one whose first step took so many seconds, and this many times the fastest first step."""
+TIE = 1.05
+"""Up to this many times the fastest one's time is a draw, which the more frugal candidate wins."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +92,82 @@ def list_candidates(config: TrainConfig, usual: Execution, device: torch.device,
     if config.precision == "auto" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         precisions = ("float32",)
     return [Execution(count, precision) for count in threads for precision in precisions]
+
+
+def tune(run: "Run", step: Step, clock: Callable[[], float] = time.perf_counter) -> Execution:
+    """The fastest candidate for this run; leaves weights, optimizer and random streams to the bit as they were.
+
+    All processes of a team must call it; they come to the same choice.
+
+    Args:
+        run: a run that is about to start.
+        step: a training step; it must have ended on the device when it returns.
+        clock: seconds.
+    """
+    usual = run.state.execution
+    candidates = list_candidates(run.config, usual, run.device, run.team)
+    if len(candidates) == 1:
+        return usual
+    steps = run.config.epochs * math.ceil(len(run.pixels) / run.config.batch_size)
+    if len(candidates) * (1 + ROUNDS) > LARGEST_SHARE * steps:
+        _log.info("training on %s: %d steps are too few to time the alternatives", usual, steps)
+        return usual
+    with _undisturbed(run):
+        seconds = _measure(run, candidates, step, clock)
+    limit = TIE * min(seconds.values())
+    chosen = next(each for each in candidates if seconds.get(each, math.inf) <= limit)
+    shoes = min(run.config.batch_size, len(run.pixels))
+    figures = ", ".join(f"{shoes / took:.0f} on {each}" for each, took in seconds.items())
+    _log.info("training on %s, by timing a few steps; images/s: %s", chosen, figures)
+    return chosen
+
+
+def _measure(run: "Run", candidates: list[Execution], step: Step, clock: Callable[[], float]) -> dict[Execution, float]:
+    """Seconds of a step for each candidate, the median; from its first step alone where it was given up after that.
+
+    The candidates take turns, so that other work on the machine hits them alike.
+    """
+    generator = torch.Generator().manual_seed(run.config.seed)
+    rows = torch.randperm(len(run.pixels), generator=generator)[: run.config.batch_size]
+
+    def seconds_of(candidate: Execution) -> float:
+        run.state.execution = candidate
+        with candidate.applied():
+            began = clock()
+            step(run, rows, 0.0, generator)
+            return run.team.average({"seconds": clock() - began})["seconds"]
+
+    run.state.network.train()
+    step(run, rows, 0.0, generator)  # whatever comes first pays for loading libraries
+    first = {each: seconds_of(each) for each in candidates}
+    spent = sum(first.values())
+    fastest = min(first.values())
+    contenders = [each for each in candidates if first[each] <= max(HOPELESS_SECONDS, HOPELESS * fastest)]
+    times: dict[Execution, list[float]] = {each: [] for each in contenders}
+    for _ in range(ROUNDS):
+        for each in contenders:
+            times[each].append(seconds_of(each))
+            spent += times[each][-1]
+        if spent > BUDGET:
+            break
+        fastest = min(median(times[each]) for each in contenders)
+        contenders = [each for each in contenders if median(times[each]) <= FAR_BEHIND * fastest]
+    return {each: median(times[each]) if each in times else first[each] for each in candidates}
+
+
+@contextmanager
+def _undisturbed(run: "Run") -> Iterator[None]:
+    """After the block, what a training step changes is as it was before it."""
+    state = run.state
+    modules = (state.network, state.classifiers)
+    weights = [{name: value.clone() for name, value in each.state_dict().items()} for each in modules]
+    optimizer, execution = copy.deepcopy(state.optimizer.state_dict()), state.execution
+    with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            for module, values in zip(modules, weights, strict=True):
+                module.load_state_dict(values)
+            state.optimizer.load_state_dict(optimizer)
+            state.optimizer.zero_grad(set_to_none=True)
+            state.execution = execution

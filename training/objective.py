@@ -8,11 +8,12 @@ from typing import NamedTuple
 import torch
 
 from model.checkpoint import Condition
+from model.errors import TrainingError
 from model.tvae import Posterior
-from training.data.labels import Labels
+from training.config import ObjectiveConfig
+from training.data.labels import encode_labels
 from training.distributed import Team
 from training.losses import (
-    Likelihood,
     instance_loss,
     kl_divergence,
     label_loss,
@@ -20,47 +21,9 @@ from training.losses import (
     reconstruction_loss,
     triplet_loss,
 )
-from training.perceptual import LAYERS
-from training.triplets import MINERS, MinerName
+from training.miners import MINERS
 
-__all__ = ["ConditionLabels", "Objective", "ObjectiveConfig", "Terms", "condition_labels", "name_figure"]
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """How the terms are weighed.
-
-    Attributes:
-        likelihood: of the pixels.
-        observation_std: of the Gaussian likelihood, in units of the pixels' range.
-        elbo_weight: of the picture's ELBO; 0 leaves the decoder alone: a triplet network.
-        kl_weight: of the KL term after its warm-up; 1 is the ELBO.
-        kl_warmup: the share of the training over which the KL term's weight grows from 0.
-        triplet_weight: of each condition's triplet term, in nats; 0 is the plain VAE.
-        label_weight: of each condition's label term, in nats; 0 does without classifiers.
-        instance_weight: of the term by which a photo finds the catalogue picture of its own shoe, in nats.
-        instance_temperature: of that term's softmax over cosines.
-        margin: of the triplet term, in units of the mean vector.
-        miner: which triplets of a batch count.
-        smooth: the triplet term's softplus in place of its hinge.
-        perceptual_weight: of the difference between VGG19's features, in nats; 0 does without VGG19.
-        perceptual_layers: of VGG19, whose features are compared.
-    """
-
-    likelihood: Likelihood = "gaussian"
-    observation_std: float = 0.1
-    elbo_weight: float = 1.0
-    kl_weight: float = 1.0
-    kl_warmup: float = 0.1
-    triplet_weight: float = 3000.0
-    label_weight: float = 0.0
-    instance_weight: float = 0.0
-    instance_temperature: float = 0.1
-    margin: float = 0.0
-    miner: MinerName = "batch-all"
-    smooth: bool = True
-    perceptual_weight: float = 0.0
-    perceptual_layers: tuple[str, ...] = LAYERS
+__all__ = ["ConditionLabels", "Objective", "Terms", "encode_conditions", "name_figure", "summarize"]
 
 
 def name_figure(condition: str, attribute: str) -> str:
@@ -83,17 +46,33 @@ class ConditionLabels(NamedTuple):
         return name_figure(self.condition, self.attribute)
 
 
-def condition_labels(
-    conditions: Sequence[Condition], bounds: Mapping[str, tuple[int, int]], labels: Mapping[str, Labels]
+def encode_conditions(
+    conditions: Sequence[Condition],
+    bounds: Mapping[str, tuple[int, int]],
+    attributes: Sequence[Mapping[str, tuple[str, ...]]],
 ) -> list[ConditionLabels]:
-    """Pair each condition's slice with the labels of each of its attributes."""
-    return [
-        ConditionLabels(
-            each.name, attribute, *bounds[each.name], torch.from_numpy(labels[attribute].table).to(torch.float32)
-        )
-        for each in conditions
-        for attribute in each.attributes
-    ]
+    """The labels of each condition's attributes, with the bounds of its slice.
+
+    Args:
+        conditions: of the run.
+        bounds: slice -> (start, stop) in the mean vector.
+        attributes: of each shoe to train on.
+
+    Raises:
+        TrainingError: no shoe has one of the attributes, or none of them makes a triplet.
+    """
+    encoded = []
+    for condition in conditions:
+        for attribute in condition.attributes:
+            labels = encode_labels(attributes, attribute)
+            if not labels.makes_triplets():
+                raise TrainingError(
+                    f"the attribute {attribute!r} can order nothing: among the {len(attributes)} shoes to train on "
+                    f"none shares a value with a second one and differs from a third one"
+                )
+            table = torch.from_numpy(labels.table).to(torch.float32)
+            encoded.append(ConditionLabels(condition.name, attribute, *bounds[condition.name], table))
+    return encoded
 
 
 @dataclass(frozen=True)
@@ -130,6 +109,13 @@ class Terms:
         return figures
 
 
+def summarize(figures: Mapping[str, float]) -> str:
+    """The terms that a person watches, on one short line; `figures` as `Terms.named` gives them."""
+    parts = [f"rec {figures['reconstruction']:.0f}", f"kl {figures['kl']:.1f}"]
+    parts += [f"{name.removeprefix('triplet/')} {value:.2f}" for name, value in figures.items() if "triplet/" in name]
+    return " ".join(parts)
+
+
 class Objective:
     """Computes the terms of a batch. Deterministic given the generator."""
 
@@ -156,7 +142,7 @@ class Objective:
         progress: float,
         generator: torch.Generator,
         perceptual: torch.Tensor | None = None,
-        guesses: Sequence[torch.Tensor] = (),
+        class_logits: Sequence[torch.Tensor] = (),
         references: torch.Tensor | None = None,
         drawing_weights: torch.Tensor | None = None,
     ) -> Terms:
@@ -174,7 +160,7 @@ class Objective:
                 triplets' anchors are both what was shown and the catalogue pictures, and their positives and
                 negatives are catalogue pictures.
             drawing_weights: (b,) of each picture's reconstruction in its mean; None weighs them alike.
-            guesses: each condition's classifier's logits, where there are classifiers: (b, V), or (2 b, V) of what was
+            class_logits: of each condition's classifier, where there are classifiers: (b, V), or (2 b, V) of what was
                 shown and of the references.
 
         Returns:
@@ -204,9 +190,9 @@ class Objective:
                 total = total + config.triplet_weight * term
         label = {}
         own = self.team.share(rows)
-        for each, logits_of_values in zip(self.conditions, guesses, strict=bool(guesses)):
+        for each, value_logits in zip(self.conditions, class_logits, strict=bool(class_logits)):
             table = each.table[own].to(images.device)
-            label[each.name] = part * label_loss(logits_of_values, _repeat(table, len(logits_of_values))).mean()
+            label[each.name] = part * label_loss(value_logits, _repeat(table, len(value_logits))).mean()
             total = total + config.label_weight * label[each.name]
         instance = None
         if references is not None and self.instance is not None:

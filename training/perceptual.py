@@ -6,7 +6,6 @@ checkpoint, since nothing but training needs them.
 """
 
 import pickle
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +15,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torchvision.models import VGG19_Weights, vgg19
 
 from model.errors import TrainingError
+from model.files import sha256_file
+from training.config import PERCEPTUAL_LAYERS
 
-__all__ = ["LAYERS", "PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
+__all__ = ["PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
 
-LAYERS = ("relu1_1", "relu2_1", "relu3_1")
-"""The layers of "Deep Feature Consistent Variational Autoencoder", its model VAE-123."""
-
-WEIGHTS_FILE = "vgg19-dcbb9e9d.pth"
-"""How torchvision calls `VGG19_Weights.IMAGENET1K_V1` in its cache."""
-
-BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
-"""VGG19: feature maps and convolutions of each block; a pooling that halves the picture ends a block."""
+WEIGHTS_FILE = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+"""How torchvision calls them in its cache."""
 
 # Of ImageNet's pictures, for which the weights were trained. RGB.
 MEAN = (0.485, 0.456, 0.406)
@@ -56,6 +52,9 @@ class PerceptualLoss(nn.Module):
         weights: a file with torchvision's VGG19 (.pth, or .safetensors with the same names), whole or its
             `features.*` alone. None takes the one in torch's cache.
 
+    Attributes:
+        weights_sha256: of the weights' file.
+
     Raises:
         TrainingError: no such layer; or the weights are not there, can't be read, or are of another network.
     """
@@ -63,14 +62,18 @@ class PerceptualLoss(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, layers: Sequence[str] = LAYERS, weights: Path | None = None) -> None:
+    def __init__(self, layers: Sequence[str] = PERCEPTUAL_LAYERS, weights: Path | None = None) -> None:
         super().__init__()
-        positions = {layer: _find_position(layer) for layer in layers}
-        if not positions:
-            raise TrainingError("no layer of VGG19 was named; expected some, such as relu1_1")
-        self.layer_at = {position: layer for layer, position in positions.items()}
-        self.features = _build_features(max(self.layer_at))
-        _load(self.features, find_vgg_weights() if weights is None else weights)
+        features, positions = _build_features()
+        unknown = [layer for layer in layers if layer not in positions]
+        if unknown or not layers:
+            named = f"VGG19 has no layer {unknown[0]!r}" if unknown else "no layer of VGG19 was named"
+            raise TrainingError(f"{named}; expected some of: {', '.join(positions)}")
+        self.layer_at = {positions[layer]: layer for layer in layers}
+        self.features = features[: max(self.layer_at) + 1]
+        path = find_vgg_weights() if weights is None else weights
+        _load(self.features, path)
+        self.weights_sha256 = sha256_file(path)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(requires_grad=False)
@@ -127,33 +130,19 @@ def find_vgg_weights() -> Path:
     return path
 
 
-def _find_position(layer: str) -> int:
-    """Where a layer lies among torchvision's `vgg19().features`."""
-    match = re.fullmatch(r"relu([1-5])_([1-4])", layer)
-    block, number = (int(match[1]), int(match[2])) if match else (1, 99)
-    if number > BLOCKS[block - 1][1]:
-        known = ", ".join(f"relu{b}_{n + 1}" for b, (_, count) in enumerate(BLOCKS, 1) for n in range(count))
-        raise TrainingError(f"VGG19 has no layer {layer!r}; expected some of: {known}")
-    before = sum(2 * count + 1 for _, count in BLOCKS[: block - 1])
-    return before + 2 * number - 1
-
-
-def _build_features(last: int) -> nn.Sequential:
-    """The layers of torchvision's `vgg19().features`, up to and with position `last`, without memory for weights.
-
-    Whole, with its classifier, the network would take half a gigabyte.
-    """
-    modules: list[nn.Module] = []
-    before = 3
-    for width, count in BLOCKS:
-        for _ in range(count):
-            # Drawing weights only to load others over them would cost time and move the random state.
-            modules += [nn.Conv2d(before, width, kernel_size=3, padding=1, device="meta"), nn.ReLU()]
-            before = width
-        modules.append(nn.MaxPool2d(2))
-        if len(modules) > last:
-            break
-    return nn.Sequential(*modules[: last + 1])
+def _build_features() -> tuple[nn.Sequential, dict[str, int]]:
+    """The convolutions of torchvision's VGG19, without memory for weights, and the position of each of its layers."""
+    # Drawing weights only to load others over them would cost time and memory and move the random state.
+    with torch.device("meta"):
+        features: nn.Sequential = vgg19(weights=None, init_weights=False).features
+    positions, block, number = {}, 1, 0
+    for position, module in enumerate(features):
+        if isinstance(module, nn.ReLU):
+            number += 1
+            positions[f"relu{block}_{number}"] = position
+        elif isinstance(module, nn.MaxPool2d):
+            block, number = block + 1, 0
+    return features, positions
 
 
 def _load(features: nn.Sequential, path: Path) -> None:

@@ -1,19 +1,36 @@
-"""What a training is about to do, in words: on which shoes, by which conditions and why, for about how long."""
+"""A training in words, before it starts: its shoes, conditions and time, and the warnings about its data."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from model.errors import TrainingError
 from model.tvae import FREE, TVAE
-from training.config import TrainConfig, judge_attributes
+from training.conditions import judge_attributes
+from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
+from training.objective import ConditionLabels
 
-__all__ = ["Plan", "make_plan", "measure_speed"]
+__all__ = ["FEW_SHOES", "Plan", "check_sizes", "find_shortcomings", "make_plan", "measure_speed"]
 
 BATCHES = 2
 """Batches that the speed is measured with, after one to warm up."""
+
+FEW_SHOES = 200
+"""Fewer than about three batches of the usual size: the network learns these shoes by heart."""
+SHOWN = 4
+"""Attributes whose reasons are listed."""
+PLAIN = (
+    "nothing tells which shoes are alike, so this trains a plain VAE: search will go by how whole pictures look, and "
+    "offers no conditions"
+)
+HELP = (
+    "What would help: a folder for each kind of shoe (boots/, sandals/), or a CSV file with columns whose values "
+    "several shoes share. --triplet-weight 0 asks for a plain VAE, and for no warning"
+)
 
 
 @dataclass(frozen=True)
@@ -173,3 +190,83 @@ def _round_time(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(1, round(seconds))} seconds"
+
+
+def check_sizes(kept: int, held_out: int, config: TrainConfig, processes: int) -> None:
+    """Raise TrainingError where there are too few shoes to train on or to measure on."""
+    needed = max(2, processes)
+    if kept < needed:
+        raise TrainingError(f"{kept} shoes are left to train on; expected at least {needed}")
+    if config.batch_size < processes:
+        raise TrainingError(f"batch_size is {config.batch_size}; {processes} processes need one shoe each")
+    if config.patience and held_out < 2:
+        raise TrainingError(
+            f"patience is {config.patience}, but {held_out} shoes are held out to measure on: expected at least 2; "
+            f"validation_share is {config.validation_share}"
+        )
+
+
+def find_shortcomings(images: ImageSet, config: TrainConfig, conditions: Sequence[ConditionLabels]) -> list[str]:
+    """Each reason why a run will learn less than its configuration asks for; none where all is well.
+
+    Args:
+        images: all shoes, held-out ones included.
+        config: of the run.
+        conditions: of the shoes to train on.
+    """
+    kept, held_out = map(len, split_by_group(images.groups, config.validation_share, config.seed))
+    found = []
+    if not conditions and (config.objective.triplet_weight > 0 or config.objective.label_weight > 0):
+        found.append(f"{PLAIN}. {_describe_attributes(images.attributes)}. {HELP}")
+    if kept < FEW_SHOES:
+        found.append(
+            f"{kept} shoes are few to train on: expect a network that knows these by heart and orders others badly. "
+            f"Some hundreds are a start; with few, --erase 0.5 and --reframe 1 help"
+        )
+    if config.validation_share > 0 and held_out < 2:
+        found.append(
+            f"{held_out} shoes are held out, too few to measure on: nothing will tell how good this network is. "
+            f"A greater --validation-share or more shoes would"
+        )
+    found += [text for each in conditions if (text := _describe_rarity(each, config.batch_size))]
+    return found
+
+
+def _describe_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> str:
+    """Why none of the catalogue's attributes orders its shoes."""
+    counts: dict[str, Counter[str]] = {}
+    for each in attributes:
+        for name, values in each.items():
+            counts.setdefault(name, Counter()).update(set(values))
+    if not counts:
+        return "No shoe has an attribute"
+    reasons = [f"{name!r}: {_describe_values(values, len(attributes))}" for name, values in counts.items()]
+    more = [f"and {len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else []
+    return "Of the attributes, " + "; ".join(reasons[:SHOWN] + more)
+
+
+def _describe_values(values: Mapping[str, int], shoes: int) -> str:
+    shared = sum(count for count in values.values() if count > 1)
+    if len(values) == 1:
+        return f"there is one value, {next(iter(values))!r}"
+    if not shared:
+        return "no two shoes share a value"
+    if shared < shoes / 2:
+        return f"{shared:,} of {shoes:,} shoes share a value with another"
+    return f"{len(values):,} values in {shoes:,} shoes"
+
+
+def _describe_rarity(condition: ConditionLabels, batch_size: int) -> str | None:
+    """Of a condition for whose values most batches hold no two alike shoes, and so no triplet."""
+    table = condition.table
+    shoes = len(table)
+    counts = table.sum(dim=0)
+    share = float((counts * (counts - 1)).sum()) / (shoes * (shoes - 1))
+    batch = min(batch_size, shoes)
+    pairs = share * batch * (batch - 1) / 2
+    if pairs >= 1:
+        return None
+    return (
+        f"the attribute {condition.attribute!r} hardly trains: two shoes share one of its {table.shape[1]:,} values in "
+        f"about one batch of {1 / pairs:,.0f}. A coarser attribute or a larger --batch-size would help"
+    )

@@ -27,6 +27,7 @@ ANALYSED_SIDE = 160
 
 PRESETS: Mapping[str, Mapping[str, object]] = {
     "catalog": {},
+    "demo": {"epochs": 10},
     "photos": {
         "network": "shoes-large",
         "latent_size": 128,
@@ -40,10 +41,23 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
         "label_weight": 1500.0,
         "instance_weight": 500.0,
     },
+    "mnist": {
+        "network": "mnist",
+        "latent_size": 20,
+        "likelihood": "bernoulli",
+        "triplet_weight": 300.0,
+        "margin": 0.5,
+        "smooth": False,
+        "flip": 0.0,
+        "reframe": 1.0,
+        "epochs": 16,
+        "batch_size": 128,
+    },
 }
 """Name -> option of `train` -> its default.
 
-`catalog` is for questions of the catalogue's own kind, `photos` for photos with any background as well.
+`catalog` is for questions of the catalogue's own kind, `photos` for photos with any background as well. `demo` takes a
+third of the usual epochs, for a first look. `mnist` is for pictures of digits in a folder for each digit.
 """
 
 

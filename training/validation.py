@@ -66,7 +66,12 @@ class Validation:
         Args:
             tvae: the network; it is on the device.
             device: where to compute.
+
+        Returns:
+            figure -> value; none of fewer than two shoes.
         """
+        if self._count < 2:
+            return {}
         tvae.eval()
         means, errors = [], []
         for chunk in torch.split(self._pixels, 128):

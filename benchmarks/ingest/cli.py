@@ -21,7 +21,7 @@ from benchmarks.training.catalog import draw_shoes
 from model.catalog import Catalog, read_catalog
 from model.checkpoint import save_checkpoint
 from model.command import run_command
-from service.cpus import count_cpus
+from service.settings import count_cpus
 
 __all__ = ["app", "main"]
 

@@ -8,7 +8,7 @@ from model.catalog import read_catalog
 from model.errors import CatalogError
 from model.progress import progress
 from model.tvae import PRESETS
-from training.config import choose_conditions, cut_latent
+from training.conditions import choose_conditions, cut_latent
 from training.demo_catalog import draw_demo_catalog
 
 __all__ = ["draw_shoes", "make_plan"]

@@ -10,7 +10,7 @@ from model.checkpoint import Condition
 from model.preprocess import Preprocessor
 from training.config import TrainConfig, one_of
 from training.data.images import load_images
-from training.trainer import train
+from training.train import train
 
 __all__ = ["configure", "train_ours"]
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from benchmarks.training.pictures import Pictures
 from benchmarks.training.plan import Plan, Trained, run_side
 from model.tvae import TVAE, Posterior, reparameterize
+from training.config import ObjectiveConfig
 from training.losses import kl_divergence, reconstruction_loss
-from training.objective import ObjectiveConfig
 
 __all__ = ["random_triplets", "train_plain"]
 

@@ -18,9 +18,8 @@ from model.catalog import read_catalog
 from model.preprocess import Preprocessor
 from training.data.images import ImageSet, load_images
 from training.distributed import Team
-from training.run import Run, prepare_run
-from training.trainer import train_step
-from training.tuning import tune
+from training.execution import tune
+from training.train import Run, prepare_run, train_step
 
 __all__ = ["Profile", "profile_step", "sort_events"]
 

@@ -1,4 +1,4 @@
-"""Uploaded pictures: written anew from their pixels, and kept beside the catalogue that they belong to.
+"""Uploaded pictures: encoded anew from their pixels, and kept beside the catalogue that they belong to.
 
     artifacts/catalog/uploads/  8c1f..-77ab...jpg    the digest of its content, and a number that no other file has
 
@@ -7,7 +7,6 @@ that names it is, and goes after the row has gone: a crash in between leaves a f
 file is missing. No two rows name one file, so that whoever takes the row away may take the file as well.
 """
 
-import fcntl
 import io
 import logging
 import os
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from model.files import READ_ONLY, explain_failure, sha256_bytes, sync_folder, write_files
 from service.errors import StoreBusy
+from service.store.locks import locked
 
 if TYPE_CHECKING:  # it loads torch, which those who only look after files do without
     from model.preprocess import Preprocessor
@@ -47,9 +47,11 @@ JPEG_QUALITY = 92
 
 FINDS_THEM = "`python -m service verify --remove-orphans` makes up for it"
 
-POLL_SECONDS = 0.002
+CHANGE_LOCK, HOLD_LOCK = ".change.lock", ".hold.lock"
+"""Files of the locks of `changing` and `holding`, in the folder."""
+
 ORPHAN_SECONDS = 3600.0
-"""A file that no row names may belong to a change that is under way, unless it is older than this."""
+"""Age from which a file that no row names is an orphan; a younger one may belong to a change that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Uploads:
         if not names:
             return
         try:
-            with self._lock("hold", fcntl.LOCK_SH, patience=0) as free:
+            with locked(self.folder / HOLD_LOCK, shared=True, give_up=lambda: True) as free:
                 if free:
                     self._unlink(names)
         except OSError as error:
@@ -148,7 +150,8 @@ class Uploads:
         """
         try:
             self._make_folder()
-            with self._lock("change", fcntl.LOCK_EX, patience=patience) as alone:
+            deadline = time.monotonic() + patience
+            with locked(self.folder / CHANGE_LOCK, give_up=lambda: time.monotonic() >= deadline) as alone:
                 if not alone:
                     raise StoreBusy("other changes of the catalogue take too long; nothing was stored, try again")
                 yield
@@ -157,7 +160,7 @@ class Uploads:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let no file be deleted meanwhile, by any process that can be told so: not where the folder is read-only.
+        """Keep every process from deleting files meanwhile; without effect where the folder is read-only.
 
         Raises:
             OSError: the lock can't be had for another reason.
@@ -165,7 +168,7 @@ class Uploads:
         with ExitStack() as stack:
             if self.folder.is_dir():
                 try:
-                    stack.enter_context(self._lock("hold", fcntl.LOCK_EX, patience=None))
+                    stack.enter_context(locked(self.folder / HOLD_LOCK))
                 except OSError as error:
                     if error.errno not in READ_ONLY:
                         raise
@@ -208,31 +211,3 @@ class Uploads:
                 (self.folder / name).unlink(missing_ok=True)
             except OSError as error:
                 logger.warning("%s could not be deleted (%s); %s", name, error, FINDS_THEM)
-
-    @contextmanager
-    def _lock(self, name: str, kind: int, *, patience: float | None) -> Iterator[bool]:
-        """Hold a lock between processes, if it can be had in so many seconds; None: however long it takes.
-
-        The system lets go of it when the process ends, in whatever way. Raises OSError.
-        """
-        deadline = None if patience is None else time.monotonic() + patience
-        descriptor = os.open(self.folder / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            yield _acquire(descriptor, kind, deadline)
-        finally:
-            os.close(descriptor)
-
-
-def _acquire(descriptor: int, kind: int, deadline: float | None) -> bool:
-    if deadline is None:
-        fcntl.flock(descriptor, kind)
-        return True
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        else:
-            return True

@@ -1,4 +1,4 @@
-"""Changes of the catalogue, as one thread writes them: the picture first, then the row, then what it replaced goes."""
+"""The catalogue writer: stores picture files, then rows, and then deletes the files that were replaced."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ __all__ = ["Add", "CatalogWriter", "Change", "Changed", "Patch", "Remove"]
 logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0
-"""Seconds to wait for the changes of other processes, unless told otherwise."""
+"""Default of the seconds to wait for the changes of other processes."""
 
 NOTHING_STORED = (ItemExists, QueryError, StorageFull, StorageReadOnly, StoreBusy)
 """Errors of a store that leave no doubt: nothing came of the change, and its pictures may go."""

@@ -71,7 +71,7 @@ def index(
     out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
-    place: Annotated[
+    address: Annotated[
         str,
         typer.Option(
             "--store",
@@ -107,26 +107,26 @@ def index(
     from service.catalog.indexing.shards import WHOLE, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
     from service.catalog.maintenance.reembed import restore_uploads, save_uploads
-    from service.cpus import count_cpus
+    from service.settings import count_cpus
     from service.store.embedded.store import EmbeddedStore
     from service.store.factory import create_store, remove_store
 
     part = Shard.parse(shard)
     if rebuild and part != WHOLE:
         raise QueryError("rebuild", REBUILD_OF_A_PART)
-    token = _read_settings(store=place).store_token.get_secret_value()
+    token = _read_settings(store=address).store_token.get_secret_value()
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
-        save_uploads(out, place, token=token)
-        remove_store(out, place, token=token)
+        save_uploads(out, address, token=token)
+        remove_store(out, address, token=token)
         Ledger.remove(out)
-    if place:
+    if address:
         out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
     store = create_store(
         out,
-        place,
+        address,
         dimension=embedder.dimension,
         slices=embedder.slices,
         checkpoint=loaded.digest,
@@ -158,7 +158,7 @@ def index(
         measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
-        f"{count:,} shoes are in {place or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{count:,} shoes are in {address or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
         + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
     )
@@ -184,14 +184,14 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page and the HTTP interface. Every other setting is an environment variable, SOLEMATE_<NAME>."""
-    from service.http.middleware.keys import read_keys
+    from service.http.middleware.auth import read_keys
     from service.server.listener import bind
 
     settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
     logs.set_up(settings.log_level, settings.log_format)
     _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
-    read_keys(settings)  # a mistake in them is told before the seconds that loading takes
+    read_keys(settings)  # a mistake in them is reported before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
@@ -260,7 +260,7 @@ def embed(
     from model.embedder import Embedder, pick_device
     from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.cli.embed import choose_writer, embed_pictures
-    from service.cpus import count_cpus
+    from service.settings import count_cpus
 
     choose_writer(out)  # a wrong name is told before the minutes that embedding takes
     loaded = load_checkpoint(checkpoint)
@@ -359,8 +359,7 @@ def main() -> None:
 
 
 def _warn_of_environment() -> None:
-    from service.environment import check_environment
-    from service.settings import Settings
+    from service.settings import Settings, check_environment
 
     for warning in check_environment(os.environ, Settings.model_fields):
         logging.getLogger("service").warning("%s", warning)

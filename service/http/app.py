@@ -1,4 +1,4 @@
-"""The application: routes, errors, limits and headers around one engine."""
+"""The ASGI application: routes, middleware and error handlers around what is served."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,19 +13,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from model.version import find_version
-from service.http import docs_page, openapi, problems, routing
+from service.http import openapi, problems, routing
 from service.http.dependencies import State
 from service.http.middleware.access_log import AccessLog
-from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts
+from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts, read_keys
 from service.http.middleware.errors import AnswerUnexpected
 from service.http.middleware.generation import LeaseGeneration
 from service.http.middleware.headers import AnswerHead, SecurityHeaders
-from service.http.middleware.keys import read_keys
 from service.http.middleware.limits import LimitRequest
 from service.http.middleware.proxy import BehindProxy
 from service.http.routes import images, items, operations, search
-from service.serving.backend import Backend
-from service.serving.bootstrap import open_backend
+from service.serving.bootstrap import Backend, open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
 from service.serving.reload import Reloader
@@ -90,12 +88,12 @@ def create_app(
         operations.admin,
     ]
     if settings.metrics_access != "off":
-        routers.append(operations.metrics)
+        routers.append(operations.prometheus)
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", get_page, include_in_schema=False)
     app.mount("/web", _PageFiles(directory=WEB), name="web")
-    docs_page.install(app)
+    app.add_api_route("/docs", get_docs, include_in_schema=False)
     openapi.install(app, settings)
     problems.install(app)
     routing.install(app)
@@ -114,7 +112,7 @@ def list_middleware(
         settings: what the environment says.
         live: what is leased to each request.
         routes: what is answered, for the keys that it takes.
-        paths: those that the access log and the metrics tell apart.
+        paths: those that the access log and the metrics distinguish.
     """
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [
@@ -138,6 +136,11 @@ def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Backend:
 async def get_page() -> FileResponse:
     """The page."""
     return FileResponse(WEB / "index.html", headers=REVALIDATE)
+
+
+async def get_docs() -> FileResponse:
+    """Swagger UI, from files of our own under the page's strict content policy."""
+    return FileResponse(WEB / "docs.html", headers=REVALIDATE)
 
 
 class _PageFiles(StaticFiles):

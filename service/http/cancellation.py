@@ -1,4 +1,4 @@
-"""Clients that go away: what they asked for is not worked out any more."""
+"""Cancellation: a request's work is cancelled when its client disconnects."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -12,7 +12,7 @@ from service.telemetry import metrics
 __all__ = ["unless_gone"]
 
 PATIENCE = 0.05
-"""Seconds before anybody looks whether the client is still there: most answers are ready by then, and looking costs."""
+"""Seconds before the connection is watched: most answers are ready by then, and watching has a cost."""
 
 T = TypeVar("T")
 
@@ -23,10 +23,6 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     Args:
         request: its body has been read to the end, if it has one.
         work: what to wait for.
-
-    Raises:
-        ClientDisconnect: the client has gone.
-        Exception: whatever `work` raises.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -46,7 +42,7 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
 
 
 class _Watch:
-    """Waits for word from the server that the client has gone, and then cancels a task."""
+    """Cancels a task when the server reports that the client has disconnected."""
 
     __slots__ = ("_looking", "_receive", "_task", "saw_it_go")
 

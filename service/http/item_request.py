@@ -1,7 +1,6 @@
-"""New shoes as requests send them: forms with pictures, ids and attributes."""
+"""Requests that add shoes: forms with pictures, ids and attributes."""
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 
 import pydantic
 from starlette.requests import Request
@@ -10,8 +9,8 @@ from model.errors import QueryError
 from model.text import nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
-from service.http.exceptions import MAX_ECHO, PreconditionFailed, refuse_unknown
 from service.http.multipart import Form, FormLimits, read_form
+from service.http.problems import MAX_ECHO, PreconditionFailed, refuse_unknown
 from service.http.schemas import NewItem
 from service.serving.editor import NewShoe
 from service.settings import Settings
@@ -35,17 +34,8 @@ FIELD_BYTES = 64 * 1024
 ATTRIBUTES = pydantic.TypeAdapter(dict[str, list[str]], config=pydantic.ConfigDict(strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """One shoe of a batch.
-
-    Attributes:
-        item_id: as it was sent; None where it could not be read.
-        shoe: what is to be added, or what is wrong with how it was sent.
-    """
-
-    item_id: str | None
-    shoe: NewShoe | QueryError
+Addition = NewShoe | QueryError
+"""A shoe of a batch, or what is wrong with how it was sent."""
 
 
 async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
@@ -57,11 +47,7 @@ async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
 
 
 def wants_to_replace(request: Request) -> bool:
-    """Whether a shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2).
-
-    Raises:
-        QueryError: the header names tags, which no new shoe has.
-    """
+    """Whether a shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2)."""
     given = request.headers.get("if-none-match")
     if given is None:
         return True
@@ -100,9 +86,6 @@ async def read_additions(request: Request) -> list[Addition]:
     """New shoes: a form with an `item`, which is JSON, and an `image` for each of them, in the same order.
 
     A picture of too many bytes is let pass here, as long as the body's own limit does: it is to fail alone.
-
-    Raises:
-        QueryError: there are more of the ones than of the others; and as `read_form` does.
     """
     refuse_unknown("query parameter", request.query_params.keys(), ())
     settings: Settings = request.state.settings
@@ -122,8 +105,8 @@ def _read_one(text: str, image: bytes) -> Addition:
     try:
         item = NewItem.model_validate_json(text)
     except pydantic.ValidationError as error:
-        return Addition(None, _explain("item", error))
-    return Addition(item.id, NewShoe(item.id, item.attributes, image))
+        return _explain("item", error)
+    return NewShoe(item.id, item.attributes, image)
 
 
 def _one_field(form: Form, name: str) -> str | None:
@@ -142,7 +125,7 @@ def _parse_attributes(text: str) -> dict[str, list[str]]:
 
 def _explain(field: str, error: pydantic.ValidationError) -> QueryError:
     first = error.errors()[0]
-    place = ".".join(str(part)[:MAX_ECHO] for part in first["loc"])
+    position = ".".join(str(part)[:MAX_ECHO] for part in first["loc"])
     expected = '{"Gender": ["Women"]}' if field == "attributes" else '{"id": "boot-7", "attributes": {...}}'
-    at = f" at {place!r}" if place else ""
+    at = f" at {position!r}" if position else ""
     return QueryError(field, f"{field} is not what was expected{at}: {first['msg']}; expected JSON such as {expected}")

@@ -1,4 +1,4 @@
-"""Multipart forms, read piece by piece while they arrive: into memory, within limits, never onto a disk."""
+"""Streaming multipart/form-data parser: into memory, within limits, never onto disk."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.exceptions import FormTooLarge, refuse_unknown
+from service.http.problems import FormTooLarge, refuse_unknown
 from service.telemetry import metrics
 
 __all__ = [
@@ -321,13 +321,6 @@ async def read_form(
         limits: each is checked as the bytes arrive, and what is beyond is not read.
         pictures: the names of the parts that hold pictures; a picture alone goes by the first.
         optional: whether there may be none.
-
-    Raises:
-        QueryError: there is no picture, or more than are allowed; a field is unknown, or is a file.
-        ImageTooLarge: a picture has too many bytes.
-        FormTooLarge: there are too many other parts, or one has too many bytes.
-        HTTPException: 400, the body is no form, or ends before the form does.
-        ClientDisconnect: so does the connection.
     """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""The interface's description: each answer with an example that the service really gave."""
+"""The OpenAPI document: FastAPI's, with forms, examples captured from a running service, and bounds of the settings."""
 
 import json
 from functools import cache
@@ -15,11 +15,15 @@ from service.http.problems import PROBLEM_TYPE
 from service.http.schemas import (
     BatchForm,
     BatchLine,
+    BatchQuery,
+    BatchSearch,
+    BatchSearchForm,
     ImageSearch,
     ImagesInJson,
     ItemForm,
     NewItemForm,
     PictureForm,
+    PictureSearchFields,
     PicturesForm,
     Problem,
     Recommendation,
@@ -33,21 +37,22 @@ from service.settings import Settings
 __all__ = [
     "EXAMPLES",
     "answers",
+    "batch_body",
     "cutouts",
     "drawings",
     "example_body",
     "form_body",
     "form_only",
     "install",
-    "lines",
     "name_operation",
+    "ndjson",
     "pictures",
     "request_examples",
 ]
 
-FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
-UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchLine, *FORMS)
-"""Models that are in no signature."""
+FORMS = (PictureForm, PicturesForm, SearchForm, BatchSearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
+UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchQuery, BatchSearch, BatchLine, *FORMS)
+"""Models that FastAPI does not see, as they are in no route's signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `capture_examples.py` of the tests."""
@@ -154,8 +159,8 @@ def form_only(form: type[BaseModel], *, conditional: bool = False) -> dict[str, 
     return described
 
 
-def lines(operation: str) -> Responses:
-    """The answer of an operation that tells of many things, line by line."""
+def ndjson(operation: str) -> Responses:
+    """The answer of an operation that consists of lines of JSON."""
     example = load_examples().get(operation, {}).get("200", [])
     content = {
         "schema": {"$ref": f"#/components/schemas/{BatchLine.__name__}"},
@@ -166,13 +171,27 @@ def lines(operation: str) -> Responses:
 
 def example_body() -> dict[str, Any]:
     """What an operation takes that reads examples by itself: a form, or JSON. Goes into `openapi_extra`."""
-    json_body = {"schema": {"$ref": f"#/components/schemas/{Recommendation.__name__}"}}
-    if examples := request_examples("recommendations"):
+    return _two_bodies("recommendations", Recommendation, RecommendationForm, SearchFields)
+
+
+def batch_body() -> dict[str, Any]:
+    """What an operation takes that reads several searches by itself: a form, or JSON. Goes into `openapi_extra`."""
+    return _two_bodies("search_batch", BatchSearch, BatchSearchForm, PictureSearchFields)
+
+
+def _two_bodies(
+    operation: str, in_json: type[BaseModel], form: type[BaseModel], query: type[BaseModel]
+) -> dict[str, Any]:
+    json_body = {"schema": {"$ref": f"#/components/schemas/{in_json.__name__}"}}
+    if examples := request_examples(operation):
         json_body["example"] = examples[0]
-    form = {"schema": {"$ref": f"#/components/schemas/{RecommendationForm.__name__}"}}
-    fields = SearchFields.model_json_schema()["properties"]
+    content = {
+        "application/json": json_body,
+        "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
+    }
+    fields = query.model_json_schema()["properties"]
     return {
-        "requestBody": {"required": True, "content": {"application/json": json_body, "multipart/form-data": form}},
+        "requestBody": {"required": True, "content": content},
         "parameters": [_describe_parameter(name, schema) for name, schema in fields.items()],
     }
 

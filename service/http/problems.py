@@ -1,8 +1,8 @@
-"""What goes wrong, as answers: one table from exceptions to statuses, and RFC 9457 problems for all of them."""
+"""Errors as answers: HTTP exceptions, one table from exceptions to statuses, and RFC 9457 problems."""
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -26,20 +26,6 @@ from service.errors import (
     StoreUnavailable,
     UnknownItem,
 )
-from service.http.exceptions import (
-    MAX_ECHO,
-    BodyTooLarge,
-    Forbidden,
-    FormTooLarge,
-    HeadTooLarge,
-    MalformedRequest,
-    NoRoom,
-    PreconditionFailed,
-    SlowSender,
-    TooManyConnections,
-    Unauthorized,
-    WrongHost,
-)
 from service.http.middleware.proxy import current_root_path
 from service.http.routing import find_methods
 from service.http.schemas import Problem
@@ -47,16 +33,123 @@ from service.serving.reload import ReloadRefused
 from service.telemetry import metrics
 
 __all__ = [
+    "MAX_ECHO",
     "PROBLEMS",
     "PROBLEM_TYPE",
     "UNEXPECTED_TITLE",
+    "BodyTooLarge",
+    "Forbidden",
+    "FormTooLarge",
+    "HeadTooLarge",
     "Kind",
+    "MalformedRequest",
+    "NoRoom",
+    "PreconditionFailed",
+    "SlowSender",
+    "TooManyConnections",
+    "Unauthorized",
+    "WrongHost",
     "describe_error",
     "install",
     "log_unexpected",
+    "refuse_unknown",
     "render_error",
     "render_problem",
 ]
+
+MAX_ECHO = 80
+"""Characters of a wrong name or value that an error message repeats."""
+
+MAX_NAMES = 5
+"""Unknown names that an error message repeats."""
+
+
+class BodyTooLarge(HTTPException):
+    """The body of a request has more bytes than its path takes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the request's body is larger than the {limit:,} bytes that this path takes")
+
+
+class HeadTooLarge(HTTPException):
+    """The request line and the headers have more bytes, or are more, than are taken."""
+
+    def __init__(self, limit: int, count: int) -> None:
+        super().__init__(431, f"the request line and headers have more than {limit:,} bytes, or are more than {count}")
+
+
+class FormTooLarge(HTTPException):
+    """A form has too many parts, or one that is too large."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(413, detail)
+
+
+class SlowSender(HTTPException):
+    """The request's headers or body did not arrive in time; the connection is closed."""
+
+    def __init__(self, part: str, received: int, seconds: float) -> None:
+        detail = f"only {received:,} bytes of the request's {part} arrived in {seconds:.0f} s; send it faster"
+        super().__init__(408, detail, {"connection": "close"})
+
+
+class NoRoom(HTTPException):
+    """The bodies of all requests under way have more bytes than the process may hold."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "too many large requests are under way; try again in a moment", {"retry-after": "1"})
+
+
+class PreconditionFailed(HTTPException):
+    """The request has the header `If-None-Match: *`, and what it would replace is there."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(412, detail)
+
+
+class TooManyConnections(HTTPException):
+    """The process has as many connections as it may."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "too many connections are open; try again in a moment", {"retry-after": "1"})
+
+
+class MalformedRequest(HTTPException):
+    """What came is not HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "what was sent is not an HTTP/1.1 request")
+
+
+class Unauthorized(HTTPException):
+    """The request has no API key, or one that is not known."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(401, detail, {"www-authenticate": 'Bearer realm="solemate"'})
+
+
+class Forbidden(HTTPException):
+    """What the request asks for is more than its API key allows."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(403, detail)
+
+
+class WrongHost(HTTPException):
+    """The request is addressed to a host that this service is not."""
+
+    def __init__(self) -> None:
+        super().__init__(421, "the request's Host header is not one that this service answers to")
+
+
+def refuse_unknown(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise QueryError if there is a name that is not known: a misspelt filter must not pass for none."""
+    unknown = sorted(set(given).difference(known))
+    if unknown:
+        expected = f"known are: {', '.join(known)}" if known else "none is known here"
+        shown = [name[:MAX_ECHO] for name in unknown[:MAX_NAMES]]
+        raise QueryError(shown[0], f"unknown {kind} {', '.join(map(repr, shown))}; {expected}")
+
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +168,9 @@ class Kind:
 
     Attributes:
         status: of the answer.
-        slug: what a program tells it by.
-        title: what a person does.
-        detail: said in place of the exception's message, where that names what is not a client's business.
+        slug: the last part of `type`, for programs.
+        title: for people.
+        detail: sent in place of the exception's message, where that names what is not a client's business.
     """
 
     status: int
@@ -129,7 +222,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
         503, "not-ready", "The service is not ready", "the service does not answer as it should; see its log"
     ),
 }
-"""Exception -> what a client is told. What is not listed is a 500 that says nothing but a number in the log."""
+"""Exception -> kind of problem. Any other exception is a 500 with the number of its log entry."""
 
 UNEXPECTED_TITLE = "Internal Server Error"
 
@@ -164,7 +257,7 @@ def _describe_problem(kind: Kind, detail: str, field: str | None) -> Problem:
 def render_error(error: Exception) -> Response:
     """The answer to an error that is in the table, for those who are no handlers of the application."""
     kind = next(PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS)
-    return render_problem(kind, _tell(kind, error), field=_field_of(error), headers=_headers_of(error))
+    return render_problem(kind, _find_detail(kind, error), field=_field_of(error), headers=_headers_of(error))
 
 
 def describe_error(error: Exception) -> Problem:
@@ -173,10 +266,10 @@ def describe_error(error: Exception) -> Problem:
     if kind is None:
         kind = Kind(500, "", UNEXPECTED_TITLE)
         return _describe_problem(kind, log_unexpected("a part of a request", error), None)
-    return _describe_problem(kind, _tell(kind, error), _field_of(error))
+    return _describe_problem(kind, _find_detail(kind, error), _field_of(error))
 
 
-def _tell(kind: Kind, error: Exception) -> str:
+def _find_detail(kind: Kind, error: Exception) -> str:
     if kind.detail is not None:  # the message is not the client's: only the log has it
         logger.error("%s: %s", type(error).__name__, error)
         return kind.detail
@@ -188,7 +281,7 @@ def _field_of(error: Exception) -> str | None:
 
 
 def log_unexpected(where: str, error: Exception) -> str:
-    """Log an error that nobody foresaw; what a client is told of it."""
+    """Log an unexpected error; returns the detail for the client."""
     number = secrets.token_hex(4)
     logger.error("error %s in %s", number, where, exc_info=error)
     return f"the service failed; its log has the cause under the number {number}"

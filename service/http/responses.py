@@ -1,4 +1,4 @@
-"""HTTP answers from what the engine returns: JSON bodies, pictures with caching headers, lines of JSON for a batch."""
+"""Serialization of results as HTTP answers: JSON, pictures with caching headers, and JSON lines for a batch."""
 
 import hashlib
 import io
@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.cutout import Cutout
-from model.errors import QueryError
 from model.framing import Subject
 from model.nearness import Nearness
 from model.version import find_version
@@ -38,8 +37,9 @@ from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
-    "LINES",
+    "NDJSON",
     "PNG",
+    "answer_batch",
     "answer_changed",
     "answer_cutout",
     "answer_drawing",
@@ -60,12 +60,28 @@ __all__ = [
     "serialize_steps",
     "serialize_subject",
     "serialize_swap",
-    "write_lines",
+    "stream_results",
 ]
 
 
 def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
-    """A search's answer, as `schemas.SearchAnswer` describes it.
+    """A search's answer, as `schemas.SearchAnswer` describes it."""
+    return _answer_json(_serialize_found(engine, found, options))
+
+
+def answer_batch(engine: Engine, outcomes: Sequence[Found | Exception], options: Sequence[SearchOptions]) -> Response:
+    """What came of several searches, as `schemas.BatchSearchAnswer` describes it."""
+    results = [
+        describe_error(outcome).model_dump(exclude_none=True)
+        if isinstance(outcome, Exception)
+        else _serialize_found(engine, outcome, each)
+        for outcome, each in zip(outcomes, options, strict=True)
+    ]
+    return _answer_json({"results": results})
+
+
+def _serialize_found(engine: Engine, found: Found, options: SearchOptions) -> dict[str, Any]:
+    """As `schemas.SearchAnswer` describes it.
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
@@ -90,7 +106,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
     if found.subjects:
         content["subject"] = serialize_subject(found.subjects[0])
         content["confidence"] = _round_confidence(found.confidence)
-    return _answer_json(content)
+    return content
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
@@ -115,40 +131,37 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
     )
 
 
-def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> schemas.ItemAnswer:
-    """One shoe."""
-    return schemas.ItemAnswer(
-        **_item(item).model_dump(),
-        vector=vector.tolist(),
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
-    )
+def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> Response:
+    """One shoe, as `schemas.ItemAnswer` describes it."""
+    return _answer_json(_serialize_record(engine, item, vector, engine.fingerprint))
 
 
 def answer_changed(engine: Engine, changed: Changed) -> Response:
-    """A shoe after a change, as `schemas.ItemAnswer` describes it: 201 where there was none, with its place."""
-    spelt = serialize_item(changed.item)
+    """A shoe after a change, likewise: 201, with its `Location`, where there was none."""
+    content = _serialize_record(engine, changed.item, changed.vector, changed.fingerprint)
+    response = _answer_json(content)
+    if changed.created:
+        response.status_code = 201
+        response.headers["location"] = content["image"].removesuffix("/image")
+    return response
+
+
+def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] | None = None) -> Response:
+    """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
     content = {
-        **spelt,
-        "vector": changed.vector.tolist(),
+        "items": [serialize_item(item) for item in page.items],
+        "next": page.next,
+        "total": page.total,
+        "missing": missing,
         "checkpoint": engine.checkpoint,
-        "catalog": changed.fingerprint,
+        "catalog": engine.fingerprint,
     }
-    if not changed.created:
-        return _answer_json(content)
-    place = spelt["image"].removesuffix("/image")
-    return Response(to_json(content), status_code=201, media_type="application/json", headers={"location": place})
+    return _answer_json(content)
 
 
-def answer_page(engine: Engine, page: Page) -> schemas.ItemsAnswer:
-    """Some shoes."""
-    return schemas.ItemsAnswer(
-        items=[_item(item) for item in page.items],
-        next=page.next,
-        total=page.total,
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
-    )
+def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> Response:
+    """The shoes of some ids, likewise."""
+    return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
 
 
 def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
@@ -174,18 +187,6 @@ def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
             "checkpoint": engine.checkpoint,
             "catalog": engine.fingerprint,
         }
-    )
-
-
-def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> schemas.ItemsAnswer:
-    """The shoes of some ids."""
-    return schemas.ItemsAnswer(
-        items=[_item(item) for item in items],
-        next=None,
-        total=len(items),
-        missing=list(missing),
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
     )
 
 
@@ -256,8 +257,9 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
     )
 
 
-def _item(item: Item) -> schemas.Item:
-    return schemas.Item.model_validate(serialize_item(item))
+def _serialize_record(engine: Engine, item: Item, vector: NDArray[np.float32], fingerprint: str) -> dict[str, Any]:
+    versions = {"checkpoint": engine.checkpoint, "catalog": fingerprint}
+    return {**serialize_item(item), "vector": vector.tolist(), **versions}
 
 
 def serialize_item(item: Item) -> dict[str, Any]:
@@ -454,19 +456,19 @@ def _has(request: Request, etag: str) -> bool:
     return given.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in given.split(",")}
 
 
-LINES = "application/x-ndjson"
+NDJSON = "application/x-ndjson"
 
 
-async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
-    """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
+async def stream_results(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
+    """Add shoes, a part of them at a time, and report on each; see `service.http.schemas.BatchLine`."""
     first = 0
     for part in _divide(additions, editor.batch):
-        shoes = [addition.shoe for addition in part if isinstance(addition.shoe, NewShoe)]
+        shoes = [addition for addition in part if isinstance(addition, NewShoe)]
         added = iter(await editor.add_all(shoes, overwrite=overwrite))
         text = b""
         for index, addition in enumerate(part, start=first):
-            outcome = addition.shoe if isinstance(addition.shoe, QueryError) else next(added)
-            text += _write_line(index, addition.item_id, outcome)
+            item_id = addition.item_id if isinstance(addition, NewShoe) else None
+            text += _serialize_outcome(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
         first += len(part)
         yield text
 
@@ -474,23 +476,27 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
 def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]]:
     """Parts of at most `size` shoes in which no id comes twice: of several, the last one is to stay."""
     part: list[Addition] = []
-    ids: set[str | None] = set()
+    ids: set[str] = set()
     for addition in additions:
-        if len(part) == size or (addition.item_id is not None and addition.item_id in ids):
+        item_id = addition.item_id if isinstance(addition, NewShoe) else None
+        if len(part) == size or item_id in ids:
             yield part
             part, ids = [], set()
         part.append(addition)
-        ids.add(addition.item_id)
+        if item_id is not None:
+            ids.add(item_id)
     if part:
         yield part
 
 
-def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+def _serialize_outcome(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+    line: dict[str, Any] = {"index": index}
+    if item_id is not None:
+        line["id"] = item_id
     if isinstance(outcome, Changed):
-        item = schemas.Item.model_validate(serialize_item(outcome.item))
-        line = schemas.BatchLine(index=index, id=item_id, status=201 if outcome.created else 200, item=item)
+        line |= {"status": 201 if outcome.created else 200, "item": serialize_item(outcome.item)}
     else:
         problem = describe_error(outcome)
-        line = schemas.BatchLine(index=index, id=item_id, status=problem.status, problem=problem)
+        line |= {"status": problem.status, "problem": problem.model_dump(exclude_none=True)}
     # In ASCII: some readers of lines take other characters than a line feed for a line's end too.
-    return json.dumps(line.model_dump(exclude_none=True)).encode() + b"\n"
+    return json.dumps(line).encode() + b"\n"

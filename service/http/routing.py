@@ -1,4 +1,4 @@
-"""What the routes have at a path: a wrong path or method is answered as such before anybody is asked for a key."""
+"""Route lookup: whether a path and method have a route, the methods of a path, and redirects of trailing slashes."""
 
 from collections.abc import Sequence
 from urllib.parse import quote

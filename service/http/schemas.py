@@ -11,6 +11,10 @@ __all__ = [
     "Agreement",
     "BatchForm",
     "BatchLine",
+    "BatchQuery",
+    "BatchSearch",
+    "BatchSearchAnswer",
+    "BatchSearchForm",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
@@ -282,6 +286,29 @@ class VectorSearch(SearchFields, InJson):
     """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
+
+
+class BatchQuery(SearchFields, InJson):
+    """One search of several: by a shoe of the catalogue, or by a vector."""
+
+    item: Text | None = Field(default=None, description="The id of a shoe, which is left out of the answer.")
+    vector: list[Number] | None = Field(default=None, description="In place of it, a whole vector.")
+
+
+class BatchSearch(InJson):
+    """Several searches, each with options of its own."""
+
+    queries: list[BatchQuery] = Field(json_schema_extra={"minItems": 1})
+
+
+class BatchSearchForm(PicturesField, PictureSearchFields):
+    """A form with a picture for each search, and options that all of them share."""
+
+
+class BatchSearchAnswer(BaseModel):
+    """What came of several searches, in their order."""
+
+    results: list[SearchAnswer | Problem] = Field(description="For each its answer, or the problem that it has alone.")
 
 
 class GivenVector(BaseModel):

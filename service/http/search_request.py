@@ -1,20 +1,26 @@
-"""How a request says what to search for, and how: in its query string, a form or JSON."""
+"""Requests for searches, read from query string, form or JSON: pictures, examples and options."""
 
+import json
+from base64 import b64decode
+from binascii import Error
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
+from fastapi import Query as QueryParameter
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
 from model.errors import QueryError
 from model.framing import View
 from model.text import nfc
-from service.http.exceptions import refuse_unknown
-from service.http.json_body import decode_picture, decode_pictures, is_json, read_json, validate
-from service.http.multipart import Form, FormLimits, Upload, read_form
+from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form
+from service.http.problems import refuse_unknown
 from service.http.schemas import (
+    BatchQuery,
+    BatchSearch,
     ImageSearch,
     ImagesInJson,
     PictureSearchFields,
@@ -32,6 +38,7 @@ from service.search.options import (
     to_view,
 )
 from service.search.pagination import read_cursor
+from service.serving.pipeline import Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
 
@@ -42,11 +49,17 @@ __all__ = [
     "PictureSearch",
     "Pictures",
     "SearchQuery",
+    "decode_picture",
+    "decode_pictures",
     "find_default_k",
+    "is_json",
+    "read_batch_search",
     "read_example_search",
+    "read_json",
     "read_picture_search",
     "read_pictures",
     "to_options",
+    "validate",
 ]
 
 SEARCH_FIELDS = tuple(SearchFields.model_fields)
@@ -140,7 +153,7 @@ READERS: Mapping[str, Callable[[Any], object]] = {
 """How a field's value becomes the option of the same name, where that is not the value itself."""
 
 
-async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
+async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:
     """How to search, from a query string."""
     return to_options(fields, request.state.settings)
 
@@ -149,12 +162,7 @@ SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
 
 
 async def read_picture_search(request: Request) -> PictureSearch:
-    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree.
-
-    Raises:
-        RequestValidationError: an option is not what its schema says.
-        QueryError: a name is unknown, or the two places disagree; and all that `read_form` raises.
-    """
+    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree."""
     fields = _read_query(request, PictureSearchFields)
     settings: Settings = request.state.settings
     if is_json(request):
@@ -166,6 +174,31 @@ async def read_picture_search(request: Request) -> PictureSearch:
     form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
     agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
     return PictureSearch(form.images[0].content, to_options(agreed, settings), _view_in(agreed))
+
+
+async def read_batch_search(request: Request) -> list[Query]:
+    """Several searches: a form with a picture for each of them and options of all, or JSON. Raises likewise."""
+    settings: Settings = request.state.settings
+    if is_json(request):
+        refuse_unknown("query parameter", request.query_params.keys(), ())
+        body = validate(BatchSearch, await read_json(request), "body")
+        if not 1 <= len(body.queries) <= settings.max_images:
+            raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
+        return [_to_query(place, query, settings) for place, query in enumerate(body.queries)]
+    fields = _read_query(request, PictureSearchFields)
+    limits = FormLimits(
+        images=settings.max_images, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS
+    )
+    form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
+    agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
+    options, view = to_options(agreed, settings), _view_in(agreed)
+    return [Query(options, image=image.content, view=view) for image in form.images]
+
+
+def _to_query(place: int, query: BatchQuery, settings: Settings) -> Query:
+    if (query.item is None) == (query.vector is None):
+        raise QueryError("queries", f"query {place} has to have either an item or a vector")
+    return Query(to_options(query, settings), item_id=query.item, vector=query.vector)
 
 
 async def read_pictures(request: Request, most: int) -> Pictures:
@@ -219,7 +252,7 @@ def _read_query(request: Request, model: type[Fields]) -> Fields:
 NOTHING = PictureSearchFields()
 
 
-def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields], *, empty: bool = False) -> Fields:
+def _read_fields(texts: Mapping[str, list[str]], source: str, model: type[Fields], *, empty: bool = False) -> Fields:
     """Options as texts; an option that a form leaves empty is none, and so it is unless `empty`."""
     given: dict[str, Any] = {}
     for name, values in texts.items():
@@ -229,11 +262,11 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
                 given[name] = kept
         elif empty or values[-1]:
             given[name] = values[-1]
-    return validate(model, given, place) if given else NOTHING
+    return validate(model, given, source) if given else NOTHING
 
 
 def _view_in(fields: ViewFields) -> View | None:
-    # What most requests are is told from all others at once.
+    # Most requests have no view.
     if fields.model_fields_set.isdisjoint(VIEW_FIELDS):
         return None
     return to_view(fields.crop, fields.rotate, fields.subject)
@@ -301,3 +334,71 @@ def _read_vectors(name: str, form: Form) -> Sequence[Sequence[float]]:
         return [VECTORS.validate_json(text) for text in form.fields.get(name, ()) if text]
     except pydantic.ValidationError:
         raise QueryError(name, f"a {name} is no JSON array of finite numbers, such as [0.5, -1.25]") from None
+
+
+Body = TypeVar("Body", bound=pydantic.BaseModel)
+
+EXPECTED_BASE64 = (
+    "image is no picture in base64; expected a data: URL such as data:image/jpeg;base64,/9j/4AAQ..., or what follows "
+    "the comma alone; pictures are not fetched from elsewhere"
+)
+
+
+def is_json(request: Request) -> bool:
+    """Whether a request says that its body is JSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+async def read_json(request: Request) -> object:
+    """A request's body. Raises RequestValidationError where it is no JSON."""
+    return await run_in_threadpool(_parse, await request.body())
+
+
+async def decode_pictures(image: str | list[str], limits: FormLimits) -> list[Upload]:
+    """The pictures of a body as `ImagesInJson` describes it."""
+    texts = [image] if isinstance(image, str) else image
+    if not 1 <= len(texts) <= limits.images:
+        raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {limits.images}")
+    return [Upload("", await run_in_threadpool(decode_picture, text, limits.image_bytes)) for text in texts]
+
+
+def decode_picture(text: str, limit: int) -> bytes:
+    """The bytes of a picture in base64, with or without the head of a data: URL.
+
+    Args:
+        text: with padding or without, and with line ends or without.
+        limit: bytes of the picture.
+    """
+    head, comma, rest = text.partition(",")
+    if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
+        raise QueryError(IMAGE, EXPECTED_BASE64)
+    digits = "".join((rest if comma else text).split()).rstrip("=")
+    try:
+        content = b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except (Error, ValueError):  # the latter where there are letters beyond ASCII
+        raise QueryError(IMAGE, EXPECTED_BASE64) from None
+    if len(content) > limit:
+        raise image_too_large(limit)
+    return content
+
+
+def validate(model: type[Body], content: object, source: str) -> Body:
+    """Content as a model. Raises RequestValidationError, as FastAPI does for what it reads itself."""
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        problems = [{**problem, "loc": (source, *problem["loc"])} for problem in error.errors(include_url=False)]
+        raise RequestValidationError(problems) from None
+
+
+def _parse(body: bytes) -> object:
+    try:
+        content: object = json.loads(body)
+    except ValueError as error:  # also UnicodeDecodeError; json.JSONDecodeError says where
+        position, reason = getattr(error, "pos", 0), getattr(error, "msg", "no text")
+    except RecursionError:
+        position, reason = 0, "nested too deeply"
+    else:
+        return content
+    problem = {"type": "json_invalid", "loc": ("body", position), "ctx": {"error": reason}}
+    raise RequestValidationError([problem])

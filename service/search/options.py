@@ -1,4 +1,4 @@
-"""How to search, as a client says it: each option's meaning, bounds and spelling. Knows no HTTP."""
+"""Search options: their meaning, bounds and text forms. No HTTP."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -136,11 +136,7 @@ class SearchOptions:
 
 
 def parse_weights(text: str) -> Weights | None:
-    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name.
-
-    Raises:
-        QueryError: it has a colon or a comma and is no list of a name and a number each, or names one twice.
-    """
+    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name."""
     if ":" not in text and "," not in text:
         return None
     weights: dict[str, float] = {}
@@ -173,11 +169,7 @@ def parse_filter(texts: Sequence[str]) -> Filter:
 
 
 def parse_crop(given: str | Sequence[float]) -> Box:
-    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers.
-
-    Raises:
-        QueryError: they are not four numbers, or the part is empty or reaches out of the picture.
-    """
+    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers."""
     try:
         left, top, width, height = (float(part) for part in (given.split(",") if isinstance(given, str) else given))
     except (ValueError, OverflowError):

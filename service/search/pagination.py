@@ -1,4 +1,4 @@
-"""Where the next page of a search begins: an opaque text that holds all that is needed to go on.
+"""Cursors: where the next page of a search begins, as an opaque text that holds all that is needed to go on.
 
     check (8 bytes) | offset (4) | prints of the last shoe's id, the options and the catalogue (8 each) | vector (4 D)
 
@@ -69,7 +69,7 @@ class Cursor:
 
 
 def fingerprint_of(parts: Iterable[object]) -> bytes:
-    """8 bytes that tell texts and numbers from others."""
+    """8-byte fingerprint of texts and numbers."""
     return blake2b(repr(list(parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 

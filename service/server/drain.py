@@ -1,4 +1,4 @@
-"""The end of a server: every request that it has taken is answered, and no more are taken.
+"""Graceful shutdown: every accepted request is answered, and no new connection is accepted.
 
 uvicorn's own way is to close at once each connection that has no request under way. A request that a client sends at
 that moment over a connection it keeps would be lost. So connections stay open for a little longer, every answer says
@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 __all__ = ["drain"]
 
 SILENT_SECONDS = 0.5
-"""After so long without a request, a kept connection is closed: far longer than one is on its way in a network."""
+"""Seconds without a request after which a draining server closes a connection; a request is far shorter in transit."""
 
 STEP_SECONDS = 0.02
 

@@ -1,4 +1,4 @@
-"""What the supervisor and its workers tell each other, over a pipe for each worker."""
+"""Messages between the supervisor and its workers, over one pipe for each worker."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is loaded and checked; `banner` tells a person at the terminal what is served."""
+    """Everything is loaded and checked; `banner` is printed at the terminal."""
 
     facts: Facts
     banner: tuple[str, ...]
@@ -43,7 +43,7 @@ class Accept:
 
 @dataclass(frozen=True)
 class ReloadRequest:
-    """Somebody asks for a reload, and waits for the answer of this number."""
+    """A worker requests a reload; the answer has the same number."""
 
     number: int
 
@@ -57,7 +57,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Prepared:
-    """How that went."""
+    """The outcome of `Prepare`."""
 
     round: int
     outcome: Outcome
@@ -73,7 +73,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Finished:
-    """Done."""
+    """`Finish` is done."""
 
     round: int
 
@@ -89,12 +89,12 @@ class ReloadResult:
 
 @dataclass(frozen=True)
 class Ping:
-    """Is the event loop alive?"""
+    """Checks that the worker's event loop is alive."""
 
 
 @dataclass(frozen=True)
 class Pong:
-    """It is."""
+    """The answer to `Ping`."""
 
 
 ToWorker = Accept | Prepare | Finish | ReloadResult | Ping

@@ -1,4 +1,4 @@
-"""What a connection may do before its requests are any: uvicorn leaves heads, idle clients and slow readers unbounded.
+"""HTTP/1.1 connections: uvicorn's protocol class with limits on request heads, idle clients and slow readers.
 
 A request that has arrived is the application's to judge (`service.http.middleware.limits`). What comes before, and
 around it, is seen here only: a head that trickles in or never ends, too many connections, a body that goes on after its
@@ -17,10 +17,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.http.exceptions import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections
 from service.http.middleware.headers import security_headers
 from service.http.middleware.limits import MAX_HEADERS
-from service.http.problems import render_error
+from service.http.problems import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections, render_error
 from service.settings import Settings
 from service.telemetry import metrics
 
@@ -30,7 +29,7 @@ MAX_PIPELINED = 16
 """Requests that may wait on one connection for the one before."""
 
 LINGER_SECONDS = 5
-"""How long what a client still sends is read and thrown away: closed at once, it would not see its answer."""
+"""Seconds for which input is discarded after a refusal: closed at once, the client would not see its answer."""
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -57,7 +56,7 @@ class ConnectionConfig(uvicorn.Config):
 
 
 class _Phase(Enum):
-    """What is expected of a client; whether it is being answered meanwhile is another matter."""
+    """What is expected of the client next; whether it is being answered meanwhile is independent of that."""
 
     IDLE = 0
     """Nothing: it may begin another request."""
@@ -70,7 +69,7 @@ class _Phase(Enum):
 
 
 class ClientConnection(HttpToolsProtocol):
-    """A client's connection, with an eye on how it behaves."""
+    """A client's connection, with limits on how it is used."""
 
     def __init__(
         self,
@@ -126,9 +125,6 @@ class ClientConnection(HttpToolsProtocol):
         """Feed the parser. A request that asks for another protocol is parsed as if it did not (RFC 9110, 7.8).
 
         httptools ends such a message with its head, whatever is answered: the body would be read as the next request.
-
-        Raises:
-            HttpParserError: this is not HTTP; CONNECT counts as such, as a server that is no proxy can't frame it.
         """
         rest = memoryview(data)
         while not self.transport.is_closing():
@@ -235,7 +231,7 @@ class ClientConnection(HttpToolsProtocol):
 
 
 class _Watch:
-    """Has every connection of a process look at itself, a few times in the shortest time that counts."""
+    """Timer that checks every connection of the process, four times within the shortest limit."""
 
     def __init__(self, shortest: float) -> None:
         self._interval = min(1.0, shortest / 4)

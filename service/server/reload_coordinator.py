@@ -1,4 +1,4 @@
-"""A reload in several workers: each opens and checks what is on disk; then all of them switch, or none does."""
+"""Two-phase reload: every worker opens and checks what is on disk; then all of them switch, or none does."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ CHANGED = "it found other artifacts than the rest: they changed while they were 
 
 
 class Worker(Protocol):
-    """A worker, as seen from here."""
+    """What the coordinator needs of a worker."""
 
     @property
     def index(self) -> int:
@@ -33,7 +33,7 @@ class Worker(Protocol):
         ...
 
     def send(self, message: ToWorker) -> None:
-        """Tell it something."""
+        """Send it a message."""
         ...
 
 
@@ -41,7 +41,7 @@ class ReloadCoordinator:
     """One reload after another. What is asked for while one is under way is answered by the next, all at once."""
 
     def __init__(self, switched: Callable[[Sequence[Outcome]], None]) -> None:
-        """`switched` is told what all members serve now, each time that they have switched."""
+        """`switched` is called with what all workers serve, each time that they have switched."""
         self._switched = switched
         self._asked: list[Answer] = []
         self._round: _Reload | None = None
@@ -67,7 +67,7 @@ class ReloadCoordinator:
             self._go_on()
 
     def receive(self, worker: Worker, message: Prepared | Finished) -> None:
-        """Take what a worker says of it."""
+        """Process a worker's report."""
         if self._round is not None and message.round == self._round.number:
             if isinstance(message, Prepared):
                 self._round.outcomes[worker.index] = message.outcome
@@ -76,7 +76,7 @@ class ReloadCoordinator:
             self._go_on()
 
     def worker_ended(self, worker: Worker, reason: str) -> None:
-        """Take note that a worker has ended: what is undecided fails with it, what is decided goes on without."""
+        """Process a worker's exit: an undecided reload fails, a decided one goes on without it."""
         round_ = self._round
         if round_ is not None and worker.index in round_.workers:
             round_.finished.add(worker.index)
@@ -127,8 +127,8 @@ class _Reload:
     Attributes:
         began: on the monotonic clock.
         outcomes: worker -> what it reported.
-        switch: what was decided; None as long as reports are missing.
-        settled: workers that have done what was decided, or have ended.
+        commit: what was decided; None as long as reports are missing.
+        finished: workers that have done what was decided, or have ended.
     """
 
     def __init__(self, number: int, workers: Sequence[Worker], answers: list[Answer]) -> None:

@@ -1,4 +1,4 @@
-"""A process that serves: its server, how it stops, and what it says once it is up."""
+"""A serving process: its HTTP server, signals, shutdown and start-up message."""
 
 import asyncio
 import gc
@@ -40,7 +40,7 @@ CANCEL_SECONDS = 1
 """How long requests may take to be cancelled, when the time to finish them is over."""
 
 LOOK_AT = 20
-"""Shoes among which a picture for the example is looked for."""
+"""Number of shoes among which one with a picture is chosen for the example request."""
 
 
 def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequence[str]], None]) -> None:
@@ -49,7 +49,7 @@ def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequenc
     Args:
         settings: what the environment says.
         listener: bound; closed in the end.
-        announce: is given the lines that tell what is served, once it is.
+        announce: called with the lines to print, once everything is loaded.
 
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
@@ -131,7 +131,7 @@ class Server(uvicorn.Server):
         self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the artifacts, then the application, then the door."""
+        """Open the artifacts, start the application, then accept connections."""
         assert sockets is not None, "no socket to listen on"
         await self._live.start()
         await super().startup(sockets=[])
@@ -147,7 +147,7 @@ class Server(uvicorn.Server):
         self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, answer those who are in, then close the application and the artifacts."""
+        """Stop accepting, drain the connections, then close the application and the artifacts."""
         logger.info("stopping: no more connections are taken")
         self._live.draining = True
         if self._acceptor is not None:
@@ -164,7 +164,7 @@ class Server(uvicorn.Server):
 
 
 class _Watched(set[Any]):
-    """A set that says when it has changed."""
+    """A set with a callback for changes."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class _Watched(set[Any]):
 
 
 def describe_start(engine: Engine, address: str) -> Sequence[str]:
-    """What to tell the person at the terminal: where the page is, and a request that works."""
+    """What is printed at the terminal: where the page is, and a request that works."""
     info = engine.store.info()
     banner = [f"solemate serves {info.count:,} shoes on {address}"]
     picture = _find_picture(engine)

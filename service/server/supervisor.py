@@ -66,7 +66,7 @@ class StartFailed(SolemateError):
 
 
 class Supervisor:
-    """Keeps worker processes serving until it is told to stop."""
+    """Keeps worker processes serving until a signal stops it."""
 
     def __init__(
         self, settings: Settings, listener: socket.socket, work: Work, announce: Callable[[Sequence[str]], None]
@@ -77,7 +77,7 @@ class Supervisor:
             settings: for the workers too; says how many they are.
             listener: bound, not yet listening; it does once all workers are ready, and `run` closes it.
             work: what a worker process runs.
-            announce: is given the lines that tell what is served, once all workers are ready.
+            announce: called with the lines to print, once all workers are ready.
         """
         self._listener, self._announce = listener, announce
         self._drain_seconds = settings.drain_seconds

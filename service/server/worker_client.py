@@ -1,4 +1,4 @@
-"""A worker's end of the pipe to its supervisor: it says what it has loaded, and does what it is told."""
+"""The worker's end of the pipe to the supervisor: reports readiness, requests reloads and carries them out."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ class Stoppable(Protocol):
 
 
 class SupervisorLink:
-    """Speaks with the supervisor, and is the `Reloader` of the worker's application."""
+    """Connection to the supervisor, and the `Reloader` of the worker's application."""
 
     def __init__(self, pipe: Connection, index: int, live: Live) -> None:
         """Say and read nothing yet; see `wait_to_accept`."""
@@ -55,7 +55,7 @@ class SupervisorLink:
 
         Args:
             banner: what to print at the terminal.
-            server: is told to stop when the supervisor is gone; that ends the waiting too.
+            server: stopped when the supervisor is gone; that ends the waiting too.
         """
         self._server = server
         self._loop = asyncio.get_running_loop()
@@ -128,4 +128,4 @@ class SupervisorLink:
         try:
             self._pipe.send(message)
         except OSError:  # the supervisor is gone, which reading will notice
-            logger.debug("nobody hears %s", message)
+            logger.debug("the supervisor is gone, and did not get %s", message)

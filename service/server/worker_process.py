@@ -1,4 +1,4 @@
-"""A worker's place: the process that is in it now, and the pipe to it."""
+"""Worker slots: a worker's current process, and the pipe to it."""
 
 import signal
 import socket
@@ -20,7 +20,7 @@ Work = Callable[[Settings, socket.socket, Connection, MutableSequence[int], int]
 
 
 class WorkerConfig:
-    """What all workers are given.
+    """Arguments that all workers share.
 
     Args:
         settings: the service's.
@@ -86,7 +86,7 @@ class WorkerSlot:
         return monotonic() - self._began
 
     def handles(self) -> Iterator[Connection | int]:
-        """What to wait for, to learn of its messages and of its end."""
+        """Handles that become ready with a message of the worker, or with its exit."""
         if self._pipe is not None:
             yield self._pipe
         if self._process is not None:

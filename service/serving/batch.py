@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -16,22 +17,22 @@ from model.preprocess import Framed
 from service.errors import CatalogueChanged
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked
-from service.serving.batcher import Job, Later
+from service.serving.batcher import DEFERRED, Deferred, Job
 from service.serving.engine import Engine
 
 __all__ = ["Label", "Steps", "Task", "Work"]
 
 SMALL_BYTES = 64 * 1024
 SMALL_PIXELS = 256 * 1024
-"""What is decoded within a batch: at most a few milliseconds, whatever a picture of so many bytes and pixels holds."""
+"""Largest picture that is decoded within a batch, in bytes of the file and in pixels: it takes a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What to call a picture of several that can't be used: by its place among all of them, and its name.
+    """Name of a picture of several in an error: its position among all of them, and its file name.
 
     Attributes:
-        first: place of the work's first picture among all of the request's, from 0.
+        first: position of the work's first picture among all of the request's, from 0.
         total: pictures of the request.
         names: of all of them, as far as they are known.
     """
@@ -42,9 +43,9 @@ class Label:
 
     def of(self, index: int) -> str:
         """Of the work's picture at `index`."""
-        place = self.first + index
-        name = self.names[place] if place < len(self.names) else ""
-        return f"image {place + 1} of {self.total} ({name!r})"
+        position = self.first + index
+        name = self.names[position] if position < len(self.names) else ""
+        return f"image {position + 1} of {self.total} ({name!r})"
 
 
 NOTHING = Ranked(())
@@ -63,7 +64,6 @@ class Work:
         reduce: makes one vector, (1, D), of the pictures'; runs in the batcher's thread as well.
         search: how to search for the first vector; None: not at all.
         draws: whether to draw the vectors.
-        aside: a helper decodes the pictures.
         photo: the one picture, decoded, where the localizer is yet to see it.
         framed: the pictures, once all are decoded.
         cutout: of the picture, once it is made.
@@ -81,7 +81,6 @@ class Work:
     reduce: Callable[[Vector], Vector] | None = None
     search: SearchOptions | None = None
     draws: bool = False
-    aside: bool = False
     photo: Image | None = None
     framed: Sequence[Framed] = ()
     cutout: Cutout | None = None
@@ -97,25 +96,18 @@ Task = Job[Work, Work]
 class Steps:
     """Runs batches with an engine. For one thread, but for `decode_all`."""
 
-    def __init__(self, engine: Engine, set_aside: Callable[[Task], None]) -> None:
-        """Take an engine.
-
-        Args:
-            engine: what does the work.
-            set_aside: has a helper call `decode_all`, and the task run again afterwards.
-        """
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._set_aside = set_aside
 
-    def run(self, tasks: Sequence[Task]) -> Sequence[Work | Exception | Later]:
+    def run(self, tasks: Sequence[Task]) -> Sequence[Work | Exception | Deferred]:
         """Run one batch. What is wrong with one work ends that one; what is wrong with a step, the batch."""
-        ended: dict[Task, Exception | Later] = {}
+        ended: dict[Task, Exception | Deferred] = {}
         # Before anything is read: an answer may then know of a later change, and never claims to and does not.
         fingerprint = self._engine.fingerprint
         for task in tasks:
             try:
                 if not self._prepare(task):
-                    ended[task] = Later.LATER
+                    ended[task] = DEFERRED
             except SolemateError as error:
                 ended[task] = error
             task.item.fingerprint = fingerprint
@@ -131,7 +123,7 @@ class Steps:
         if work.cuts:
             if not task.future.done():
                 work.cutout = self._engine.cut_out(work.images[0], work.view)
-                task.note("decode", perf_counter() - began)
+                task.record("decode", perf_counter() - began)
             return
         for index, image in enumerate(work.images):
             if task.future.done():
@@ -149,28 +141,27 @@ class Steps:
                 if work.label is None:
                     raise
                 raise type(error)(f"{work.label.of(index)}: {error}") from error
-        task.note("decode", perf_counter() - began)
+        task.record("decode", perf_counter() - began)
         work.framed = framed
 
     def _prepare(self, task: Task) -> bool:
-        """Decode a work's pictures, or make its vectors; False if that takes so long that a helper does it."""
+        """Decode a work's pictures, or make its vectors; False if it was deferred, as that would delay the batch."""
         work = task.item
         if work.plan is not None:
             work.vectors = work.plan()
         if len(work.framed) == len(work.images) or work.cutout is not None:
             return True
-        if work.aside:  # already; the batch is run again
+        if task.deferred:  # already; the batch is run again
             return False
         if len(work.images) == 1 and len(work.images[0]) <= SMALL_BYTES and not work.cuts:
             began = perf_counter()
             framed = self._engine.decode_small(work.images[0], SMALL_PIXELS, work.view)
-            task.note("decode", perf_counter() - began)
+            task.record("decode", perf_counter() - began)
             if isinstance(framed, Framed):
                 work.framed = [framed]
                 return True
             work.photo = framed
-        work.aside = True
-        self._set_aside(task)
+        task.defer(partial(self.decode_all, task))
         return False
 
     def _encode(self, tasks: Sequence[Task]) -> None:
@@ -183,7 +174,7 @@ class Steps:
         for task in tasks:
             stop = start + len(task.item.framed)
             task.item.vectors = vectors[start:stop]
-            task.note("encode", spent)
+            task.record("encode", spent)
             start = stop
 
     def _search(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
@@ -212,7 +203,7 @@ class Steps:
         wrong.update(self._check_pages([task for task in asked if task not in wrong]))
         spent = perf_counter() - began
         for task in tasks:
-            task.note("search", spent)
+            task.record("search", spent)
         return wrong
 
     def _check_pages(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
@@ -231,7 +222,7 @@ class Steps:
         spent, start = perf_counter() - began, 0
         for task, some in zip(tasks, vectors, strict=True):
             task.item.drawn = pictures[start : start + len(some)]
-            task.note("respond", spent)
+            task.record("respond", spent)
             start += len(some)
 
 

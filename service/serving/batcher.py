@@ -1,8 +1,11 @@
-"""Work of many requests run together: one thread takes whatever has come and runs it as one batch.
+"""Dynamic batching: one thread takes all jobs that wait and runs them as one batch.
 
-    event loop                          the batcher's thread
-    submit: admitted, or refused  --->  takes all that waits, up to a batch; drops what nobody waits for any more
-    waits for its future          <---  runs it, and hands all results over at once
+    event loop                          the batcher's thread                              helper threads
+    submit: admitted, or refused  --->  takes all that waits, up to a batch;
+                                        drops jobs that nobody waits for any more
+                                        runs the batch; a job may be deferred      --->   prepare it
+                                        the prepared job joins a later batch       <---
+    waits for its future          <---  hands all results over at once
 
 A batch begins as soon as the one before has ended: an idle service answers a single request at once, and the more come,
 the larger the batches are. Nothing here knows what the work is.
@@ -14,8 +17,10 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Generic, TypeVar
@@ -24,26 +29,30 @@ from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
 from service.telemetry import metrics
 from service.telemetry.request_timing import Stages, current_stages
 
-__all__ = ["BatchLimits", "Batcher", "Item", "Job", "Later", "Result"]
+__all__ = ["DEFERRED", "BatchLimits", "Batcher", "Deferred", "Item", "Job", "Result"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Later(Enum):
-    """What `run` says of a job that it has handed to somebody else, who will `resume` or `settle` it."""
+class Deferred(Enum):
+    """The type of `DEFERRED`."""
 
-    LATER = "later"
+    DEFERRED = "deferred"
+
+
+DEFERRED = Deferred.DEFERRED
+"""The outcome of a job that was deferred (`Job.defer`): it will be in a later batch."""
 
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How much, and how long.
+    """Limits of a batcher.
 
     Attributes:
-        batch: pieces of work in a batch.
-        inside: pieces of work under way; more are refused. One that nobody waits for any more counts until the thread
-            has come by it, so that what it holds in memory is bounded too.
+        batch: units of work in a batch.
+        inside: units of work under way; more are refused. A job that nobody waits for any more counts until the thread
+            has dropped it, so that what it holds in memory is bounded too.
         wait: seconds that a batch waits to be filled.
         seconds: that a job may take in all; then it fails, and unless it is running is never run.
     """
@@ -55,30 +64,47 @@ class BatchLimits:
 
 
 class Job(Generic[Item, Result]):
-    """One request's work.
+    """One request's entry in the batcher.
 
     Attributes:
-        item: what it is; `run` may change it.
-        size: how many pieces of work it counts for.
+        item: the work; `run` may change it.
+        size: how many units of work it counts for.
         future: its result. Once it is done, by whatever cause, nobody waits for the job any more.
         since: when it began to wait, on the clock of `time.perf_counter`.
         deadline: on the clock of `time.monotonic`.
+        deferred: a helper thread is preparing it.
     """
 
-    __slots__ = ("_spent", "_stages", "deadline", "future", "item", "since", "size")
+    __slots__ = ("_hand_over", "_spent", "_stages", "deadline", "deferred", "future", "item", "since", "size")
 
-    def __init__(self, item: Item, size: int, future: asyncio.Future[Result], deadline: float) -> None:
-        self.item, self.size, self.future, self.deadline = item, size, future, deadline
+    def __init__(
+        self,
+        item: Item,
+        size: int,
+        future: asyncio.Future[Result],
+        deadline: float,
+        hand_over: Callable[["Job[Item, Result]", Callable[[], None]], None],
+    ) -> None:
+        self.item, self.size, self.future, self.deadline, self._hand_over = item, size, future, deadline, hand_over
         self.since = perf_counter()
+        self.deferred = False
         self._stages: Stages | None = current_stages()
         self._spent: list[tuple[str, float]] = []
 
-    def note(self, stage: str, seconds: float) -> None:
-        """Note what it spent in a stage. For the thread that has it in hand."""
+    def defer(self, prepare: Callable[[], None]) -> None:
+        """Have a helper thread prepare the job, at once; it then joins a later batch, or fails as `prepare` does.
+
+        For `run`, whose outcome of the job is then `DEFERRED`.
+        """
+        self.deferred = True
+        self._hand_over(self, prepare)
+
+    def record(self, stage: str, seconds: float) -> None:
+        """Record what it spent in a stage. For the thread that has it in hand."""
         self._spent.append((stage, seconds))
 
-    def tell(self) -> None:
-        """Tell its request of that. For the event loop: the request may have ended while the job was in hand."""
+    def report_stages(self) -> None:
+        """Add that to its request's stages. For the event loop: the request may have ended while the job ran."""
         if self._stages is not None:
             for stage, seconds in self._spent:
                 self._stages.add(stage, seconds)
@@ -87,37 +113,39 @@ class Job(Generic[Item, Result]):
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 0.1
-"""How often deadlines and the thread are looked after while there is work."""
+"""Interval at which deadlines and the thread are checked while there is work."""
 
 PACE_SHARE = 0.1
-"""How much the latest batch counts in the running average of what a piece of work takes."""
+"""Weight of the latest batch in the running average of the seconds that a unit of work takes."""
 
 LONGEST_PAUSE = 5.0
-"""Seconds before a thread that dies again and again is replaced once more."""
+"""Longest backoff, in seconds, before a thread that dies again and again is replaced once more."""
 
 LONGEST_RETRY = 60
-"""The most seconds that a client is told to wait."""
+"""Largest `Retry-After`, in seconds."""
 
 
 class Batcher(Generic[Item, Result]):
-    """The thread, and the way in and out. All methods are for the event loop but for `resume` and `settle`."""
+    """A bounded queue and the thread that runs batches of it. All methods are for the event loop."""
 
     def __init__(
         self,
-        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | Later]],
+        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | Deferred]],
         limits: BatchLimits,
         *,
         name: metrics.QueueName = "encode",
+        helpers: Executor | None = None,
     ) -> None:
         """Start nothing yet.
 
         Args:
-            run: called in the thread with one batch; gives for each job its result, its own error, or LATER. If it
-                raises instead, or gives too few, it is called again with each job alone.
+            run: called in the thread with one batch; returns for each job its result, its own error, or DEFERRED. If it
+                raises instead, or returns too few, it is called again with each job alone.
             limits: see there.
             name: in logs and metrics.
+            helpers: threads that prepare deferred jobs; whoever made them ends them, after `close`.
         """
-        self._run, self._limits, self._name = run, limits, name
+        self._run, self._limits, self._name, self._helpers = run, limits, name, helpers
         self._queue: SimpleQueue[list[Job[Item, Result]] | None] = SimpleQueue()
         self._outbox: list[Job[Item, Result]] = []
         self._inside: dict[Job[Item, Result], None] = {}
@@ -159,15 +187,6 @@ class Batcher(Generic[Item, Result]):
         """
         return await self._admit(item, size, urgent=urgent).future
 
-    def resume(self, job: Job[Item, Result]) -> None:
-        """Put a job that was LATER into the queue again. For any thread."""
-        job.since = perf_counter()
-        self._queue.put([job])
-
-    def settle(self, job: Job[Item, Result], outcome: Result | Exception) -> None:
-        """End a job that was LATER. For any thread."""
-        self._tell(self._deliver, [(job, outcome)])
-
     async def close(self) -> None:
         """Take no more work, let what is under way finish, and end the thread."""
         self._closed = True
@@ -189,7 +208,8 @@ class Batcher(Generic[Item, Result]):
         if self._load and self._load + size > self._limits.inside and not urgent:
             metrics.count_rejection("queue-full")
             raise Overloaded("the service has more to do than it can take on now", retry_after=self._guess_wait())
-        job = Job[Item, Result](item, size, self._loop.create_future(), monotonic() + self._limits.seconds)
+        deadline = monotonic() + self._limits.seconds
+        job = Job[Item, Result](item, size, self._loop.create_future(), deadline, self._prepare)
         self._inside[job] = None
         self._load += size
         # Requests that came in the same round of the event loop reach the thread together.
@@ -205,7 +225,7 @@ class Batcher(Generic[Item, Result]):
         self._queue.put(jobs)
 
     def _guess_wait(self) -> int:
-        """Seconds until what is under way is done, about."""
+        """Estimated seconds until what is under way is done."""
         return min(LONGEST_RETRY, max(1, math.ceil(self._load * self._pace)))
 
     def _deliver(self, outcomes: Sequence[tuple[Job[Item, Result], Result | Exception]]) -> None:
@@ -213,7 +233,7 @@ class Batcher(Generic[Item, Result]):
             self._leave(job)
             if job.future.done():
                 continue
-            job.tell()
+            job.report_stages()
             if isinstance(outcome, Exception):
                 job.future.set_exception(outcome)
             else:
@@ -237,7 +257,7 @@ class Batcher(Generic[Item, Result]):
             job.future.set_exception(error)
 
     def _sweep(self) -> None:
-        """Fail what is past its deadline; replace a thread that died without a word."""
+        """Fail jobs past their deadline; replace a thread that died without reporting it."""
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._inside else None
         now = monotonic()
         for job in self._inside:  # in the order of their deadlines
@@ -277,11 +297,11 @@ class Batcher(Generic[Item, Result]):
             while (batch := self._take()) is not None:
                 outcomes = self._run_all(batch) if batch else ()
                 self._hand = ()  # before they are delivered: they must leave once only
-                done = [(job, result) for job, result in zip(batch, outcomes, strict=True) if result is not Later.LATER]
-                self._tell(self._deliver, done)
-        except BaseException:  # it says so, and another one takes its place
+                done = [(job, result) for job, result in zip(batch, outcomes, strict=True) if result is not DEFERRED]
+                self._call_on_loop(self._deliver, done)
+        except BaseException:  # another thread replaces this one
             logger.exception("the thread of the batcher %s died", self._name)
-            self._tell(self._replace, threading.current_thread())
+            self._call_on_loop(self._replace, threading.current_thread())
 
     def _take(self) -> list[Job[Item, Result]] | None:
         """The next batch, once there is something to do; None at the end."""
@@ -303,7 +323,7 @@ class Batcher(Generic[Item, Result]):
                 batch.append(job)
                 size += job.size
         if dropped:
-            self._tell(self._drop, dropped)
+            self._call_on_loop(self._drop, dropped)
         if batch:
             metrics.observe_batch(size, self._name)
             metrics.set_queue_depth(len(self._backlog), self._name)
@@ -332,11 +352,11 @@ class Batcher(Generic[Item, Result]):
             except Empty:
                 break
 
-    def _run_all(self, batch: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception | Later]:
+    def _run_all(self, batch: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception | Deferred]:
         """Run a batch; if it fails, each of its jobs alone, so that only the one at fault does."""
         began = perf_counter()
         for job in batch:
-            job.note("queue", began - job.since)
+            job.record("queue", began - job.since)
             job.since = began
         try:
             outcomes = self._run(batch)
@@ -353,7 +373,26 @@ class Batcher(Generic[Item, Result]):
         self._pace += PACE_SHARE * (spent - self._pace)
         return outcomes
 
-    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+    def _prepare(self, job: Job[Item, Result], prepare: Callable[[], None]) -> None:
+        assert self._helpers is not None, "no helper threads"
+        self._helpers.submit(prepare).add_done_callback(partial(self._rejoin, job))
+
+    # In the helper threads.
+
+    def _rejoin(self, job: Job[Item, Result], prepared: Future[None]) -> None:
+        """Queue a prepared job again, or fail it."""
+        closed = NotReady(f"the batcher {self._name} is closed")
+        error = closed if prepared.cancelled() else prepared.exception()
+        if isinstance(error, Exception):
+            self._call_on_loop(self._deliver, [(job, error)])
+            return
+        job.deferred = False
+        job.since = perf_counter()
+        self._queue.put([job])
+
+    # In any thread.
+
+    def _call_on_loop(self, callback: Callable[..., None], *arguments: object) -> None:
         """Have `callback` called on the event loop, unless that has ended."""
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)

@@ -1,6 +1,7 @@
-"""From settings to an engine: the checkpoint and the catalogue are read, checked, and checked against each other."""
+"""Opens what the settings name: checkpoint and catalogue are read, checked, and checked against each other."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -11,14 +12,42 @@ from model.preprocess import ImageLimits
 from service.catalog.indexing.ledger import is_complete
 from service.catalog.maintenance.duplicates import read_measure
 from service.catalog.uploads import Uploads
-from service.serving.backend import Backend
+from service.serving.editor import Editor
 from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.pipeline import Pipeline
 from service.settings import Settings
 from service.store.base import StoreInfo
 from service.store.factory import open_store
 from service.telemetry import metrics
 
-__all__ = ["open_backend", "open_engine"]
+__all__ = ["Backend", "open_backend", "open_engine"]
+
+
+class Backend:
+    """An engine with its pipeline and its editor, which share the threads that decode pictures. For one event loop."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        """Start nothing yet. Whoever made the engine closes it, after this."""
+        self.engine = engine
+        self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self.pipeline = Pipeline(engine, self._decoders, settings)
+        self.editor = Editor(engine, self.pipeline.embed, self._decoders, settings)
+
+    async def start(self) -> None:
+        """Start their threads."""
+        await self.pipeline.start()
+        await self.editor.start()
+
+    async def check_ready(self) -> None:
+        """Send a canary through the pipeline. Raises NotReady."""
+        await self.pipeline.check_ready()
+
+    async def close(self) -> None:
+        """Let what is under way finish; nothing new is taken on."""
+        await self.pipeline.close()
+        await self.editor.close()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
 
 logger = logging.getLogger(__name__)
 
@@ -106,13 +135,13 @@ def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> N
     digest = embedder.checkpoint.digest
     if info.checkpoint != digest:
         raise ArtifactMismatch(
-            f"the catalogue in {settings.place} was indexed by the checkpoint {info.checkpoint[:16]}, and "
+            f"the catalogue in {settings.location} was indexed by the checkpoint {info.checkpoint[:16]}, and "
             f"{settings.checkpoint} holds {digest[:16]}; {remedy}"
         )
     # With the digests equal, these can only differ where somebody has changed the catalogue's own facts.
     if (info.dimension, dict(info.slices)) != (embedder.dimension, embedder.slices):
         raise ArtifactMismatch(
-            f"the catalogue in {settings.place} has vectors of {info.dimension} numbers in the slices "
+            f"the catalogue in {settings.location} has vectors of {info.dimension} numbers in the slices "
             f"{', '.join(info.slices)}, and {settings.checkpoint} makes {embedder.dimension} in "
             f"{', '.join(embedder.slices)}; {remedy}"
         )

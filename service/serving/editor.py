@@ -1,10 +1,10 @@
-"""Changes of the catalogue that requests ask for: prepared side by side, embedded with others, written by one thread.
+"""The editor: prepares changes of the catalogue concurrently, embeds their pictures, and has one thread write them.
 
     add(...)  ->  helper threads      each picture is decoded and written anew
                   the encode batcher  their vectors, in the batches of all requests
                   the write batcher   pictures and rows of all requests that wait, in one transaction where that can be
 
-What fails fails alone: a bad picture is told of by itself, and the shoes beside it are written.
+A failure concerns one shoe: a bad picture is reported for its shoe, and the shoes beside it are written.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from service.telemetry.request_timing import current_stages
 __all__ = ["Editor", "NewShoe"]
 
 MOST_WRITES = 64
-"""Changes that wait in one process: each may hold a picture of a megabyte or more."""
+"""Largest number of changes that wait in one process; each may hold a picture of a megabyte or more."""
 
 Attributes = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class NewShoe:
-    """A shoe as a client sends it: nothing of it is checked yet. `image` is a file's bytes."""
+    """A shoe as a client sent it, not checked yet. `image`: a file's bytes."""
 
     item_id: str
     attributes: Attributes
@@ -67,7 +67,7 @@ class Editor:
         self._writer = None if uploads is None else CatalogWriter(engine.store, uploads, patience=patience)
 
     async def start(self) -> None:
-        """Make it able to write."""
+        """Start the thread that writes."""
         await self._batcher.start()
 
     async def close(self) -> None:
@@ -134,7 +134,7 @@ class Editor:
         outcomes = self._writer.run([job.item for job in jobs])
         spent = perf_counter() - began
         for job in jobs:
-            job.note("write", spent)
+            job.record("write", spent)
         return outcomes
 
 

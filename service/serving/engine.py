@@ -1,4 +1,4 @@
-"""What the service can do, in plain Python: embed, search, draw. It knows no HTTP, and nothing of other requests.
+"""The engine: network and store of one generation, which embeds, searches and draws. No HTTP, no batches.
 
 `service.serving.pipeline` runs these steps for many requests at once.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL.Image import Image
 
 from model.catalog.columns import is_nearly_unique
@@ -26,6 +26,7 @@ from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
 from service.search.sampling import Sampler
 from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.checks import check_vectors
 
 __all__ = [
     "CANARY_VIEW",
@@ -41,24 +42,24 @@ SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
 
 MANY_VALUES = 100
-"""Values of one attribute up to which facets list them whatever they are."""
+"""Values up to which an attribute is always a facet; with more, it is none if nearly every shoe has its own."""
 
 MAX_STEPS = 16
 """Pictures in one interpolation."""
 
 CANARY_TOLERANCE = 1e-4
-"""How far a number of the canary's vector may move between two runs before something is wrong."""
+"""Largest difference of a number of the canary's vector between two runs."""
 
 CANARY_VIEW = View(whole=True)
-"""The localizer does not look at the canary: that is left to helpers, who may have photos of others to see to."""
+"""How the canary is framed: without the localizer, which runs in helper threads, where clients' photos may wait."""
 
 MOST_REPLACEMENTS = 5
-"""How often a picture is looked for again while somebody keeps replacing it."""
+"""Attempts to read a picture that other requests keep replacing."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Facts of the checkpoint that answers tell.
+    """Facts of the checkpoint that answers carry.
 
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
@@ -73,7 +74,7 @@ class Network:
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """What one call may ask for.
+    """Upper bounds of one request.
 
     Attributes:
         max_k: shoes in one answer.
@@ -108,7 +109,7 @@ class Embedded:
     """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
 
     `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
-    shows a shoe; None where the checkpoint can't tell.
+    shows a shoe; None where the checkpoint has no confidence.
     """
 
     vectors: Vector
@@ -143,7 +144,7 @@ class Engine:
         uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
     ) -> None:
-        """Put them together.
+        """Assemble the engine.
 
         Args:
             embedder: of the checkpoint.
@@ -353,19 +354,13 @@ class Engine:
         if not 2 <= steps <= MAX_STEPS:
             raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
 
-    def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
+    def check_vector(self, vector: ArrayLike, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
-        expected = self.embedder.dimension
-        if len(vector) != expected:
-            raise QueryError(field, f"the vector has {len(vector)} numbers; expected {expected}")
-        with np.errstate(over="ignore"):
-            query = np.asarray(vector, dtype=np.float32)
-        if not np.isfinite(query).all():
-            raise QueryError(field, "the vector holds a number that is not finite in float32")
-        return query
+        checked: Vector = check_vectors(np.asarray(vector)[None], self.embedder.dimension, field)[0]
+        return checked
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:
-        """Look at what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
+        """Check what became of `canary`, a picture that never changes: its vector, (D,), and the shoe nearest to it.
 
         Raises:
             NotReady: the vector is not what it was at the start, or the store did not answer as it should.

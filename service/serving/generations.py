@@ -1,4 +1,4 @@
-"""What is being served now, and how it is exchanged for something newer while requests are under way.
+"""Generations: what is served now, and its replacement while requests are under way.
 
 A generation is an engine with its pipeline and its editor. A request leases the current one for as long as it runs. A
 new one is opened and checked beside it, and then takes its place in one step; the old one is closed when its last
@@ -34,7 +34,7 @@ class Opener(Protocol):
 
 
 class Served(Protocol):
-    """What a generation needs of a backend; `service.serving.backend.Backend` is one."""
+    """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
 
     @property
     def engine(self) -> Engine:
@@ -204,7 +204,7 @@ class OneProcess:
 
 
 async def prepare(live: Live, worker: int = 0) -> Outcome:
-    """Open and check a new generation, and tell how that went; nothing is raised."""
+    """Open and check a new generation, and return how that went; nothing is raised."""
     began = perf_counter()
     facts, reason = None, ""
     try:

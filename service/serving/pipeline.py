@@ -1,4 +1,4 @@
-"""What requests ask for, done together: decoded, embedded, searched and drawn in the batches of one thread.
+"""The pipeline: runs embeddings, searches and drawings of many requests through the engine, in batches.
 
     search_image(...)  ->  Work: pictures, what to search for by their vectors, whether to draw
                            |
@@ -7,7 +7,7 @@
     helper threads         large pictures and photos that the localizer has to see, which would keep the others waiting
 
 A small picture is decoded where it is embedded: handing it from thread to thread would take a good part of the time
-that decoding does. So there is one thread that computes, and the event loop that talks.
+that decoding does. So one thread computes, and the event loop does the I/O.
 
 The localizer sees one picture at a time, in a helper: on a CPU it takes as long for each of several pictures as for one
 alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody would wait for it.
@@ -15,7 +15,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,14 +29,14 @@ from model.preprocess import to_png
 from service.errors import NotReady, Overloaded
 from service.search.options import SearchOptions
 from service.search.pagination import Cursor, fingerprint_of, write_cursor
-from service.serving.batch import Label, Steps, Task, Work
+from service.serving.batch import Label, Steps, Work
 from service.serving.batcher import Batcher, BatchLimits
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Embedded", "Found", "Illustration", "Pipeline"]
+__all__ = ["Embedded", "Found", "Illustration", "Pipeline", "Query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Found:
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
         subjects: what was taken for the shoe of the picture that was searched by; none where it was not by one.
-        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint can't tell.
+        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint has no confidence.
     """
 
     hits: Sequence[Hit]
@@ -65,6 +65,17 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """One search of several: what is searched for, which is an image's bytes, an item's id or a vector, and how."""
+
+    options: SearchOptions
+    image: bytes | None = None
+    view: View | None = None
+    item_id: str | None = None
+    vector: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Illustration:
     """What a vector decodes to, as a PNG, and the shoe of the catalogue nearest to it: None in an empty one."""
 
@@ -74,7 +85,7 @@ class Illustration:
 
 
 class Pipeline:
-    """Does for many requests at once what its engine can do. For one event loop."""
+    """Runs requests through its engine, in batches. For one event loop."""
 
     def __init__(self, engine: Engine, helpers: Executor, settings: Settings) -> None:
         """Start nothing yet.
@@ -92,12 +103,10 @@ class Pipeline:
             seconds=settings.wait_seconds,
         )
         self._batch = limits.batch
-        self._steps = Steps(engine, self._set_aside)
-        self._batcher = Batcher[Work, Work](self._steps.run, limits)
-        self._helpers = helpers
+        self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
-        """Make it able to answer."""
+        """Start the thread of the batches."""
         await self._batcher.start()
 
     async def close(self) -> None:
@@ -133,7 +142,7 @@ class Pipeline:
 
         Raises:
             QueryError: none, or too many, or the view can't be had of one of them.
-            ImageError: one of them can't be used; the message tells which, where there are several.
+            ImageError: one of them can't be used; the message says which, where there are several.
         """
         self.engine.check_count(len(images))
         parts: list[Vector] = []
@@ -189,6 +198,24 @@ class Pipeline:
         label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
         work = Work(images, label, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
+
+    async def search_many(self, queries: Sequence[Query]) -> list[Found | Exception]:
+        """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
+        outcomes = await asyncio.gather(*(self._search_one(query) for query in queries), return_exceptions=True)
+        refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
+        if refusal is not None:
+            raise refusal  # the client is to send all of it again, later
+        if ended := [each for each in outcomes if not isinstance(each, Found | Exception)]:
+            raise ended[0]
+        return [each for each in outcomes if isinstance(each, Found | Exception)]
+
+    async def _search_one(self, query: Query) -> Found:
+        if query.image is not None:
+            return await self.search_image(query.image, query.options, query.view)
+        if query.item_id is not None:
+            return await self.similar(query.item_id, query.options)
+        assert query.vector is not None
+        return await self.search(query.vector, query.options)
 
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
@@ -305,18 +332,6 @@ class Pipeline:
         work = await self._batcher.submit(work, size=size)
         assert work.drawn is not None
         return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
-
-    # In the batcher's thread, and in the helpers'.
-
-    def _set_aside(self, task: Task) -> None:
-        self._helpers.submit(self._steps.decode_all, task).add_done_callback(partial(self._bring_back, task))
-
-    def _bring_back(self, task: Task, decoded: Future[None]) -> None:
-        error = NotReady("the pipeline is closed") if decoded.cancelled() else decoded.exception()
-        if isinstance(error, Exception):
-            self._batcher.settle(task, error)
-        else:
-            self._batcher.resume(task)
 
 
 def _name_next(work: Work, options: SearchOptions) -> str:

@@ -1,4 +1,4 @@
-"""What shoes are to be like, and what not: several examples become one vector to search for."""
+"""Recommendation by examples: liked and disliked shoes become one query vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,14 +78,14 @@ class Examples:
         """
         liked = [engine.store.vector(item_id) for item_id in self.liked_ids]
         disliked = [engine.store.vector(item_id) for item_id in self.disliked_ids]
-        liked += [engine.check_vector(vector) for vector in self.liked_vectors]
-        disliked += [engine.check_vector(vector) for vector in self.disliked_vectors]
+        liked += [np.asarray(vector, dtype=np.float32) for vector in self.liked_vectors]
+        disliked += [np.asarray(vector, dtype=np.float32) for vector in self.disliked_vectors]
         for image, vector in zip(self.images, () if embedded is None else embedded, strict=True):
             (liked if image.liked else disliked).append(vector)
         target = _mean(liked)
         if disliked:
             target = target + (target - _mean(disliked))
-        return engine.check_vector(target.tolist(), "positive")[None]
+        return engine.check_vector(target, "positive")[None]
 
 
 def _mean(vectors: Sequence[Vector]) -> NDArray[np.float64]:

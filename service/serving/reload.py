@@ -1,4 +1,4 @@
-"""Exchanging what is served for what is on disk: all worker processes do it, or none."""
+"""Types of a reload, which replaces what is served by what is on disk, in all worker processes or in none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class ReloadRefused(SolemateError):
 
 
 class Reloader(Protocol):
-    """Where a reload is asked for."""
+    """Carries out a reload."""
 
     async def reload(self) -> Sequence[Outcome]:
         """Exchange what all workers serve for what is on disk. Raises ReloadRefused: nothing was exchanged."""

@@ -1,4 +1,4 @@
-"""What the service asks of a vector store, whatever keeps the vectors."""
+"""The `VectorStore` protocol, its types, and the checks that stores share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

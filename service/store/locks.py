@@ -1,34 +1,61 @@
-"""One process at a time in a folder."""
+"""Advisory locks between processes, on a folder or a file (flock). The only ones of the service beside SQLite's."""
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = ["locked", "remove_leftovers"]
 
+FIRST_POLL_SECONDS = 0.002
+LONGEST_POLL_SECONDS = 0.05
+"""Interval between two attempts to get a lock where `give_up` is given; it doubles from the first to the longest."""
+
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Wait until no other process, and no other thread, is within such a block for this folder.
+def locked(path: Path, *, shared: bool = False, give_up: Callable[[], bool] | None = None) -> Iterator[bool]:
+    """Hold the lock of a folder, or of a file, which is created; yields whether it is held. Not to be nested.
 
-    It is the folder itself that is locked, so no file is left behind, and the lock of a process that was killed is
-    gone with it. Not to be nested.
+    Threads exclude each other as processes do. The lock of a process that was killed is gone with it. A folder is
+    locked itself, so that no file is left behind.
+
+    Args:
+        path: what to lock.
+        shared: exclude only those who lock it exclusively.
+        give_up: whether to go on without the lock; asked after each failed attempt. Left out: wait as long as it takes.
 
     Raises:
-        OSError: the folder is not there.
+        OSError: the folder, or that of the file, is not there, or can't be written.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield _acquire(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, give_up)
     finally:
         os.close(descriptor)
 
 
+def _acquire(descriptor: int, kind: int, give_up: Callable[[], bool] | None) -> bool:
+    if give_up is None:
+        fcntl.flock(descriptor, kind)
+        return True
+    pause = FIRST_POLL_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if give_up():
+                return False
+            time.sleep(pause)
+            pause = min(LONGEST_POLL_SECONDS, 2 * pause)
+        else:
+            return True
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes have left of writing `path` with `write_atomic`.
+    """Remove the temporary files that killed processes left of writing `path` with `write_atomic` or `write_parts`.
 
     To be called within `locked`, where every process that writes `path` does so within it: then none is at it.
     """

@@ -1,4 +1,4 @@
-"""The log: one line an event, for people or, as JSON, for programs; each tells the request that it belongs to."""
+"""Logging: one line an event, as text or JSON, with the id of the request that it belongs to."""
 
 import json
 import logging
@@ -19,9 +19,9 @@ __all__ = ["JsonFormatter", "TextFormatter", "fields", "set_up"]
 TEXT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 
 LOUD = {
-    "faiss": logging.WARNING,  # it tells at length which variant of itself it loads
+    "faiss": logging.WARNING,  # it logs at length which variant of itself it loads
 }
-"""Libraries that say too much, and what is heard of them."""
+"""Loggers of libraries -> the least level that is logged of them."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -71,8 +71,8 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """The line itself; what a client may have put into it can neither end it nor begin another."""
-        told = "".join(f" {name}={spell(value)}" for name, value in fields_of(record).items())
-        line = super().formatMessage(record) + told
+        text = "".join(f" {name}={serialize(value)}" for name, value in fields_of(record).items())
+        line = super().formatMessage(record) + text
         return CONTROL.sub(lambda found: ascii(found.group())[1:-1], line)
 
 
@@ -101,6 +101,6 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
     return {**request, **getattr(record, FIELDS, {})}
 
 
-def spell(value: object) -> str:
+def serialize(value: object) -> str:
     """A field's value as text: a mapping as name:value,name:value."""
     return ",".join(f"{name}:{each}" for name, each in value.items()) if isinstance(value, Mapping) else str(value)

@@ -1,4 +1,4 @@
-"""What is measured, by Prometheus' client library: every metric is declared here, and noted by a function here.
+"""Prometheus metrics: every one is declared here, and recorded by a function here.
 
 Several worker processes share their numbers through files, in the folder that PROMETHEUS_MULTIPROC_DIR names. The
 client library reads that variable when it is first imported, so whoever starts workers sets it before importing this
@@ -43,7 +43,7 @@ __all__ = [
 drop_created_series: Callable[[], None] = disable_created_metrics
 mark_process_dead: Callable[[int], None] = multiprocess.mark_process_dead
 
-# They tell when each series began: as many again, and none at all where several processes share their numbers.
+# Series with creation times would double their number, and do not exist where several processes share metrics.
 drop_created_series()
 
 REGISTRY = CollectorRegistry()
@@ -100,7 +100,7 @@ in_flight = Gauge(
 )
 queue_depth = Gauge(
     "solemate_queue_depth",
-    "Jobs that wait for a place in a batch.",
+    "Jobs that wait for a batch.",
     ("queue",),
     multiprocess_mode="livesum",
     registry=REGISTRY,
@@ -142,7 +142,7 @@ index_recall = Gauge(
 
 
 def observe_request(method: str, route: str, status: int, seconds: float, stages: Mapping[str, float]) -> None:
-    """Note a request that has ended.
+    """Record a request that has ended.
 
     Args:
         method: its HTTP method; one that HTTP does not know counts as `OTHER`.
@@ -159,57 +159,57 @@ def observe_request(method: str, route: str, status: int, seconds: float, stages
 
 
 def request_began() -> None:
-    """Note that a request has begun; `request_ended` follows in every case."""
+    """Record that a request has begun; `request_ended` follows in every case."""
     in_flight.inc()
 
 
 def request_ended() -> None:
-    """Note that it is over."""
+    """Record that it is over."""
     in_flight.dec()
 
 
 def set_queue_depth(depth: int, queue: QueueName = "encode") -> None:
-    """Note how many jobs wait in a queue of this process."""
+    """Record how many jobs wait in a queue of this process."""
     _of_queue(queue)[0].set(depth)
 
 
 def observe_batch(size: int, queue: QueueName = "encode") -> None:
-    """Note how many jobs were taken out of the queue to run as one batch."""
+    """Record how many jobs were taken out of the queue to run as one batch."""
     _of_queue(queue)[1].observe(size)
 
 
 def count_batch_retry(queue: QueueName = "encode") -> None:
-    """Note a batch that failed and is run again job by job."""
+    """Record a batch that failed and is run again job by job."""
     batch_retries.labels(queue).inc()
 
 
 def count_batcher_death(queue: QueueName = "encode") -> None:
-    """Note that the thread that runs a queue's batches died."""
+    """Record that the thread that runs a queue's batches died."""
     batcher_deaths.labels(queue).inc()
 
 
 def count_rejection(reason: str) -> None:
-    """Note a request that is turned away or dropped; `reason` is one of `REASONS`, any other counts as `OTHER`."""
+    """Record a request that is turned away or dropped; `reason` is one of `REASONS`, any other counts as `OTHER`."""
     rejections.labels(reason if reason in REASONS else OTHER).inc()
 
 
 def count_problem(slug: str) -> None:
-    """Note an answer that is a problem. `slug`: the last part of its type, one of the table's own."""
+    """Record an answer that is a problem. `slug`: the last part of its type, one of the table's own."""
     problems.labels(slug or OTHER).inc()
 
 
 def count_reload(outcome: ReloadOutcome) -> None:
-    """Note how a reload ended in this worker."""
+    """Record how a reload ended in this worker."""
     reloads.labels(outcome).inc()
 
 
 def count_worker_restart() -> None:
-    """Note that a worker ended by itself and another was started in its place. For the supervisor."""
+    """Record that a worker ended by itself and another was started in its place. For the supervisor."""
     worker_restarts.inc()
 
 
 def set_index_recall(condition: str, recall: float) -> None:
-    """Note the recall@10, in [0, 1], of the index that a condition's searches go by; 1 if they are exact."""
+    """Record the recall@10, in [0, 1], of the index that a condition's searches go by; 1 if they are exact."""
     index_recall.labels(condition).set(recall)
 
 

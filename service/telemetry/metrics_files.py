@@ -28,7 +28,7 @@ BYTES = 512 * 1024
 def share_metrics() -> Iterator[None]:
     """A folder for the files, and this process's own, until the block ends. For the supervisor.
 
-    Without room for them the service starts all the same: each worker then tells its own numbers only.
+    Without room for them the service starts all the same: each worker then reports its own numbers only.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="solemate-metrics-")

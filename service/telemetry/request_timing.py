@@ -1,4 +1,4 @@
-"""Which request this is, and where its time goes: a stopwatch that the request's own code finds in its context."""
+"""Request timing: id and stages of the current request, found through a context variable."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ STAGES = ("receive", "decode", "queue", "encode", "search", "write", "respond")
 """The stages, in the order in which a search by a picture passes them:
 
 receive: waiting for the body's bytes. decode: the picture's bytes become pixels, and the shoe in them is found. queue:
-waiting for a place in a batch. encode: the network, for the whole batch that the picture rode in. search: the store,
+waiting for a batch. encode: the network, for the whole batch that the picture was in. search: the store,
 likewise. write: a change of the catalogue, which no search passes, with all that is written in one step with it.
 respond: the answer is built, written as JSON and handed to the server. What a request takes beyond them is routing,
 validation and, in a batch, waiting for the others' pictures to be decoded.
@@ -22,7 +22,7 @@ class Stages:
     """Seconds of one request by stage. One thread at a time adds to it: a request is in one stage at a time.
 
     Attributes:
-        request: the request's id, as the log and the answer's header tell it.
+        request: the request's id, as it is in the log and the answer's header.
         last: when the latest stage ended, on the clock of `time.perf_counter`; at first, when the request began.
     """
 
@@ -39,7 +39,7 @@ class Stages:
         return self._seconds
 
     def add(self, stage: str, seconds: float) -> None:
-        """Note that the request has just spent so many seconds in one of `STAGES`; several times add up."""
+        """Record that the request has just spent so many seconds in one of `STAGES`; several times add up."""
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
         self.last = perf_counter()
 

@@ -12,7 +12,7 @@ import pytest
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
 from tests.support.server import environment, heed_interrupts
-from training.output import STAGING
+from training.checkpointing import STAGING
 
 TRAIN = ("--epochs", "6", "--batch-size", "16", "--save-every", "0", "--device", "cpu", "--condition", "Category")
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from model.command import run_command
-from model.errors import CatalogError
+from model.errors import CatalogError, TrainingInterrupted
 
 
 def _run(app: typer.Typer, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
@@ -70,9 +70,11 @@ def test_a_wrong_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_an_interrupt_is_told_by_its_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C ends with the status that shells expect, and without a trace."""
+    """Ctrl-C ends with the status that shells expect, and without a trace; a training says what it left."""
     assert _run(_app_that_raises(KeyboardInterrupt()), monkeypatch) == 130
     assert "Traceback" not in capsys.readouterr().err
+    assert _run(_app_that_raises(TrainingInterrupted("interrupted: --resume")), monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted: --resume\n"
 
 
 def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

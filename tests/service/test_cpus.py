@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cpus import count_cpus
-from service.settings import Settings
+from service.settings import Settings, count_cpus
 
 
 def allow(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

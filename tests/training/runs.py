@@ -1,6 +1,9 @@
 """A training small enough for tests, and how to stop it midway."""
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,11 +13,10 @@ from model.checkpoint import Condition
 from model.preprocess import PreprocessConfig
 from model.tvae import Slice, TVAEConfig
 from tests.training.images import coloured_squares
-from training import trainer
-from training.config import TrainConfig
-from training.objective import ObjectiveConfig
+from training import train as trainer
+from training.config import ObjectiveConfig, TrainConfig
 
-__all__ = ["CONFIG", "CPU", "IMAGES", "stop_after"]
+__all__ = ["CONFIG", "CPU", "IMAGES", "interrupt_after", "stop_after"]
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -32,11 +34,30 @@ IMAGES = coloured_squares(160)
 
 def stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let trainings raise the error after so many epochs."""
-    whole: Callable[..., dict[str, Any]] = trainer._epoch
+    whole: Callable[..., dict[str, Any]] = trainer.train_epoch
 
-    def epoch(run: Any, shown: Any) -> dict[str, Any]:
+    def epoch(run: Any, *rest: Any) -> dict[str, Any]:
         if run.state.epoch == epochs:
             raise error
-        return whole(run, shown)
+        return whole(run, *rest)
 
-    monkeypatch.setattr(trainer, "_epoch", epoch)
+    monkeypatch.setattr(trainer, "train_epoch", epoch)
+
+
+@contextmanager
+def interrupt_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block, let Ctrl-C come after so many epochs of a training."""
+    whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
+
+    def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
+        if run.state.epoch == epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+        return whole(run, *rest)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer, "train_epoch", epoch)
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)

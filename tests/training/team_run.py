@@ -14,11 +14,10 @@ from model.errors import TrainingError
 from model.preprocess import PreprocessConfig
 from model.tvae import Slice, TVAEConfig
 from tests.training.images import coloured_squares
-from training import trainer
-from training.config import TrainConfig
+from training import train as trainer
+from training.config import ObjectiveConfig, TrainConfig
 from training.distributed import Team, join_team
-from training.objective import ObjectiveConfig
-from training.trainer import train
+from training.train import train
 
 __all__ = ["run"]
 
@@ -54,14 +53,14 @@ def run(out: Path, team: Team, *, resume: bool = False, **changes: Any) -> None:
 
 
 def _stop_after(epochs: int, error: type[Exception]) -> Any:
-    whole: Callable[..., dict[str, Any]] = trainer._epoch
+    whole: Callable[..., dict[str, Any]] = trainer.train_epoch
 
-    def epoch(run: Any, shown: Any) -> dict[str, Any]:
+    def epoch(run: Any, *rest: Any) -> dict[str, Any]:
         if run.state.epoch == epochs:
             raise error(f"stopped after epoch {epochs}")
-        return whole(run, shown)
+        return whole(run, *rest)
 
-    return patch.object(trainer, "_epoch", epoch)
+    return patch.object(trainer, "train_epoch", epoch)
 
 
 def train_and_resume(out: Path, team: Team) -> None:

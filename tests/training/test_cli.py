@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torchvision.models.vgg import cfgs, make_layers
 from typer.testing import CliRunner, Result
 
 from model.catalog import Catalog, read_catalog
@@ -12,7 +13,8 @@ from model.checkpoint import save_checkpoint
 from model.tvae import Slice
 from tests.model.networks import tiny_checkpoint
 from tests.training.evaluation.test_csn import make_lists
-from training import trainer
+from tests.training.test_perceptual import save
+from training import train as trainer
 from training.cli import app
 from training.config import TrainConfig
 from training.data import download as downloading
@@ -79,6 +81,7 @@ def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
     ids = [shoe.id for shoe in read_catalog(str(tmp_path / "demo")).shoes]
     (tmp_path / "ids.txt").write_text(f"{ids[0]}\n{ids[3]}\n")
+    save(make_layers(cfgs["E"][:2], batch_norm=False), tmp_path / "vgg.pth")
     result = _run(
         *(
             "train",
@@ -104,6 +107,46 @@ def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     assert (call["tensorboard"], call["resume"], call["save_every"]) == (True, True, 1.0)
     assert call["excluded"] == {ids[0], ids[3]}
     assert set(call["images"].ids) == set(ids) - call["excluded"]
+
+
+def test_a_file_of_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """A flag goes before the file, the file before the preset, wherever they stand, and the preset before the rest."""
+    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    path = tmp_path / "run.toml"
+    path.write_text(f'catalog = "{tmp_path / "demo"}"\nepochs = 5\nthreads = 2\nmargin = 1\ncondition = ["Gender"]\n')
+    given = ("--config", path, "--out", tmp_path / "out", "--device", "cpu", "--margin", 2)
+    for arguments in ((*given, "--preset", "demo"), ("--preset", "demo", *given), given):
+        result = _run("train", *arguments)
+        assert result.exit_code == 0, result.output
+    path.write_text(f'preset = "mnist"\n{path.read_text()}')
+    assert _run("train", *given).exit_code == 0
+    configs = [call["config"] for call in started]
+    assert [(each.epochs, each.threads, each.objective.margin) for each in configs] == [(5, 2, 2.0)] * 4
+    assert [each.conditions[0].name for each in configs] == ["Gender"] * 4
+    assert [each.network.channels for each in configs] == [3, 3, 3, 1]
+    assert [each.batch_size for each in configs] == [64, 64, 64, 128]
+
+
+def test_a_file_of_unknown_options(tmp_path: Path) -> None:
+    """A key that is no option is answered with those that are; a value that can't be used, with its option."""
+    path = tmp_path / "run.toml"
+    path.write_text("epoch = 5\n")
+    refused = str(_run("train", "--catalog", "nowhere", "--config", path).exception)
+    assert "unknown keys: epoch; known are: balance, batch_size" in refused
+    assert "epochs" in refused
+    assert " config" not in refused
+    path.write_text('epochs = "many"\n')
+    result = _run("train", "--catalog", "nowhere", "--config", path)
+    assert result.exit_code == 2
+    assert "--epochs" in result.output
+
+
+def test_missing_weights_are_said_first(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    """A perceptual term whose weights can't be read is refused before a picture is decoded or a shoe photographed."""
+    options = ("--perceptual-weight", 1, "--vgg-weights", tmp_path / "vgg.pth", "--out", tmp_path / "out")
+    result = _run("train", "--catalog", "nowhere", "--preset", "photos", *options)
+    assert "can't read the weights of VGG19" in str(result.exception)
+    assert started == []
 
 
 def test_train_execution(tmp_path: Path, started: list[dict[str, Any]]) -> None:

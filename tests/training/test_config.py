@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.tvae import INSTANCE, PRESETS, Slice
-from training.config import TrainConfig, choose_conditions, cut_latent, judge_attributes, one_of, parse_condition
+from training.conditions import choose_conditions, cut_latent, judge_attributes, parse_condition
+from training.config import TrainConfig, default_options, make_config, one_of, read_options
 
 SHOES = PRESETS["shoes"]
 
@@ -153,3 +156,57 @@ def test_fingerprint() -> None:
     assert config.fingerprint(["a", "b"]) == TrainConfig().fingerprint(["a", "b"])
     assert config.fingerprint(["a", "b"]) != config.fingerprint(["a"])
     assert config.fingerprint(["a"]) != TrainConfig(seed=1).fingerprint(["a"])
+
+
+def test_default_options_make_the_default_configuration() -> None:
+    """The command line's defaults are those of `TrainConfig`, and there is no second place that has them."""
+    assert make_config(default_options()) == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("miner", "best", "miner is 'best'; expected one of: batch-all, semi-hard"),
+        ("likelihood", "normal", "expected one of: bernoulli, gaussian"),
+        ("precision", "half", "expected one of: auto, bf16, float32"),
+        ("network", "huge", "expected one of: shoes, shoes-large, mnist"),
+        ("epochs", 0, "epochs is 0; expected 1 to"),
+    ],
+)
+def test_an_option_that_is_wrong(option: str, value: object, message: str) -> None:
+    """A value that can't be used is named with what is expected."""
+    with pytest.raises(TrainingError, match=message):
+        make_config(default_options() | {option: value})
+
+
+def test_a_file_of_options(tmp_path: Path) -> None:
+    """A TOML file gives its values as flags would."""
+    path = tmp_path / "run.toml"
+    path.write_text('epochs = 3\nmargin = 0.5 # of the mean vector\nsmooth = false\ncondition = ["Gender", "Type:4"]\n')
+    known = ("epochs", "margin", "smooth", "condition")
+    expected = {"epochs": "3", "margin": "0.5", "smooth": False, "condition": ["Gender", "Type:4"]}
+    assert read_options(path, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epoch = 3\nsizes = 1\n", "run.toml has unknown keys: epoch, sizes; known are: epochs, margin$"),
+        ("epochs = \n", r"can't read options from .*run\.toml: .*line 1"),
+        ("[epochs]\nfirst = 1\n", "epochs is {'first': 1}; expected a number, a text"),
+        ("epochs = [1]\n", "a list of texts"),
+        ("margin = 1979-05-27\n", "margin is datetime.date"),
+    ],
+)
+def test_a_file_of_options_that_is_wrong(tmp_path: Path, content: str, message: str) -> None:
+    """An unknown key is answered with the known ones; other mistakes with what was expected."""
+    path = tmp_path / "run.toml"
+    path.write_text(content)
+    with pytest.raises(TrainingError, match=message):
+        read_options(path, ("margin", "epochs"))
+
+
+def test_a_file_of_options_that_is_not_there(tmp_path: Path) -> None:
+    """A missing file is named."""
+    with pytest.raises(TrainingError, match=r"can't read options from .*run\.toml: .*No such file"):
+        read_options(tmp_path / "run.toml", ("epochs",))

@@ -7,8 +7,8 @@ import torch
 from model.tvae import Posterior
 from training.distributed import Team
 from training.losses import instance_loss
+from training.miners import MINERS, MinerName
 from training.objective import ConditionLabels, Objective, ObjectiveConfig, Terms
-from training.triplets import MINERS, MinerName
 
 CONFIG = ObjectiveConfig(kl_weight=2.0, kl_warmup=0.5, triplet_weight=10.0, perceptual_weight=7.0, label_weight=3.0)
 LABELS = [ConditionLabels("kind", "Kind", 0, 2, torch.eye(2).repeat(4, 1))]
@@ -21,9 +21,16 @@ def _terms(config: ObjectiveConfig = CONFIG, *, progress: float = 1.0, team: Tea
     logits = torch.randn(5, 3, 4, 4, generator=generator)
     posterior = Posterior(torch.randn(5, 4, generator=generator), torch.randn(5, 4, generator=generator))
     features = torch.rand(5, generator=generator)
-    guesses = [torch.randn(5, 2, generator=generator)] if config.label_weight else []
+    class_logits = [torch.randn(5, 2, generator=generator)] if config.label_weight else []
     return Objective(config, LABELS, team)(
-        images, logits, posterior, ROWS, progress=progress, generator=generator, perceptual=features, guesses=guesses
+        images,
+        logits,
+        posterior,
+        ROWS,
+        progress=progress,
+        generator=generator,
+        perceptual=features,
+        class_logits=class_logits,
     )
 
 
@@ -48,7 +55,7 @@ def test_no_triplets_without_weight() -> None:
 
 
 def test_no_label_term_without_classifiers() -> None:
-    """Without their guesses there is no label term."""
+    """Without their class_logits there is no label term."""
     assert _terms(replace(CONFIG, label_weight=0.0)).label == {}
 
 
@@ -64,7 +71,7 @@ KIND_LABELS = ConditionLabels(
 
 
 def _photo_terms(config: ObjectiveConfig, photos: torch.Tensor, references: torch.Tensor | None) -> Terms:
-    images, guesses = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20.0)
+    images, class_logits = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20.0)
     return Objective(config, [KIND_LABELS], None, slice(2, 5))(
         images,
         torch.zeros_like(images),
@@ -72,7 +79,7 @@ def _photo_terms(config: ObjectiveConfig, photos: torch.Tensor, references: torc
         torch.arange(5),
         progress=1.0,
         generator=torch.Generator().manual_seed(0),
-        guesses=[(guesses.reshape(10, 2) % 3.0)[: 5 if references is None else 10]],
+        class_logits=[(class_logits.reshape(10, 2) % 3.0)[: 5 if references is None else 10]],
         references=references,
     )
 

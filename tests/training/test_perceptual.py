@@ -11,7 +11,8 @@ from torchvision.models import VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from model.errors import TrainingError
-from training.perceptual import LAYERS, WEIGHTS_FILE, PerceptualLoss, find_vgg_weights
+from training.config import PERCEPTUAL_LAYERS
+from training.perceptual import WEIGHTS_FILE, PerceptualLoss, find_vgg_weights
 
 ALL_LAYERS = [
     f"relu{block}_{number}" for block, count in enumerate((2, 2, 4, 4, 4), 1) for number in range(1, count + 1)
@@ -75,7 +76,12 @@ def expected_terms(
 
 @pytest.mark.parametrize(
     ("layers", "channels"),
-    [(LAYERS, 3), (LAYERS, 1), (["relu5_1", "relu3_1", "relu4_1"], 3), (["relu2_2", "relu5_4"], 3)],
+    [
+        (PERCEPTUAL_LAYERS, 3),
+        (PERCEPTUAL_LAYERS, 1),
+        (["relu5_1", "relu3_1", "relu4_1"], 3),
+        (["relu2_2", "relu5_4"], 3),
+    ],
 )
 @torch.no_grad()
 def test_against_hooks_on_torchvision(vgg: nn.Sequential, tmp_path: Path, layers: list[str], channels: int) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import TrainConfig, choose_conditions, cut_latent
+from training.conditions import choose_conditions, cut_latent
+from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.plan import Plan, make_plan
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from model.catalog import Catalog, read_catalog
+from training.config import default_options, make_config
 from training.presets import PRESETS, choose_preset
 
 
@@ -55,6 +56,15 @@ def test_several_processes_make_none(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert choose_preset(make_catalog(tmp_path, 200, plain=200)).preset == "catalog"
 
 
-def test_the_choice_is_of_presets() -> None:
-    """Both names that are chosen are presets."""
-    assert set(PRESETS) == {"catalog", "photos"}
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_usable(name: str) -> None:
+    """Each preset has known options only, and they make a configuration."""
+    assert PRESETS[name].keys() <= default_options().keys()
+    config = make_config(default_options() | PRESETS[name])
+    assert config.preprocess.size == config.network.image_size
+
+
+def test_mnist_is_grey() -> None:
+    """The preset for digits reads pictures as its network takes them, and does not mirror them."""
+    config = make_config(default_options() | PRESETS["mnist"])
+    assert (config.preprocess.size, config.preprocess.channels, config.augment.flip) == (28, 1, 0.0)

@@ -83,7 +83,7 @@ def evaluate(
     keep_drawn(out, questions, images)
     drawn = []
     if pictures:
-        for heading, name, png in draw_gallery(embeddings, images, questions, seed=seed, device=used):
+        for heading, name, png in draw_gallery(embeddings, images, questions, seed=seed):
             write_atomic(out / name, png)
             drawn.append((heading, name))
     write_atomic(out / "report.md", summary.to_markdown(drawn).encode())

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from model.preprocess import to_pixels
@@ -32,7 +31,6 @@ def draw_gallery(
     questions: Sequence[Question],
     *,
     seed: int,
-    device: str | torch.device = "cpu",
 ) -> Iterator[tuple[str, str, bytes]]:
     """Draw a report's pictures: reconstructions of all embeddings, neighbours and maps of the first.
 
@@ -41,7 +39,6 @@ def draw_gallery(
         images: the evaluated shoes.
         questions: the notions of likeness.
         seed: of the choice of shoes.
-        device: where the maps are laid out.
 
     Yields:
         heading, file name and PNG.
@@ -55,7 +52,7 @@ def draw_gallery(
     )
     yield "Reconstructions", "reconstructions.png", _draw_reconstructions(embeddings, images, chosen)
     yield from _draw_all_neighbours(embeddings[0], images, labelled, seed)
-    yield from _draw_all_maps(embeddings[0], images, labelled, seed, device)
+    yield from _draw_all_maps(embeddings[0], images, labelled, seed)
 
 
 def spread_over_values(labels: Labels, count: int, seed: int) -> NDArray[np.intp]:
@@ -126,11 +123,11 @@ def _find_neighbours(vectors: Vectors, images: ImageSet, labels: Labels, seed: i
 
 
 def _draw_all_maps(
-    embedding: Embedding, images: ImageSet, labelled: Mapping[str, Labels], seed: int, device: str | torch.device
+    embedding: Embedding, images: ImageSet, labelled: Mapping[str, Labels], seed: int
 ) -> Iterator[tuple[str, str, bytes]]:
     mapped = np.sort(np.random.default_rng(seed).permutation(len(images))[:MAP_POINTS])
     for part, vectors in embedding.parts().items():
-        points = tsne(vectors[mapped].astype(np.float32), device=device)
+        points = tsne(vectors[mapped].astype(np.float32))
         shown = [_take(labels, mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
         by = "the whole vector" if part == OVERALL else f"the slice {part}"
         note = f"{embedding.name}: t-SNE of {len(mapped):,} evaluated shoes, {vectors.shape[1]} dimensions"

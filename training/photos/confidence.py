@@ -17,7 +17,7 @@ from training.photos.backgrounds import add_decoys, pick_background
 from training.photos.views import CANVASES
 
 if TYPE_CHECKING:
-    from training.run import Run
+    from training.train import Run
 
 __all__ = ["Samples", "Seen", "fit_confidence", "learn_confidence", "make_empty_scenes"]
 

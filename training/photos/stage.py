@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from model.files import sha256_bytes
 from model.inference import fold_norms
 from model.localizer import Localizer
 from model.preprocess import PreprocessConfig, Preprocessor
+from training.config import PhotoConfig
 from training.data.images import ImageSet, load_images, split_by_group
 from training.distributed import Team
 from training.photos.confidence import Seen, make_empty_scenes
@@ -25,7 +26,7 @@ from training.photos.outlines import Outlined, outline_all
 from training.photos.state import PhotoStage, load_stage, save_stage
 from training.photos.views import make_views
 
-__all__ = ["INSTANCE_SIZE", "PhotoConfig", "Prepared", "learn_from_photos", "prepare_images"]
+__all__ = ["INSTANCE_SIZE", "Prepared", "learn_from_photos", "prepare_images"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,24 +51,6 @@ FEWEST_OUTLINED = 16
 
 MOST_SCENES, FEWEST_SCENES = 1_500, 32
 """Pictures without a shoe that the confidence is fitted on: as many as shoes, within these."""
-
-
-@dataclass(frozen=True)
-class PhotoConfig:
-    """How a network learns from photos.
-
-    Attributes:
-        views: photo views of each shoe; 0 learns from catalogue pictures alone, without a localizer.
-        share: chance that a view is shown in place of the catalogue picture.
-        drawing_weight: of the reconstruction of a shoe that is shown by a view, where a catalogue picture's is 1: what
-            a view does not show of its shoe can't be drawn.
-        samples: composites that the localizer is taught on, at most: few shoes take fewer.
-    """
-
-    views: int = 0
-    share: float = 0.5
-    drawing_weight: float = 0.25
-    samples: int = 40_000
 
 
 class Prepared(NamedTuple):

@@ -1,4 +1,4 @@
-"""An exported catalogue as it is read: nothing in it is believed before it has been looked at.
+"""Reader of exported catalogues; everything in an archive is validated before it is used.
 
     manifest.json     format and version, checkpoint, slices, number of shoes, digests of the next two
     items.jsonl       a shoe a line: id, image, attributes
@@ -144,8 +144,8 @@ class Archive:
                 raise self._corrupt(f"{name} fails its digest")
 
     def _read_item(self, line: bytes, number: int) -> Item:
-        told = json.loads(line)
-        item_id, image, attributes = told["id"], told["image"], told["attributes"]
+        facts = json.loads(line)
+        item_id, image, attributes = facts["id"], facts["image"], facts["attributes"]
         values = {name: tuple(values) for name, values in attributes.items()}
         texts = [item_id, image, *values, *(value for each in values.values() for value in each)]
         if not all(isinstance(text, str) and text for text in texts) or not _is_safe(image):

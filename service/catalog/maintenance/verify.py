@@ -1,4 +1,4 @@
-"""Whether an indexed catalogue is whole: its file, its vectors, its pictures, and what belongs to none."""
+"""Verification of an indexed catalogue: database, derived files, vectors, pictures, and orphaned uploads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -107,7 +107,7 @@ def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport,
 def _check_vectors(
     store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int, seed: int
 ) -> None:
-    """Make some vectors again, from their pictures. Shoes whose pictures are gone have been told of already."""
+    """Make some vectors again, from their pictures. Shoes whose pictures are gone have been reported already."""
     items = list(iterate_items(store))
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(items), size=min(sample, len(items)), replace=False)

@@ -29,8 +29,6 @@ def security_headers(settings: Settings) -> Headers:
         # Pages of other origins that may ask by script may show the pictures too.
         "cross-origin-resource-policy": "cross-origin" if settings.cors_origins else "same-origin",
     }
-    if settings.hsts_seconds:
-        headers["strict-transport-security"] = f"max-age={settings.hsts_seconds}"
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 

@@ -1,12 +1,11 @@
-"""How large and how slow a request may be: bytes are counted as they arrive, whatever the headers promise."""
+"""Limits on the size and slowness of requests; bytes are counted as they arrive, whatever the headers promise."""
 
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.exceptions import BodyTooLarge, HeadTooLarge, NoRoom, SlowSender
 from service.http.middleware.proxy import route_path
-from service.http.problems import render_error
+from service.http.problems import BodyTooLarge, HeadTooLarge, NoRoom, SlowSender, render_error
 from service.settings import Settings
 from service.telemetry import metrics
 
@@ -35,6 +34,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
         "/v1/search": one,
         "/v1/reconstructions": one,
         "/v1/subjects": one,
+        "/v1/search:batch": many,
         "/v1/embeddings": many,
         "/v1/recommendations": many,
         "/v1/items": one,

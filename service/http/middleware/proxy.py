@@ -1,4 +1,4 @@
-"""Under which path clients see the service, and what a proxy in front says of them."""
+"""Reverse proxies: the root path, and X-Forwarded headers."""
 
 import re
 from contextvars import ContextVar

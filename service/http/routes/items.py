@@ -15,9 +15,9 @@ from service.http.item_request import (
     refuse_to_replace,
     wants_to_replace,
 )
-from service.http.openapi import answers, form_only, lines, request_examples
+from service.http.openapi import answers, form_only, ndjson, request_examples
 from service.http.responses import (
-    LINES,
+    NDJSON,
     answer_changed,
     answer_explanation,
     answer_facets,
@@ -25,7 +25,7 @@ from service.http.responses import (
     answer_item,
     answer_items,
     answer_page,
-    write_lines,
+    stream_results,
 )
 from service.http.schemas import (
     BatchForm,
@@ -55,6 +55,7 @@ ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.
 
 @router.get(
     "/items",
+    response_model=ItemsAnswer,
     dependencies=[Depends(known_query("ids", "limit", "cursor", "filter"))],
     responses=answers("items", 200, 422),
 )
@@ -66,7 +67,7 @@ def list_items(
     ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": 500})] = [],  # noqa: B006
     limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
-) -> ItemsAnswer:
+) -> Response:
     """The catalogue's shoes, a page at a time, in the catalogue's own order; or, with `ids`, these shoes."""
     if ids:
         others = sorted(set(request.query_params) - {"ids"})
@@ -76,8 +77,13 @@ def list_items(
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
 
 
-@router.get("/items/{id}", dependencies=[Depends(known_query())], responses=answers("item", 200, 404, 422))
-def get_item(engine: EngineOf, id: ItemId) -> ItemAnswer:
+@router.get(
+    "/items/{id}",
+    response_model=ItemAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("item", 200, 404, 422),
+)
+def get_item(engine: EngineOf, id: ItemId) -> Response:
     """One shoe, with its vector."""
     return answer_item(engine, *engine.item(id))
 
@@ -163,7 +169,7 @@ async def replace_item(request: Request, engine: EngineOf, editor: EditorOf, id:
     "/items:batch",
     response_class=StreamingResponse,
     openapi_extra=form_only(BatchForm, conditional=True),
-    responses={**lines("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
+    responses={**ndjson("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
 )
 async def add_items(request: Request, editor: EditorOf) -> Response:
     """Put many shoes into the catalogue, at most 1000 in one request.
@@ -176,7 +182,7 @@ async def add_items(request: Request, editor: EditorOf) -> Response:
     cut off after it.
     """
     overwrite, additions = wants_to_replace(request), await read_additions(request)
-    return StreamingResponse(write_lines(editor, additions, overwrite=overwrite), media_type=LINES)
+    return StreamingResponse(stream_results(editor, additions, overwrite=overwrite), media_type=NDJSON)
 
 
 @changes.patch(

@@ -1,14 +1,96 @@
-"""How the service is, what it serves, its metrics, and reloading it, which takes an API key of the scope admin."""
+"""Health, facts, Prometheus metrics and reloads. Reloading takes an API key of the scope admin."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from fastapi import APIRouter, Depends, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from model.version import find_version
 from service.http.dependencies import EngineOf, LiveOf, PipelineOf, ReloaderOf, SettingsOf, known_query
 from service.http.openapi import answers
-from service.http.prometheus import CONTENT_TYPE, render
 from service.http.responses import answer_info, answer_reload
 from service.http.schemas import Info, ReloadAnswer, Status
+from service.serving.engine import Engine
+from service.telemetry import metrics
 
-__all__ = ["admin", "metrics", "router"]
+__all__ = ["CONTENT_TYPE", "Processes", "Served", "admin", "prometheus", "read_shared", "render", "router"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+read_shared: Callable[[CollectorRegistry, str], object] = multiprocess.MultiProcessCollector  # without types
+
+
+def render(engine: Engine) -> bytes:
+    """Every metric, in Prometheus' text format. Reads files: not for the event loop."""
+    registry = CollectorRegistry()
+    folder = metrics.shared_folder()
+    if folder is None:
+        registry.register(metrics.REGISTRY)
+    else:
+        read_shared(registry, folder)
+    registry.register(Served(engine))
+    registry.register(Processes(folder))
+    return generate_latest(registry)
+
+
+class Served(Collector):
+    """Collector of what is served, read at each scrape: reloads and other processes change it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterable[Metric]:
+        """The catalogue's size, and the names of what is served as labels."""
+        store = self._engine.catalogue().info
+        size = GaugeMetricFamily("solemate_catalogue_shoes", "Shoes in the catalogue.", value=store.count)
+        names = ("version", "checkpoint", "catalogue", "dimension")
+        info = GaugeMetricFamily("solemate_info", "What is served; the value is always 1.", labels=names)
+        info.add_metric(
+            (find_version(), self._engine.checkpoint, store.fingerprint, str(self._engine.embedder.dimension)), 1
+        )
+        return size, info
+
+
+class Processes(Collector):
+    """Collector of the resident memory of each live process, workers and supervisor; on Linux."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """A number for each process."""
+        memory = GaugeMetricFamily(
+            "solemate_process_resident_bytes",
+            "Memory that a process holds, a worker or the supervisor.",
+            labels=("pid",),
+        )
+        for pid in sorted(self._pids()):
+            resident = resident_bytes(pid)
+            if resident is not None:
+                memory.add_metric((str(pid),), resident)
+        return (memory,)
+
+    def _pids(self) -> Iterator[int]:
+        """The live processes: each has a metrics file, which is removed when it has ended."""
+        if self._folder is None:
+            yield os.getpid()
+            return
+        for file in Path(self._folder).glob("gauge_livesum_*.db"):
+            yield int(file.stem.rpartition("_")[2])
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Bytes of memory that a process holds; None where it is not known."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
 
 router = APIRouter(tags=["operations"])
 
@@ -46,10 +128,10 @@ async def reload_artifacts(reloader: ReloaderOf) -> ReloadAnswer:
     return answer_reload(await reloader.reload())
 
 
-metrics = APIRouter(tags=["operations"])
+prometheus = APIRouter(tags=["operations"])
 
 
-@metrics.get("/metrics", include_in_schema=False)
+@prometheus.get("/metrics", include_in_schema=False)
 def get_metrics(engine: EngineOf) -> Response:
     """The metrics of all workers, in Prometheus' text format."""
     return Response(render(engine), media_type=CONTENT_TYPE)

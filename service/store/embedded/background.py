@@ -1,15 +1,14 @@
-"""What a large catalogue needs and a search can't wait for: made in a thread of its own, while the old one serves.
+"""The background indexer: builds indexes and base segments of a large catalogue in a thread, while the old ones serve.
 
-Two things are made: the inverted index of a condition, once it is asked for; and a new base, when much has changed
-since the old one was made. Both are put in place in one step, and what changes meanwhile is not lost: it is recent, and
-searched exactly, all the same. Of several processes one makes them, and the others take them from its files.
+Two things are built: the inverted index of a condition, once it is asked for; and a new base, when much has changed
+since the old one was made. Both are put in place in one step; what changes meanwhile is in the recent segment,
+and searched exactly. Of several processes one makes them, and the others take them from its files.
 """
 
-import fcntl
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from time import perf_counter
 from typing import Protocol
 
@@ -17,21 +16,20 @@ import numpy as np
 
 from service.store.base import OVERALL
 from service.store.embedded.database import Truth
-from service.store.embedded.files.index import IndexKey, load_tuned, save_tuned
-from service.store.embedded.files.vectors import load_vectors, read_seq, save_vectors
+from service.store.embedded.files import IndexKey, load_tuned, load_vectors, read_seq, save_tuned, save_vectors
 from service.store.embedded.loading import VECTORS, index_file, load
 from service.store.embedded.segment import Segment
 from service.store.embedded.snapshot import Snapshot
 from service.store.index.ivf import InvertedIndex, Stopped
 from service.store.index.tuning import Tuned, tune
+from service.store.locks import locked
 
 __all__ = ["BackgroundIndexer", "SnapshotHolder"]
 
 logger = logging.getLogger(__name__)
 
 LOCK = "growth.lock"
-LOOK_SECONDS = 0.1
-"""How often one looks whether another process has finished."""
+"""File that the process which builds an index, or a base, has locked."""
 
 BASE = ""
 """In place of a condition's name: a new base is wanted."""
@@ -42,7 +40,7 @@ PENDING_SHARE = 0.02
 
 
 class SnapshotHolder(Protocol):
-    """The store, as seen from here."""
+    """What the indexer needs of the store."""
 
     def current(self) -> Snapshot:
         """The catalogue as it is now."""
@@ -58,52 +56,57 @@ class SnapshotHolder(Protocol):
 
 
 class BackgroundIndexer:
-    """Makes what is wanted, one after the other; its thread ends when nothing is."""
+    """Builds what is requested, one after the other; its thread ends when nothing is."""
 
     def __init__(
-        self, store: SnapshotHolder, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
+        self,
+        store: SnapshotHolder,
+        truth: Truth,
+        *,
+        minimum: float,
+        record_recall: Callable[[str, float], None] | None = None,
     ) -> None:
-        """Make nothing yet.
+        """Start nothing yet.
 
         Args:
             store: whose snapshots are to grow.
             truth: where its files are; its connection is not used.
             minimum: recall@10 that an inverted index has to reach; else the searches stay exact.
-            note: is told the condition and the recall of each index that is put in place.
+            record_recall: called with the condition and the recall of each index that is put in place.
         """
-        self._store, self._path, self._minimum, self._note = store, truth.path, minimum, note
+        self._store, self._path, self._minimum, self._record_recall = store, truth.path, minimum, record_recall
         self._uuid, self._dimension = truth.uuid, truth.facts.dimension
         self._changed = threading.Condition()
-        self._wanted: list[str] = []
+        self._requested: list[str] = []
         self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def look_at(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
+    def request_missing(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
         """See to it that what a search by this condition lacks is made. Takes no time."""
         base = snapshot.base
         if not base.is_large:
             return
         if condition not in base.tuned and self._failed.get(condition) != base.seq:
-            self.want(condition, base.seq)
+            self.request(condition, base.seq)
         if snapshot.pending > max(PENDING_LEAST, PENDING_SHARE * len(base)) and self._failed.get(BASE) != base.seq:
-            self.want(BASE, base.seq)
+            self.request(BASE, base.seq)
 
-    def make(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
+    def build_all(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
         """Make all that a snapshot's searches by some conditions lack, and wait until it is there, or can't be made."""
         if snapshot.pending:
-            self.want(BASE, snapshot.base.seq)
+            self.request(BASE, snapshot.base.seq)
         for condition in conditions:
-            self.want(condition, snapshot.base.seq)
+            self.request(condition, snapshot.base.seq)
         with self._changed:
-            self._changed.wait_for(lambda: not self._wanted)
+            self._changed.wait_for(lambda: not self._requested)
 
-    def want(self, what: str, seq: int) -> None:
+    def request(self, what: str, seq: int) -> None:
         """Have the index of a condition made, or a new base, unless it is on its way or could not be made for `seq`."""
         with self._changed:
-            if self._stopping or what in self._wanted or self._failed.get(what) == seq:
+            if self._stopping or what in self._requested or self._failed.get(what) == seq:
                 return
-            self._wanted.append(what)
+            self._requested.append(what)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="growth", daemon=True)
                 self._thread.start()
@@ -121,12 +124,12 @@ class BackgroundIndexer:
         while True:
             with self._changed:
                 if self._stopping:
-                    self._wanted.clear()
-                if not self._wanted:
+                    self._requested.clear()
+                if not self._requested:
                     self._thread = None
                     self._changed.notify_all()
                     return
-                what = self._wanted[0]
+                what = self._requested[0]
             seq = self._store.current().base.seq
             try:
                 made = self._rebuild_base() if what == BASE else self._index(what)
@@ -138,7 +141,7 @@ class BackgroundIndexer:
             with self._changed:
                 if not made:
                     self._failed[what] = seq
-                self._wanted.remove(what)
+                self._requested.remove(what)
 
     def _index(self, condition: str) -> bool:
         """Make a condition's inverted index and put it in place; whether it finds enough."""
@@ -154,7 +157,7 @@ class BackgroundIndexer:
         if tuned is None:
             return False
         self._store.put_base(base, base.with_tuned(condition, tuned))
-        self._tell(condition, tuned)
+        self._report(condition, tuned)
         return True
 
     def _rebuild_base(self) -> bool:
@@ -178,7 +181,7 @@ class BackgroundIndexer:
                     base = base.with_tuned(condition, tuned)
             self._store.put_snapshot(new.with_indexes(new.base, base))
         for condition, tuned in base.tuned.items():
-            self._tell(condition, tuned)
+            self._report(condition, tuned)
         return True
 
     def _stored(self, base: Segment) -> Segment:
@@ -224,29 +227,18 @@ class BackgroundIndexer:
             save_tuned(path, key, tuned)
         return tuned
 
-    def _tell(self, condition: str, tuned: Tuned) -> None:
-        if self._note is not None:
-            self._note(condition, tuned.recall)
+    def _report(self, condition: str, tuned: Tuned) -> None:
+        if self._record_recall is not None:
+            self._record_recall(condition, tuned.recall)
 
     def _is_stopping(self) -> bool:
         return self._stopping
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Be the only process that makes something; where no lock can be made nothing can be shared either."""
-        try:
-            file = (self._path.parent / LOCK).open("ab")
-        except OSError:
+        """Be the only process that builds something; where no lock can be made nothing can be shared either."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                if not stack.enter_context(locked(self._path.parent / LOCK, give_up=self._is_stopping)):
+                    raise Stopped
             yield
-            return
-        with file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    with self._changed:
-                        self._changed.wait(LOOK_SECONDS)
-                    if self._stopping:
-                        raise Stopped from None
-            yield  # closing the file gives the lock back

@@ -5,6 +5,7 @@ its number behind. A reader that knows the catalogue as of one number can so ask
 """
 
 import json
+import logging
 import secrets
 import sqlite3
 import threading
@@ -18,14 +19,108 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch
-from model.files import sync_folder
-from service.errors import ItemExists, UnknownItem
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing, StorageFull, StorageReadOnly
+from model.files import explain_failure, sync_folder
+from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import Item
+from service.store.checks import REBUILD, Facts, require_same
 from service.store.embedded import rows
-from service.store.embedded.sqlite import BUSY_SECONDS, REBUILD, connect, connect_to_read, translated
 
-__all__ = ["Changes", "Facts", "State", "Truth", "check", "read_meta"]
+__all__ = [
+    "BUSY_SECONDS",
+    "Changes",
+    "State",
+    "Truth",
+    "check",
+    "connect",
+    "connect_to_read",
+    "read_meta",
+    "translated",
+]
+
+logger = logging.getLogger(__name__)
+
+BUSY_SECONDS = 30.0
+"""Default of the seconds that a change waits for those of others."""
+
+BUSY_RETRY = 2
+"""Seconds after which a change is worth another try."""
+
+
+def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A connection in autocommit mode; `mode` is one of SQLite's URI modes (ro, rw, rwc), or `immutable`."""
+    flag = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
+    uri = f"{path.absolute().as_uri()}?{flag}"
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    try:
+        # FULL: in WAL mode, NORMAL would let a power cut take back acknowledged writes.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(path: Path, *, named: Path | None = None) -> sqlite3.Connection:
+    """A read-only connection, also where the folder is read-only and SQLite can't make its WAL files.
+
+    Args:
+        path: of the file.
+        named: what to call it in errors, where that differs.
+    """
+    if not path.is_file():
+        command = "python -m service index --catalog PATH"
+        folder = (named or path).parent
+        raise ArtifactMissing(f"{folder} holds no indexed catalogue ({path.name}); make one with `{command}`")
+    try:
+        return connect(path, "ro")
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size > 0:
+            # Immutable would leave out what only the log holds, some of it acknowledged.
+            raise
+        logger.info("%s lies in a read-only folder: changes by others stay unseen until it is opened again", path)
+        return connect(path, "immutable")
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code of an error; 0 where the error came from Python's wrapper itself."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the errors of SQLite and of the file system into ArtifactError, with the file and the way out.
+
+    Where only somebody else's change is in the way, it is StoreBusy, which names no file, as clients see it.
+    """
+    try:
+        yield
+    except sqlite3.ProgrammingError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+    except sqlite3.Error as error:
+        match primary_code(error):
+            case sqlite3.SQLITE_FULL:
+                message = "the disk is full; nothing of this change was stored. Free some space and try again"
+                raise StorageFull(f"{path}: {message}") from error
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+                message = f"no permission, or a read-only disk ({error}); make the folder readable and writable"
+                raise StorageReadOnly(f"{path}: {message}") from error
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                message = "another process has been changing the catalogue for too long; nothing was stored, try again"
+                raise StoreBusy(message, retry_after=BUSY_RETRY) from error
+            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
+                message = f"the disk or the memory failed ({error})"
+            case _:
+                raise ArtifactCorrupt(f"{path} is no whole catalogue ({error}); {REBUILD}") from error
+        raise ArtifactError(f"{path}: {message}") from error
+    except OSError as error:
+        raise explain_failure(path, error) from error
+
 
 APPLICATION_ID = 0x534F4C45  # "SOLE"
 SCHEMA_VERSION = "1"
@@ -55,7 +150,7 @@ ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, image = excluded.image, attri
 PATCH = "UPDATE shoes SET seq = ?, attributes = ?, checksum = ? WHERE id = ?"
 
 TEXT_OF = "SELECT id, image, attributes, checksum FROM shoes WHERE id = ?"
-# All of them are read in the order of the table; for few, SQLite would do the same, were it not told otherwise.
+# All of them are read in the order of the table; without `INDEXED BY`, SQLite would read few in that order as well.
 ALL, FEW = "shoes", "shoes INDEXED BY shoes_by_seq"
 TEXTS_SINCE = (
     "SELECT number, seq, vector_checksum, id, image, attributes, checksum FROM {} WHERE seq > ? ORDER BY number"
@@ -63,23 +158,6 @@ TEXTS_SINCE = (
 VECTORS_SINCE = "SELECT vector, vector_checksum FROM {} WHERE seq > ? ORDER BY number"
 VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What holds for a whole catalogue, from its creation on.
-
-    Attributes:
-        dimension: D, the size of every vector.
-        slices: condition -> (start, stop).
-        checkpoint: digest of the checkpoint that made the vectors.
-        root: the folder under which the pictures lie.
-    """
-
-    dimension: int
-    slices: Mapping[str, tuple[int, int]]
-    checkpoint: str
-    root: str
 
 
 class State(NamedTuple):
@@ -126,11 +204,6 @@ class Truth:
             path: of the file. Where a link leads to it, this stays with what the link led to now.
             checked: whether to look through all of it first.
             busy_seconds: how long a change waits for those of others.
-
-        Raises:
-            ArtifactMissing: there is no such file.
-            ArtifactCorrupt: it fails its check, or is of another format.
-            ArtifactError: it can't be read.
         """
         self.path = path
         # The folder may be a link that is turned to another catalogue: reading and writing must not part then.
@@ -151,13 +224,7 @@ class Truth:
 
     @classmethod
     def create(cls, path: Path, facts: Facts) -> "Truth":
-        """Make the file and its folder; open it if it is there already.
-
-        Raises:
-            ArtifactMismatch: it is there, with other facts.
-            ArtifactCorrupt: it is there, and fails its check.
-            ArtifactError: it can't be written.
-        """
+        """Make the file and its folder; open it if it is there already."""
         with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent.parent)
@@ -187,11 +254,7 @@ class Truth:
             return State(int(seq), int(shoes))
 
     def changes(self, since: int, *, vectors: bool = True) -> Changes:
-        """All that happened after the change number `since`, as of one moment.
-
-        Raises:
-            ArtifactCorrupt: a row fails its checksum, or the file can't be read.
-        """
+        """All that happened after the change number `since`, as of one moment."""
         table = FEW if since else ALL
         try:
             with translated(self.path), self._moment():
@@ -214,13 +277,7 @@ class Truth:
             raise ArtifactCorrupt(f"{self.path}: {error}; {REBUILD}") from error
 
     def upsert(self, new: Sequence[rows.Row], *, overwrite: bool = True) -> None:
-        """Insert or replace by id, in one transaction; durable once it returns.
-
-        Raises:
-            ItemExists: one of the ids is there, and is not to be overwritten.
-            StoreBusy: another process holds the file for too long.
-            ArtifactError: it can't be written.
-        """
+        """Insert or replace by id, in one transaction; durable once it returns."""
         with self._transaction() as (connection, seq):
             if not overwrite:
                 refuse_known(connection, new)
@@ -232,13 +289,7 @@ class Truth:
             set_seq(connection, seq + len(new))
 
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
-        """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one.
-
-        Raises:
-            UnknownItem: no shoe has that id.
-            ArtifactCorrupt: its row fails its checksum.
-            StoreBusy, ArtifactError: as `upsert`.
-        """
+        """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one."""
         with self._transaction() as (connection, seq):
             (item,) = rows.decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
             if item is None:
@@ -282,11 +333,7 @@ class Truth:
             self._reader.execute("COMMIT")
 
     def _read_vectors(self, table: str, since: int, count: int) -> NDArray[np.float32]:
-        """The vectors of `count` shoes, or of none: (count, D). A few at a time, as SQLite's form takes twice as much.
-
-        Raises:
-            ArtifactCorrupt: a vector fails its checksum.
-        """
+        """The vectors of `count` shoes, or of none: (count, D). A few at a time: SQLite's form takes twice as much."""
         vectors = np.empty((count, self.facts.dimension), dtype=np.float32)
         if count:
             cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
@@ -394,14 +441,3 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
         return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
-
-
-def require_same(path: Path, found: Facts, wanted: Facts) -> None:
-    """Raise ArtifactMismatch, with every fact that differs."""
-    differences = [
-        f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
-        for name in ("checkpoint", "dimension", "slices", "root")
-        if getattr(found, name) != getattr(wanted, name)
-    ]
-    if differences:
-        raise ArtifactMismatch(f"{path} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out")

@@ -1,4 +1,4 @@
-"""A catalogue from disk into memory: out of the truth, with as much as possible taken from what was derived from it."""
+"""Loads a catalogue into memory: from SQLite, with as much as possible taken from the derived files."""
 
 import logging
 from pathlib import Path
@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from service.store.embedded.database import Changes, Truth
-from service.store.embedded.files import cache, index, vectors
-from service.store.embedded.files.cache import CacheKey, load_index, save_index
-from service.store.embedded.files.vectors import StoredVectors, load_vectors
+from service.store.embedded.files import CacheKey, StoredVectors, is_damaged, load_index, load_vectors, save_index
 from service.store.embedded.segment import GONE, Layout, Segment
 from service.store.embedded.snapshot import Snapshot
 
@@ -35,16 +33,11 @@ def derived_files(folder: Path) -> list[Path]:
 
 def damaged_files(folder: Path) -> list[Path]:
     """Those of the derived files that fail their own digests."""
-    checks = {FLAT: cache.is_damaged, VECTORS: vectors.is_damaged}
-    return [path for path in derived_files(folder) if checks.get(path.name, index.is_damaged)(path)]
+    return [path for path in derived_files(folder) if is_damaged(path)]
 
 
 def load(truth: Truth, layout: Layout) -> Snapshot:
-    """The catalogue as it is now. For a small one the flat index, for a large one the vectors' file is used if it fits.
-
-    Raises:
-        ArtifactCorrupt: the truth can't be read.
-    """
+    """The catalogue as it is now, by the flat index of a small one, or the vectors' file of a large one, if it fits."""
     state = truth.state()
     if not state.shoes:
         return Snapshot.read(truth.changes(0), layout)
@@ -95,15 +88,15 @@ def base_of(changes: Changes, stored: StoredVectors, layout: Layout) -> Segment 
     """
     old = np.flatnonzero(changes.seqs <= stored.seq)
     numbers = changes.numbers[old]
-    places = np.searchsorted(stored.numbers, numbers)
-    if stored.seq > changes.seq or (len(places) and places[-1] >= len(stored.numbers)):
+    positions = np.searchsorted(stored.numbers, numbers)
+    if stored.seq > changes.seq or (len(positions) and positions[-1] >= len(stored.numbers)):
         return None
-    same = (stored.numbers[places] == numbers) & (stored.checksums[places] == changes.checksums[old])
+    same = (stored.numbers[positions] == numbers) & (stored.checksums[positions] == changes.checksums[old])
     if not same.all():
         return None
     items = [GONE] * len(stored.numbers)
-    for place, row in zip(places.tolist(), old.tolist(), strict=True):
-        items[place] = changes.items[row]
+    for position, row in zip(positions.tolist(), old.tolist(), strict=True):
+        items[position] = changes.items[row]
     return Segment(
         layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=stored.vectors, digest=stored.digest
     )

@@ -1,4 +1,4 @@
-"""Looking a catalogue's SQLite file over, row by row, and copying it while it is in use."""
+"""Inspection and copies of a catalogue's SQLite file, also while it is in use."""
 
 import sqlite3
 import zlib
@@ -12,13 +12,12 @@ from model.errors import ArtifactCorrupt
 from model.text import nfc
 from service.store.base import Item
 from service.store.embedded import rows
-from service.store.embedded.database import check, read_meta
-from service.store.embedded.sqlite import connect_to_read, translated
+from service.store.embedded.database import check, connect_to_read, read_meta, translated
 
 __all__ = ["copy_database", "inspect_database", "read_items"]
 
 MOST_PROBLEMS = 100
-"""Problems of SQLite's own that are told."""
+"""Largest number of SQLite's own problems that are reported."""
 
 EVERY_TEXT = "SELECT id, image, attributes, checksum FROM shoes ORDER BY number"
 EVERY_ROW = "SELECT id, image, attributes, checksum, vector, vector_checksum, seq FROM shoes ORDER BY number"

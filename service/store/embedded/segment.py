@@ -1,4 +1,4 @@
-"""Shoes in memory that stay as they are: their vectors, their attributes, and the indexes of each condition."""
+"""Segments: immutable rows in memory, with vectors, attributes and the indexes of each condition."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -190,9 +190,9 @@ class Segment:
 
     def without(self, numbers: NDArray[np.int64]) -> "Segment":
         """The same segment, but the shoes of some numbers are gone, as far as they are in it."""
-        places = np.searchsorted(self.numbers, numbers)
-        places = places[places < len(self)]
-        rows = np.unique(places[np.isin(self.numbers[places], numbers)])
+        positions = np.searchsorted(self.numbers, numbers)
+        positions = positions[positions < len(self)]
+        rows = np.unique(positions[np.isin(self.numbers[positions], numbers)])
         if self.present is not None:
             rows = rows[self.present[rows]]
         if not len(rows):

@@ -1,6 +1,6 @@
 """The store of one machine: SQLite is the truth, FAISS in memory answers.
 
-Every question is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
+Every query is answered out of an immutable `Snapshot`. Before it is, one `PRAGMA data_version` (a few
 microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
 snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
 
@@ -16,17 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from model.errors import QueryError
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.checks import Facts, check_vectors, require_positive
 from service.store.embedded import rows
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import Facts, Truth
+from service.store.embedded.database import BUSY_SECONDS, Truth
 from service.store.embedded.loading import derived_files, load, save_flat
 from service.store.embedded.segment import Layout, Segment
 from service.store.embedded.snapshot import Snapshot
-from service.store.embedded.sqlite import BUSY_SECONDS
 
 __all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
 
@@ -63,7 +62,7 @@ class EmbeddedStore:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
-        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, note=record_recall)
+        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
         self._refreshing = threading.Lock()
@@ -72,7 +71,7 @@ class EmbeddedStore:
         if record_recall is not None:
             for condition in (OVERALL, *truth.facts.slices):
                 record_recall(condition, 1.0)
-        self._indexer.look_at(self._snapshot)
+        self._indexer.request_missing(self._snapshot)
 
     @classmethod
     def create(
@@ -105,12 +104,7 @@ class EmbeddedStore:
             ArtifactError: the folder can't be written.
             ValueError: a slice does not lie within the vector, or is called `overall`.
         """
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
-        pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
-        facts = Facts(int(dimension), pairs, checkpoint, str(root))
-        truth = Truth.create(Path(folder) / DATABASE, facts)
+        truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
         with closing_on_error(truth):
             return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
 
@@ -182,11 +176,11 @@ class EmbeddedStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_queries(queries, self._truth.facts.dimension)
+        checked = check_vectors(queries, self._truth.facts.dimension)
         snapshot = self._current()
         found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
         if isinstance(condition, str):
-            self._indexer.look_at(snapshot, condition)
+            self._indexer.request_missing(snapshot, condition)
         return found
 
     def get(self, item_id: str) -> Item:
@@ -245,7 +239,7 @@ class EmbeddedStore:
         """
         snapshot = self._current()
         if snapshot.base.is_large:
-            self._indexer.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+            self._indexer.build_all((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""
@@ -302,20 +296,3 @@ def closing_on_error(truth: Truth) -> Iterator[None]:
     except BaseException:
         truth.close()
         raise
-
-
-def require_positive(field: str, value: int) -> None:
-    """Raise QueryError unless `value` is at least 1."""
-    if value < 1:
-        raise QueryError(field, f"{field} must be at least 1, not {value}")
-
-
-def check_queries(queries: ArrayLike, dimension: int) -> NDArray[np.float32]:
-    """Queries as (B, dimension) float32. Raises QueryError for another shape, or a value that is not finite."""
-    with np.errstate(over="ignore"):
-        checked = np.asarray(queries, dtype=np.float32)
-    if checked.ndim != 2 or checked.shape[1] != dimension:
-        raise QueryError("vector", f"queries have the shape (B, {dimension}), not {checked.shape}")
-    if not np.isfinite(checked).all():
-        raise QueryError("vector", "a query has a value that is not finite")
-    return checked

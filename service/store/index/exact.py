@@ -1,4 +1,4 @@
-"""Exact neighbours, which every index gives: rows and their distances in one order, and which rows may be looked at."""
+"""Exact nearest neighbours by scanning rows, and the types that all indexes share."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -84,9 +84,9 @@ def scan(vectors: Vectors, queries: Vectors, k: int, rows: NDArray[np.integer]) 
     with np.errstate(over="ignore"):  # such a row is as far as can be, and the floor below says so
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = vectors[rows[start : start + ROWS_AT_ONCE]]
-            for place, query in enumerate(queries):
+            for position, query in enumerate(queries):
                 difference = part - query
-                squared[place, start : start + len(part)] = np.einsum("nd,nd->n", difference, difference)
+                squared[position, start : start + len(part)] = np.einsum("nd,nd->n", difference, difference)
     chosen = np.argpartition(squared, fetch, axis=1)[:, : fetch + 1]
     # One subtraction, one square, D additions: see `FlatIndex`. The farthest of the chosen is the first of the rest.
     floors = np.take_along_axis(squared, chosen, axis=1).max(axis=1) * (1.0 - (vectors.shape[1] + 3) * ROUNDING)

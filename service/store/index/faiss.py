@@ -15,7 +15,7 @@ faiss: Any = untyped_faiss
 
 
 def selector(mask: NDArray[np.bool_]) -> object:
-    """FAISS's word for the rows where `mask`, (N,), is True."""
+    """FAISS's selector of the rows where `mask`, (N,), is True."""
     chosen: object = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
     return chosen
 

@@ -39,7 +39,7 @@ ROWS_AT_ONCE = 2**16
 
 
 class Stopped(Exception):
-    """A build was told to stop."""
+    """A build was stopped."""
 
 
 def never() -> bool:
@@ -69,9 +69,6 @@ class InvertedIndex:
             threads: for building and for searching.
             stop: is asked now and then whether to give up.
             seed: of the sample.
-
-        Raises:
-            Stopped: it was.
         """
         count, dimension = vectors.shape
         lists = count_lists(count)
@@ -92,11 +89,7 @@ class InvertedIndex:
 
     @classmethod
     def from_bytes(cls, data: memoryview, *, threads: int = 1) -> "InvertedIndex":
-        """Read FAISS's own format, which is not safe to read from damaged bytes: check them before.
-
-        Raises:
-            ValueError: it holds another kind of index.
-        """
+        """Read FAISS's own format, which is not safe to read from damaged bytes: check them before."""
         index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
         kind = type(index).__name__
         if kind != KIND:

@@ -25,7 +25,7 @@ from model.files import write_json
 from service.errors import NotReady
 from service.http.app import create_app
 from service.http.openapi import EXAMPLES
-from service.http.responses import LINES
+from service.http.responses import NDJSON
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 
@@ -51,6 +51,7 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
     yield from _ask_with_pictures(client, picture)
     yield from _ask_with_vectors(client, vector)
     yield from _ask_with_examples(client, first["id"], picture)
+    yield from _ask_in_batch(client, first["id"], picture)
     yield from _ask_of_items(client, f"/v1/items/{first['id']}")
     for operation, query in {
         "interpolations": {"from": first["id"], "to": first["id"], "steps": "1"},
@@ -145,7 +146,7 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
 
 def body_of(response: httpx2.Response) -> Any:
     """What an answer says; of one that says it line by line, a list."""
-    if response.headers["content-type"] == LINES:
+    if response.headers["content-type"] == NDJSON:
         return [json.loads(line) for line in response.text.splitlines()]
     return response.json()
 
@@ -220,6 +221,16 @@ def _ask_with_examples(client: TestClient, item_id: str, picture: bytes) -> Answ
         yield "similar", client.get(f"/v1/items/{item_id}/similar", params={**pages, "exclude": []})
 
 
+def _ask_in_batch(client: TestClient, item_id: str, picture: bytes) -> Answers:
+    path, form = "/v1/search:batch", {"content-type": "multipart/form-data; boundary=x"}
+    yield "search_batch", client.post(path, json={"queries": [{"item": item_id, "k": 1}, {"item": "no-such-shoe"}]})
+    yield "search_batch", client.post(path, content=b"no boundary in here", headers=form)
+    notes = [("image", ("shoe.jpg", picture)), ("notes", ("notes.txt", b"not a picture"))]
+    too_many = client.get("/v1/info").json()["limits"]["max_body_bytes"] + 200_000
+    yield "search_batch", client.post(path, content=bytes(too_many), headers=form)
+    yield "search_batch", client.post(path, files=notes)
+
+
 def _ask_with_vectors(client: TestClient, vector: list[float]) -> Answers:
     path, headers = "/v1/search/vector", {"content-type": "application/json"}
     yield "search_vector", client.post(path, json={"vector": vector, "k": 2, "filter": ["Gender:Women"]})
@@ -268,6 +279,7 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
     others = [each.id for each in engine.page(3).items]
     likes = {"positive": others[:2], "negative": others[2:], "k": 2, "filter": ["Gender:Women"], "diversity": 0.3}
     examples["recommendations"] = {"request": likes}
+    examples["search_batch"] = {"request": {"queries": [{"item": each, "k": 2} for each in others[:2]]}}
     examples["patch_item"] = {"request": {"attributes": {"Gender": ["Girls"], "Category": None}}}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (

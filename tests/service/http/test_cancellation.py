@@ -56,81 +56,66 @@ def request_of(client: Client) -> Request:
     return Request({"type": "http"}, client.receive)
 
 
-def test_work_goes_on_while_the_client_is_there() -> None:
+async def test_work_goes_on_while_the_client_is_there() -> None:
     """Its result is the answer, whatever it is; an empty body is no word of leaving."""
+    client = Client({"type": "http.request", "body": b"", "more_body": False})
 
-    async def story() -> None:
-        client = Client({"type": "http.request", "body": b"", "more_body": False})
+    async def work() -> int:
+        await asyncio.sleep(0.05)
+        return 7
 
-        async def work() -> int:
-            await asyncio.sleep(0.05)
-            return 7
+    async def fail() -> int:
+        await asyncio.sleep(0.05)
+        raise KeyError
 
-        async def fail() -> int:
-            await asyncio.sleep(0.05)
-            raise KeyError
-
-        assert await unless_gone(request_of(client), work()) == 7
-        with pytest.raises(KeyError):
-            await unless_gone(request_of(client), fail())
-        assert client.asked == 3
-
-    asyncio.run(story())
+    assert await unless_gone(request_of(client), work()) == 7
+    with pytest.raises(KeyError):
+        await unless_gone(request_of(client), fail())
+    assert client.asked == 3
 
 
-def test_quick_work_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_quick_work_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody asks after the client of an answer that comes at once."""
     monkeypatch.setattr(cancellation, "PATIENCE", PATIENCE)
 
-    async def story() -> None:
-        client = Client()
-        assert await unless_gone(request_of(client), asyncio.sleep(0.02, 7)) == 7
-        assert client.asked == 0
-
-    asyncio.run(story())
+    client = Client()
+    assert await unless_gone(request_of(client), asyncio.sleep(0.02, 7)) == 7
+    assert client.asked == 0
 
 
-def test_work_ends_with_the_client() -> None:
+async def test_work_ends_with_the_client() -> None:
     """Its work is cancelled, and the request ends as one that nobody waits for; the task itself is not cancelled."""
+    client, ended, before = Client(), asyncio.Event(), count_gone()
 
-    async def story() -> None:
-        client, ended, before = Client(), asyncio.Event(), count_gone()
+    async def work() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            ended.set()
 
-        async def work() -> None:
-            try:
-                await asyncio.sleep(PATIENCE)
-            finally:
-                ended.set()
-
-        asyncio.get_running_loop().call_later(0.02, client.leaves.set)
-        with pytest.raises(ClientDisconnect):
-            await unless_gone(request_of(client), work())
-        assert ended.is_set()
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-        assert count_gone() == before + 1
-
-    asyncio.run(story())
+    asyncio.get_running_loop().call_later(0.02, client.leaves.set)
+    with pytest.raises(ClientDisconnect):
+        await unless_gone(request_of(client), work())
+    assert ended.is_set()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    assert count_gone() == before + 1
 
 
-def test_cancellation_from_elsewhere_stays_one() -> None:
+async def test_cancellation_from_elsewhere_stays_one() -> None:
     """A request that is cancelled by the server is cancelled, and nobody goes on looking after its client."""
-
-    async def story() -> None:
-        client = Client()
-        task = asyncio.create_task(unless_gone(request_of(client), asyncio.sleep(PATIENCE)))
-        await asyncio.sleep(0.02)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0)
-        assert len(asyncio.all_tasks()) == 1
-
-    asyncio.run(story())
+    client, before = Client(), asyncio.all_tasks()
+    task = asyncio.create_task(unless_gone(request_of(client), asyncio.sleep(PATIENCE)))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
 
 
-def test_a_search_is_dropped_with_its_client(tmp_path: Path) -> None:
+async def test_a_search_is_dropped_with_its_client(tmp_path: Path) -> None:
     """Through the whole application: the queued picture of a client that left never reaches the network."""
     embedder = MoodyEmbedder()
     app = create_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST)))
@@ -149,7 +134,7 @@ def test_a_search_is_dropped_with_its_client(tmp_path: Path) -> None:
     def ask(number: int) -> Client:
         return Client({"type": "http.request", "body": draw_shoe(number), "more_body": False})
 
-    async def story() -> None:
+    async with asyncio.timeout(PATIENCE):
         async with app.router.lifespan_context(app) as state:
             embedder.gate.clear()
             embedder.batches.clear()
@@ -166,5 +151,3 @@ def test_a_search_is_dropped_with_its_client(tmp_path: Path) -> None:
             for task in (held, stays):
                 assert (await task)[0]["status"] == 200
             assert embedder.batches == [1, 1]
-
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.exceptions import FormTooLarge
 from service.http.multipart import MAX_PART_HEAD, Form, FormLimits, FormReader, Upload
+from service.http.problems import FormTooLarge
 from tests.support.bodies import BOUNDARY, form, image, part
 
 LIMITS = FormLimits(images=2, image_bytes=40, fields=3, field_bytes=20)

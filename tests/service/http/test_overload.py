@@ -43,7 +43,7 @@ def test_busy_is_no_failure(
     assert response.headers["retry-after"] == wait
 
 
-def test_one_poisonous_picture_of_many(tmp_path: Path) -> None:
+async def test_one_poisonous_picture_of_many(tmp_path: Path) -> None:
     """Among pictures that ride together, that which breaks the network is a 500, and every other one is answered."""
     embedder = MoodyEmbedder()
     app = create_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST)))
@@ -63,12 +63,10 @@ def test_one_poisonous_picture_of_many(tmp_path: Path) -> None:
         await app({**scope, "state": dict(state)}, receive, send)
         return statuses[0]
 
-    async def story() -> None:
+    async with asyncio.timeout(PATIENCE):
         async with app.router.lifespan_context(app) as state:
             pictures = [draw_shoe(number) for number in range(5)] + [POISON]
             assert await asyncio.gather(*(post(each, state) for each in pictures)) == [200] * 5 + [500]
             assert await asyncio.gather(*(post(each, state) for each in (pictures[0], DEADLY))) == [503, 503]
             assert await post(pictures[0], state) == 200
-
-    asyncio.run(asyncio.wait_for(story(), PATIENCE))
     assert 6 in embedder.batches

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.http.prometheus import render, resident_bytes
+from service.http.routes.operations import render, resident_bytes
 from service.serving.engine import Engine
 from service.telemetry import metrics
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -44,42 +45,39 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return head, await reader.readexactly(length)
 
 
-def perform(tmp_path: Path, story: Callable[[Stage], Awaitable[None]], drain_seconds: float = 10) -> None:
-    """Run a story on a server; in the end it has stopped, and everything is closed."""
+@asynccontextmanager
+async def serving(tmp_path: Path, drain_seconds: float = 10) -> AsyncIterator[Stage]:
+    """A server; in the end it has stopped, and everything is closed."""
+    go_on = asyncio.Event()
 
-    async def run() -> None:
-        go_on = asyncio.Event()
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            await go_on.wait()
+        headers = [(b"content-length", b"5")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/halves":
+            await send({"type": "http.response.body", "body": b"sh", "more_body": True})
+            await go_on.wait()
+            await send({"type": "http.response.body", "body": b"oes"})
+            return
+        await send({"type": "http.response.body", "body": b"shoes"})
 
-        async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["path"] == "/slow":
-                await go_on.wait()
-            headers = [(b"content-length", b"5")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            if scope["path"] == "/halves":
-                await send({"type": "http.response.body", "body": b"sh", "more_body": True})
-                await go_on.wait()
-                await send({"type": "http.response.body", "body": b"oes"})
-                return
-            await send({"type": "http.response.body", "body": b"shoes"})
+    disk = Disk(tmp_path)
+    live = Live(disk)
+    config = uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    with bind("127.0.0.1", 0) as listener:
 
-        disk = Disk(tmp_path)
-        live = Live(disk)
-        config = uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        with bind("127.0.0.1", 0) as listener:
+        async def begin() -> None:
+            listener.listen()
 
-            async def begin() -> None:
-                listener.listen()
-
-            server = Server(config, live, begin, drain_seconds=drain_seconds)
-            served = asyncio.create_task(server.serve([listener]))
-            while not server.started:
-                await asyncio.sleep(0.001)
-            await story(Stage(server, live, listener.getsockname(), go_on))
-            server.should_exit = True
-            await asyncio.wait_for(served, timeout=20)
-        assert disk.closed() == [True]
-
-    asyncio.run(run())
+        server = Server(config, live, begin, drain_seconds=drain_seconds)
+        served = asyncio.create_task(server.serve([listener]))
+        while not server.started:
+            await asyncio.sleep(0.001)
+        yield Stage(server, live, listener.getsockname(), go_on)
+        server.should_exit = True
+        await asyncio.wait_for(served, timeout=20)
+    assert disk.closed() == [True]
 
 
 @pytest.fixture(autouse=True)
@@ -88,10 +86,9 @@ def _patient_no_longer_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "SILENT_SECONDS", 0.15)
 
 
-def test_request_under_way_is_answered(tmp_path: Path) -> None:
+async def test_request_under_way_is_answered(tmp_path: Path) -> None:
     """What was asked before the stop is answered after it, and the client told that the connection ends."""
-
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path) as stage:
         reader, writer = await stage.connect()
         writer.write(REQUEST.replace(b"/ ", b"/slow ", 1))
         await asyncio.sleep(0.05)
@@ -103,13 +100,10 @@ def test_request_under_way_is_answered(tmp_path: Path) -> None:
         assert await reader.read() == b""
         writer.close()
 
-    perform(tmp_path, story)
 
-
-def test_next_request_of_a_kept_connection_is_answered(tmp_path: Path) -> None:
+async def test_next_request_of_a_kept_connection_is_answered(tmp_path: Path) -> None:
     """A request that crosses the stop on its way, over a connection kept open, is answered; then it is closed."""
-
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path) as stage:
         reader, writer = await stage.connect()
         for _ in range(2):
             writer.write(REQUEST)
@@ -122,13 +116,10 @@ def test_next_request_of_a_kept_connection_is_answered(tmp_path: Path) -> None:
         assert await reader.read() == b""
         writer.close()
 
-    perform(tmp_path, story)
 
-
-def test_answer_that_has_begun_is_finished(tmp_path: Path) -> None:
+async def test_answer_that_has_begun_is_finished(tmp_path: Path) -> None:
     """An answer whose headers are sent already is sent to its end, and the connection waits for one request more."""
-
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path) as stage:
         reader, writer = await stage.connect()
         writer.write(REQUEST.replace(b"/ ", b"/halves ", 1))
         await reader.readuntil(b"sh")
@@ -140,13 +131,10 @@ def test_answer_that_has_begun_is_finished(tmp_path: Path) -> None:
         assert b"connection: close" in head
         writer.close()
 
-    perform(tmp_path, story)
 
-
-def test_head_that_has_begun_to_arrive(tmp_path: Path) -> None:
+async def test_head_that_has_begun_to_arrive(tmp_path: Path) -> None:
     """A request of which only the first headers had arrived at the stop is waited for."""
-
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path) as stage:
         reader, writer = await stage.connect()
         writer.write(HEAD)
         await asyncio.sleep(0.05)
@@ -157,13 +145,10 @@ def test_head_that_has_begun_to_arrive(tmp_path: Path) -> None:
         assert body == b"shoes"
         writer.close()
 
-    perform(tmp_path, story)
 
-
-def test_silent_connections_are_closed(tmp_path: Path) -> None:
+async def test_silent_connections_are_closed(tmp_path: Path) -> None:
     """Connections over which nothing comes do not hold up the stop, whether they ever asked or not."""
-
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path) as stage:
         pairs = [await stage.connect() for _ in range(2)]
         pairs[0][1].write(REQUEST)
         await answer_of(pairs[0][0])
@@ -172,14 +157,12 @@ def test_silent_connections_are_closed(tmp_path: Path) -> None:
             assert await asyncio.wait_for(reader.read(), timeout=3) == b""
             writer.close()
 
-    perform(tmp_path, story)
 
-
-def test_connections_in_the_queue_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_in_the_queue_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that the kernel has let in, but the server not yet, are answered; later ones are refused at once."""
     monkeypatch.setattr(Acceptor, "_on_readable", lambda self: None)
 
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path) as stage:
         pairs = [await stage.connect() for _ in range(5)]
         for _, writer in pairs:
             writer.write(REQUEST)
@@ -190,13 +173,10 @@ def test_connections_in_the_queue_are_answered(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(ConnectionRefusedError):
             await stage.connect()
 
-    perform(tmp_path, story)
 
-
-def test_no_longer_than_allowed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_longer_than_allowed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A request that does not end is cut off when the time is over."""
-
-    async def story(stage: Stage) -> None:
+    async with serving(tmp_path, drain_seconds=0.2) as stage:
         reader, writer = await stage.connect()
         writer.write(REQUEST.replace(b"/ ", b"/slow ", 1))
         await asyncio.sleep(0.05)
@@ -204,8 +184,6 @@ def test_no_longer_than_allowed(tmp_path: Path, caplog: pytest.LogCaptureFixture
         await reader.read()
         assert "1 connections are cut off" in caplog.text
         writer.close()
-
-    perform(tmp_path, story, drain_seconds=0.2)
 
 
 def test_unread_bytes_are_seen() -> None:

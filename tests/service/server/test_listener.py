@@ -4,17 +4,15 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from unittest import mock
 
 import pytest
 
 from service.errors import AddressTaken
-from service.server import listener
+from service.server import listener as listening_sockets
 from service.server.listener import NOT_ACCEPTING, Acceptor, ConnectionCounts, bind, describe_address
-
-T = TypeVar("T")
 
 
 @pytest.mark.parametrize(
@@ -75,21 +73,17 @@ async def connect(listener: socket.socket) -> tuple[str, asyncio.StreamWriter]:
     return (await reader.read(8)).decode(), writer
 
 
-def with_listener(story: Callable[[socket.socket], Awaitable[T]]) -> T:
-    """Run a story around a listening socket."""
-
-    async def run() -> T:
-        with bind("127.0.0.1", 0) as listener:
-            listener.listen()
-            return await story(listener)
-
-    return asyncio.run(run())
+@asynccontextmanager
+async def listening() -> AsyncIterator[socket.socket]:
+    """A listening socket."""
+    with bind("127.0.0.1", 0) as listener:
+        listener.listen()
+        yield listener
 
 
-def test_connections_are_shared_evenly() -> None:
+async def test_connections_are_shared_evenly() -> None:
     """Connections that come all at once end up on the workers in equal numbers, also after some have gone."""
-
-    async def story(listener: socket.socket) -> None:
+    async with listening() as listener:
         counts = [0, 0]
         acceptors = [make_acceptor(listener, str(index), ConnectionCounts(counts, index)) for index in range(2)]
         for acceptor in acceptors:
@@ -111,13 +105,10 @@ def test_connections_are_shared_evenly() -> None:
         for _, writer in (*greeted, *later):
             writer.close()
 
-    with_listener(story)
 
-
-def test_idle_worker_that_hangs_is_not_waited_for() -> None:
+async def test_idle_worker_that_hangs_is_not_waited_for() -> None:
     """A connection that a less busy worker does not take is taken after a moment by a busier one."""
-
-    async def story(listener: socket.socket) -> None:
+    async with listening() as listener:
         acceptor = make_acceptor(listener, "busy", ConnectionCounts([5, 0], 0))
         acceptor.start()
         greeted = [await asyncio.wait_for(connect(listener), timeout=5) for _ in range(3)]
@@ -126,13 +117,10 @@ def test_idle_worker_that_hangs_is_not_waited_for() -> None:
         for _, writer in greeted:
             writer.close()
 
-    with_listener(story)
 
-
-def test_queued_connections_are_taken_at_the_end() -> None:
+async def test_queued_connections_are_taken_at_the_end() -> None:
     """Connections that wait in the queue when the worker stops are served, and later ones refused."""
-
-    async def story(listener: socket.socket) -> None:
+    async with listening() as listener:
         acceptor = make_acceptor(listener, "last")
         acceptor.start()
         with mock.patch.object(acceptor, "_take", return_value=None):  # as if it were busy all the time
@@ -146,14 +134,12 @@ def test_queued_connections_are_taken_at_the_end() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*address)
 
-    with_listener(story)
 
-
-def test_out_of_files(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_out_of_files(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Where the process may open no more files, connections wait, and are taken once it may."""
-    monkeypatch.setattr(listener, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(listening_sockets, "RETRY_SECONDS", 0.01)
 
-    async def story(listener: socket.socket) -> None:
+    async with listening() as listener:
         acceptor = make_acceptor(listener, "here")
         take = acceptor._take
         failures = iter([OSError(errno.EMFILE, os.strerror(errno.EMFILE))])
@@ -170,5 +156,3 @@ def test_out_of_files(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
         assert "Too many open files" in caplog.text
         await acceptor.close()
         writer.close()
-
-    with_listener(story)

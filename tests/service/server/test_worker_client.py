@@ -3,7 +3,8 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -59,26 +60,22 @@ class Stage:
         await waiting
 
 
-def play(tmp_path: Path, story: Callable[[Stage], Awaitable[None]]) -> None:
-    """Run a story."""
-
-    async def run() -> None:
-        disk = Disk(tmp_path)
-        live = Live(disk)
-        await live.start()
-        ours, theirs = multiprocessing.Pipe()
-        with ours, theirs:
-            await story(Stage(disk, SupervisorLink(theirs, 3, live), live, ours))
-            asyncio.get_running_loop().remove_reader(theirs.fileno())
-            await live.close()
-
-    asyncio.run(run())
+@asynccontextmanager
+async def linked(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A worker and its supervisor's end of the pipe."""
+    disk = Disk(tmp_path)
+    live = Live(disk)
+    await live.start()
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        yield Stage(disk, SupervisorLink(theirs, 3, live), live, ours)
+        asyncio.get_running_loop().remove_reader(theirs.fileno())
+        await live.close()
 
 
-def test_reload_by_word_of_the_supervisor(tmp_path: Path) -> None:
+async def test_reload_by_word_of_the_supervisor(tmp_path: Path) -> None:
     """The worker prepares when it is told to, says how that went, and switches or drops it as it is told."""
-
-    async def story(stage: Stage) -> None:
+    async with linked(tmp_path) as stage:
         await stage.begin()
         stage.pipe.send(Prepare(1))
         prepared = await stage.receive()
@@ -105,13 +102,10 @@ def test_reload_by_word_of_the_supervisor(tmp_path: Path) -> None:
         stage.pipe.send(Finish(3, commit=False))
         assert await stage.receive() == Finished(3)
 
-    play(tmp_path, story)
 
-
-def test_reload_is_asked_of_the_supervisor(tmp_path: Path) -> None:
+async def test_reload_is_asked_of_the_supervisor(tmp_path: Path) -> None:
     """A reload that a client asks this worker for is the supervisor's to do; its answer finds who asked."""
-
-    async def story(stage: Stage) -> None:
+    async with linked(tmp_path) as stage:
         await stage.begin()
         asked = [asyncio.create_task(stage.link.reload()) for _ in range(2)]
         assert [await stage.receive(), await stage.receive()] == [ReloadRequest(0), ReloadRequest(1)]
@@ -122,42 +116,31 @@ def test_reload_is_asked_of_the_supervisor(tmp_path: Path) -> None:
         with pytest.raises(ReloadRefused, match="torn"):
             await asked[1]
 
-    play(tmp_path, story)
 
-
-def test_pings_are_answered(tmp_path: Path) -> None:
+async def test_pings_are_answered(tmp_path: Path) -> None:
     """A worker whose event loop runs says so."""
-
-    async def story(stage: Stage) -> None:
+    async with linked(tmp_path) as stage:
         await stage.begin()
         stage.pipe.send(Ping())
         assert await stage.receive() == Pong()
 
-    play(tmp_path, story)
 
-
-def test_supervisor_is_gone(tmp_path: Path) -> None:
+async def test_supervisor_is_gone(tmp_path: Path) -> None:
     """Without its supervisor a worker stops: nobody would replace it, or tell it to."""
-
-    async def story(stage: Stage) -> None:
+    async with linked(tmp_path) as stage:
         waiting = asyncio.create_task(stage.link.wait_to_accept([], stage.server))
         await stage.receive()
         stage.pipe.close()
         await asyncio.wait_for(waiting, timeout=5)
         assert stage.server.should_exit
 
-    play(tmp_path, story)
 
-
-def test_supervisor_goes_in_the_middle_of_a_reload(tmp_path: Path) -> None:
+async def test_supervisor_goes_in_the_middle_of_a_reload(tmp_path: Path) -> None:
     """A client that waits for a reload is answered though there is no supervisor any more."""
-
-    async def story(stage: Stage) -> None:
+    async with linked(tmp_path) as stage:
         await stage.begin()
         asked = asyncio.create_task(stage.link.reload())
         await stage.receive()
         stage.pipe.close()
         with pytest.raises(ReloadRefused, match="gone"):
             await asyncio.wait_for(asked, timeout=5)
-
-    play(tmp_path, story)

@@ -3,14 +3,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
-from service.serving.batcher import Batcher, BatchLimits, Job, Later
+from service.serving.batcher import DEFERRED, Batcher, BatchLimits, Deferred, Job
 from service.telemetry import metrics
 from service.telemetry.request_timing import Stages, watch
 
@@ -37,13 +38,12 @@ class Doubler:
     poison: set[int] = field(default_factory=set)
     deadly: set[int] = field(default_factory=set)
     wrong: dict[int, Exception] = field(default_factory=dict)
-    later: dict[int, Job[int, int]] = field(default_factory=dict)
-    put_off: set[int] = field(default_factory=set)
+    preparations: dict[int, Callable[[], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def run(self, jobs: Sequence[Job[int, int]]) -> list[int | Exception | Later]:
+    def run(self, jobs: Sequence[Job[int, int]]) -> list[int | Exception | Deferred]:
         """One batch."""
         numbers = [job.item for job in jobs]
         self.batches.append(numbers)
@@ -55,31 +55,26 @@ class Doubler:
             raise RuntimeError("poison")
         return [self._answer(job) for job in jobs]
 
-    def _answer(self, job: Job[int, int]) -> int | Exception | Later:
-        if job.item in self.put_off and job.item not in self.later:
-            self.later[job.item] = job
-            return Later.LATER
+    def _answer(self, job: Job[int, int]) -> int | Exception | Deferred:
+        if job.item in self.preparations:
+            job.defer(self.preparations.pop(job.item))
+            return DEFERRED
         return self.wrong.get(job.item, 2 * job.item)
 
 
-Story = Callable[[Batcher[int, int], Doubler], Awaitable[Any]]
-
-
-def play(story: Story, limits: BatchLimits | None = None) -> Doubler:
-    """Run a story with a batcher; returns what it ran."""
+@asynccontextmanager
+async def batching(limits: BatchLimits | None = None) -> AsyncIterator[tuple[Batcher[int, int], Doubler]]:
+    """A batcher from its start to its close, and what it runs."""
     doubler = Doubler()
-
-    async def run() -> None:
-        batcher = Batcher[int, int](doubler.run, limits or BatchLimits(seconds=PATIENCE))
+    with ThreadPoolExecutor(2) as helpers:
+        batcher = Batcher[int, int](doubler.run, limits or BatchLimits(seconds=PATIENCE), helpers=helpers)
         await batcher.start()
         try:
-            await asyncio.wait_for(story(batcher, doubler), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                yield batcher, doubler
         finally:
             doubler.gate.set()
             await batcher.close()
-
-    asyncio.run(run())
-    return doubler
 
 
 async def hold(batcher: Batcher[int, int], doubler: Doubler, number: int = 0) -> "asyncio.Task[int]":
@@ -104,86 +99,72 @@ def count(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_each_gets_its_own_result() -> None:
+async def test_each_gets_its_own_result() -> None:
     """A hundred jobs at once are answered each with its own result, in few batches none of which is too large."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         results = await asyncio.gather(*(batcher.submit(number) for number in range(100)))
         assert results == [2 * number for number in range(100)]
-
-    doubler = play(story)
     assert [number for batch in doubler.batches for number in batch] == list(range(100))
     assert [len(batch) for batch in doubler.batches] == [32, 32, 32, 4]
 
 
-def test_an_idle_batcher_runs_at_once() -> None:
+async def test_an_idle_batcher_runs_at_once() -> None:
     """A single job is run without waiting for others to come."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         assert [await batcher.submit(number) for number in range(3)] == [0, 2, 4]
+    assert doubler.batches == [[0], [1], [2]]
 
-    assert play(story).batches == [[0], [1], [2]]
 
-
-def test_what_has_queued_rides_together() -> None:
+async def test_what_has_queued_rides_together() -> None:
     """All that comes while a batch runs is the next batch."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         held = await hold(batcher, doubler)
         others = [asyncio.create_task(batcher.submit(number)) for number in range(1, 6)]
         await asyncio.sleep(0)
         doubler.gate.set()
         assert list(await asyncio.gather(held, *others)) == [0, 2, 4, 6, 8, 10]
+    assert doubler.batches == [[0], [1, 2, 3, 4, 5]]
 
-    assert play(story).batches == [[0], [1, 2, 3, 4, 5]]
 
-
-def test_a_batch_may_wait_to_be_filled() -> None:
+async def test_a_batch_may_wait_to_be_filled() -> None:
     """With a waiting time, a batch that is not full gives others the chance to come, and a full one does not wait."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(batch=2, wait=PATIENCE)) as (batcher, doubler):
         first = asyncio.create_task(batcher.submit(1))
         await asyncio.sleep(0.02)
         assert list(await asyncio.gather(first, batcher.submit(2))) == [2, 4]
+    assert doubler.batches == [[1, 2]]
 
-    assert play(story, BatchLimits(batch=2, wait=PATIENCE)).batches == [[1, 2]]
-
-    async def alone(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(batch=2, wait=0.01)) as (batcher, doubler):
         assert await batcher.submit(1) == 2
+    assert doubler.batches == [[1]]
 
-    assert play(alone, BatchLimits(batch=2, wait=0.01)).batches == [[1]]
 
-
-def test_sizes_count() -> None:
+async def test_sizes_count() -> None:
     """A job that counts for several fills a batch sooner; one that is larger than a batch has one to itself."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(batch=4)) as (batcher, doubler):
         held = await hold(batcher, doubler)
         sizes = {1: 2, 2: 2, 3: 1, 4: 9, 5: 1}
         others = [asyncio.create_task(batcher.submit(number, size=size)) for number, size in sizes.items()]
         await asyncio.sleep(0)
         doubler.gate.set()
         await asyncio.gather(held, *others)
+    assert doubler.batches == [[0], [1, 2], [3], [4], [5]]
 
-    assert play(story, BatchLimits(batch=4)).batches == [[0], [1, 2], [3], [4], [5]]
 
-
-def test_one_error_is_one_jobs() -> None:
+async def test_one_error_is_one_jobs() -> None:
     """What `run` says is wrong with one job ends that one alone, without another run."""
     mistake = ValueError("a mistake")
 
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         doubler.wrong[2] = mistake
         results = await asyncio.gather(*(batcher.submit(number) for number in range(4)), return_exceptions=True)
         assert results == [0, 2, mistake, 6]
+    assert doubler.batches == [[0, 1, 2, 3]]
 
-    assert play(story).batches == [[0, 1, 2, 3]]
 
-
-def test_a_failing_batch_is_run_job_by_job() -> None:
+async def test_a_failing_batch_is_run_job_by_job() -> None:
     """A job that breaks its batch fails alone, with its own error; the others get their results."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         before = count("solemate_batch_retries_total", queue="encode")
         doubler.poison.add(2)
         results = await asyncio.gather(*(batcher.submit(number) for number in range(4)), return_exceptions=True)
@@ -191,26 +172,20 @@ def test_a_failing_batch_is_run_job_by_job() -> None:
         assert isinstance(results[2], RuntimeError)
         assert count("solemate_batch_retries_total", queue="encode") == before + 1
         assert await batcher.submit(5) == 10
+    assert doubler.batches == [[0, 1, 2, 3], [0], [1], [2], [3], [5]]
 
-    assert play(story).batches == [[0, 1, 2, 3], [0], [1], [2], [3], [5]]
 
-
-def test_too_few_results_are_a_failure() -> None:
+async def test_too_few_results_are_a_failure() -> None:
     """A run that gives fewer results than there were jobs has failed: nobody gets another's result."""
-
-    async def story() -> None:
-        batcher = Batcher[int, int](lambda jobs: [7], BatchLimits(seconds=PATIENCE))
-        await batcher.start()
-        assert list(await asyncio.gather(batcher.submit(1), batcher.submit(2))) == [7, 7]
-        await batcher.close()
-
-    asyncio.run(story())
+    batcher = Batcher[int, int](lambda jobs: [7], BatchLimits(seconds=PATIENCE))
+    await batcher.start()
+    assert list(await asyncio.gather(batcher.submit(1), batcher.submit(2))) == [7, 7]
+    await batcher.close()
 
 
-def test_the_queue_is_bounded() -> None:
+async def test_the_queue_is_bounded() -> None:
     """More than may be inside is refused at once, with a time after which to ask again, and nothing else suffers."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(inside=3, seconds=PATIENCE)) as (batcher, doubler):
         before = count("solemate_rejections_total", reason="queue-full")
         held = await hold(batcher, doubler)
         others = [asyncio.create_task(batcher.submit(number)) for number in (1, 2)]
@@ -226,13 +201,10 @@ def test_the_queue_is_bounded() -> None:
         assert list(await asyncio.gather(held, *others, urgent)) == [0, 2, 4, 8]
         assert await batcher.submit(5) == 10
 
-    play(story, BatchLimits(inside=3, seconds=PATIENCE))
 
-
-def test_a_job_larger_than_the_queue_is_let_in_alone() -> None:
+async def test_a_job_larger_than_the_queue_is_let_in_alone() -> None:
     """What is larger than the bound is done where there is nothing else to do, and refused where there is."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(inside=3, seconds=PATIENCE)) as (batcher, doubler):
         assert await batcher.submit(1, size=9) == 2
         held = await hold(batcher, doubler)
         with pytest.raises(Overloaded):
@@ -240,13 +212,10 @@ def test_a_job_larger_than_the_queue_is_let_in_alone() -> None:
         doubler.gate.set()
         await held
 
-    play(story, BatchLimits(inside=3, seconds=PATIENCE))
 
-
-def test_a_deadline_passes_in_the_queue() -> None:
+async def test_a_deadline_passes_in_the_queue() -> None:
     """A job that waited too long fails on time, not when its turn comes, and is never run."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(seconds=0.3)) as (batcher, doubler):
         before = count("solemate_rejections_total", reason="deadline")
         held = await hold(batcher, doubler)
         with pytest.raises(DeadlineExceeded):
@@ -256,14 +225,12 @@ def test_a_deadline_passes_in_the_queue() -> None:
         assert count("solemate_rejections_total", reason="deadline") == before + 2
         doubler.gate.set()
         assert await batcher.submit(2) == 4
+    assert doubler.batches == [[0], [2]]
 
-    assert play(story, BatchLimits(seconds=0.3)).batches == [[0], [2]]
 
-
-def test_cancelled_jobs_are_not_run() -> None:
+async def test_cancelled_jobs_are_not_run() -> None:
     """Nobody's job is not run; until the thread has come by it, it counts."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(inside=2, seconds=PATIENCE)) as (batcher, doubler):
         held = await hold(batcher, doubler)
         unwanted = asyncio.create_task(batcher.submit(1))
         await asyncio.sleep(0)
@@ -276,14 +243,12 @@ def test_cancelled_jobs_are_not_run() -> None:
         await held
         await until(lambda: not batcher._inside)
         assert await batcher.submit(3) == 6
+    assert doubler.batches == [[0], [3]]
 
-    assert play(story, BatchLimits(inside=2, seconds=PATIENCE)).batches == [[0], [3]]
 
-
-def test_a_job_cancelled_while_it_runs_harms_nobody() -> None:
+async def test_a_job_cancelled_while_it_runs_harms_nobody() -> None:
     """Its result is dropped; the others of its batch get theirs."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         held = await hold(batcher, doubler)
         held.cancel()
         other = asyncio.create_task(batcher.submit(1))
@@ -291,13 +256,10 @@ def test_a_job_cancelled_while_it_runs_harms_nobody() -> None:
         doubler.gate.set()
         assert await other == 2
 
-    play(story)
 
-
-def test_a_dead_thread_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_dead_thread_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     """What the thread had in hand fails as a 503, what waited is done by its successor, and the log tells."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         before = count("solemate_batcher_deaths_total", queue="encode")
         doubler.deadly.add(1)
         held = await hold(batcher, doubler, 1)
@@ -310,16 +272,13 @@ def test_a_dead_thread_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
         assert list(await asyncio.gather(*waiting)) == [4, 6]
         assert batcher.alive
         assert count("solemate_batcher_deaths_total", queue="encode") == before + 1
-
-    play(story)
     assert "died" in caplog.text
     assert "Killer" in caplog.text
 
 
-def test_a_thread_that_dies_again_and_again_is_replaced_less_eagerly() -> None:
+async def test_a_thread_that_dies_again_and_again_is_replaced_less_eagerly() -> None:
     """Between two deaths without a batch that ran there is a pause, in which the batcher is not alive."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         doubler.deadly.update(range(3))
         for number in range(3):
             with pytest.raises(Interrupted):
@@ -328,15 +287,12 @@ def test_a_thread_that_dies_again_and_again_is_replaced_less_eagerly() -> None:
         assert await batcher.submit(5) == 10
         assert batcher.alive
 
-    play(story)
 
-
-def test_a_thread_that_vanishes_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_thread_that_vanishes_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ended the thread, the next look finds that out."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         doubler.deadly.add(1)
-        monkeypatch.setattr(batcher, "_tell", lambda *_: None)  # it dies, and nobody hears of it
+        monkeypatch.setattr(batcher, "_call_on_loop", lambda *_: None)  # it dies, and nobody hears of it
         lost = asyncio.create_task(batcher.submit(1))
         await until(lambda: not batcher.alive)
         monkeypatch.undo()
@@ -344,30 +300,33 @@ def test_a_thread_that_vanishes_without_a_word_is_noticed(monkeypatch: pytest.Mo
             await lost
         assert await batcher.submit(2) == 4
 
-    play(story)
 
+async def test_a_deferred_job_joins_a_later_batch() -> None:
+    """A job that is deferred is prepared by a helper thread, and is run then, or fails as its preparation does."""
+    ready = threading.Event()
 
-def test_work_handed_to_others() -> None:
-    """A job that is put off comes back into the queue, or is ended, by whom it was handed to."""
+    def succeed() -> None:
+        assert ready.wait(PATIENCE)
 
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
-        doubler.put_off.update((1, 2))
+    def fail() -> None:
+        succeed()
+        raise ValueError("no")
+
+    async with batching() as (batcher, doubler):
+        doubler.preparations.update({1: succeed, 2: fail})
         tasks = [asyncio.create_task(batcher.submit(number)) for number in (1, 2, 3)]
         assert await tasks[2] == 6
         assert not tasks[0].done()
-        threading.Thread(target=batcher.resume, args=(doubler.later[1],)).start()
-        threading.Thread(target=batcher.settle, args=(doubler.later[2], ValueError("no"))).start()
+        ready.set()
         assert await tasks[0] == 2
         with pytest.raises(ValueError, match="no"):
             await tasks[1]
+    assert doubler.batches == [[1, 2, 3], [1]]
 
-    assert play(story).batches == [[1, 2, 3], [1]]
 
-
-def test_close_finishes_what_is_under_way() -> None:
+async def test_close_finishes_what_is_under_way() -> None:
     """What was accepted is done, what comes afterwards is refused, and the thread ends."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         held = await hold(batcher, doubler)
         waiting = asyncio.create_task(batcher.submit(1))
         await asyncio.sleep(0)
@@ -379,16 +338,13 @@ def test_close_finishes_what_is_under_way() -> None:
         await closing
         assert (await held, await waiting) == (0, 2)
         assert not batcher.alive
-
     threads = threading.active_count()
-    play(story)
     assert threading.active_count() <= threads
 
 
-def test_time_in_the_queue_is_noted() -> None:
+async def test_time_in_the_queue_is_noted() -> None:
     """A request's own stopwatch is told how long its job waited, in whatever thread it was run."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching() as (batcher, doubler):
         held = await hold(batcher, doubler)
         with watch(Stages()) as stages:
             waiting = asyncio.create_task(batcher.submit(1))
@@ -397,13 +353,10 @@ def test_time_in_the_queue_is_noted() -> None:
         await asyncio.gather(held, waiting)
         assert stages.seconds["queue"] >= 0.04
 
-    play(story)
 
-
-def test_retry_after_grows_with_the_queue() -> None:
+async def test_retry_after_grows_with_the_queue() -> None:
     """The more there is to do, the later it is worth asking again."""
-
-    async def story(batcher: Batcher[int, int], doubler: Doubler) -> None:
+    async with batching(BatchLimits(inside=10, seconds=PATIENCE)) as (batcher, doubler):
         batcher._pace = 0.5  # seconds a piece
         held = await hold(batcher, doubler)
         others = [asyncio.create_task(batcher.submit(number)) for number in range(9)]
@@ -413,5 +366,3 @@ def test_retry_after_grows_with_the_queue() -> None:
         assert caught.value.retry_after == 5
         doubler.gate.set()
         await asyncio.gather(held, *others)
-
-    play(story, BatchLimits(inside=10, seconds=PATIENCE))

@@ -1,6 +1,5 @@
 """Artifacts are checked before anything of them is served; what is damaged is named, and what was served stays."""
 
-import asyncio
 import json
 import shutil
 import sqlite3
@@ -172,23 +171,20 @@ DAMAGES: dict[str, tuple[Damage, type[ArtifactError], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
+async def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
     """Damage is an error of its kind at the start, naming what is wrong; at a reload what was served is served on."""
     cause, error, words = DAMAGES[damage]
     settings = artifacts.settings()
 
-    async def story() -> None:
-        live = Live(partial(open_backend, settings))
-        await live.start()
-        before = live.facts()
-        cause(artifacts)
-        with pytest.raises(ReloadRefused, match=words):
-            await OneProcess(live).reload()
-        assert live.facts() == before
-        await live.current.check_ready()
-        await live.close()
-
-    asyncio.run(story())
+    live = Live(partial(open_backend, settings))
+    await live.start()
+    before = live.facts()
+    cause(artifacts)
+    with pytest.raises(ReloadRefused, match=words):
+        await OneProcess(live).reload()
+    assert live.facts() == before
+    await live.current.check_ready()
+    await live.close()
     with pytest.raises(error, match=words):
         open_engine(settings)
 
@@ -227,7 +223,7 @@ def test_unfinished_catalogue_replaces_nothing(artifacts: Artifacts) -> None:
         open_engine(artifacts.settings(), newer=True)
 
 
-def test_rebuilt_in_place(artifacts: Artifacts, sound: Path) -> None:
+async def test_rebuilt_in_place(artifacts: Artifacts, sound: Path) -> None:
     """A checkpoint and a catalogue that are made anew in place are served after a reload, and the old until then."""
     settings = artifacts.settings()
 
@@ -239,19 +235,16 @@ def test_rebuilt_in_place(artifacts: Artifacts, sound: Path) -> None:
         )
         assert done.status == 0, done
 
-    async def story() -> None:
-        live = Live(partial(open_backend, settings))
-        await live.start()
-        before = live.facts()
-        rebuild()
-        assert live.facts() == before
-        await live.current.check_ready()
-        await OneProcess(live).reload()
-        assert live.facts().artifacts != before.artifacts
-        await live.current.check_ready()
-        await live.close()
-
-    asyncio.run(story())
+    live = Live(partial(open_backend, settings))
+    await live.start()
+    before = live.facts()
+    rebuild()
+    assert live.facts() == before
+    await live.current.check_ready()
+    await OneProcess(live).reload()
+    assert live.facts().artifacts != before.artifacts
+    await live.current.check_ready()
+    await live.close()
     # The old generation's end has taken nothing of the new one's away.
     engine = open_engine(settings)
     assert engine.store.info().count == 6

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from model.errors import CorruptImage, QueryError
 from service.catalog.uploads import CleanPicture, Uploads
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, ItemExists, NotReady, Overloaded, UnknownItem
-from service.serving.backend import Backend
+from service.serving.bootstrap import Backend
 from service.serving.editor import MOST_WRITES, NewShoe
 from service.serving.engine import Engine, Network
 from service.settings import Settings
@@ -49,28 +50,26 @@ def store(tmp_path: Path) -> GatedStore:
     return GatedStore(tmp_path)
 
 
-Story = Callable[[Backend], Awaitable[Any]]
+Running = Callable[..., AbstractAsyncContextManager[Backend]]
 
 
 @pytest.fixture
-def play(store: GatedStore, tmp_path: Path) -> Callable[..., None]:
-    """Runs a story with a backend over the store; options are settings."""
+def running(store: GatedStore, tmp_path: Path) -> Running:
+    """A backend over the store from its start to its close; options are settings."""
 
-    def playing(story: Story, **options: Any) -> None:
+    @asynccontextmanager
+    async def running(**options: Any) -> AsyncIterator[Backend]:
         engine = Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path))
+        backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
+        await backend.start()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield backend
+        finally:
+            store.gate.set()
+            await backend.close()
 
-        async def run() -> None:
-            backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
-            await backend.start()
-            try:
-                await asyncio.wait_for(story(backend), PATIENCE)
-            finally:
-                store.gate.set()
-                await backend.close()
-
-        asyncio.run(run())
-
-    return playing
+    return running
 
 
 def new(item_id: str, number: int = 0) -> NewShoe:
@@ -87,10 +86,9 @@ async def hold(backend: Backend, store: GatedStore) -> "asyncio.Task[Changed]":
     return task
 
 
-def test_changes_that_wait_are_written_together(play: Callable[..., None], store: GatedStore) -> None:
+async def test_changes_that_wait_are_written_together(running: Running, store: GatedStore) -> None:
     """What comes from many requests while one step is written makes the next one; and the event loop goes on."""
-
-    async def story(backend: Backend) -> None:
+    async with running() as backend:
         held = await hold(backend, store)
         others = [asyncio.create_task(backend.editor.add(new(f"{number}", number))) for number in range(20)]
         while backend.editor._batcher._load < 21:
@@ -99,15 +97,12 @@ def test_changes_that_wait_are_written_together(play: Callable[..., None], store
         changed = await asyncio.gather(held, *others)
         assert [each.item.id for each in changed] == ["held", *(f"{number}" for number in range(20))]
         assert all(each.created for each in changed)
-
-    play(story)
     assert store.steps == [1, 20]
 
 
-def test_too_many_changes(play: Callable[..., None], store: GatedStore) -> None:
+async def test_too_many_changes(running: Running, store: GatedStore) -> None:
     """Beyond what may wait, a change is refused at once, and is not written later."""
-
-    async def story(backend: Backend) -> None:
+    async with running() as backend:
         held = await hold(backend, store)
         waiting = [asyncio.create_task(backend.editor.patch("held", {})) for _ in range(MOST_WRITES - 1)]
         await asyncio.sleep(0)
@@ -115,28 +110,23 @@ def test_too_many_changes(play: Callable[..., None], store: GatedStore) -> None:
             await backend.editor.remove("held")
         store.gate.set()
         await asyncio.gather(held, *waiting)
-
-    play(story)
     assert list(store.records) == ["held"]
 
 
-def test_a_change_that_waits_too_long(play: Callable[..., None], store: GatedStore) -> None:
+async def test_a_change_that_waits_too_long(running: Running, store: GatedStore) -> None:
     """A change that does not come to its turn in time is told so, and is not written."""
-
-    async def story(backend: Backend) -> None:
+    async with running(wait_seconds=0.5) as backend:
         held = await hold(backend, store)
         with pytest.raises(DeadlineExceeded):
             await backend.editor.patch("held", {"Gender": ["Women"]})
         store.gate.set()
         with pytest.raises(DeadlineExceeded):
             await held
-
-    play(story, wait_seconds=0.5)
     assert store.records["held"].item.attributes == {"Gender": ("Men",)}
 
 
-def test_a_picture_that_waits_too_long(
-    play: Callable[..., None], store: GatedStore, monkeypatch: pytest.MonkeyPatch
+async def test_a_picture_that_waits_too_long(
+    running: Running, store: GatedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So is one whose picture is not decoded in time."""
     gate = threading.Event()
@@ -147,19 +137,16 @@ def test_a_picture_that_waits_too_long(
 
     monkeypatch.setattr(Engine, "clean", clean)
 
-    async def story(backend: Backend) -> None:
+    async with running(wait_seconds=0.2) as backend:
         with pytest.raises(DeadlineExceeded):
             await backend.editor.add(new("a"))
         gate.set()
-
-    play(story, wait_seconds=0.2)
     assert store.steps == []
 
 
-def test_a_client_that_goes(play: Callable[..., None], store: GatedStore) -> None:
+async def test_a_client_that_goes(running: Running, store: GatedStore) -> None:
     """A change whose client has gone before its turn is not made."""
-
-    async def story(backend: Backend) -> None:
+    async with running() as backend:
         held = await hold(backend, store)
         gone = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))
         await asyncio.sleep(0)
@@ -167,55 +154,43 @@ def test_a_client_that_goes(play: Callable[..., None], store: GatedStore) -> Non
         store.gate.set()
         await held
         await asyncio.gather(gone, return_exceptions=True)
-
-    play(story)
     assert store.records["held"].item.attributes == {"Gender": ("Men",)}
 
 
-def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
+async def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
     """What was taken on before the end is written; what comes after it is refused."""
-
-    async def run() -> None:
-        backend = Backend(
-            Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path)), Settings(wait_seconds=PATIENCE)
-        )
-        await backend.start()
-        held = await hold(backend, store)
-        waiting = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(backend.close())
-        await asyncio.sleep(0)
-        store.gate.set()
-        await closing
-        assert (await held).created
-        assert (await waiting).item.attributes == {"Gender": ("Women",)}
-        with pytest.raises(NotReady):
-            await backend.editor.remove("held")
-
-    asyncio.run(run())
+    backend = Backend(
+        Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path)), Settings(wait_seconds=PATIENCE)
+    )
+    await backend.start()
+    held = await hold(backend, store)
+    waiting = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(backend.close())
+    await asyncio.sleep(0)
+    store.gate.set()
+    await closing
+    assert (await held).created
+    assert (await waiting).item.attributes == {"Gender": ("Women",)}
+    with pytest.raises(NotReady):
+        await backend.editor.remove("held")
 
 
-def test_add_all_tells_of_each(play: Callable[..., None], store: GatedStore) -> None:
+async def test_add_all_tells_of_each(running: Running, store: GatedStore) -> None:
     """Each shoe of several has its own outcome, in their order."""
-
-    async def story(backend: Backend) -> None:
+    async with running() as backend:
         await backend.editor.add(new("a"))
         shoes = [new("a", 1), NewShoe("b", {}, draw_shoe(1)[:500]), new("c/d"), new("e", 2)]
         outcomes = await backend.editor.add_all(shoes, overwrite=False)
         assert [type(outcome) for outcome in outcomes] == [ItemExists, CorruptImage, QueryError, Changed]
-
-    play(story)
     assert list(store.records) == ["a", "e"]
 
 
-def test_stages_are_noted(play: Callable[..., None], store: GatedStore) -> None:
+async def test_stages_are_noted(running: Running, store: GatedStore) -> None:
     """A request is told what decoding, embedding and writing its shoe took."""
-
-    async def story(backend: Backend) -> None:
+    async with running() as backend:
         with watch(Stages()) as stages:
             await backend.editor.add(new("a"))
         assert set(stages.seconds) == {"decode", "queue", "encode", "write"}
         with pytest.raises(UnknownItem):
             await backend.editor.patch("b", {})
-
-    play(story)

@@ -1,7 +1,8 @@
 """What is served is exchanged while requests are under way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -77,18 +78,15 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path)
 
 
-def with_live(disk: Disk, story: Callable[[Live], Awaitable[None]]) -> None:
-    """Run a story around what is served, started."""
-
-    async def run() -> None:
-        live = Live(disk)
-        await live.start()
-        try:
-            await story(live)
-        finally:
-            await live.close()
-
-    asyncio.run(run())
+@asynccontextmanager
+async def running(disk: Disk) -> AsyncIterator[Live]:
+    """What is served, from its start to its close."""
+    live = Live(disk)
+    await live.start()
+    try:
+        yield live
+    finally:
+        await live.close()
     assert all(disk.closed())
 
 
@@ -98,10 +96,9 @@ async def settle() -> None:
         await asyncio.sleep(0.001)
 
 
-def test_switch_in_one_step(disk: Disk) -> None:
+async def test_switch_in_one_step(disk: Disk) -> None:
     """A new generation is opened beside the old one, takes its place at once, and the old one is closed."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         assert live.facts().checkpoint == "network-0"
         facts = await live.prepare()
         assert facts.checkpoint == "network-1"
@@ -110,15 +107,12 @@ def test_switch_in_one_step(disk: Disk) -> None:
         assert live.facts().checkpoint == "network-1"
         await settle()
         assert disk.closed() == [True, False]
-
-    with_live(disk, story)
     assert disk.asked == [False, True]
 
 
-def test_requests_finish_on_the_old(disk: Disk) -> None:
+async def test_requests_finish_on_the_old(disk: Disk) -> None:
     """What a request has leased stays open until the last such request is done."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         first, second = live.lease(), live.lease()
         await live.prepare()
         live.commit()
@@ -132,14 +126,11 @@ def test_requests_finish_on_the_old(disk: Disk) -> None:
         await settle()
         assert disk.closed() == [True, False]
 
-    with_live(disk, story)
-
 
 @pytest.mark.parametrize("sick", [False, True])
-def test_failure_keeps_the_old(disk: Disk, sick: bool) -> None:
+async def test_failure_keeps_the_old(disk: Disk, sick: bool) -> None:
     """What can't be opened, or fails its canary, is closed and forgotten; the old goes on, and says why."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         disk.sick = sick
         disk.broken = None if sick else ArtifactCorrupt("the weights are torn")
         with pytest.raises(ReloadRefused, match="canary is dead" if sick else "weights are torn"):
@@ -151,39 +142,30 @@ def test_failure_keeps_the_old(disk: Disk, sick: bool) -> None:
         assert outcome.facts == live.facts()
         assert outcome.reason == ""
 
-    with_live(disk, story)
 
-
-def test_unforeseen_failure_is_told_without_its_text(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+async def test_unforeseen_failure_is_told_without_its_text(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
     """A failure that nobody foresaw keeps the old as well; the log has what it was."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         disk.broken = RuntimeError("inner secret")
         with pytest.raises(ReloadRefused, match="the log has the cause") as caught:
             await OneProcess(live).reload()
         assert "secret" not in str(caught.value)
         assert "inner secret" in caplog.text
 
-    with_live(disk, story)
 
-
-def test_prepared_twice(disk: Disk) -> None:
+async def test_prepared_twice(disk: Disk) -> None:
     """What was prepared and neither switched to nor discarded is closed when another is prepared."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         await live.prepare()
         await live.prepare()
         assert disk.closed() == [False, True, False]
         await live.discard()
         assert disk.closed() == [False, True, True]
 
-    with_live(disk, story)
 
-
-def test_reloads_wait_for_each_other(disk: Disk) -> None:
+async def test_reloads_wait_for_each_other(disk: Disk) -> None:
     """Reloads that are asked for at once happen one after the other."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         reloader = OneProcess(live)
         outcomes = await asyncio.gather(*(reloader.reload() for _ in range(3)))
         assert [outcome.facts.checkpoint for (outcome,) in outcomes if outcome.facts] == [
@@ -192,27 +174,21 @@ def test_reloads_wait_for_each_other(disk: Disk) -> None:
         await settle()
         assert disk.closed() == [True, True, True, False]
 
-    with_live(disk, story)
 
-
-def test_failed_start_closes_what_it_opened(disk: Disk) -> None:
+async def test_failed_start_closes_what_it_opened(disk: Disk) -> None:
     """A start whose canary fails is an error, and leaves nothing open."""
     disk.sick = True
 
-    async def run() -> None:
-        live = Live(disk)
-        with pytest.raises(NotReady):
-            await live.start()
-        await live.close()
-
-    asyncio.run(run())
+    live = Live(disk)
+    with pytest.raises(NotReady):
+        await live.start()
+    await live.close()
     assert disk.closed() == [True]
 
 
-def test_each_request_has_one_generation(disk: Disk) -> None:
+async def test_each_request_has_one_generation(disk: Disk) -> None:
     """A request finds engine and backend of one generation in its state, whatever is switched to meanwhile."""
-
-    async def story(live: Live) -> None:
+    async with running(disk) as live:
         seen: list[object] = []
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -238,22 +214,16 @@ def test_each_request_has_one_generation(disk: Disk) -> None:
         await settle()
         assert disk.closed() == [True, False]
 
-    with_live(disk, story)
 
-
-def test_memory_is_settled_when_something_large_has_come_or_gone(disk: Disk) -> None:
+async def test_memory_is_tidied_when_something_large_has_come_or_gone(disk: Disk) -> None:
     """After the first generation has come, and after each old one has been closed; not while both are there."""
-
-    async def story() -> None:
-        settled: list[list[bool]] = []
-        live = Live(disk, after_change=lambda: settled.append([each.closed for each in disk.opened]))
-        await live.start()
-        assert settled == [[False]]
-        await live.prepare()
-        assert len(settled) == 1
-        live.commit()
-        await live.close()
-        assert len(settled) == 2
-        assert settled[1][0]
-
-    asyncio.run(story())
+    settled: list[list[bool]] = []
+    live = Live(disk, after_change=lambda: settled.append([each.closed for each in disk.opened]))
+    await live.start()
+    assert settled == [[False]]
+    await live.prepare()
+    assert len(settled) == 1
+    live.commit()
+    await live.close()
+    assert len(settled) == 2
+    assert settled[1][0]

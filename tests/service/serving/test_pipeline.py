@@ -4,7 +4,7 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotR
 from service.search.options import SearchOptions
 from service.search.pagination import read_cursor
 from service.serving import batch
-from service.serving.backend import Backend
+from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
 from service.serving.recommendation import Examples, Picture
@@ -94,23 +94,14 @@ def engine(embedder: MoodyEmbedder, tmp_path: Path) -> Engine:
     return Engine(embedder, store, Network(DIGEST, ("closure",)), limits=EngineLimits(max_k=10, max_images=40))
 
 
-def play(engine: Engine, story: Callable[[Pipeline], Awaitable[Any]], **options: Any) -> None:
-    """Run a story with a pipeline over the engine; `options` are settings."""
-
-    async def run() -> None:
-        async with running(engine, **options) as pipeline:
-            await asyncio.wait_for(story(pipeline), PATIENCE)
-
-    asyncio.run(run())
-
-
 @asynccontextmanager
 async def running(engine: Engine, **options: Any) -> AsyncIterator[Pipeline]:
     """A pipeline from its start to its close."""
     backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
     await backend.start()
     try:
-        yield backend.pipeline
+        async with asyncio.timeout(PATIENCE):
+            yield backend.pipeline
     finally:
         if isinstance(engine.embedder, MoodyEmbedder):
             engine.embedder.gate.set()
@@ -134,54 +125,47 @@ def best(found: Any) -> str:
     return str(found.hits[0].item.id)
 
 
-def test_each_search_finds_its_own_shoe(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_each_search_finds_its_own_shoe(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Sixty searches at once: each picture finds the shoe that it is of, and they went through in few batches."""
     order = [number % 12 for number in range(60)]
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         embedder.batches.clear()
         found = await asyncio.gather(*(pipeline.search_image(SHOES[number], SearchOptions(1)) for number in order))
         assert [best(each) for each in found] == [IDS[number] for number in order]
         assert {each.fingerprint for each in found} == {engine.fingerprint}
-
-    play(engine, story)
     assert embedder.batches == [32, 28]
 
 
 @pytest.mark.parametrize("batch", [1, 3, 32])
-def test_a_vector_does_not_depend_on_the_batch(tmp_path: Path, batch: int) -> None:
+async def test_a_vector_does_not_depend_on_the_batch(tmp_path: Path, batch: int) -> None:
     """Whatever rides along, a picture's vector is the one that it has alone, to 1e-5."""
     embedder = Embedder(tiny_checkpoint())
     engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST))
     alone = np.concatenate([embedder.embed([shoe]) for shoe in SHOES])
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine, batch_size=batch) as pipeline:
         embedded = await asyncio.gather(*(pipeline.embed([shoe]) for shoe in SHOES))
         assert np.abs(np.concatenate([each.vectors for each in embedded]) - alone).max() < 1e-5
 
-    play(engine, story, batch_size=batch)
 
-
-def test_bad_pictures_fail_alone(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_bad_pictures_fail_alone(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Among good pictures the bad ones fail, each by what is wrong with it; the good ones' batch runs once."""
     pictures = [SHOES[0], b"", SHOES[1], b"text", SHOES[2][: len(SHOES[2]) // 2], SHOES[3]]
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         embedder.batches.clear()
         found = await asyncio.gather(
             *(pipeline.search_image(each, SearchOptions(1)) for each in pictures), return_exceptions=True
         )
         assert [best(found[place]) for place in (0, 2, 5)] == [IDS[0], IDS[1], IDS[3]]
         assert [type(found[place]) for place in (1, 3, 4)] == [CorruptImage, UnsupportedImage, CorruptImage]
-
-    play(engine, story)
     assert embedder.batches == [3]
 
 
-def test_a_picture_that_breaks_the_network_fails_alone(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_a_picture_that_breaks_the_network_fails_alone(engine: Engine, embedder: MoodyEmbedder) -> None:
     """The batch that it broke is run again one by one, and the service goes on."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         embedder.batches.clear()
         pictures = [SHOES[0], POISON, SHOES[1]]
         first, poisoned, last = await asyncio.gather(
@@ -190,15 +174,12 @@ def test_a_picture_that_breaks_the_network_fails_alone(engine: Engine, embedder:
         assert (best(first), best(last)) == (IDS[0], IDS[1])
         assert isinstance(poisoned, RuntimeError)
         assert best(await pipeline.search_image(SHOES[5], SearchOptions(1))) == IDS[5]
-
-    play(engine, story)
     assert embedder.batches == [3, 1, 1, 1, 1]
 
 
-def test_death_of_the_thread_is_mended(engine: Engine) -> None:
+async def test_death_of_the_thread_is_mended(engine: Engine) -> None:
     """Who rode with what killed the thread is asked to try again; the next is served, and the canary lives."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         lost = await asyncio.gather(
             *(pipeline.search_image(each, SearchOptions(1)) for each in (SHOES[0], DEADLY)), return_exceptions=True
         )
@@ -206,13 +187,10 @@ def test_death_of_the_thread_is_mended(engine: Engine) -> None:
         assert best(await pipeline.search_image(SHOES[5], SearchOptions(1))) == IDS[5]
         await pipeline.check_ready()
 
-    play(engine, story)
 
-
-def test_not_ready_while_the_thread_is_dead(engine: Engine) -> None:
+async def test_not_ready_while_the_thread_is_dead(engine: Engine) -> None:
     """Between a thread that died twice and its successor the pipeline is not ready; with the successor it is again."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         for _ in range(2):
             with pytest.raises(Interrupted):
                 await pipeline.search_image(DEADLY, SearchOptions(1))
@@ -221,25 +199,19 @@ def test_not_ready_while_the_thread_is_dead(engine: Engine) -> None:
         await pipeline.search_image(SHOES[0], SearchOptions(1))
         await pipeline.check_ready()
 
-    play(engine, story)
 
-
-def test_not_ready_with_another_network(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_not_ready_with_another_network(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that no longer says what it said at the start is noticed."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         await pipeline.check_ready()
         monkeypatch.setattr(engine.embedder, "embed_pixels", lambda pixels: np.ones((len(pixels), 8), np.float32))
         with pytest.raises(NotReady, match="canary's vector"):
             await pipeline.check_ready()
 
-    play(engine, story)
 
-
-def test_ready_under_load_and_not_when_stuck(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_ready_under_load_and_not_when_stuck(engine: Engine, embedder: MoodyEmbedder) -> None:
     """A full queue does not make it unready, as the canary passes it; a batch that never ends does."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine, queue_size=1) as pipeline:
         held = await hold(pipeline, embedder)
         with pytest.raises(Overloaded):
             await pipeline.search_image(SHOES[1], SearchOptions(1))
@@ -248,19 +220,15 @@ def test_ready_under_load_and_not_when_stuck(engine: Engine, embedder: MoodyEmbe
         embedder.gate.set()
         await asyncio.gather(held, canary)
 
-    play(engine, story, queue_size=1)
-
-    async def stuck(pipeline: Pipeline) -> None:
+    async with running(engine, wait_seconds=0.3) as pipeline:
         held = await hold(pipeline, embedder)
         with pytest.raises(NotReady, match="did not come back"):
             await pipeline.check_ready()
         with pytest.raises(DeadlineExceeded):
             await held
 
-    play(engine, stuck, wait_seconds=0.3)
 
-
-def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a large picture is decoded, small ones are answered; then it is, and it is the same answer."""
     gate = threading.Event()
     decode = Engine.decode
@@ -274,7 +242,7 @@ def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch:
     monkeypatch.setattr(batch, "SMALL_PIXELS", 34 * 26)
     large = draw_shoe(3, size=(35, 26))
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         slow = asyncio.create_task(pipeline.search_image(large, SearchOptions(1)))
         quick = await asyncio.gather(*(pipeline.search_image(shoe, SearchOptions(1)) for shoe in SHOES))
         assert [best(each) for each in quick] == IDS
@@ -283,10 +251,8 @@ def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkeypatch:
         vector = engine.embedder.embed_pixels(decode(engine, large).pixels[None])[0]
         assert (await slow).hits == (await pipeline.search(vector, SearchOptions(1))).hits
 
-    play(engine, story)
 
-
-def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the localizer looks at a photo in a helper, pictures with a plain margin pass, without any hand-over."""
     gate, looked = threading.Event(), []
     engine = Engine(FakeEmbedder(framing="subject", localizer=FindsRed()), MemoryStore(tmp_path), Network(DIGEST))
@@ -301,7 +267,7 @@ def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(FindsRed, "forward", look)
     monkeypatch.setattr(Engine, "decode", lambda *_: pytest.fail("decoded once more"))
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine, decode_threads=1) as pipeline:
         slow = asyncio.create_task(pipeline.embed([photo.getvalue()]))
         await pipeline.check_ready()
         quick = await asyncio.gather(*(pipeline.embed([shoe]) for shoe in SHOES))
@@ -309,25 +275,21 @@ def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not slow.done()
         gate.set()
         assert (await slow).subjects == [None]
-
-    play(engine, story, decode_threads=1)
     assert looked == [("decode", True, 1)]
 
 
-def test_bytes_alone_make_a_picture_large(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bytes_alone_make_a_picture_large(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of many bytes is decoded aside, however few pixels it claims; a broken one fails as it would here."""
     monkeypatch.setattr(Engine, "decode_small", lambda *_: pytest.fail("decoded within the batch"))
     heavy = SHOES[4] + bytes(batch.SMALL_BYTES)
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         assert best(await pipeline.search_image(heavy, SearchOptions(1))) == IDS[4]
         with pytest.raises(UnsupportedImage):
             await pipeline.search_image(bytes(batch.SMALL_BYTES + 1), SearchOptions(1))
 
-    play(engine, story)
 
-
-def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is cancelled while its picture waits for a helper costs nothing more."""
     gate, decoded = threading.Event(), []
     decode = Engine.decode
@@ -340,7 +302,7 @@ def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: 
     monkeypatch.setattr(Engine, "decode", note)
     monkeypatch.setattr(batch, "SMALL_PIXELS", 1)
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine, decode_threads=1) as pipeline:
         tasks = [asyncio.create_task(pipeline.search_image(shoe, SearchOptions(1))) for shoe in SHOES[:3]]
         await asyncio.sleep(0.05)
         tasks[1].cancel()
@@ -348,31 +310,26 @@ def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: 
         gate.set()
         assert best(await tasks[0]) == IDS[0]
         assert best(await tasks[2]) == IDS[2]
-
-    play(engine, story, decode_threads=1)
     assert decoded == [SHOES[0], SHOES[2]]
 
 
-def test_many_pictures_of_one_request(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_many_pictures_of_one_request(engine: Engine, embedder: MoodyEmbedder) -> None:
     """They come back in their order, and never fill more than one batch at a time."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine, batch_size=5) as pipeline:
         embedder.batches.clear()
         embedded = await pipeline.embed(SHOES)
         expected = np.concatenate([engine.embed([shoe]) for shoe in SHOES])
         np.testing.assert_array_equal(embedded.vectors, expected)
-
-    play(engine, story, batch_size=5)
     assert embedder.batches[:3] == [5, 5, 2]
 
 
 @pytest.mark.parametrize("place", [1, 7])
-def test_the_bad_one_of_many_pictures_is_named(engine: Engine, place: int) -> None:
+async def test_the_bad_one_of_many_pictures_is_named(engine: Engine, place: int) -> None:
     """By its place among all of the request's, and its name; the error's kind stays."""
     pictures = [*SHOES[:place], b"", *SHOES[place:8]]
     names = [f"{number}.jpg" for number in range(len(pictures))]
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine, batch_size=5) as pipeline:
         with pytest.raises(CorruptImage, match=rf"image {place + 1} of 9 \('{place}.jpg'\): the image is empty"):
             await pipeline.embed(pictures, names)
         with pytest.raises(CorruptImage, match=rf"image {place + 1} of 9 \(''\)"):
@@ -380,13 +337,10 @@ def test_the_bad_one_of_many_pictures_is_named(engine: Engine, place: int) -> No
         with pytest.raises(CorruptImage, match=r"^the image is empty"):
             await pipeline.embed([b""], ["a"])
 
-    play(engine, story, batch_size=5)
 
-
-def test_what_is_out_of_range_costs_nothing(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_what_is_out_of_range_costs_nothing(engine: Engine, embedder: MoodyEmbedder) -> None:
     """It is refused before a picture is looked at."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         embedder.batches.clear()
         for call, said in (
             (pipeline.search_image(SHOES[0], SearchOptions(11)), "k is 11"),
@@ -399,17 +353,15 @@ def test_what_is_out_of_range_costs_nothing(engine: Engine, embedder: MoodyEmbed
         ):
             with pytest.raises(QueryError, match=said):
                 await call
-
-    play(engine, story)
     assert embedder.batches == []
 
 
-def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Pictures, vectors and shoes, by different conditions and filters, ride together and are answered each rightly."""
     men = {"Gender": frozenset({"Men"})}
     vector = engine.store.vector(IDS[3])
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         held = await hold(pipeline, embedder)
         calls: Sequence[Awaitable[Any]] = (
             pipeline.search(vector, SearchOptions(3)),
@@ -440,10 +392,8 @@ def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbed
         assert isinstance(wrong, QueryError)
         assert isinstance(unknown, UnknownItem)
 
-    play(engine, story)
 
-
-def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later page that another catalogue may have come into is refused; a first page in the same batch is given."""
     vector = engine.store.vector(IDS[3])
     search = MemoryStore.search
@@ -453,7 +403,7 @@ def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pyt
         self.version += 1
         return found
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         first = await pipeline.search(vector, SearchOptions(2))
         assert first.next is not None
         page = read_cursor(first.next)
@@ -465,10 +415,8 @@ def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pyt
         assert not isinstance(again, BaseException)
         assert again.hits == first.hits
 
-    play(engine, story)
 
-
-def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: MoodyEmbedder) -> None:
     """A vector that differs in its last bits, as in another batch, does not change the pages."""
 
     class Shaking(FakeEmbedder):
@@ -480,7 +428,7 @@ def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: Mo
     shaking = Shaking()
     shaken = Engine(shaking, engine.store, Network(DIGEST))
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(shaken) as pipeline:
         whole = await pipeline.search_image(SHOES[2], SearchOptions(8))
         first = await pipeline.search_image(SHOES[2], SearchOptions(3))
         assert first.next is not None
@@ -492,10 +440,8 @@ def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: Mo
         with pytest.raises(QueryError, match="another shoe"):
             await pipeline.search_image(SHOES[2], options)
 
-    play(shaken, story)
 
-
-def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that are decoded aside make the same vector as small ones, and a bad one is named."""
     pictures = [Picture(SHOES[0], "a.jpg", liked=True), Picture(SHOES[5], "b.jpg", liked=False)]
     store = engine.store
@@ -503,7 +449,7 @@ def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.Monkey
     target = (vectors[0] + vectors[1]) - vectors[2]
     examples = Examples(liked_ids=[IDS[7]], images=pictures)
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         found = await pipeline.recommend(examples, SearchOptions(4))
         expected = leave_out(IDS[7], store.search(target.astype(np.float32)[None], 5)[0])[:4]
         assert [hit.item for hit in found.hits] == [hit.item for hit in expected]
@@ -515,10 +461,8 @@ def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.Monkey
         with pytest.raises(UnknownItem):
             await pipeline.recommend(Examples(liked_ids=["no"], images=pictures), SearchOptions(4))
 
-    play(engine, story)
 
-
-def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Each is the picture of its own vectors, side by side."""
     one, other = engine.store.vector(IDS[0]), engine.store.vector(IDS[1])
     swapped = one.copy()
@@ -527,7 +471,7 @@ def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbed
     def draw(vectors: NDArray[np.float32]) -> bytes:
         return to_png(np.concatenate(list(engine.draw(vectors)), axis=2))
 
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         held = await hold(pipeline, embedder)
         tasks = asyncio.gather(
             pipeline.reconstruct(IDS[0]),
@@ -549,13 +493,10 @@ def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbed
         assert isinstance(wrong, QueryError)
         assert isinstance(unknown, UnknownItem)
 
-    play(engine, story)
 
-
-def test_cancelled_searches_are_not_worked_out(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_cancelled_searches_are_not_worked_out(engine: Engine, embedder: MoodyEmbedder) -> None:
     """What nobody waits for any more reaches neither network nor store."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         held = await hold(pipeline, embedder)
         unwanted = [asyncio.create_task(pipeline.search_image(shoe, SearchOptions(1))) for shoe in SHOES[:6]]
         await asyncio.sleep(0)
@@ -567,13 +508,10 @@ def test_cancelled_searches_are_not_worked_out(engine: Engine, embedder: MoodyEm
         await held
         assert embedder.batches == [1]
 
-    play(engine, story)
 
-
-def test_stages_are_noted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stages_are_noted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request's stopwatch has what its picture took in each stage, also where a helper decoded it."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         for _ in range(2):
             with watch(Stages()) as stages:
                 await pipeline.search_image(SHOES[0], SearchOptions(1))
@@ -581,13 +519,10 @@ def test_stages_are_noted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> No
             assert min(stages.seconds.values()) >= 0
             monkeypatch.setattr(batch, "SMALL_BYTES", 1)
 
-    play(engine, story)
 
-
-def test_close_answers_what_is_under_way(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_close_answers_what_is_under_way(engine: Engine, embedder: MoodyEmbedder) -> None:
     """What was accepted is answered, what comes later is told that the service is not ready."""
-
-    async def story(pipeline: Pipeline) -> None:
+    async with running(engine) as pipeline:
         held = await hold(pipeline, embedder)
         waiting = asyncio.create_task(pipeline.search_image(SHOES[3], SearchOptions(1)))
         await asyncio.sleep(0)
@@ -601,5 +536,3 @@ def test_close_answers_what_is_under_way(engine: Engine, embedder: MoodyEmbedder
         await held
         with pytest.raises(NotReady):
             await pipeline.check_ready()
-
-    play(engine, story)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.http.prometheus import read_shared
+from service.http.routes.operations import read_shared
 from service.telemetry import metrics
 from service.telemetry.request_timing import STAGES
 from tests.support.samples import value

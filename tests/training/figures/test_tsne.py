@@ -11,7 +11,7 @@ def test_separate_clusters_stay_separate() -> None:
     rng = np.random.default_rng(0)
     kinds = np.repeat(np.arange(5), 30)
     points = rng.normal(size=(5, 20))[kinds] * 6 + rng.normal(size=(150, 20))
-    layout = tsne(points, iterations=250)
+    layout = tsne(points)
     distances = np.square(layout[:, None] - layout[None]).sum(axis=2)
     np.fill_diagonal(distances, np.inf)
     nearest = np.argsort(distances, axis=1)[:, :5]
@@ -23,13 +23,13 @@ def test_separate_clusters_stay_separate() -> None:
 def test_the_same_points_give_the_same_map() -> None:
     """There is no chance in it."""
     points = np.random.default_rng(1).normal(size=(30, 4))
-    assert (tsne(points, iterations=50) == tsne(points, iterations=50)).all()
+    assert (tsne(points) == tsne(points)).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_few_points_are_laid_out(count: int) -> None:
     """Too few for a neighbourhood is no error."""
-    layout = tsne(np.random.default_rng(0).normal(size=(count, 6)), iterations=50)
+    layout = tsne(np.random.default_rng(0).normal(size=(count, 6)))
     assert layout.shape == (count, 2)
     assert np.isfinite(layout).all()
 
@@ -37,7 +37,7 @@ def test_few_points_are_laid_out(count: int) -> None:
 @pytest.mark.parametrize("points", [np.zeros((40, 3)), np.repeat(np.eye(4), 10, axis=0), np.arange(40.0)[:, None]])
 def test_equal_points_and_a_line_are_laid_out(points: np.ndarray) -> None:
     """Points on one another and points of one dimension get finite places, no two the same."""
-    layout = tsne(points, iterations=60)
+    layout = tsne(points)
     assert np.isfinite(layout).all()
     assert len(np.unique(layout, axis=0)) == len(points)
 
@@ -46,4 +46,4 @@ def test_scale_does_not_matter() -> None:
     """Vectors of any length have a map."""
     points = np.random.default_rng(3).normal(size=(40, 5))
     for scale in (1e-4, 1e4):
-        assert np.isfinite(tsne(points * scale, iterations=60)).all()
+        assert np.isfinite(tsne(points * scale)).all()

@@ -22,7 +22,7 @@ from training.distributed import Team
 from training.photos import stage
 from training.photos.outlines import Outlined
 from training.photos.stage import FEWEST_OUTLINED, PhotoConfig, Prepared, learn_from_photos, prepare_images
-from training.trainer import train
+from training.train import train
 
 FRAMING = PreprocessConfig(size=16, framing="subject")
 COUNT = 24

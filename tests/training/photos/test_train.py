@@ -15,11 +15,11 @@ from model.tvae import INSTANCE
 from tests.training.photos.shoes import shorten_stage
 from tests.training.runs import stop_after
 from training import validation
+from training.checkpointing import STATE_FILE
 from training.cli import app
 from training.demo_catalog import draw_demo_catalog
 from training.photos import stage
 from training.photos.state import STAGE_FILE
-from training.state import STATE_FILE
 
 
 def _run(*arguments: object) -> Result:

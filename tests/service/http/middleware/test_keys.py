@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.errors import KeysUnusable
-from service.http.middleware.keys import Keys, read_keys
+from service.http.middleware.auth import Keys, read_keys
 from service.settings import Settings
 
 PLAIN = "correct-horse-battery-staple"

@@ -14,8 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.store.base import OVERALL, Filter, Hit, Record
-from service.store.embedded import background
-from service.store.embedded.files import vectors
+from service.store.embedded import background, files
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from service.store.index.ivf import InvertedIndex
 from tests.service.store.clusters import cluster_shoes, clusters
@@ -254,7 +253,7 @@ class TestFiles:
 
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(COUNT))
-        monkeypatch.setattr(vectors, "write_parts", full)
+        monkeypatch.setattr(files, "write_parts", full)
         with closing(EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             assert store.info().index == "approximate"

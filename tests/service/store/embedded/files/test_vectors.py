@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from service.store.embedded.files.vectors import load_vectors, read_seq, save_vectors
+from service.store.embedded.files import load_vectors, read_seq, save_vectors
 from tests.service.store.clusters import clusters
 from tests.service.store.damages import DAMAGES
 

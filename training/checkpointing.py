@@ -1,0 +1,296 @@
+"""A run on disk: its folder, its state for an exact resume, and the model card of its checkpoint.
+
+No pickle: tensors as safetensors, the rest of the state as their metadata.
+"""
+
+import copy
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.errors import ArtifactCorrupt, ArtifactError, TrainingError
+from model.files import write_atomic
+from model.tvae import TVAE
+from training.early_stopping import best_epoch
+from training.execution import Execution
+from training.network import WeightAverage
+
+__all__ = [
+    "STAGING",
+    "STATE_FILE",
+    "RunFolder",
+    "TrainingState",
+    "is_finished",
+    "is_state_of",
+    "load_state",
+    "open_folder",
+    "refuse_finished",
+    "save_state",
+    "write_card",
+]
+
+STATE_FILE = "resume.safetensors"
+
+STAGING = "next"
+"""The folder, inside the checkpoint's, of a run that is to replace it. Inside, because the checkpoint's own folder may
+be a mounted volume, beside which nothing can be written or renamed."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folders of a run.
+
+    Attributes:
+        folder: the checkpoint's.
+        work: the run's state and unfinished checkpoints; `folder` itself unless that holds a finished checkpoint.
+        finished: `folder` holds the result of this very run: there is nothing to do.
+    """
+
+    folder: Path
+    work: Path
+    finished: bool = False
+
+    @property
+    def staged(self) -> bool:
+        """Does `folder` keep another checkpoint until this run is over?"""
+        return self.work != self.folder
+
+    def clear(self) -> None:
+        """Make the work folder for a run that starts; what an abandoned one left in a staged folder is removed."""
+        if self.staged:
+            shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    def discard(self) -> None:
+        """Remove what only an unfinished run needs, once `folder` holds its checkpoint."""
+        events = self.work / "tensorboard"
+        if self.staged and events.is_dir():
+            shutil.rmtree(self.folder / events.name, ignore_errors=True)
+            events.rename(self.folder / events.name)
+        (self.work / STATE_FILE).unlink(missing_ok=True)
+        if self.staged:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+
+def open_folder(folder: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> RunFolder:
+    """Choose where the run of this fingerprint writes; writes nothing yet.
+
+    Args:
+        folder: the checkpoint's.
+        fingerprint: of the run.
+        resume: go on with an unfinished run, and leave a finished one of the same fingerprint alone.
+        overwrite: a finished checkpoint may be replaced, when the new one is finished.
+
+    Raises:
+        TrainingError: the folder holds a finished checkpoint that may not be replaced.
+    """
+    staging = folder / STAGING
+    if resume and is_state_of(staging / STATE_FILE, fingerprint):
+        return RunFolder(folder, staging)
+    facts = _finished_facts(folder)
+    if facts is None:
+        return RunFolder(folder, folder)
+    if resume and facts.get("fingerprint") == fingerprint:
+        return RunFolder(folder, folder, finished=True)
+    # Whoever resumes a staged run has allowed the replacement before.
+    if not overwrite and not (resume and (staging / STATE_FILE).exists()):
+        raise _refusal(folder)
+    return RunFolder(folder, staging)
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether the folder holds the result of the run of this fingerprint, and no unfinished run to replace it."""
+    facts = _finished_facts(folder)
+    return (
+        facts is not None and facts.get("fingerprint") == fingerprint and not (folder / STAGING / STATE_FILE).exists()
+    )
+
+
+def refuse_finished(folder: Path) -> None:
+    """Raise TrainingError where the folder holds a finished checkpoint."""
+    if _finished_facts(folder) is not None:
+        raise _refusal(folder)
+
+
+def _refusal(folder: Path) -> TrainingError:
+    return TrainingError(
+        f"{folder} holds a finished checkpoint: --overwrite trains anew and replaces it once the new one is finished; "
+        f"--out names another folder"
+    )
+
+
+def _finished_facts(folder: Path) -> Mapping[str, Any] | None:
+    """What the folder's checkpoint says of its training; None where it is unfinished, damaged or missing.
+
+    A checkpoint that does not say whether it is finished counts as finished: nothing tells that it may be lost.
+    """
+    if (folder / STATE_FILE).exists():
+        return None
+    try:
+        facts = load_checkpoint(folder).training
+    except ArtifactError:
+        return None
+    return None if facts.get("finished") is False else facts
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next epoch depends on. All randomness is drawn from (seed, epoch), so no generator is in it.
+
+    Attributes:
+        classifiers: of the label term, which are needed in training only.
+        epoch: epochs that are done.
+        history: figures of each epoch.
+        execution: how its steps are computed, from the first to the last.
+        average: of the weights, where the run keeps one.
+        best: the weights that measured best so far, where the run may stop early.
+    """
+
+    network: TVAE
+    classifiers: nn.ModuleList
+    optimizer: torch.optim.Optimizer
+    epoch: int
+    history: list[dict[str, Any]]
+    execution: Execution
+    average: WeightAverage | None = None
+    best: TVAE | None = None
+
+    @property
+    def current(self) -> TVAE:
+        """The weights to measure and to use: the average, where there is one."""
+        return self.network if self.average is None else self.average.network
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights are kept, where that may be another than the last."""
+        return None if self.best is None else best_epoch(self.history)
+
+
+def save_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
+    """Write the state atomically. Raises OSError; the state before is then still there."""
+    networks: dict[str, nn.Module | None] = {
+        "network": state.network,
+        "classifiers": state.classifiers,
+        "best": state.best,
+    }
+    if state.average is not None:
+        networks["average"] = state.average.network
+    tensors = {
+        f"{role}.{name}": value.detach().cpu()
+        for role, network in networks.items()
+        if network is not None
+        for name, value in network.state_dict().items()
+    }
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value.detach().cpu() for name, value in moments.items()}
+    metadata = {
+        "fingerprint": fingerprint,
+        "progress": json.dumps({"epoch": state.epoch, "history": state.history, "execution": asdict(state.execution)}),
+    }
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    write_atomic(folder / STATE_FILE, safetensors.torch.save(contiguous, metadata=metadata))
+
+
+def load_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
+    """Put a saved state into `state`'s network and optimizer.
+
+    Raises:
+        TrainingError: the state is of a run with other settings or other shoes.
+        ArtifactCorrupt: the file is damaged.
+    """
+    path = folder / STATE_FILE
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        if metadata["fingerprint"] != fingerprint:
+            raise TrainingError(
+                f"{path} is of a run with other settings or other shoes: repeat that run's options to resume it, or "
+                f"leave --resume out to start anew"
+            )
+        progress = json.loads(metadata["progress"])
+        state.network.load_state_dict(_part(tensors, "network"))
+        state.classifiers.load_state_dict(_part(tensors, "classifiers"))
+        if state.average is not None:
+            state.average.network.load_state_dict(_part(tensors, "average"))
+        if best := _part(tensors, "best"):
+            state.best = copy.deepcopy(state.network).eval()
+            state.best.load_state_dict(best)
+        _load_moments(state.optimizer, _part(tensors, "optimizer"))
+        state.epoch, state.history = int(progress["epoch"]), list(progress["history"])
+        state.execution = Execution(**progress["execution"])
+    except (safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
+
+
+def is_state_of(path: Path, fingerprint: str) -> bool:
+    """Is there a readable state, and is it of the run of this fingerprint?"""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return bool((file.metadata() or {}).get("fingerprint") == fingerprint)
+    except (FileNotFoundError, NotADirectoryError, safetensors.SafetensorError):
+        return False
+
+
+def _part(tensors: Mapping[str, torch.Tensor], role: str) -> dict[str, torch.Tensor]:
+    """What is named `role.`, without that."""
+    return {name.removeprefix(f"{role}."): value for name, value in tensors.items() if name.startswith(f"{role}.")}
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, moment = name.partition(".")
+        moments.setdefault(int(index), {})[moment] = _laid_out_as(parameters[int(index)], value)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The fused optimizer walks a parameter and its moments side by side in memory: their strides must agree."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter).copy_(value)
+
+
+def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Sequence[dict[str, Any]]) -> None:
+    """Write the checkpoint's README.md, atomically."""
+    facts = checkpoint.training
+    network = checkpoint.tvae.config
+    conditions = {each.name: " and ".join(each.attributes) for each in checkpoint.conditions}
+    lines = [
+        "# A solemate checkpoint",
+        "",
+        (
+            f"A triplet variational autoencoder for {network.image_size}x{network.image_size} pictures with "
+            f"{network.channels} channels; its mean vector of {network.latent_size} numbers is the embedding."
+        ),
+        "",
+        f"- digest: `{digest}`",
+        f"- trained on: {facts['shoes']:,} shoes of `{facts['catalog']}`; {facts['held_out']:,} were held out",
+        (
+            f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
+            f"the weights are of epoch {facts['weights_of_epoch']}"
+        ),
+        f"- computed with {facts['execution']['threads']} threads, convolutions in {facts['execution']['precision']}",
+        "",
+        "| slice | numbers | ordered by |",
+        "| --- | --- | --- |",
+    ]
+    for name, (start, stop) in network.slice_bounds.items():
+        lines.append(f"| {name} | {start} to {stop - 1} | {conditions.get(name, 'nothing: left free')} |")
+    measured = [each for each in history if each["epoch"] == facts["weights_of_epoch"] and each["validation"]]
+    for each in measured:
+        lines += ["", f"On the held-out shoes, after epoch {each['epoch']}:", "", "| figure | value |", "| --- | --- |"]
+        lines += [f"| {name} | {value:.4f} |" for name, value in each["validation"].items()]
+    lines += ["", "Pictures of a training set may be under terms of their own; so may a network trained on them.", ""]
+    write_atomic(folder / "README.md", "\n".join(lines).encode())

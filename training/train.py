@@ -1,0 +1,381 @@
+"""Training, from pictures in memory to a saved checkpoint: data, network, optimizer, loop, save.
+
+`train` is the whole of it; what it calls stands below it, in the order of the calls. `sampling.py` makes the batches,
+`objective.py` the loss; `checkpointing.py` has what lies on disk, `distributed.py` the processes that share each batch.
+
+All randomness of an epoch is drawn from (seed, epoch), so a run that was killed and resumed gives the same weights, to
+the bit, as one that was not.
+"""
+
+import copy
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from model.checkpoint import Checkpoint, save_checkpoint
+from model.errors import TrainingError, TrainingInterrupted
+from model.files import write_atomic, write_json
+from model.localizer import Localizer
+from model.progress import Progress, progress
+from model.stopping import stop_on_signals
+from model.tvae import INSTANCE, TVAE
+from training.checkpointing import STATE_FILE, RunFolder, TrainingState, load_state, open_folder, save_state, write_card
+from training.config import TrainConfig
+from training.data.images import ImageSet, digest_ids, split_by_group
+from training.distributed import Team
+from training.early_stopping import best_epoch, is_over
+from training.execution import tune, usual_execution
+from training.figures.curves import draw_curves
+from training.figures.tensorboard import Board, open_board
+from training.network import ForwardPass, TrainingNetwork, WeightAverage, make_classifiers
+from training.objective import Objective, encode_conditions, summarize
+from training.perceptual import PerceptualLoss
+from training.photos.batch import ViewTensors
+from training.photos.confidence import Seen, learn_confidence
+from training.plan import check_sizes, find_shortcomings
+from training.sampling import batch_indices, make_batch, sampling_weights
+from training.validation import Validation
+
+__all__ = ["CURVES_FILE", "Run", "learning_rate", "prepare_run", "train", "train_step"]
+
+_log = logging.getLogger(__name__)
+
+CURVES_FILE = "training-curves.png"
+SECONDS_BETWEEN_SAVES = 10.0
+WARM_UP = 0.1
+"""Share of the steps over which the learning rate grows."""
+
+
+def train(
+    images: ImageSet,
+    config: TrainConfig,
+    out: Path,
+    *,
+    device: torch.device,
+    source: str,
+    resume: bool = False,
+    overwrite: bool = False,
+    save_every: float = SECONDS_BETWEEN_SAVES,
+    excluded: Collection[str] = (),
+    vgg_weights: Path | None = None,
+    localizer: Localizer | None = None,
+    scenes: Seen | None = None,
+    tensorboard: bool = False,
+    team: Team | None = None,
+) -> None:
+    """Train a network and leave its checkpoint in `out`.
+
+    Ctrl-C ends it before the next step: a checkpoint of the weights as they are (the best ones, where the run may stop
+    early) is saved, and TrainingInterrupted is raised.
+
+    Args:
+        images: the shoes; a share of them is held out by the configuration.
+        config: the run.
+        out: the checkpoint's folder.
+        device: where to train.
+        source: what the catalogue was read from, for the model card.
+        resume: go on from the state in `out`, if there is one.
+        overwrite: `out` may hold a finished checkpoint, which stays there until this run is finished.
+        save_every: seconds between two saves of the state; it is saved between epochs only.
+        excluded: ids that were kept out of `images`, for the record.
+        vgg_weights: for the perceptual term; None takes those in torch's cache.
+        localizer: goes into the checkpoint; None for a network that takes pictures as they are.
+        scenes: pictures without a shoe, to fit the confidence on.
+        tensorboard: write event files into `out/tensorboard`.
+        team: the processes that share each batch, of which this is one; None is this one alone.
+
+    Raises:
+        TrainingError: `out` holds a finished checkpoint that may not be replaced, the loss is not finite, an attribute
+            can't make triplets, the state is of another run, the processes of the team were not started alike, or
+            TensorBoard or the weights of VGG19 are missing.
+        TrainingInterrupted: by Ctrl-C.
+    """
+    team = team or Team()
+    run = prepare_run(images, config, device, team, vgg_weights, localizer=localizer, scenes=scenes)
+    facts = {
+        "catalog": source,
+        "excluded": len(excluded),
+        # By it a list of ids can be known again as the one that was kept out of training.
+        "excluded_sha256": digest_ids(excluded) if excluded else None,
+        "vgg_sha256": None if run.perceptual is None else run.perceptual.weights_sha256,
+        "processes": team.size,
+    }
+    facts["fingerprint"] = fingerprint = config.fingerprint(images.ids, facts["vgg_sha256"])
+    folder = open_folder(out, fingerprint, resume=resume, overwrite=overwrite)
+    if resume and not folder.finished and (folder.work / STATE_FILE).exists():
+        load_state(folder.work, run.state, fingerprint)
+        _log.info("going on after epoch %d of %d on %s", run.state.epoch, config.epochs, run.state.execution)
+    if not team.agrees(f"{fingerprint} {folder.staged} {folder.finished} {run.state.epoch}"):
+        raise TrainingError(
+            "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
+            "and --out on a disk that all of them see"
+        )
+    if folder.finished:
+        _log.info("the training in %s is already finished", out)
+        return
+    if run.state.epoch == 0:
+        _begin(images, run, folder)
+    with (
+        team.quiet(),
+        run.state.execution.applied(),
+        open_board(folder.work, run.state.epoch, wanted=tensorboard and team.leads) as board,
+        # An interrupt raised wherever it comes is lost where Python ignores errors: in finalizers and callbacks.
+        stop_on_signals(signal.SIGINT) as stop,
+    ):
+        complete = _train_epochs(run, folder.work, facts, save_every=save_every, board=board, stop=stop)
+    if not complete:
+        _save(run, folder.work, facts, finished=False)
+        kept = "keeps the checkpoint it had" if folder.staged else "holds a usable checkpoint"
+        raise TrainingInterrupted(f"interrupted: {out} {kept}; --resume goes on from the last whole epoch")
+    _save(run, folder.folder, facts, finished=True)
+    if team.leads:
+        folder.discard()
+
+
+@dataclass
+class Run:
+    """What stays the same through a run, beside the state that does not.
+
+    Attributes:
+        network: `TrainingNetwork` of the state's network; its gradients are averaged over the team.
+        perceptual: None where the objective has no such term.
+        pixels: (N, C, H, W) uint8 of the shoes to train on.
+        views: photo views of these shoes; None for catalogue pictures alone.
+        weights: (N,) how often to draw each; None is alike.
+        validation: on the shoes held out.
+        localizer: goes into the checkpoint; None without one.
+        scenes: without a shoe, where the network learns from photos.
+    """
+
+    config: TrainConfig
+    device: torch.device
+    team: Team
+    state: TrainingState
+    network: nn.Module
+    objective: Objective
+    perceptual: PerceptualLoss | None
+    pixels: torch.Tensor
+    views: ViewTensors | None
+    weights: torch.Tensor | None
+    validation: Validation
+    localizer: Localizer | None
+    scenes: Seen | None
+
+
+def prepare_run(
+    images: ImageSet,
+    config: TrainConfig,
+    device: torch.device,
+    team: Team,
+    vgg_weights: Path | None,
+    *,
+    localizer: Localizer | None = None,
+    scenes: Seen | None = None,
+) -> Run:
+    """Split the images, and make the network, its optimizer and its objective.
+
+    Raises:
+        TrainingError: too few shoes, an attribute can't make triplets, or the weights of VGG19 can't be used.
+    """
+    # Data
+    kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
+    check_sizes(len(kept), len(held_out), config, team.size)
+    training = images.take(kept)
+    bounds = config.network.slice_bounds
+    conditions = encode_conditions(config.conditions, bounds, training.attributes)
+
+    # Network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        tvae = TVAE(config.network)
+        classifiers = make_classifiers(conditions if config.objective.label_weight > 0 else ()).to(device=device)
+    tvae = team.adapt(tvae).to(device=device)
+    tvae.to(memory_format=torch.channels_last)
+
+    # Optimizer
+    optimizer = torch.optim.AdamW(
+        [*tvae.parameters(), *classifiers.parameters()],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+    state = TrainingState(
+        network=tvae,
+        classifiers=classifiers,
+        optimizer=optimizer,
+        epoch=0,
+        history=[],
+        execution=usual_execution(config, team),
+        average=WeightAverage(tvae, config.ema_decay) if config.ema_decay > 0 else None,
+    )
+    perceptual = None
+    if config.objective.perceptual_weight > 0:
+        perceptual = PerceptualLoss(config.objective.perceptual_layers, vgg_weights).to(device)
+    return Run(
+        config=config,
+        device=device,
+        team=team,
+        state=state,
+        network=team.parallel(TrainingNetwork(tvae, conditions, classifiers)),
+        objective=Objective(
+            config.objective, conditions, team, slice(*bounds[INSTANCE]) if INSTANCE in bounds else None
+        ),
+        perceptual=perceptual,
+        pixels=torch.from_numpy(training.pixels),
+        views=None if training.views is None else ViewTensors.of(training.views),
+        weights=sampling_weights([each.table for each in conditions], config.balance),
+        validation=Validation(images.take(held_out), config),
+        localizer=localizer,
+        scenes=scenes,
+    )
+
+
+def _begin(images: ImageSet, run: Run, folder: RunFolder) -> None:
+    """Before the first epoch: warn of poor data, clear the folder, and choose threads and precision."""
+    with run.team.quiet():
+        for each in find_shortcomings(images, run.config, run.objective.conditions):
+            _log.warning("warning: %s", each)
+        if run.team.leads:
+            folder.clear()
+        run.state.execution = tune(run, train_step)
+
+
+def _train_epochs(
+    run: Run, work: Path, facts: Mapping[str, Any], *, save_every: float, board: Board | None, stop: Callable[[], bool]
+) -> bool:
+    """The epochs that are left, each with its validation and, now and then, a save; False where `stop` ended them."""
+    state, config, team = run.state, run.config, run.team
+    saved = time.monotonic()
+    with progress(desc="train", unit="images", total=len(run.pixels) * (config.epochs - state.epoch)) as shown:
+        while state.epoch < config.epochs:
+            if team.follow(decision=is_over(state.history, config.patience)):
+                _log.info("stopped early: epoch %s of %d measured best", best_epoch(state.history), state.epoch)
+                break
+            figures = train_epoch(run, shown, stop)
+            if figures is None:
+                return False
+            state.history.append(figures)
+            state.epoch += 1
+            if config.patience and best_epoch(state.history) == state.epoch:
+                state.best = copy.deepcopy(state.current).eval()
+            if board is not None:
+                board.show(figures)
+            if team.leads and time.monotonic() - saved >= save_every:
+                save_state(work, state, facts["fingerprint"])
+                _save(run, work, facts, finished=False)
+                saved = time.monotonic()
+    return True
+
+
+def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str, Any] | None:
+    """One pass over the training shoes: its figures, or None where `stop` ended it early."""
+    state, config = run.state, run.config
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.epoch)
+    smallest = max(2, run.team.size)
+    batches = batch_indices(len(run.pixels), config.batch_size, run.weights, generator, smallest=smallest)
+    start = time.perf_counter()
+    sums: dict[str, float] = {}
+    state.network.train()
+    for step, rows in enumerate(batches):
+        if stop():
+            return None
+        done = (state.epoch + step / len(batches)) / config.epochs
+        figures = run.team.average(train_step(run, rows, done, generator))
+        if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):
+            raise TrainingError(
+                f"the loss or its gradient is not finite in epoch {state.epoch + 1}, step {step + 1} ({figures}); the "
+                f"checkpoint before it was kept. A lower --learning-rate helps most often."
+            )
+        if state.average is not None:
+            state.average.update(state.network, state.epoch * len(batches) + step + 1)
+        for name, value in figures.items():
+            sums[name] = sums.get(name, 0.0) + value
+        means = {name: value / (step + 1) for name, value in sums.items()}
+        shown.note(f"epoch {state.epoch + 1}/{config.epochs} {summarize(means)}")
+        shown.update(len(rows))
+    seconds = time.perf_counter() - start
+    epoch = state.epoch + 1
+    due = epoch % config.validate_every == 0 or epoch == config.epochs
+    return {
+        "epoch": epoch,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(run.pixels) / seconds, 1),
+        "learning_rate": learning_rate(config, epoch / config.epochs),
+        "training": {name: value / len(batches) for name, value in sums.items()},
+        "validation": run.validation.measure(state.current, run.device) if due and run.team.leads else {},
+    }
+
+
+def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Generator) -> dict[str, float]:
+    """One step of gradient descent on the shoes `rows`, when the share `done` of the training is done: its figures."""
+    config, optimizer = run.config, run.state.optimizer
+    batch = make_batch(run.pixels, run.views, rows, config, generator=generator, team=run.team, device=run.device)
+    perceptual = None
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.state.execution.precision == "bf16"):
+        output: ForwardPass = run.network(batch.encoded, batch.altered, batch.noise, batch.reference)
+        if run.perceptual is not None:
+            perceptual = run.perceptual(torch.sigmoid(output.logits), batch.target).total
+    terms = run.objective(
+        batch.target,
+        output.logits,
+        output.posterior,
+        rows,
+        progress=done,
+        generator=generator,
+        perceptual=perceptual,
+        class_logits=output.class_logits,
+        references=output.references,
+        drawing_weights=batch.drawing_weights,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(config, done)
+    optimizer.zero_grad(set_to_none=True)
+    terms.total.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.clip_norm)
+    optimizer.step()
+    return terms.named() | {"gradient_norm": norm.item()}
+
+
+def learning_rate(config: TrainConfig, done: float) -> float:
+    """The learning rate when the share `done` of all steps is done: linear warm-up, then half a cosine."""
+    if done < WARM_UP:
+        return config.learning_rate * (0.05 + 0.95 * done / WARM_UP)
+    return config.learning_rate * max(0.002, 0.5 * (1.0 + math.cos(math.pi * (done - WARM_UP) / (1.0 - WARM_UP))))
+
+
+def _save(run: Run, folder: Path, facts: Mapping[str, Any], *, finished: bool) -> None:
+    """Write the checkpoint, its metrics and its model card: of the best weights, where the run may stop early."""
+    state, config = run.state, run.config
+    if not run.team.leads:
+        return
+    tvae = state.best or state.current
+    training = {
+        **facts,
+        "shoes": len(run.pixels),
+        "held_out": len(run.validation),
+        "seed": config.seed,
+        "validation_share": config.validation_share,
+        "epoch": state.epoch,
+        "epochs": config.epochs,
+        "weights_of_epoch": state.best_epoch or state.epoch,
+        "finished": finished,
+        "execution": asdict(state.execution),
+        "config": asdict(config),
+    }
+    checkpoint = Checkpoint(tvae, config.preprocess, config.conditions, training, localizer=run.localizer)
+    if finished:
+        write_atomic(folder / CURVES_FILE, draw_curves(state.history, state.best_epoch))
+        checkpoint = replace(checkpoint, overall=run.validation.weigh(tvae, run.device))
+        checkpoint = replace(checkpoint, confidence=learn_confidence(checkpoint, run))
+    digest = save_checkpoint(folder, checkpoint)
+    write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})
+    write_card(folder, digest, checkpoint, state.history)
