@@ -9,10 +9,10 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
-from service.store.base import OVERALL, Filter, Item, Record, Weights, check_vectors
+from service.store.base import OVERALL, Filter, Item, Record, Weights
 
 __all__ = [
     "REBUILD",

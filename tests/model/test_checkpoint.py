@@ -254,7 +254,7 @@ def test_a_network_of_an_older_release(folder: Path, *, hidden: int, refused: bo
     path = folder / "config.json"
     config = json.loads(path.read_text())
     config["network"]["hidden"] = hidden
-    config["digest"] = _digest(config)
+    config["digest"] = digest_of(config)
     path.write_text(json.dumps(config))
     if refused:
         with pytest.raises(ArtifactCorrupt, match="a network without convolutions"):

@@ -111,7 +111,7 @@ class MilvusStore:
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
-        require_positive("limit", limit)
+        checks.require_positive("limit", limit)
         last = self._catalog.start if cursor is None else checks.read_cursor(cursor)
         passing = self._expression(filter, self._fingerprint())
         # One more than that, to see whether it is the last page.
