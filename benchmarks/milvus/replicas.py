@@ -21,7 +21,7 @@ from model.tvae import TVAE, Slice, TVAEConfig
 
 __all__ = ["Answer", "Replica", "make_checkpoint"]
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 ASK_SECONDS = 30.0
 
 

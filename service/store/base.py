@@ -170,7 +170,7 @@ class VectorStore(Protocol):
         ...
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """Insert or replace by id, all or nothing; durable once it returns.
+        """Insert or replace by id, all or nothing (in Milvus shoe by shoe); durable once it returns.
 
         Args:
             records: shoes with their vectors.
@@ -205,7 +205,7 @@ class VectorStore(Protocol):
         ...
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove by id, all or nothing; durable once it returns. Returns how many were there."""
+        """Remove by id, all or nothing (in Milvus shoe by shoe); then durable. Returns how many were there."""
         ...
 
     def close(self) -> None:

@@ -13,16 +13,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import grpc
+import tenacity
 from pymilvus import MilvusClient, MilvusException
-from tenacity import (
-    RetryError,
-    Retrying,
-    retry_if_exception,
-    sleep_using_event,
-    stop_before_delay,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from service.errors import StoreUnavailable
 from service.milvus_address import Address
@@ -35,19 +27,17 @@ logger = logging.getLogger(__name__)
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 CALL_SECONDS = 5.0
-"""For all attempts of a call; half of it for each. Milvus may wait some tenths of a second for what it was given."""
+"""For all attempts of a call; half of it for each."""
 
-PAUSES = wait_random_exponential(multiplier=0.05, max=1.0)
-"""Seconds between two attempts."""
-
-LOOK_PAUSES = wait_random_exponential(multiplier=0.5, max=4.0)
-"""Seconds between two looks for a Milvus that did not answer."""
+PAUSES = tenacity.wait_random_exponential(multiplier=0.05, max=1.0)
+LOOK_PAUSES = tenacity.wait_random_exponential(multiplier=0.5, max=4.0)
+"""Between two attempts of a call, and between two looks for a Milvus that did not answer, in seconds."""
 
 RETRY_AFTER = 2
 """Seconds that clients are told to wait: a look or two."""
 
-AT_FAULT = range(1100, 1200)
-"""Milvus's codes for a request that is at fault: another attempt would end alike, and others are none the worse."""
+ERRORS = (MilvusException, grpc.RpcError, ValueError)
+"""Of calls. A ValueError is what a client says that another thread has closed meanwhile."""
 
 T = TypeVar("T")
 
@@ -76,15 +66,16 @@ class Connection:
             if self._looking is not None:
                 raise refusal
             left = max(0.1, min(deadline - monotonic(), seconds / 2))
-            return operation(self._connected(left), left)
+            with self._lock:
+                self._client = client = self._client or self._connect(left)
+            return operation(client, left)
 
-        retry = retry_if_exception(may_pass)
+        retry, stop = tenacity.retry_if_exception(may_pass), tenacity.stop_before_delay(seconds)
         try:
-            return Retrying(stop=stop_before_delay(seconds), wait=PAUSES, retry=retry, reraise=True)(once)
-        except (MilvusException, grpc.RpcError, ValueError) as error:
+            return tenacity.Retrying(stop=stop, wait=PAUSES, retry=retry, reraise=True)(once)
+        except ERRORS as error:
             logger.warning("%s: %s", self.address, " ".join(str(error).split())[:300])
-            if not is_at_fault(error):
-                self._look_for()
+            self._open()
             raise refusal from error
 
     def close(self) -> None:
@@ -94,16 +85,9 @@ class Connection:
             looking.join(timeout=CALL_SECONDS)
         self._disconnect()
 
-    def _connected(self, seconds: float) -> MilvusClient:
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect(seconds)
-            return self._client
-
     def _connect(self, seconds: float) -> MilvusClient:
-        own: dict[str, Any] = {} if self.address.is_lite else {"dedicated": True}
-        name = self.address.database
-        return MilvusClient(self.address.uri, token=self._token, db_name=name, timeout=seconds, **own)
+        options: dict[str, Any] = {"token": self._token, "db_name": self.address.database, "timeout": seconds}
+        return MilvusClient(self.address.uri, **options, **({} if self.address.is_lite else {"dedicated": True}))
 
     def _disconnect(self) -> None:
         with self._lock:
@@ -111,7 +95,7 @@ class Connection:
         if client is not None:
             client.close()
 
-    def _look_for(self) -> None:
+    def _open(self) -> None:
         """Open the breaker."""
         with self._lock:
             if self._looking is None and not self._closed.is_set():
@@ -120,9 +104,9 @@ class Connection:
 
     def _look_until_found(self) -> None:
         logger.error("%s does not answer, so it is not asked until it does", self.address)
-        sleep, stop = sleep_using_event(self._closed), stop_when_event_set(self._closed)
-        with contextlib.suppress(RetryError):  # closed meanwhile
-            Retrying(wait=LOOK_PAUSES, sleep=sleep, stop=stop)(self._look)
+        sleep, stop = tenacity.sleep_using_event(self._closed), tenacity.stop_when_event_set(self._closed)
+        with contextlib.suppress(tenacity.RetryError):  # closed meanwhile
+            tenacity.Retrying(wait=LOOK_PAUSES, sleep=sleep, stop=stop)(self._look)
             logger.warning("%s answers again", self.address)
             self._looking = None
 
@@ -135,12 +119,4 @@ class Connection:
 
 def may_pass(error: BaseException) -> bool:
     """Whether another attempt may succeed. Where nobody is there, pymilvus has tried for all of the time already."""
-    if isinstance(error, MilvusException):
-        return error.code != grpc.StatusCode.UNAVAILABLE and not is_at_fault(error)
-    # A ValueError is what a client says that another thread has closed meanwhile.
-    return isinstance(error, grpc.RpcError | ValueError)
-
-
-def is_at_fault(error: BaseException) -> bool:
-    """Whether Milvus says that the request is at fault."""
-    return isinstance(error, MilvusException) and error.code in AT_FAULT
+    return isinstance(error, ERRORS) and getattr(error, "code", None) != grpc.StatusCode.UNAVAILABLE

@@ -17,14 +17,8 @@ from service.store.milvus.connection import CALL_SECONDS, Connection
 
 __all__ = ["ITEM_FIELDS", "LONGEST", "MOST_TOKENS", "WINDOW", "Row", "Rows", "both", "decode", "digest", "encode"]
 
-WINDOW = 16_384
-"""Rows that one answer of Milvus may have."""
-
-AT_ONCE = 1000
-"""Rows of one write, and keys of one expression."""
-
-MOST_READ = 2048
-"""Shoes in the range that a page is cut out of."""
+WINDOW, AT_ONCE, MOST_READ = 16_384, 1000, 2048
+"""Rows that one answer of Milvus may have, of one write or expression, and in the range that a page is cut out of."""
 
 KEYS, NUMBERS = 2**62, 2**63
 """Keys are below the one, and spread evenly; numbers below the other, and those of new shoes above all there are."""
@@ -32,11 +26,8 @@ KEYS, NUMBERS = 2**62, 2**63
 WRITE_SECONDS = 20.0
 """For one write, half of it for an attempt: under load Milvus takes some seconds for a large one."""
 
-MOST_TOKENS = 1024
-"""Attributes and values that one shoe may have."""
-
-LONGEST = {"id": 512, "image": 2048, "attributes": 16_384}
-"""Bytes of each text, in UTF-8."""
+MOST_TOKENS, LONGEST = 1024, {"id": 512, "image": 2048, "attributes": 16_384}
+"""Attributes and values that one shoe may have, and bytes of each of its texts, in UTF-8."""
 
 ITEM_FIELDS = ["number", *LONGEST]
 """What `decode` needs, and the shoe's place in the order of insertion."""
@@ -52,13 +43,11 @@ def digest(*texts: str | None) -> int:
 def encode(item: Item, number: int) -> dict[str, Any]:
     """The fields of a shoe but its vectors. `number`: its place. Raises QueryError for what can't be stored."""
     row: dict[str, Any] = {"id": item.id, "image": item.image, "attributes": encode_attributes(item)}
-    for name, most in LONGEST.items():
-        if (size := len(row[name].encode())) > most:
-            raise QueryError("id", f"shoe {item.id[:80]!r}: its {name} has {size:,} bytes; expected at most {most:,}")
     pairs = {(name, value) for name, values in item.attributes.items() if values for value in (None, *values)}
-    if len(pairs) > MOST_TOKENS:
-        message = f"shoe {item.id!r} has {len(pairs):,} attributes and values; expected at most {MOST_TOKENS:,}"
-        raise QueryError("id", message)
+    sizes = {f"bytes of its {name}": (len(row[name].encode()), most) for name, most in LONGEST.items()}
+    for name, (size, most) in {**sizes, "attributes and values": (len(pairs), MOST_TOKENS)}.items():
+        if size > most:
+            raise QueryError("id", f"shoe {item.id[:80]!r} has {size:,} {name}; expected at most {most:,}")
     return row | {"key": digest(item.id), "number": number, "tokens": [digest(*pair) for pair in pairs]}
 
 

@@ -27,8 +27,7 @@ LONG_SECONDS = 120.0
 """For making a collection and for loading it."""
 
 HNSW = {"M": 16, "efConstruction": 200}
-
-DAY = 24 * 3600 * 1_000_000 << 11
+DAY = 24 * 3600 * 1_000_000 << 11  # in numbers of shoes
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,12 @@ def open_catalog(connection: Connection, create: Facts | None) -> Catalog:
         ArtifactError: this Milvus does not take as many vectors a shoe.
         StoreUnavailable: Milvus does not answer.
     """
-    address = connection.address
-    if not connection.call(lambda client, seconds: client.has_collection(address.collection, timeout=seconds)):
+    address, name = connection.address, connection.address.collection
+    if not connection.call(lambda client, seconds: client.has_collection(name, timeout=seconds)):
         if create is None:
-            command = "`python -m service index --catalog PATH --store ...`"
-            raise ArtifactMissing(f"{address} holds no catalogue; make one with {command}")
+            raise ArtifactMissing(f"{address} holds no catalogue; make one with `python -m service index --store ...`")
         connection.call(lambda client, _: make_collection(client, address, create), seconds=LONG_SECONDS)
-    described = connection.call(lambda client, seconds: client.describe_collection(address.collection, timeout=seconds))
+    described = connection.call(lambda client, seconds: client.describe_collection(name, timeout=seconds))
     catalog = read_catalog(address, described["properties"])
     connection.call(lambda client, seconds: load(client, address, catalog, seconds), seconds=LONG_SECONDS)
     return catalog
@@ -112,11 +110,8 @@ def make_collection(client: MilvusClient, address: Address, facts: Facts) -> Non
             return
         if "vector field" not in str(error):
             raise
-        fields = len(catalog.fields)
-        raise ArtifactError(
-            f"the Milvus at {address} does not take the {fields} vectors that a shoe has, one for each condition; "
-            f"expected Milvus 2.4 or newer, with proxy.maxVectorFieldNum at least {fields}"
-        ) from error
+        expected = f"Milvus 2.4 or newer, with proxy.maxVectorFieldNum at least {len(catalog.fields)}"
+        raise ArtifactError(f"{address} does not take a vector for each condition; expected {expected}") from error
 
 
 def schema_of(catalog: Catalog) -> CollectionSchema:

@@ -19,8 +19,8 @@ from service.store.milvus.schema import Catalog, field_of
 
 __all__ = ["Searcher"]
 
-SPARE = 16
-"""Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues."""
+SPARE, EF = 16, 64
+"""Candidates beyond k, enough to see where most ties at the k-th place end; the least breadth of a search by HNSW."""
 
 QUERIES_AT_ONCE = 16
 """Of one search of Milvus. For more, its library may compute |x|^2 + |y|^2 - 2xy, which loses small distances."""
@@ -30,9 +30,6 @@ LONGEST = 1e15
 
 ROUNDING = 2.0**-24
 """Half the distance from 1 to the next float32: the most that one operation is off, relative to its result."""
-
-EF = 64
-"""The least breadth of a search by HNSW."""
 
 
 class Searcher:

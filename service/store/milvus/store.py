@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +44,13 @@ class MilvusStore:
         self._rows, self._whole = Rows(connection), field_of(catalog.parts[OVERALL])
         self._searcher = Searcher(self._rows, catalog, approximate=connection.address.index == "hnsw")
         self._writing = LITE_WRITES if connection.address.is_lite else threading.Lock()
-        self._facets: tuple[str, dict[str, Facets]] = ("", {})  # fingerprint, and by the filter's expression
+        self._count_values = lru_cache(maxsize=64)(self._read_values)
 
     @classmethod
     def open(cls, address: Address, *, create: checks.Facts | None = None, token: str = "") -> "MilvusStore":
-        """Open the store at `address`.
+        """Open the store at `address`; where none is, make an empty one of the facts `create`.
 
-        Args:
-            address: where.
-            create: make an empty store of these facts where none is; one that is there has to have the same.
-            token: `user:password` or an API key; "" for none.
-
-        Raises:
-            ArtifactMismatch: a store with other facts is there. All else as `open_catalog` says.
+        Raises ArtifactMismatch where one of other facts is, and all else as `open_catalog`. `token`: see `Connection`.
         """
         connection = Connection(address, token=token)
         try:
@@ -75,15 +70,8 @@ class MilvusStore:
     def info(self) -> StoreInfo:
         """What is in the store now."""
         fingerprint, facts = self._fingerprint(), self._catalog.facts
-        return StoreInfo(
-            count=self._rows.count(""),
-            dimension=facts.dimension,
-            slices=dict(facts.slices),
-            checkpoint=facts.checkpoint,
-            fingerprint=fingerprint,
-            root=facts.root,
-            uuid=self._catalog.uuid,
-        )
+        known = {"checkpoint": facts.checkpoint, "root": facts.root, "uuid": self._catalog.uuid}
+        return StoreInfo(self._rows.count(""), facts.dimension, dict(facts.slices), fingerprint=fingerprint, **known)
 
     def search(
         self,
@@ -125,13 +113,11 @@ class MilvusStore:
     def facets(self, filter: Filter | None = None) -> Facets:
         """See `VectorStore.facets`. Reads the attributes of all shoes that pass, once a state of the catalogue."""
         fingerprint = self._fingerprint()
-        return self._count_values(self._expression(filter, fingerprint), fingerprint)
+        counts = self._count_values(self._expression(filter, fingerprint), fingerprint)
+        return {name: dict(values) for name, values in counts.items()}
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """See `VectorStore.upsert`; but shoe by shoe: where Milvus fails, some of several may have been written.
-
-        Of two replicas that insert one shoe at the same time, none gets ItemExists; the last one wins.
-        """
+        """See `VectorStore.upsert`; but shoe by shoe, and of two replicas that insert one, neither gets ItemExists."""
         given = list(records)
         vectors = {record.item.id: checks.check_vector(record, self._catalog.facts.dimension) for record in given}
         items = {record.item.id: record.item for record in given}
@@ -181,18 +167,13 @@ class MilvusStore:
             expression = both(expression, f"array_contains_any(tokens, {tokens})" if tokens else "key < 0")
         return expression
 
-    def _count_values(self, expression: str, fingerprint: str) -> Facets:
+    def _read_values(self, expression: str, _fingerprint: str) -> Facets:
         """Attribute -> value -> number of the shoes that an expression holds for."""
-        if self._facets[0] != fingerprint:
-            self._facets = (fingerprint, {})
-        kept = self._facets[1]
-        if expression not in kept:
-            found: dict[str, Counter[str]] = {}
-            for row in self._rows.scan(expression, ["attributes"]):
-                for name, values in json.loads(row["attributes"]).items():
-                    found.setdefault(name, Counter()).update(set(values))
-            kept[expression] = checks.sort_counts(found)
-        return {name: dict(values) for name, values in kept[expression].items()}
+        found: dict[str, Counter[str]] = {}
+        for row in self._rows.scan(expression, ["attributes"]):
+            for name, values in json.loads(row["attributes"]).items():
+                found.setdefault(name, Counter()).update(set(values))
+        return checks.sort_counts(found)
 
     def _encode(self, item: Item, vector: NDArray[np.float32], number: int) -> Row:
         return encode(item, number) | {field: vector[part] for field, part in self._catalog.fields.items()}

@@ -129,15 +129,6 @@ def test_one_thread_looks_however_many_calls_fail(connection: Connection) -> Non
     assert len(set(Client.looks)) == 1
 
 
-def test_a_request_that_is_at_fault_keeps_nobody_else_from_theirs(connection: Connection) -> None:
-    """What Milvus refuses as invalid is not tried again, and opens no breaker."""
-    invalid = MilvusException(code=1100, message="no such parameter")
-    with pytest.raises(StoreUnavailable):
-        connection.call(failing(invalid))
-    assert connection.call(ask) == "answer"
-    assert not Client.looks
-
-
 def test_closing_ends_the_looking(connection: Connection) -> None:
     """A store that is closed while Milvus is away leaves no thread behind."""
     Client.gone.set()

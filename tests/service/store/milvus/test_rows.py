@@ -36,9 +36,9 @@ def test_a_row_gives_back_its_item() -> None:
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        (Item("x" * 513, "a.jpg", {}), "its id has 513 bytes; expected at most 512"),
-        (Item("a", "ü" * 1025, {}), "its image has 2,050 bytes"),
-        (Item("a", "a.jpg", {"a": ("x" * 17_000,)}), "its attributes has 17,0"),
+        (Item("x" * 513, "a.jpg", {}), "513 bytes of its id; expected at most 512"),
+        (Item("a", "ü" * 1025, {}), "2,050 bytes of its image"),
+        (Item("a", "a.jpg", {"a": ("x" * 17_000,)}), "17,0.. bytes of its attributes"),
         (Item("a", "a.jpg", {"a": tuple(f"{number}" for number in range(1024))}), "1,025 attributes and values"),
         (Item("\ud800", "a.jpg", {}), "not Unicode"),
     ],
