@@ -40,7 +40,7 @@ from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
     "JPEG",
-    "LINES",
+    "NDJSON",
     "PNG",
     "answer_batch",
     "answer_changed",
@@ -65,7 +65,7 @@ __all__ = [
     "serialize_steps",
     "serialize_subject",
     "serialize_swap",
-    "write_lines",
+    "stream_results",
 ]
 
 
@@ -323,9 +323,9 @@ JPEG = "image/jpeg"
 
 PICTURE_CACHING = "public, max-age=3600"
 UPLOAD_CACHING = "public, no-cache"
-"""An upload may be replaced at any time: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of uploads, which may be replaced at any time: revalidated, mostly answered by 304."""
 DRAWING_CACHING = "public, no-cache"
-"""A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of drawings, which change with the checkpoint: revalidated, mostly answered by 304."""
 
 
 def answer_picture(request: Request, picture: Picture) -> Response:
@@ -496,11 +496,11 @@ def _has(request: Request, etag: str) -> bool:
     return given.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in given.split(",")}
 
 
-LINES = "application/x-ndjson"
+NDJSON = "application/x-ndjson"
 
 
-async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
-    """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
+async def stream_results(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
+    """Add shoes, a part of them at a time, and report on each; see `service.http.schemas.BatchLine`."""
     first = 0
     for part in _divide(additions, editor.batch):
         shoes = [addition for addition in part if isinstance(addition, NewShoe)]
@@ -508,7 +508,7 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
         text = b""
         for index, addition in enumerate(part, start=first):
             item_id = addition.item_id if isinstance(addition, NewShoe) else None
-            text += _write_line(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
+            text += _serialize_outcome(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
         first += len(part)
         yield text
 
@@ -529,7 +529,7 @@ def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]
         yield part
 
 
-def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+def _serialize_outcome(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
     line: dict[str, Any] = {"index": index}
     if item_id is not None:
         line["id"] = item_id

@@ -30,7 +30,8 @@ from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
 from service.search.sampling import Sampler
-from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
+from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.checks import check_vectors
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
 __all__ = [
@@ -120,7 +121,7 @@ class Embedded:
     """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
 
     `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
-    shows a shoe; None where the checkpoint can't tell.
+    shows a shoe; None where the checkpoint has no confidence.
     """
 
     vectors: Vector

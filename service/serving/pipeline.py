@@ -51,7 +51,7 @@ class Found:
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
         subjects: what was taken for the shoe of the picture that was searched by; none where it was not by one.
-        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint can't tell.
+        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint has no confidence.
     """
 
     hits: Sequence[Hit]
@@ -142,7 +142,7 @@ class Pipeline:
 
         Raises:
             QueryError: none, or too many, or the view can't be had of one of them.
-            ImageError: one of them can't be used; the message tells which, where there are several.
+            ImageError: one of them can't be used; the message says which, where there are several.
         """
         self.engine.check_count(len(images))
         parts: list[Vector] = []

@@ -25,7 +25,7 @@ from model.files import write_json
 from service.errors import MapMissing, NotReady
 from service.http.app import create_app
 from service.http.openapi import EXAMPLES
-from service.http.responses import LINES
+from service.http.responses import NDJSON
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 
@@ -161,7 +161,7 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
 
 def body_of(response: httpx2.Response) -> Any:
     """What an answer says; of one that says it line by line, a list."""
-    if response.headers["content-type"] == LINES:
+    if response.headers["content-type"] == NDJSON:
         return [json.loads(line) for line in response.text.splitlines()]
     return response.json()
 
