@@ -376,6 +376,7 @@ def _save(run: Run, folder: Path, facts: Mapping[str, Any], *, finished: bool) -
         write_atomic(folder / CURVES_FILE, draw_curves(state.history, state.best_epoch))
         checkpoint = replace(checkpoint, overall=run.validation.weigh(tvae, run.device))
         checkpoint = replace(checkpoint, confidence=learn_confidence(checkpoint, run))
+        checkpoint = replace(checkpoint, nearness=run.validation.calibrate(checkpoint, run.device))
     digest = save_checkpoint(folder, checkpoint)
     write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})
     write_card(folder, digest, checkpoint, state.history)

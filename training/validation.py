@@ -6,12 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.checkpoint import Checkpoint
+from model.embedder import Embedder
+from model.nearness import Nearness
 from model.preprocess import to_float
 from model.tvae import FREE, INSTANCE, TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.data.labels import encode_labels
 from training.evaluation.metrics import measure_triplets
+from training.evaluation.nearness import calibrate_nearness
 from training.evaluation.triplet_lists import draw_triplets
 from training.objective import name_figure
 from training.photos.confidence import Seen
@@ -51,6 +55,16 @@ class Validation:
     def pictures(self) -> NDArray[np.uint8]:
         """The catalogue pictures of the held-out shoes: (N, C, H, W) uint8."""
         return self._pixels.numpy()
+
+    def calibrate(self, checkpoint: Checkpoint, device: torch.device) -> dict[str, Nearness]:
+        """What the distances of this checkpoint's embeddings mean, on the held-out shoes; see `calibrate_nearness`."""
+        names = {bounds: name for name, bounds in self._bounds.items()}
+        questions = [(names[bounds], triplets) for _, bounds, triplets in self._questions]
+        if not questions:
+            return {}
+        return calibrate_nearness(
+            Embedder(checkpoint, device=device).embed_pixels(self.pictures), self._bounds, questions
+        )
 
     def __len__(self) -> int:
         """How many shoes are held out."""

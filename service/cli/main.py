@@ -80,6 +80,14 @@ def index(
             show_default=False,
         ),
     ] = "",
+    types: Annotated[
+        list[str],
+        typer.Option(
+            "--type",
+            help="ATTRIBUTE=TYPE, repeatable: text, number, date, flag, display (only shown) or auto, as it looks.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start afresh instead of bringing it up to date.")] = False,
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n parts, so that n processes can index at once.")
@@ -101,6 +109,7 @@ def index(
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
     from model.stopping import stop_on_signals
+    from service.catalog.attribute_types import declare_types, parse_types
     from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.catalog.indexing.index import IndexingStopped, index_catalog
     from service.catalog.indexing.ledger import Ledger
@@ -122,8 +131,8 @@ def index(
         save_uploads(out, address, token=token)
         remove_store(out, address, token=token)
         Ledger.remove(out)
-    if address:
-        out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
+    out.mkdir(parents=True, exist_ok=True)
+    declare_types(out, parse_types(types))
     store = create_store(
         out,
         address,

@@ -146,7 +146,7 @@ def answer_changed(engine: Engine, changed: Changed) -> Response:
     return response
 
 
-def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] | None = None) -> Response:
+def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] = ()) -> Response:
     """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
     content = {
         "items": [serialize_item(item) for item in page.items],
@@ -197,6 +197,7 @@ def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
             attribute: [schemas.FacetValue.model_validate(value) for value in values]
             for attribute, values in _serialize_facets(facets).items()
         },
+        ranges={name: schemas.Range(min=low, max=high) for name, (low, high) in facets.ranges.items()},
         total=facets.total,
         checkpoint=engine.checkpoint,
         catalog=engine.fingerprint,
@@ -226,6 +227,7 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
         conditions=list(engine.conditions),
         slices=dict(catalogue.info.slices),
         attributes=list(catalogue.attributes),
+        attribute_types=dict(catalogue.types),
         duplicate_distance=engine.duplicate_distance,
         limits=schemas.Limits(
             max_k=engine.limits.max_k,
