@@ -1,4 +1,7 @@
-"""Where a catalogue in Milvus is: `milvus://host:port/collection`. Needs no Milvus to be understood."""
+"""Where a catalogue in Milvus is: `milvus://host:port/collection`. Needs no Milvus to be understood.
+
+The settings refuse a wrong address, or one with a password in it, before they are logged: so this lies below them.
+"""
 
 import re
 from dataclasses import dataclass
@@ -52,7 +55,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """The address that a text spells. Raises ValueError, which says what is expected."""
+    """Parse an address. Raises ValueError, which says what is expected."""
     parts = urlsplit(text)
     try:
         host, port = parts.hostname, parts.port or PORT

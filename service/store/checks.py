@@ -1,4 +1,4 @@
-"""What all stores have in common: the facts of a catalogue, cursors of pages, and checks of what they are asked."""
+"""Shared by all stores: the facts of a catalogue, checks of queries and records, and cursors of pages."""
 
 import base64
 import binascii
@@ -9,10 +9,10 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
-from service.store.base import OVERALL, Filter, Item, Record, Weights, check_vectors
+from service.store.base import OVERALL, Filter, Item, Record, Weights
 
 __all__ = [
     "REBUILD",
@@ -21,6 +21,7 @@ __all__ = [
     "check_condition",
     "check_filter",
     "check_vector",
+    "check_vectors",
     "check_weights",
     "encode_attributes",
     "read_cursor",
@@ -66,7 +67,7 @@ class Facts:
         return cls(int(dimension), pairs, checkpoint, str(root))
 
 
-def require_same(place: str | Path, found: Facts, wanted: Facts) -> None:
+def require_same(location: str | Path, found: Facts, wanted: Facts) -> None:
     """Raise ArtifactMismatch, with every fact that differs."""
     differences = [
         f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
@@ -74,7 +75,9 @@ def require_same(place: str | Path, found: Facts, wanted: Facts) -> None:
         if getattr(found, name) != getattr(wanted, name)
     ]
     if differences:
-        raise ArtifactMismatch(f"{place} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out")
+        raise ArtifactMismatch(
+            f"{location} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out"
+        )
 
 
 def encode_attributes(item: Item) -> str:
@@ -87,13 +90,35 @@ def encode_attributes(item: Item) -> str:
     return attributes
 
 
+def check_vectors(vectors: ArrayLike, dimension: int, field: str = "vector") -> NDArray[np.float32]:
+    """Vectors from outside as (B, dimension) float32: the one check of a vector, whatever it comes with.
+
+    Raises:
+        QueryError: of `field`: another shape, or a number that is not finite in float32.
+    """
+    with np.errstate(over="ignore"):
+        checked = np.ascontiguousarray(vectors, dtype=np.float32)
+    if checked.ndim != 2 or checked.shape[1] != dimension:
+        found = f"has {checked.shape[1]} numbers" if checked.ndim == 2 else f"is one of the shape {checked.shape[1:]}"
+        raise QueryError(field, f"the vector {found}; expected {dimension}")
+    if not np.isfinite(checked).all():
+        raise QueryError(field, "the vector holds a number that is not finite in float32")
+    return checked
+
+
 def check_vector(record: Record, dimension: int) -> NDArray[np.float32]:
-    """A shoe's vector as (dimension,) float32, little-endian. Raises QueryError as `check_vectors`, with the id."""
+    """A shoe's vector as (dimension,) float32, little-endian. Raises QueryError, which names the shoe."""
     try:
         (vector,) = check_vectors(record.vector[None], dimension)
     except QueryError as error:
         raise QueryError(error.field, f"shoe {record.item.id!r}: {error}") from None
-    return vector.astype("<f4", copy=False)
+    return np.ascontiguousarray(vector, dtype="<f4")
+
+
+def require_positive(field: str, value: int) -> None:
+    """Raise QueryError unless `value` is at least 1."""
+    if value < 1:
+        raise QueryError(field, f"{field} must be at least 1, not {value}")
 
 
 def check_condition(condition: str | Weights, slices: Mapping[str, tuple[int, int]]) -> Weights:

@@ -74,6 +74,12 @@ class MemoryStore:
         self.uuid = "store"
         self.closed = False
 
+    def copy(self) -> "MemoryStore":
+        """Another one with the same shoes."""
+        other = MemoryStore(self.root, self.checkpoint)
+        other.records, other.version = dict(self.records), self.version
+        return other
+
     def info(self) -> StoreInfo:
         """See VectorStore."""
         return StoreInfo(

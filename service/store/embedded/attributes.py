@@ -86,18 +86,20 @@ class AttributeTable:
     def of(cls, attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> "AttributeTable":
         """The table of rows with these attributes. Quick where many rows share one and the same mapping."""
         size = len(attributes)
-        places: dict[int, int] = {}
-        place_of = np.fromiter((places.setdefault(id(each), len(places)) for each in attributes), np.int64, size)
-        distinct = dict(zip(place_of.tolist(), attributes, strict=True))
-        order = np.argsort(place_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
-        counts = np.bincount(place_of, minlength=len(places))
+        positions: dict[int, int] = {}
+        position_of = np.fromiter(
+            (positions.setdefault(id(each), len(positions)) for each in attributes), np.int64, size
+        )
+        distinct = dict(zip(position_of.tolist(), attributes, strict=True))
+        order = np.argsort(position_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
+        counts = np.bincount(position_of, minlength=len(positions))
         ends = np.cumsum(counts)
         pairs: dict[str, list[tuple[int, int]]] = {}
         codes_of: dict[str, dict[str, int]] = {}
-        for place, mapping in distinct.items():
+        for position, mapping in distinct.items():
             for name, values in mapping.items():
                 codes = codes_of.setdefault(name, {})
-                new = [(codes.setdefault(value, len(codes)), place) for value in dict.fromkeys(values)]
+                new = [(codes.setdefault(value, len(codes)), position) for value in dict.fromkeys(values)]
                 pairs.setdefault(name, []).extend(new)
         columns = {}
         for name in sorted(name for name, found in pairs.items() if found):

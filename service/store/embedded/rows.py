@@ -38,11 +38,7 @@ class Row(NamedTuple):
 
 
 def encode(record: Record, dimension: int) -> Row:
-    """Serialize one shoe.
-
-    Raises:
-        QueryError: the vector is not (dimension,) and finite, or a text can't be stored.
-    """
+    """Serialize one shoe."""
     item = record.item
     blob = check_vector(record, dimension).tobytes()
     attributes, checksum = encode_text(item)
@@ -61,11 +57,7 @@ def text_checksum(item_id: str, image: str, attributes: str) -> int:
 
 
 def decode_items(rows: Sequence[tuple[str, str, str, int]]) -> list[Item]:
-    """Read back (id, image, attributes, checksum) of many shoes; those with equal attributes share one mapping.
-
-    Raises:
-        ArtifactCorrupt: a checksum differs.
-    """
+    """Read back (id, image, attributes, checksum) of many shoes; those with equal attributes share one mapping."""
     for item_id, image, attributes, checksum in rows:
         if text_checksum(item_id, image, attributes) != checksum:
             raise ArtifactCorrupt(f"the row of shoe {item_id!r} fails its checksum")
@@ -88,9 +80,6 @@ def decode_vectors(rows: Sequence[tuple[bytes, int]], dimension: int) -> NDArray
 
     Returns:
         (N, dimension) float32.
-
-    Raises:
-        ArtifactCorrupt: a vector has another size, or its checksum differs.
     """
     for number, (vector, checksum) in enumerate(rows):
         if len(vector) != 4 * dimension or zlib.crc32(vector) != checksum:

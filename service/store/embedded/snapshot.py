@@ -23,7 +23,7 @@ from service.store.index.flat import FlatIndex
 __all__ = ["Snapshot"]
 
 Found = tuple[float, int, Item]
-"""Distance, number and shoe: in this order hits come."""
+"""Distance, number and shoe; hits are sorted by the first two."""
 
 
 class Snapshot:
@@ -67,7 +67,7 @@ class Snapshot:
 
     @property
     def pending(self) -> int:
-        """How many rows tell the base from the catalogue."""
+        """How many rows differ between the base and the catalogue."""
         return len(self.recent) + self.base.gone
 
     def compacted(self) -> "Snapshot":
@@ -93,12 +93,12 @@ class Snapshot:
 
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""
-        segment, row = self._place(item_id)
+        segment, row = self._locate(item_id)
         return segment.items[row]
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """One shoe's vector, (D,) float32, a copy. Raises UnknownItem."""
-        segment, row = self._place(item_id)
+        segment, row = self._locate(item_id)
         vector: NDArray[np.float32] = segment.vectors[row].copy()
         return vector
 
@@ -116,7 +116,7 @@ class Snapshot:
         answers: list[list[Found]] = [[] for _ in queries]
         for segment in self._segments:
             found = segment.search(queries, k, condition, segment.select(filter))
-            answers = [_first(k, *pair) for pair in zip(answers, _spell(segment, found), strict=True)]
+            answers = [_first(k, *pair) for pair in zip(answers, _to_found(segment, found), strict=True)]
         if vectors:
             return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]
         return [[Hit(item, distance) for distance, _, item in answer] for answer in answers]
@@ -162,14 +162,14 @@ class Snapshot:
         if filter:
             check_filter(filter, self._counts)
 
-    def _place(self, item_id: str) -> tuple[Segment, int]:
+    def _locate(self, item_id: str) -> tuple[Segment, int]:
         for segment in self._segments:
             if (row := segment.row(item_id)) is not None:
                 return segment, row
         raise UnknownItem(item_id)
 
 
-def _spell(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
+def _to_found(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
     """Each query's neighbours in a segment, as shoes."""
     return [
         [

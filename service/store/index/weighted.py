@@ -88,7 +88,7 @@ class WeightedIndex:
     def _by_product(
         self, queries: NDArray[np.float32], scale: "_Scale", k: int, mask: NDArray[np.bool_] | None, available: int
     ) -> list[Neighbours | None]:
-        """Each query's neighbours; None where the product can't tell them for certain."""
+        """Each query's neighbours; None where the product leaves doubt."""
         lengths = np.linalg.norm(queries * scale.roots, axis=1)  # float64
         longest = sqrt(float(self._longest @ scale.shares))
         least, most = SAFE_LENGTHS
@@ -107,11 +107,11 @@ class WeightedIndex:
         error = (self._vectors.shape[1] + len(self._slices) + 5) * ROUNDING * longest * (lengths + longest)
         floor = lengths * lengths + 2.0 * (last - error)
         return [
-            self._settle(query, chosen, scale, k, np.inf if fetch == available else bound)
+            self._verify(query, chosen, scale, k, np.inf if fetch == available else bound)
             for query, chosen, bound in zip(queries, rows, floor.tolist(), strict=True)
         ]
 
-    def _settle(
+    def _verify(
         self, query: NDArray[np.float32], rows: NDArray[np.int64], scale: "_Scale", k: int, floor: float
     ) -> Neighbours | None:
         """The k nearest among candidates; None if another row, all of which are beyond `floor`, may belong to them."""

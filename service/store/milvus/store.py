@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.errors import QueryError
 from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
-from service.store import base, checks
+from service.store import checks
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
 from service.store.milvus.connection import Connection
 from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, both, decode, digest, encode
@@ -83,8 +83,8 @@ class MilvusStore:
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. At most 16,384 shoes are found, whatever `k` is."""
-        base.require_positive("k", k)
-        checked = base.check_vectors(queries, self._catalog.facts.dimension)
+        checks.require_positive("k", k)
+        checked = checks.check_vectors(queries, self._catalog.facts.dimension)
         weights = checks.check_condition(condition, self._catalog.facts.slices)
         expression = self._expression(filter, self._fingerprint())
         return self._searcher.search(checked, min(k, WINDOW), weights, expression, vectors=vectors)
@@ -99,7 +99,7 @@ class MilvusStore:
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
-        base.require_positive("limit", limit)
+        checks.require_positive("limit", limit)
         last = self._catalog.start if cursor is None else checks.read_cursor(cursor)
         passing = self._expression(filter, self._fingerprint())
         # One more than that, to see whether it is the last page.
