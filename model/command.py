@@ -17,6 +17,9 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 EXTRAS = ("service", "training")
 """The packages that need more than `model` does; what they need is the extra of the same name."""
 
+SPECIAL = {"pyarrow": "parquet", "onnxruntime": "onnx", "onnxscript": "onnx"}
+"""What only one command needs -> the extra that brings it."""
+
 
 def run_command(app: typer.Typer) -> None:
     """Run a command line to its end.
@@ -52,5 +55,7 @@ def _find_extra(error: ModuleNotFoundError) -> str:
     """The extra that brings a missing module; "" if none does: then it is one of ours, and a fault."""
     if (error.name or "").partition(".")[0] in {"model", "solemate", *EXTRAS}:
         return ""
+    if (special := SPECIAL.get((error.name or "").partition(".")[0])) is not None:
+        return special
     importers = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     return next((name for name in reversed(importers) if name in EXTRAS), "")

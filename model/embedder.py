@@ -73,7 +73,11 @@ class PictureEmbedder(Protocol):
 
 
 class Embedder:
-    """Pictures to mean vectors, and vectors back to pictures. Safe in many threads: nothing in it changes."""
+    """Pictures to mean vectors, and vectors back to pictures. Safe in many threads: nothing in it changes.
+
+    Attributes:
+        scale: (D,) float32, what the numbers of the posterior's mean are multiplied by.
+    """
 
     def __init__(
         self, checkpoint: Checkpoint, *, limits: ImageLimits | None = None, device: str | torch.device = "cpu"
@@ -84,9 +88,9 @@ class Embedder:
         )
         self.device = torch.device(device)
         self._tvae = prepare_network(checkpoint.tvae.to(device=self.device).eval())
-        self._scale = np.ones(self.dimension, dtype=np.float32)
+        self.scale = np.ones(self.dimension, dtype=np.float32)
         for name, (start, stop) in self.slices.items():
-            self._scale[start:stop] = checkpoint.overall.get(name, 1.0)
+            self.scale[start:stop] = checkpoint.overall.get(name, 1.0)
 
     @property
     def dimension(self) -> int:
@@ -110,7 +114,7 @@ class Embedder:
             images = to_float(torch.from_numpy(pixels[start : start + CHUNK]).to(self.device))
             mean = self._tvae.mean(images.contiguous(memory_format=torch.channels_last))
             vectors[start : start + CHUNK] = mean.cpu().numpy()
-        vectors *= self._scale
+        vectors *= self.scale
         return vectors
 
     def estimate_confidence(
@@ -131,7 +135,7 @@ class Embedder:
     @torch.inference_mode()
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw what vectors stand for: (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""
-        images = self._tvae.decode(torch.from_numpy(vectors / self._scale).to(self.device))
+        images = self._tvae.decode(torch.from_numpy(vectors / self.scale).to(self.device))
         if self.checkpoint.preprocess.framing == "subject":
             images = hide_scale(images)
         pictures: NDArray[np.float32] = images.cpu().contiguous().numpy()

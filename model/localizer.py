@@ -18,7 +18,17 @@ from torch.nn import functional
 
 from model.framing import WHOLE, Box, Subject, box_of
 
-__all__ = ["Found", "Localizer", "LocalizerConfig", "cut_out", "letterbox", "locate", "sharpen", "whole_window"]
+__all__ = [
+    "Found",
+    "Localizer",
+    "LocalizerConfig",
+    "cut_out",
+    "letterbox",
+    "locate",
+    "probabilities",
+    "sharpen",
+    "whole_window",
+]
 
 LETTERBOX_GREY = 114
 SECOND_LOOK = 0.15

@@ -474,6 +474,18 @@ def evaluate_photos(
 app.add_typer(reproduce, name="reproduce")
 
 
+@app.command("export-onnx")
+def export_onnx(
+    checkpoint: Annotated[Path, _data(help="The checkpoint to export.")] = Path("artifacts/checkpoint"),
+    out: Annotated[Path, _data(help="The folder for the files.")] = Path("artifacts/onnx"),
+) -> None:
+    """Write a checkpoint's encoder and localizer as ONNX files, checked against the library; see docs/export.md."""
+    from training.onnx_export import export_onnx as run_export
+
+    for name, difference in run_export(checkpoint, out).differences.items():
+        typer.echo(f"{out / name}: differs from the library by at most {difference:.1g}")
+
+
 def main() -> None:
     """Run the command line."""
     run_command(app)

@@ -65,18 +65,15 @@ def choose_writer(out: Path) -> Writer:
     """What writes a file of this name.
 
     Raises:
-        QueryError: of another ending, or pyarrow is not installed.
+        QueryError: of another ending.
+        ModuleNotFoundError: the extra `parquet` is needed, and not installed.
     """
     if out.suffix == ".npz":
         return _to_npz
     if out.suffix != ".parquet":
         raise QueryError("out", f"{out} has another ending than .parquet and .npz, the formats that are written")
-    try:
-        import pyarrow.parquet  # noqa: F401, PLC0415 - an extra of its own
-    except ModuleNotFoundError as error:
-        raise QueryError(
-            "out", "for .parquet, pyarrow is needed: pip install 'solemate[parquet]'; or write .npz"
-        ) from error
+    import pyarrow.parquet  # noqa: F401, PLC0415 - an extra of its own, which is asked for before anything is embedded
+
     return _to_parquet
 
 

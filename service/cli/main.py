@@ -71,7 +71,7 @@ def index(
     out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
-    place: Annotated[
+    address: Annotated[
         str,
         typer.Option(
             "--store",
@@ -114,19 +114,19 @@ def index(
     part = Shard.parse(shard)
     if rebuild and part != WHOLE:
         raise QueryError("rebuild", REBUILD_OF_A_PART)
-    token = _read_settings(store=place).store_token.get_secret_value()
+    token = _read_settings(store=address).store_token.get_secret_value()
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
-        save_uploads(out, place, token=token)
-        remove_store(out, place, token=token)
+        save_uploads(out, address, token=token)
+        remove_store(out, address, token=token)
         Ledger.remove(out)
-    if place:
+    if address:
         out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
     store = create_store(
         out,
-        place,
+        address,
         dimension=embedder.dimension,
         slices=embedder.slices,
         checkpoint=loaded.digest,
@@ -158,7 +158,7 @@ def index(
         measure = measure_duplicates(embedder, store)
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
-        f"{count:,} shoes are in {place or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{count:,} shoes are in {address or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
         + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
     )
@@ -191,7 +191,7 @@ def serve(
     logs.set_up(settings.log_level, settings.log_format)
     _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
-    read_keys(settings)  # a mistake in them is told before the seconds that loading takes
+    read_keys(settings)  # a mistake in them is reported before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes

@@ -15,11 +15,15 @@ from service.http.problems import PROBLEM_TYPE
 from service.http.schemas import (
     BatchForm,
     BatchLine,
+    BatchQuery,
+    BatchSearch,
+    BatchSearchForm,
     ImageSearch,
     ImagesInJson,
     ItemForm,
     NewItemForm,
     PictureForm,
+    PictureSearchFields,
     PicturesForm,
     Problem,
     Recommendation,
@@ -33,19 +37,21 @@ from service.settings import Settings
 __all__ = [
     "EXAMPLES",
     "answers",
+    "batch_body",
     "cutouts",
+    "drawings",
     "example_body",
     "form_body",
     "form_only",
     "install",
-    "lines",
     "name_operation",
+    "ndjson",
     "pictures",
     "request_examples",
 ]
 
-FORMS = (PictureForm, PicturesForm, SearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
-UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchLine, *FORMS)
+FORMS = (PictureForm, PicturesForm, SearchForm, BatchSearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
+UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchQuery, BatchSearch, BatchLine, *FORMS)
 """Models that FastAPI does not see, as they are in no route's signature."""
 
 EXAMPLES = Path(__file__).with_name("examples.json")
@@ -153,8 +159,8 @@ def form_only(form: type[BaseModel], *, conditional: bool = False) -> dict[str, 
     return described
 
 
-def lines(operation: str) -> Responses:
-    """The answer of an operation that tells of many things, line by line."""
+def ndjson(operation: str) -> Responses:
+    """The answer of an operation that consists of lines of JSON."""
     example = load_examples().get(operation, {}).get("200", [])
     content = {
         "schema": {"$ref": f"#/components/schemas/{BatchLine.__name__}"},
@@ -165,13 +171,27 @@ def lines(operation: str) -> Responses:
 
 def example_body() -> dict[str, Any]:
     """What an operation takes that reads examples by itself: a form, or JSON. Goes into `openapi_extra`."""
-    json_body = {"schema": {"$ref": f"#/components/schemas/{Recommendation.__name__}"}}
-    if examples := request_examples("recommendations"):
+    return _two_bodies("recommendations", Recommendation, RecommendationForm, SearchFields)
+
+
+def batch_body() -> dict[str, Any]:
+    """What an operation takes that reads several searches by itself: a form, or JSON. Goes into `openapi_extra`."""
+    return _two_bodies("search_batch", BatchSearch, BatchSearchForm, PictureSearchFields)
+
+
+def _two_bodies(
+    operation: str, in_json: type[BaseModel], form: type[BaseModel], query: type[BaseModel]
+) -> dict[str, Any]:
+    json_body = {"schema": {"$ref": f"#/components/schemas/{in_json.__name__}"}}
+    if examples := request_examples(operation):
         json_body["example"] = examples[0]
-    form = {"schema": {"$ref": f"#/components/schemas/{RecommendationForm.__name__}"}}
-    fields = SearchFields.model_json_schema()["properties"]
+    content = {
+        "application/json": json_body,
+        "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
+    }
+    fields = query.model_json_schema()["properties"]
     return {
-        "requestBody": {"required": True, "content": {"application/json": json_body, "multipart/form-data": form}},
+        "requestBody": {"required": True, "content": content},
         "parameters": [_describe_parameter(name, schema) for name, schema in fields.items()],
     }
 
@@ -184,6 +204,14 @@ def pictures(description: str, media_type: str) -> Responses:
     """The answers of an operation that gives a picture."""
     schema = {"type": "string", "format": "binary"}
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+
+
+def drawings(description: str, operation: str) -> Responses:
+    """The answers of an operation that gives a picture, or JSON to those who ask for it."""
+    described = answers(operation, 200)
+    described[200]["description"] = description
+    described[200]["content"] = {**pictures("", "image/png")[200]["content"], **described[200]["content"]}
+    return described
 
 
 def cutouts(operation: str) -> Responses:

@@ -31,14 +31,15 @@ from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
-from service.serving.pipeline import Found
+from service.serving.pipeline import Found, Illustration
 from service.serving.reload import Outcome
 from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
-    "LINES",
+    "NDJSON",
     "PNG",
+    "answer_batch",
     "answer_changed",
     "answer_cutout",
     "answer_drawing",
@@ -55,13 +56,32 @@ __all__ = [
     "answer_reload",
     "serialize_hit",
     "serialize_item",
+    "serialize_samples",
+    "serialize_steps",
     "serialize_subject",
-    "write_lines",
+    "serialize_swap",
+    "stream_results",
 ]
 
 
 def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
-    """A search's answer, as `schemas.SearchAnswer` describes it.
+    """A search's answer, as `schemas.SearchAnswer` describes it."""
+    return _answer_json(_serialize_found(engine, found, options))
+
+
+def answer_batch(engine: Engine, outcomes: Sequence[Found | Exception], options: Sequence[SearchOptions]) -> Response:
+    """What came of several searches, as `schemas.BatchSearchAnswer` describes it."""
+    results = [
+        describe_error(outcome).model_dump(exclude_none=True)
+        if isinstance(outcome, Exception)
+        else _serialize_found(engine, outcome, each)
+        for outcome, each in zip(outcomes, options, strict=True)
+    ]
+    return _answer_json({"results": results})
+
+
+def _serialize_found(engine: Engine, found: Found, options: SearchOptions) -> dict[str, Any]:
+    """As `schemas.SearchAnswer` describes it.
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
@@ -86,7 +106,7 @@ def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Respon
     if found.subjects:
         content["subject"] = serialize_subject(found.subjects[0])
         content["confidence"] = _round_confidence(found.confidence)
-    return _answer_json(content)
+    return content
 
 
 def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) -> Response:
@@ -295,9 +315,9 @@ PNG = "image/png"
 
 PICTURE_CACHING = "public, max-age=3600"
 UPLOAD_CACHING = "public, no-cache"
-"""An upload may be replaced at any time: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of uploads, which may be replaced at any time: revalidated, mostly answered by 304."""
 DRAWING_CACHING = "public, no-cache"
-"""A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of drawings, which change with the checkpoint: revalidated, mostly answered by 304."""
 
 
 def answer_picture(request: Request, picture: Picture) -> Response:
@@ -312,14 +332,65 @@ def answer_picture(request: Request, picture: Picture) -> Response:
     return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
-async def answer_drawing(request: Request, engine: Engine, draw: Callable[[], Awaitable[bytes]]) -> Response:
-    """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it."""
+async def answer_drawing(
+    request: Request,
+    engine: Engine,
+    draw: Callable[[], Awaitable[bytes]],
+    illustrate: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
+) -> Response:
+    """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it.
+
+    Args:
+        request: what was asked; whether for JSON, if there is a choice.
+        engine: whose network draws.
+        draw: makes a PNG.
+        illustrate: makes JSON of the same, where there is a choice.
+    """
     fingerprint = await run_in_threadpool(lambda: engine.fingerprint)  # which may have to catch up with a change
-    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}"
+    in_json = illustrate is not None and _prefers_json(request.headers.get("accept", ""))
+    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}:{in_json}"
     headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
+    if illustrate is not None:
+        headers["vary"] = "accept"
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
+    if illustrate is None or not in_json:
+        return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
+    content = {**await unless_gone(request, illustrate()), "checkpoint": engine.checkpoint, "catalog": fingerprint}
+    return Response(to_json(content), media_type="application/json", headers=headers)
+
+
+def serialize_steps(illustrations: Sequence[Illustration]) -> dict[str, Any]:
+    """An interpolation, as `schemas.InterpolationAnswer` describes it."""
+    last = len(illustrations) - 1
+    return {
+        "steps": [
+            {"position": index / last, **_serialize_illustration(each)} for index, each in enumerate(illustrations)
+        ]
+    }
+
+
+def serialize_swap(illustrations: Sequence[Illustration]) -> dict[str, Any]:
+    """A swap, as `schemas.SwapAnswer` describes it."""
+    before, after = illustrations
+    return {"before": _serialize_illustration(before), "after": _serialize_illustration(after)}
+
+
+def serialize_samples(illustrations: Sequence[Illustration], seed: int) -> dict[str, Any]:
+    """Samples, as `schemas.SamplesAnswer` describes them."""
+    return {"samples": [_serialize_illustration(each) for each in illustrations], "seed": seed}
+
+
+def _serialize_illustration(illustration: Illustration) -> dict[str, Any]:
+    nearest = illustration.nearest
+    return {
+        "image": _to_data_url(illustration.image),
+        "nearest": None if nearest is None else serialize_hit(nearest, illustration.nearness),
+    }
+
+
+def _to_data_url(png: bytes) -> str:
+    return f"data:{PNG};base64,{b64encode(png).decode()}"
 
 
 def answer_png(content: bytes) -> Response:
@@ -338,7 +409,7 @@ async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Res
         lambda: to_json(
             {
                 "subject": subject,
-                "cutout": f"data:{PNG};base64,{b64encode(_write_png(cutout)).decode()}",
+                "cutout": _to_data_url(_write_png(cutout)),
                 "checkpoint": engine.checkpoint,
             }
         )
@@ -354,6 +425,18 @@ def _write_png(cutout: Cutout) -> bytes:
 
 def _prefers_png(accept: str) -> bool:
     """Whether a header `Accept` (RFC 9110, 12.5.1) gives a PNG more weight than JSON."""
+    as_png, as_json = _weigh(accept)
+    return as_png > as_json
+
+
+def _prefers_json(accept: str) -> bool:
+    """Whether a header `Accept` gives JSON more weight than a PNG."""
+    as_png, as_json = _weigh(accept)
+    return as_json > as_png
+
+
+def _weigh(accept: str) -> tuple[float, float]:
+    """The weights that a header `Accept` gives to a PNG and to JSON."""
     weights: dict[str, float] = {}
     for entry in accept.lower().split(","):
         kind, _, parameters = entry.partition(";")
@@ -364,7 +447,7 @@ def _prefers_png(accept: str) -> bool:
             weights[kind.strip()] = 0.0
     anything = weights.get("*/*", 0.0)
     as_png = weights.get(PNG, weights.get("image/*", anything))
-    return as_png > weights.get("application/json", weights.get("application/*", anything))
+    return as_png, weights.get("application/json", weights.get("application/*", anything))
 
 
 def _has(request: Request, etag: str) -> bool:
@@ -373,11 +456,11 @@ def _has(request: Request, etag: str) -> bool:
     return given.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in given.split(",")}
 
 
-LINES = "application/x-ndjson"
+NDJSON = "application/x-ndjson"
 
 
-async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
-    """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
+async def stream_results(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
+    """Add shoes, a part of them at a time, and report on each; see `service.http.schemas.BatchLine`."""
     first = 0
     for part in _divide(additions, editor.batch):
         shoes = [addition for addition in part if isinstance(addition, NewShoe)]
@@ -385,7 +468,7 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
         text = b""
         for index, addition in enumerate(part, start=first):
             item_id = addition.item_id if isinstance(addition, NewShoe) else None
-            text += _write_line(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
+            text += _serialize_outcome(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
         first += len(part)
         yield text
 
@@ -406,7 +489,7 @@ def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]
         yield part
 
 
-def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+def _serialize_outcome(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
     line: dict[str, Any] = {"index": index}
     if item_id is not None:
         line["id"] = item_id

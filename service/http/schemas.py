@@ -11,6 +11,10 @@ __all__ = [
     "Agreement",
     "BatchForm",
     "BatchLine",
+    "BatchQuery",
+    "BatchSearch",
+    "BatchSearchAnswer",
+    "BatchSearchForm",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
@@ -20,9 +24,11 @@ __all__ = [
     "FacetsAnswer",
     "GivenVector",
     "Hit",
+    "Illustration",
     "ImageSearch",
     "ImagesInJson",
     "Info",
+    "InterpolationAnswer",
     "Item",
     "ItemAnswer",
     "ItemForm",
@@ -38,13 +44,16 @@ __all__ = [
     "Recommendation",
     "RecommendationForm",
     "ReloadAnswer",
+    "SamplesAnswer",
     "SearchAnswer",
     "SearchFields",
     "SearchForm",
     "SliceDistance",
     "Status",
+    "Step",
     "Subject",
     "SubjectAnswer",
+    "SwapAnswer",
     "Text",
     "VectorSearch",
     "ViewFields",
@@ -279,6 +288,29 @@ class VectorSearch(SearchFields, InJson):
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
 
 
+class BatchQuery(SearchFields, InJson):
+    """One search of several: by a shoe of the catalogue, or by a vector."""
+
+    item: Text | None = Field(default=None, description="The id of a shoe, which is left out of the answer.")
+    vector: list[Number] | None = Field(default=None, description="In place of it, a whole vector.")
+
+
+class BatchSearch(InJson):
+    """Several searches, each with options of its own."""
+
+    queries: list[BatchQuery] = Field(json_schema_extra={"minItems": 1})
+
+
+class BatchSearchForm(PicturesField, PictureSearchFields):
+    """A form with a picture for each search, and options that all of them share."""
+
+
+class BatchSearchAnswer(BaseModel):
+    """What came of several searches, in their order."""
+
+    results: list[SearchAnswer | Problem] = Field(description="For each its answer, or the problem that it has alone.")
+
+
 class GivenVector(BaseModel):
     """A vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
@@ -406,6 +438,48 @@ class SubjectAnswer(BaseModel):
         "`subject` is null, all of the picture that was looked at. At most 800 pixels a side."
     )
     checkpoint: CheckpointFingerprint
+
+
+class Illustration(BaseModel):
+    """What a vector decodes to, and the shoe of the catalogue that is nearest to it."""
+
+    image: str = Field(description="A PNG as a data: URL.")
+    nearest: Hit | None = Field(description="By the whole vector, unless said otherwise; null in an empty catalogue.")
+
+
+class Step(Illustration):
+    """A step of an interpolation."""
+
+    position: float = Field(ge=0, le=1, description="0 at the first shoe, 1 at the second.")
+
+
+class InterpolationAnswer(BaseModel):
+    """The way from one shoe to another, both ends included."""
+
+    steps: list[Step]
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
+
+
+class SwapAnswer(BaseModel):
+    """A shoe before and after it got the slice of another."""
+
+    before: Illustration
+    after: Illustration = Field(
+        description="Its `nearest` is another shoe than the one that was drawn, and found with the exchanged slice "
+        "counting as much as all others together."
+    )
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
+
+
+class SamplesAnswer(BaseModel):
+    """Shoes that could be."""
+
+    samples: list[Illustration]
+    seed: int = Field(description="Gives the same samples again, as long as the catalogue is the same.")
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
 
 
 class SliceDistance(BaseModel):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
+from fastapi import Query as QueryParameter
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -18,6 +19,8 @@ from model.text import nfc
 from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form
 from service.http.problems import refuse_unknown
 from service.http.schemas import (
+    BatchQuery,
+    BatchSearch,
     ImageSearch,
     ImagesInJson,
     PictureSearchFields,
@@ -35,6 +38,7 @@ from service.search.options import (
     to_view,
 )
 from service.search.pagination import read_cursor
+from service.serving.pipeline import Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
 
@@ -49,6 +53,7 @@ __all__ = [
     "decode_pictures",
     "find_default_k",
     "is_json",
+    "read_batch_search",
     "read_example_search",
     "read_json",
     "read_picture_search",
@@ -69,10 +74,10 @@ REPEATED = frozenset(
     for name, schema in PictureSearchFields.model_json_schema()["properties"].items()
     if any(choice.get("type") == "array" for choice in schema.get("anyOf", ()))
 )
-"""Options that may have several values; of others, as in a query string, the last one counts."""
+"""Options with several values; of any other that is repeated, the last value counts."""
 
 OTHER_FIELDS = 100
-"""Fields of a form beside its examples and what it excludes; more filters nobody means."""
+"""Largest number of a form's fields beside examples and excluded ids."""
 
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
@@ -145,10 +150,10 @@ READERS: Mapping[str, Callable[[Any], object]] = {
     "cursor": read_cursor,
     "group": bool,
 }
-"""How a field's value becomes the option of the same name, where that is not the value itself."""
+"""Option -> how it is parsed from its field, where it is not the field's value itself."""
 
 
-async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
+async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:
     """How to search, from a query string."""
     return to_options(fields, request.state.settings)
 
@@ -157,12 +162,7 @@ SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
 
 
 async def read_picture_search(request: Request) -> PictureSearch:
-    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree.
-
-    Raises:
-        RequestValidationError: an option is not what its schema says.
-        QueryError: a name is unknown, or the two places disagree; and all that `read_form` raises.
-    """
+    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree."""
     fields = _read_query(request, PictureSearchFields)
     settings: Settings = request.state.settings
     if is_json(request):
@@ -174,6 +174,31 @@ async def read_picture_search(request: Request) -> PictureSearch:
     form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
     agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
     return PictureSearch(form.images[0].content, to_options(agreed, settings), _view_in(agreed))
+
+
+async def read_batch_search(request: Request) -> list[Query]:
+    """Several searches: a form with a picture for each of them and options of all, or JSON. Raises likewise."""
+    settings: Settings = request.state.settings
+    if is_json(request):
+        refuse_unknown("query parameter", request.query_params.keys(), ())
+        body = validate(BatchSearch, await read_json(request), "body")
+        if not 1 <= len(body.queries) <= settings.max_images:
+            raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
+        return [_to_query(place, query, settings) for place, query in enumerate(body.queries)]
+    fields = _read_query(request, PictureSearchFields)
+    limits = FormLimits(
+        images=settings.max_images, image_bytes=settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS
+    )
+    form = await read_form(request, PICTURE_SEARCH_FIELDS, limits)
+    agreed = _agree_on_search(fields, _read_fields(form.fields, "body", PictureSearchFields), find_default_k(settings))
+    options, view = to_options(agreed, settings), _view_in(agreed)
+    return [Query(options, image=image.content, view=view) for image in form.images]
+
+
+def _to_query(place: int, query: BatchQuery, settings: Settings) -> Query:
+    if (query.item is None) == (query.vector is None):
+        raise QueryError("queries", f"query {place} has to have either an item or a vector")
+    return Query(to_options(query, settings), item_id=query.item, vector=query.vector)
 
 
 async def read_pictures(request: Request, most: int) -> Pictures:
@@ -227,7 +252,7 @@ def _read_query(request: Request, model: type[Fields]) -> Fields:
 NOTHING = PictureSearchFields()
 
 
-def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields], *, empty: bool = False) -> Fields:
+def _read_fields(texts: Mapping[str, list[str]], source: str, model: type[Fields], *, empty: bool = False) -> Fields:
     """Options as texts; an option that a form leaves empty is none, and so it is unless `empty`."""
     given: dict[str, Any] = {}
     for name, values in texts.items():
@@ -237,7 +262,7 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
                 given[name] = kept
         elif empty or values[-1]:
             given[name] = values[-1]
-    return validate(model, given, place) if given else NOTHING
+    return validate(model, given, source) if given else NOTHING
 
 
 def _view_in(fields: ViewFields) -> View | None:
@@ -330,12 +355,7 @@ async def read_json(request: Request) -> object:
 
 
 async def decode_pictures(image: str | list[str], limits: FormLimits) -> list[Upload]:
-    """The pictures of a body as `ImagesInJson` describes it.
-
-    Raises:
-        QueryError: a picture is no base64, or there are too many or none.
-        ImageTooLarge: a picture has too many bytes.
-    """
+    """The pictures of a body as `ImagesInJson` describes it."""
     texts = [image] if isinstance(image, str) else image
     if not 1 <= len(texts) <= limits.images:
         raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {limits.images}")
@@ -348,10 +368,6 @@ def decode_picture(text: str, limit: int) -> bytes:
     Args:
         text: with padding or without, and with line ends or without.
         limit: bytes of the picture.
-
-    Raises:
-        QueryError: it is no base64.
-        ImageTooLarge: there are more bytes.
     """
     head, comma, rest = text.partition(",")
     if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
@@ -366,12 +382,12 @@ def decode_picture(text: str, limit: int) -> bytes:
     return content
 
 
-def validate(model: type[Body], content: object, place: str) -> Body:
+def validate(model: type[Body], content: object, source: str) -> Body:
     """Content as a model. Raises RequestValidationError, as FastAPI does for what it reads itself."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
-        problems = [{**problem, "loc": (place, *problem["loc"])} for problem in error.errors(include_url=False)]
+        problems = [{**problem, "loc": (source, *problem["loc"])} for problem in error.errors(include_url=False)]
         raise RequestValidationError(problems) from None
 
 

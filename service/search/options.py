@@ -24,16 +24,16 @@ __all__ = [
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100
-"""Ids that one search may leave out."""
+"""Most ids that one search may exclude."""
 
 MAX_ROTATION = 180
-"""Degrees that a picture may be turned by, either way."""
+"""Largest rotation of a picture, in degrees, either way."""
 
 CROP_SLACK = 1e-6
-"""By how much a crop may reach out of its picture: clients add and divide in floating point."""
+"""Tolerance for crops that reach out of their picture by floating-point errors, as a share of it."""
 
 MAX_WEIGHTS = 64
-"""Slices that one condition may name."""
+"""Most slices that one condition may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +136,7 @@ class SearchOptions:
 
 
 def parse_weights(text: str) -> Weights | None:
-    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name.
-
-    Raises:
-        QueryError: it has a colon or a comma and is no list of a name and a number each, or names one twice.
-    """
+    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name."""
     if ":" not in text and "," not in text:
         return None
     weights: dict[str, float] = {}
@@ -173,11 +169,7 @@ def parse_filter(texts: Sequence[str]) -> Filter:
 
 
 def parse_crop(given: str | Sequence[float]) -> Box:
-    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers.
-
-    Raises:
-        QueryError: they are not four numbers, or the part is empty or reaches out of the picture.
-    """
+    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers."""
     try:
         left, top, width, height = (float(part) for part in (given.split(",") if isinstance(given, str) else given))
     except (ValueError, OverflowError):

@@ -135,13 +135,13 @@ def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> N
     digest = embedder.checkpoint.digest
     if info.checkpoint != digest:
         raise ArtifactMismatch(
-            f"the catalogue in {settings.place} was indexed by the checkpoint {info.checkpoint[:16]}, and "
+            f"the catalogue in {settings.location} was indexed by the checkpoint {info.checkpoint[:16]}, and "
             f"{settings.checkpoint} holds {digest[:16]}; {remedy}"
         )
     # With the digests equal, these can only differ where somebody has changed the catalogue's own facts.
     if (info.dimension, dict(info.slices)) != (embedder.dimension, embedder.slices):
         raise ArtifactMismatch(
-            f"the catalogue in {settings.place} has vectors of {info.dimension} numbers in the slices "
+            f"the catalogue in {settings.location} has vectors of {info.dimension} numbers in the slices "
             f"{', '.join(info.slices)}, and {settings.checkpoint} makes {embedder.dimension} in "
             f"{', '.join(embedder.slices)}; {remedy}"
         )

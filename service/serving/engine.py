@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL.Image import Image
 
 from model.catalog.columns import is_nearly_unique
@@ -24,7 +24,9 @@ from service.search.explain import Explanation, explain
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
-from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
+from service.search.sampling import Sampler
+from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.checks import check_vectors
 
 __all__ = [
     "CANARY_VIEW",
@@ -107,7 +109,7 @@ class Embedded:
     """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
 
     `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
-    shows a shoe; None where the checkpoint can't tell.
+    shows a shoe; None where the checkpoint has no confidence.
     """
 
     vectors: Vector
@@ -159,6 +161,7 @@ class Engine:
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
         self.nearness = NearnessScale(store, network.nearness)
+        self.sampler = Sampler(store)
         self._searcher = Searcher(store)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
@@ -351,9 +354,9 @@ class Engine:
         if not 2 <= steps <= MAX_STEPS:
             raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
 
-    def check_vector(self, vector: Sequence[float] | Vector, field: str = "vector") -> Vector:
+    def check_vector(self, vector: ArrayLike, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
-        checked: Vector = check_vectors([vector], self.embedder.dimension, field)[0]
+        checked: Vector = check_vectors(np.asarray(vector)[None], self.embedder.dimension, field)[0]
         return checked
 
     def check_canary(self, vector: Vector, hits: Sequence[Hit]) -> None:

@@ -14,7 +14,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +36,7 @@ from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Embedded", "Found", "Pipeline"]
+__all__ = ["Embedded", "Found", "Illustration", "Pipeline", "Query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Found:
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
         subjects: what was taken for the shoe of the picture that was searched by; none where it was not by one.
-        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint can't tell.
+        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint has no confidence.
     """
 
     hits: Sequence[Hit]
@@ -62,6 +62,26 @@ class Found:
     facets: Facets | None = None
     subjects: Sequence[Subject | None] = ()
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search of several: what is searched for, which is an image's bytes, an item's id or a vector, and how."""
+
+    options: SearchOptions
+    image: bytes | None = None
+    view: View | None = None
+    item_id: str | None = None
+    vector: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Illustration:
+    """What a vector decodes to, as a PNG, and the shoe of the catalogue nearest to it: None in an empty one."""
+
+    image: bytes
+    nearest: Hit | None
+    nearness: Nearness
 
 
 class Pipeline:
@@ -122,7 +142,7 @@ class Pipeline:
 
         Raises:
             QueryError: none, or too many, or the view can't be had of one of them.
-            ImageError: one of them can't be used; the message tells which, where there are several.
+            ImageError: one of them can't be used; the message says which, where there are several.
         """
         self.engine.check_count(len(images))
         parts: list[Vector] = []
@@ -179,6 +199,24 @@ class Pipeline:
         work = Work(images, label, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
 
+    async def search_many(self, queries: Sequence[Query]) -> list[Found | Exception]:
+        """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
+        outcomes = await asyncio.gather(*(self._search_one(query) for query in queries), return_exceptions=True)
+        refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
+        if refusal is not None:
+            raise refusal  # the client is to send all of it again, later
+        if ended := [each for each in outcomes if not isinstance(each, Found | Exception)]:
+            raise ended[0]
+        return [each for each in outcomes if isinstance(each, Found | Exception)]
+
+    async def _search_one(self, query: Query) -> Found:
+        if query.image is not None:
+            return await self.search_image(query.image, query.options, query.view)
+        if query.item_id is not None:
+            return await self.similar(query.item_id, query.options)
+        assert query.vector is not None
+        return await self.search(query.vector, query.options)
+
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""
         return await self._draw(Work(plan=lambda: self.engine.vectors_of(item_id), draws=True))
@@ -205,6 +243,54 @@ class Pipeline:
     async def swap(self, item_id: str, condition: str, other_id: str) -> bytes:
         """One shoe with the condition's slice of another, as a PNG. Raises UnknownItem and QueryError."""
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
+
+    async def illustrate_interpolation(self, start_id: str, end_id: str, steps: int) -> list[Illustration]:
+        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise."""
+        self.engine.check_steps(steps)
+        options = [SearchOptions(1)] * steps
+        return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), options)
+
+    async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
+        """A shoe before and after `swap`, each with the shoe nearest to it. Raises likewise.
+
+        For the one after it, the slice that was exchanged counts as much as all others together: by the whole vector,
+        the nearest shoe is mostly one that looks like the shoe before.
+        """
+
+        def plan() -> Vector:
+            return np.concatenate([self.engine.vectors_of(item_id), self.engine.swap(item_id, condition, other_id)])
+
+        slices = await asyncio.to_thread(lambda: self.engine.store.info().slices)
+        weights = {name: max(1.0, len(slices) - 1.0) if name == condition else 1.0 for name in slices}
+        return await self._illustrate(plan, [SearchOptions(1), SearchOptions(1, weights=weights, leave_out=(item_id,))])
+
+    async def sample(self, count: int, seed: int, around: str | None, spread: float) -> bytes:
+        """Shoes that could be, as a PNG with `count` pictures side by side. Raises as `Sampler.sample`."""
+        vectors = await asyncio.to_thread(self.engine.sampler.sample, count, seed, around, spread)
+        return await self._draw(Work(vectors=vectors, draws=True), size=count)
+
+    async def illustrate_samples(self, count: int, seed: int, around: str | None, spread: float) -> list[Illustration]:
+        """The same, one by one, each with the shoe nearest to it."""
+        vectors = await asyncio.to_thread(self.engine.sampler.sample, count, seed, around, spread)
+        return await self._illustrate(lambda: vectors, [SearchOptions(1)] * count)
+
+    async def _illustrate(self, plan: Callable[[], Vector], options: Sequence[SearchOptions]) -> list[Illustration]:
+        """Draw the vectors of a plan, and find for each the nearest shoe by its options."""
+        work = await self._batcher.submit(Work(plan=plan, draws=True), size=len(options))
+        drawn, vectors = work.drawn, work.vectors
+        assert drawn is not None
+        assert vectors is not None
+        found = await asyncio.gather(
+            *(
+                self._find(Work(vectors=vector[None], search=each))
+                for vector, each in zip(vectors, options, strict=True)
+            )
+        )
+        images = await asyncio.to_thread(lambda: [to_png(picture) for picture in drawn])
+        return [
+            Illustration(image, each.hits[0] if each.hits else None, each.nearness)
+            for image, each in zip(images, found, strict=True)
+        ]
 
     def _complete(self, options: SearchOptions) -> SearchOptions:
         """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""

@@ -21,7 +21,7 @@ from solemate.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from solemate.client.operations import NewItem, Options, PictureOptions, View
+from solemate.client.operations import NewItem, Options, PictureOptions, Query, View
 from solemate.client.pictures import Picture
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Options",
     "Picture",
     "PictureOptions",
+    "Query",
     "UnexpectedAnswer",
     "Unreachable",
     "View",

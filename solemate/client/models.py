@@ -2,28 +2,37 @@
 
 import base64
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 __all__ = [
+    "Agreement",
     "BatchLine",
+    "BatchSearchAnswer",
     "CatalogFacts",
     "CheckpointFacts",
     "Embedding",
     "EmbeddingsAnswer",
+    "ExplainAnswer",
     "FacetValue",
     "FacetsAnswer",
     "Hit",
+    "Illustration",
     "Info",
+    "InterpolationAnswer",
     "Item",
     "ItemAnswer",
     "ItemsAnswer",
     "Limits",
     "Problem",
     "ReloadAnswer",
+    "SamplesAnswer",
     "SearchAnswer",
+    "SliceDistance",
     "Status",
+    "Step",
     "Subject",
     "SubjectAnswer",
+    "SwapAnswer",
     "WorkerReload",
 ]
 
@@ -139,7 +148,7 @@ class SubjectAnswer(BaseModel):
     @property
     def cutout_png(self) -> bytes:
         """The cut-out as a PNG file."""
-        return base64.b64decode(self.cutout.partition(",")[2])
+        return _decode(self.cutout)
 
 
 class ItemAnswer(Item, Answer):
@@ -149,11 +158,12 @@ class ItemAnswer(Item, Answer):
 
 
 class ItemsAnswer(Answer):
-    """A page of the catalogue; `total` counts the shoes of all pages."""
+    """A page of the catalogue; `total` counts the shoes of all pages; `missing`: ids that were asked for in vain."""
 
     items: list[Item]
     next: str | None
     total: int
+    missing: list[str] | None = None
 
 
 class FacetsAnswer(Answer):
@@ -161,6 +171,78 @@ class FacetsAnswer(Answer):
 
     facets: dict[str, list[FacetValue]]
     total: int
+
+
+class SliceDistance(BaseModel):
+    """How far apart two shoes are in one slice; `share` of the squared distance, which sum to 1."""
+
+    name: str
+    distance: float
+    share: float
+
+
+class Agreement(BaseModel):
+    """What two shoes have of one attribute, and whether they share a value."""
+
+    name: str
+    values: list[str]
+    with_values: list[str]
+    agree: bool
+
+
+class ExplainAnswer(Answer):
+    """Why two shoes are alike."""
+
+    item: Item
+    other: Item = Field(alias="with")
+    distance: float
+    score: float
+    conditions: list[SliceDistance]
+    attributes: list[Agreement]
+
+
+class Illustration(BaseModel):
+    """What a vector decodes to, and the shoe that is nearest to it."""
+
+    image: str
+    nearest: Hit | None
+
+    @property
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        return _decode(self.image)
+
+
+class Step(Illustration):
+    """A step of an interpolation; `position` 0 is the first shoe, 1 the second."""
+
+    position: float
+
+
+class InterpolationAnswer(Answer):
+    """The way from one shoe to another, both ends included."""
+
+    steps: list[Step]
+
+
+class SwapAnswer(Answer):
+    """A shoe before and after it got the slice of another."""
+
+    before: Illustration
+    after: Illustration
+
+
+class SamplesAnswer(Answer):
+    """Shoes that could be; `seed` gives the same ones again."""
+
+    samples: list[Illustration]
+    seed: int
+
+
+class BatchSearchAnswer(BaseModel):
+    """What came of several searches, in their order: an answer, or the problem that one has alone."""
+
+    results: list[SearchAnswer | Problem]
 
 
 class BatchLine(BaseModel):
@@ -239,3 +321,8 @@ class Status(BaseModel):
     """How the service is."""
 
     status: str
+
+
+def _decode(url: str) -> bytes:
+    """The content of a data: URL."""
+    return base64.b64decode(url.partition(",")[2])

@@ -15,13 +15,15 @@ from solemate.client import models
 from solemate.client.calls import Request, as_bytes, as_json, as_lines, as_nothing, as_text, operation, pages
 from solemate.client.pictures import Picture, to_bytes
 
-__all__ = ["Example", "Filter", "NewItem", "Operations", "Options", "PictureOptions", "View"]
+__all__ = ["Example", "Filter", "NewItem", "Operations", "Options", "PictureOptions", "Query", "View"]
 
 Filter: TypeAlias = str | Sequence[str] | Mapping[str, Any]
 """`Attribute:Value`, several of them, or the nested form `{"all": [...], "any": [...], "not": [...]}`."""
 
 Example: TypeAlias = str | Iterable[float]
 """The id of a shoe, or a vector."""
+
+JSON = {"Accept": "application/json"}
 
 Attributes: TypeAlias = Mapping[str, Sequence[str]]
 
@@ -53,6 +55,13 @@ class View(TypedDict, total=False):
 
 class PictureOptions(Options, View, total=False):
     """How to search by a picture, and where in it the shoe is."""
+
+
+class Query(Options, total=False):
+    """A search of `search_batch`: by `item`, the id of a shoe, or by `vector`."""
+
+    item: str
+    vector: Iterable[float]
 
 
 class NewItem(NamedTuple):
@@ -106,6 +115,16 @@ class Operations:
         """The shoes most like one of the catalogue, without itself."""
         return Request(path={"id": id}, query=_in_query(options))
 
+    @operation("POST", "/v1/search:batch", as_json(models.BatchSearchAnswer))
+    def search_pictures(self, images: Sequence[Picture], /, **options: Unpack[PictureOptions]) -> Request:
+        """A search by each of several pictures, with the same options, in one batch."""
+        return Request(query=_in_query(options), form={}, files=[_file("image", each) for each in images])
+
+    @operation("POST", "/v1/search:batch", as_json(models.BatchSearchAnswer))
+    def search_batch(self, queries: Sequence[Query], /) -> Request:
+        """Several searches by shoes of the catalogue or vectors, each with options of its own, in one batch."""
+        return Request(json={"queries": [_query_in_json(each) for each in queries]})
+
     @operation("POST", "/v1/embeddings", as_json(models.EmbeddingsAnswer))
     def embed(self, *images: Picture, **view: Unpack[View]) -> Request:
         """The mean vector of each picture."""
@@ -118,10 +137,20 @@ class Operations:
         """A page of the catalogue."""
         return Request(query={"limit": limit, "cursor": cursor, "filter": _filter_in_text(filter)})
 
+    @operation("GET", "/v1/items", as_json(models.ItemsAnswer))
+    def items_by_id(self, ids: Sequence[str], /) -> Request:
+        """These shoes, in this order; those that are not there are `missing`."""
+        return Request(query={"ids": ids})
+
     @operation("GET", "/v1/items/{id}", as_json(models.ItemAnswer))
     def item(self, id: str, /) -> Request:
         """One shoe, with its vector."""
         return Request(path={"id": id})
+
+    @operation("GET", "/v1/items/{id}/explain", as_json(models.ExplainAnswer))
+    def explain(self, id: str, other: str, /) -> Request:
+        """Why two shoes are alike: the distance by each condition, and the attributes that agree."""
+        return Request(path={"id": id}, query={"with": other})
 
     @operation("GET", "/v1/facets", as_json(models.FacetsAnswer))
     def facets(self, *, filter: Filter | None = None) -> Request:
@@ -204,6 +233,28 @@ class Operations:
         """A shoe with one slice of another, a PNG."""
         return Request(query={"item": item, "condition": condition, "of": of})
 
+    @operation("GET", "/v1/interpolations", as_json(models.InterpolationAnswer))
+    def interpolation(self, start: str, to: str, /, *, steps: int | None = None) -> Request:
+        """The same way step by step, each with the shoe that is nearest to it."""
+        return Request(query={"from": start, "to": to, "steps": steps}, headers=JSON)
+
+    @operation("GET", "/v1/swaps", as_json(models.SwapAnswer))
+    def swapped(self, item: str, condition: str, of: str, /) -> Request:
+        """The shoe before and after the same swap, each with the shoe that is nearest to it."""
+        return Request(query={"item": item, "condition": condition, "of": of}, headers=JSON)
+
+    @operation("GET", "/v1/samples", as_json(models.SamplesAnswer))
+    def samples(
+        self,
+        *,
+        count: int | None = None,
+        seed: int | None = None,
+        around: str | None = None,
+        spread: float | None = None,
+    ) -> Request:
+        """Shoes that could be, or variations of one of the catalogue, each with the shoe that is nearest to it."""
+        return Request(query={"count": count, "seed": seed, "around": around, "spread": spread}, headers=JSON)
+
     # --- The service ------------------------------------------------------------------------------------------------
 
     @operation("GET", "/v1/info", as_json(models.Info))
@@ -253,6 +304,11 @@ def _in_json(options: Options | View) -> dict[str, Any]:
     if isinstance(given.get("filter"), str):
         given["filter"] = [given["filter"]]
     return given
+
+
+def _query_in_json(query: Query) -> dict[str, Any]:
+    given = _in_json(query)
+    return {**given, "vector": _numbers(given["vector"])} if "vector" in given else given
 
 
 def _in_query(options: Options | View) -> dict[str, Any]:

@@ -81,6 +81,10 @@ def test_catalogue(client: Client) -> None:
     assert client.item(items[0].id).attributes == items[0].attributes
     facets = client.facets(filter="Category:Boots")
     assert {value.value for value in facets.facets["Category"]} == {"Boots"}
+    assert client.items_by_id([SHOE, "none", "1000.1"]).missing == ["none"]
+    alike = client.explain(SHOE, "1000.1")
+    assert (alike.item.id, alike.other.id) == (SHOE, "1000.1")
+    assert sum(each.share for each in alike.conditions) == pytest.approx(1)
     assert len(list(client.iterate_similar(SHOE, k=10))) == COUNT - 1
 
 
@@ -92,6 +96,14 @@ def test_pictures(client: Client, photo: Path, artifacts: Artifacts) -> None:
         assert size_of(drawn) == (16, 16)
     assert size_of(client.interpolate(SHOE, "1000.1", steps=3))[0] > 32
     assert size_of(client.swap(SHOE, "closure", "1000.1")) == (16, 16)
+    drawn_on_the_way = client.interpolation(SHOE, "1000.1", steps=3).steps
+    assert [(step.position, size_of(step.png)) for step in drawn_on_the_way] == [(at, (16, 16)) for at in (0, 0.5, 1)]
+    swapped = client.swapped(SHOE, "closure", "1000.1")
+    assert swapped.before.nearest is not None
+    assert swapped.before.nearest.id == SHOE
+    made = client.samples(count=2, around=SHOE, spread=0)
+    assert [each.nearest and each.nearest.id for each in made.samples] == [SHOE] * 2
+    assert client.samples(count=2, seed=5).samples == client.samples(count=2, seed=5).samples
     assert size_of(client.subject(photo).cutout_png) == size_of(client.cut_out(photo))
 
 

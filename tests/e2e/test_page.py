@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_start(visit: Visit) -> None:
-    """The page opens with the catalogue's size and its shoes, and shows more of them on demand."""
+    """The page opens with the catalogue's size and its shoes, and shows more of them as they are scrolled."""
     visit.open()
     total = visit.get("/v1/items?limit=1")["total"]
     sync_api.expect(visit.page.locator("#catalog-size")).to_have_text(f"{total:,} shoes")
@@ -27,7 +27,7 @@ def test_start(visit: Visit) -> None:
     sync_api.expect(picture).to_have_js_property("complete", True)
     assert picture.evaluate("image => image.naturalWidth") > 0
     assert visit.page.locator("#grid .card").first.inner_text().strip()
-    visit.page.get_by_role("button", name="Show more").click()
+    visit.page.locator("#more").scroll_into_view_if_needed()
     sync_api.expect(visit.page.locator("#grid .card")).not_to_have_count(len(before))
     after = visit.ids()
     assert after[: len(before)] == before
@@ -35,11 +35,13 @@ def test_start(visit: Visit) -> None:
 
 
 def test_upload(visit: Visit, photo: Upload) -> None:
-    """A photo brings shoes with growing distances, the photo itself and its reconstruction."""
+    """A photo brings shoes, the nearest first, the photo itself and, unfolded, its reconstruction."""
     visit.open()
     visit.search(photo)
-    shown = [float(text) for text in visit.page.locator(".distance b").all_inner_texts()]
-    assert shown == sorted(shown)
+    scores = [float(each.get_attribute("data-score")) for each in visit.page.locator("#grid .nearness").all()]
+    assert len(scores) == len(visit.ids())
+    assert scores == sorted(scores, reverse=True)
+    visit.page.locator("#drawing summary").click()
     for tile in ("#query-picture img", "#query-reconstruction img"):
         sync_api.expect(visit.page.locator(tile)).to_be_visible()
         assert visit.page.locator(tile).evaluate("image => image.naturalWidth") > 0
@@ -68,7 +70,7 @@ def test_result_becomes_query_and_back_returns(visit: Visit, photo: Upload) -> N
     start = visit.ids()
     visit.search(photo)
     first = visit.ids()
-    visit.page.locator("#grid .card").nth(1).click()
+    visit.page.get_by_role("button", name="Search with this shoe").nth(1).click()
     sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
     visit.settle()
     assert f"#item={first[1]}" in visit.page.url.replace("%3A", ":")
@@ -83,13 +85,11 @@ def test_result_becomes_query_and_back_returns(visit: Visit, photo: Upload) -> N
     assert visit.ids() == start
 
 
-def test_address_opens_a_shoe(visit: Visit) -> None:
-    """A link to a shoe opens it as the query, with its attributes."""
+def test_address_opens_a_search(visit: Visit) -> None:
+    """A link to a search by a shoe opens it."""
     item = visit.get("/v1/items?limit=1")["items"][0]
-    visit.open(f"/#item={item['id']}")
-    sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text(item["id"])
-    for values in item["attributes"].values():
-        sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text(", ".join(values))
+    visit.open(f"/#item={item['id']}&group=none")
+    sync_api.expect(visit.page.locator("#query-title")).to_contain_text(item["attributes"]["Category"][0])
     similar = visit.get(item["similar"] + "?k=24")["hits"]
     assert visit.ids() == [hit["id"] for hit in similar]
 
@@ -98,12 +98,14 @@ def test_photo_survives_a_reload(visit: Visit, photo: Upload) -> None:
     """After a reload the photo is still there with what it found, and is not sent again."""
     visit.open()
     visit.search(photo)
+    visit.page.locator("#drawing summary").click()
     found = visit.ids()
     sent: list[str] = []
     visit.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     visit.page.reload()
     visit.settle()
     sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    visit.page.locator("#drawing summary").click()
     for tile in ("#query-picture img", "#query-reconstruction img"):
         sync_api.expect(visit.page.locator(tile)).not_to_have_js_property("naturalWidth", 0)
     assert visit.ids() == found
@@ -150,18 +152,33 @@ def test_filter_narrows(visit: Visit) -> None:
 
 
 def test_condition_changes_the_answer(visit: Visit) -> None:
-    """The switch shows the service's conditions, if several, and searches by the one chosen."""
-    conditions = visit.get("/v1/info")["conditions"]
+    """The chips are the service's conditions; one is searched by alone, two by the weights of their sliders."""
+    _, one, other = visit.get("/v1/info")["conditions"]
     item = visit.get("/v1/items?limit=1")["items"][0]
-    visit.open(f"/#item={item['id']}")
-    if len(conditions) == 1:
-        sync_api.expect(visit.page.locator("#conditions")).to_be_hidden()
-        return
-    visit.page.locator(".segment").nth(1).click()
-    sync_api.expect(visit.page.locator("#conditions input").nth(1)).to_be_checked()
-    visit.settle()
-    similar = visit.get(f"{item['similar']}?k=24&condition={conditions[1]}")["hits"]
-    assert visit.ids() == [hit["id"] for hit in similar]
+    visit.open(f"/#item={item['id']}&group=none")
+
+    def expect_hits(condition: str) -> None:
+        visit.settle()
+        assert visit.ids() == [hit["id"] for hit in visit.get(f"{item['similar']}?k=24&condition={condition}")["hits"]]
+
+    chips = visit.page.locator("#condition-choices")
+    chips.get_by_role("button", name=one, exact=False).click()
+    sync_api.expect(chips.get_by_role("button", pressed=True)).to_have_text(one.capitalize())
+    sync_api.expect(visit.page.locator("#weights")).to_be_hidden()
+    expect_hits(one)
+    chips.get_by_role("button", name=other, exact=False).click()
+    expect_hits(f"{one}:1,{other}:1")
+    slider = visit.page.get_by_role("slider", name=f"Weight of {other.capitalize()}")
+    slider.focus()
+    with visit.page.expect_response("**/similar?*0.7*"):
+        for _ in range(3):
+            slider.press("ArrowLeft")
+    expect_hits(f"{one}:1,{other}:0.7")
+    sync_api.expect(slider).to_be_focused()
+    visit.page.reload()
+    expect_hits(f"{one}:1,{other}:0.7")
+    chips.get_by_role("button", name="Overall").click()
+    expect_hits("overall")
 
 
 def test_text_file_is_refused_kindly(visit: Visit) -> None:

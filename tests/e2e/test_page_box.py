@@ -142,11 +142,11 @@ def drag(visit: Visit, start: tuple[float, float], end: tuple[float, float]) -> 
 
 
 def test_nothing_of_the_box_is_loaded_without_a_photo(visit: Visit) -> None:
-    """The start and a shoe of the catalogue load neither Cropper.js nor what uses it."""
+    """The start, and a search by a shoe of the catalogue, load neither Cropper.js nor what uses it."""
     loaded: list[str] = []
     visit.page.on("request", lambda request: loaded.append(request.url))
-    visit.open()
-    visit.page.locator("#grid .card").first.click()
+    visit.open("/#group=none")
+    visit.page.get_by_role("button", name="Search with this shoe").first.click()
     visit.settle()
     assert [url for url in loaded if re.search("cropper|cropbox|framing", url)] == []
 
@@ -154,7 +154,7 @@ def test_nothing_of_the_box_is_loaded_without_a_photo(visit: Visit) -> None:
 @pytest.mark.parametrize("size", [(300, 400), (3000, 4000), (4000, 1500)], ids=str)
 def test_found_shoe_is_boxed(visit: Visit, size: tuple[int, int]) -> None:
     """The box that the service found is drawn around the shoe, whatever the photo's size and shape."""
-    visit.open()
+    visit.open("/#group=none")
     visit.search(draw_scene(*size))
     expect_box(visit, SHOE)
 
@@ -167,7 +167,7 @@ def test_box_stands_on_the_upright_photo(visit: Visit) -> None:
         exif = picture.getexif()
         exif[ExifTags.Base.Orientation] = 6
         picture.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", quality=95, exif=exif)
-    visit.open()
+    visit.open("/#group=none")
     visit.search(scene._replace(content=buffer.getvalue()))
     expect_box(visit, SHOE)
 
@@ -175,7 +175,7 @@ def test_box_stands_on_the_upright_photo(visit: Visit) -> None:
 def test_dragged_box_is_searched(visit: Visit, asked: list[dict[str, str]]) -> None:
     """The box drawn around another shoe is what is searched with; the photo is cropped by the service."""
     photo = draw_scene(300, 400, SHOE, OTHER)
-    visit.open()
+    visit.open("/#group=none")
     visit.search(photo)
     whole = visit.ids()
     expect_box(visit, (0.2, 0.08, 0.7, 0.67))
@@ -189,12 +189,15 @@ def test_dragged_box_is_searched(visit: Visit, asked: list[dict[str, str]]) -> N
     assert crop[0] == pytest.approx(corner[0], abs=0.03)
     assert visit.ids() == nearest(visit, photo, found)
     assert len(visit.ids()) == len(whole)
-    assert visit.page.locator("#query-reconstruction img").evaluate("image => image.naturalWidth") > 0
+    visit.page.locator("#drawing summary").click()
+    drawn = visit.page.locator("#query-reconstruction img")
+    sync_api.expect(drawn).to_be_visible()
+    assert drawn.evaluate("image => image.naturalWidth") > 0
 
 
 def test_box_moves_by_keys(visit: Visit, asked: list[dict[str, str]]) -> None:
     """Arrow keys move the box, with Shift they resize it, and one search follows when they rest."""
-    visit.open()
+    visit.open("/#group=none")
     visit.search(draw_scene())
     expect_box(visit, SHOE)
     left, top, width, height = box_on_screen(visit)
@@ -213,7 +216,7 @@ def test_box_moves_by_keys(visit: Visit, asked: list[dict[str, str]]) -> None:
 
 def test_box_goes_by_numbers(visit: Visit, asked: list[dict[str, str]]) -> None:
     """Numbers place the box where no pointer can be dragged; those that reach beyond the photo are corrected."""
-    visit.open()
+    visit.open("/#group=none")
     visit.search(draw_scene())
     expect_box(visit, SHOE)
     visit.page.get_by_text("Place the box by numbers").click()
@@ -228,7 +231,7 @@ def test_box_goes_by_numbers(visit: Visit, asked: list[dict[str, str]]) -> None:
 def test_turned_photo_is_searched(visit: Visit, asked: list[dict[str, str]]) -> None:
     """A photo that lies on its side is turned by a button; the shoe is found in it as it then is."""
     photo = draw_scene()
-    visit.open()
+    visit.open("/#group=none")
     visit.search(photo)
     expect_box(visit, SHOE)
     visit.page.get_by_role("button", name="Turn the photo left").click()
@@ -243,7 +246,7 @@ def test_turned_photo_is_searched(visit: Visit, asked: list[dict[str, str]]) -> 
 def test_box_on_a_turned_photo_is_cropped(visit: Visit, asked: list[dict[str, str]], degrees: int) -> None:
     """What is boxed on a turned photo is part of what the service crops before it turns the photo."""
     photo = draw_scene()
-    visit.open()
+    visit.open("/#group=none")
     visit.search(photo)
     expect_box(visit, SHOE)
     visit.page.get_by_label("Turn the photo, degrees to the left").fill(str(degrees))
@@ -262,7 +265,7 @@ def test_box_on_a_turned_photo_is_cropped(visit: Visit, asked: list[dict[str, st
 def test_whole_photo_and_back_to_the_shoe(visit: Visit, asked: list[dict[str, str]]) -> None:
     """One button takes the whole photo for the shoe, another finds the shoe again, and Back undoes."""
     photo = draw_scene()
-    visit.open()
+    visit.open("/#group=none")
     visit.search(photo)
     first = visit.ids()
     expect_box(visit, SHOE)
@@ -287,7 +290,7 @@ def test_whole_photo_and_back_to_the_shoe(visit: Visit, asked: list[dict[str, st
 
 def test_box_survives_a_reload(visit: Visit, asked: list[dict[str, str]]) -> None:
     """After a reload the box is where it was put, and nothing is sent again."""
-    visit.open()
+    visit.open("/#group=none")
     visit.search(draw_scene())
     expect_box(visit, SHOE)
     visit.page.get_by_role("application", name="Box around the shoe").press("ArrowUp")
@@ -304,7 +307,7 @@ def test_box_survives_a_reload(visit: Visit, asked: list[dict[str, str]]) -> Non
 def test_last_box_wins(visit: Visit, asked: list[dict[str, str]]) -> None:
     """While a box is searched the shoes stay; the next one ends that search, and only its answer counts."""
     photo = draw_scene()
-    visit.open()
+    visit.open("/#group=none")
     visit.search(photo)
     expect_box(visit, SHOE)
     before = visit.ids()
@@ -346,7 +349,7 @@ def test_last_box_wins(visit: Visit, asked: list[dict[str, str]]) -> None:
 def test_doubts_are_said(visit: Visit, told: dict[str, Any], said: str | None) -> None:
     """The page says in words that there are several shoes in the photo, or likely none."""
     amend(visit, EMBEDDINGS, lambda content: content["embeddings"][0].update(told))
-    visit.open()
+    visit.open("/#group=none")
     visit.search(draw_scene())
     notes = visit.page.locator("#notes")
     if said is None:
@@ -362,7 +365,7 @@ def test_photo_without_a_subject(visit: Visit, finds: bool) -> None:
     """Where no shoe was found, the box is around all of it; where the checkpoint looks for none, there is no box."""
     amend(visit, "**/v1/info", lambda content: content["checkpoint"].update(subjects=finds))
     amend(visit, EMBEDDINGS, lambda content: content["embeddings"][0].update(subject=None))
-    visit.open()
+    visit.open("/#group=none")
     visit.search(draw_scene())
     if finds:
         expect_box(visit, (0, 0, 1, 1))
@@ -380,7 +383,7 @@ def test_box_may_be_left_while_it_is_loaded(visit: Visit) -> None:
         held.append(route)
 
     visit.page.route("**/cropper.min.js", hold)
-    visit.open()
+    visit.open("/#group=none")
     visit.page.locator("#file").set_input_files(draw_scene().payload())
     wait_for(visit, lambda: len(held) == 1)
     sync_api.expect(visit.page.locator("#query-picture .outline rect")).to_be_visible()

@@ -52,10 +52,11 @@ def test_page_asks_for_the_key(visit: Visit, photo: Upload) -> None:
     forgive_refusals(visit)
 
     visit.search(photo)
+    visit.page.locator("#drawing summary").click()
     for picture in ("#query-picture img", "#query-reconstruction img", "#grid img >> nth=0"):
         sync_api.expect(visit.page.locator(picture)).to_be_visible()
         sync_api.expect(visit.page.locator(picture)).not_to_have_js_property("naturalWidth", 0)
-    visit.page.locator("#grid .card").nth(1).click()
+    visit.page.get_by_role("button", name="Search with this shoe").nth(1).click()
     sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
     sync_api.expect(visit.page.locator("#query-reconstruction img")).not_to_have_js_property("naturalWidth", 0)
     visit.page.locator("#grid img").last.scroll_into_view_if_needed()

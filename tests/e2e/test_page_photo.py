@@ -67,6 +67,8 @@ def test_query_picture_is_whole(visit: Visit, viewport: tuple[int, int], size: t
     visit.page.set_viewport_size({"width": width, "height": height})
     visit.open()
     visit.search(draw_photo(*size))
+    visit.page.locator("#drawing summary").click()
+    sync_api.expect(visit.page.locator("#query-reconstruction img")).to_be_visible()
     for name in ("#query-picture", "#query-reconstruction"):
         tile, picture = visit.page.locator(name), visit.page.locator(f"{name} img")
         outer, inner = tile.bounding_box(), picture.bounding_box()
@@ -82,16 +84,17 @@ def test_photo_is_sent_once_and_small(visit: Visit) -> None:
     """A large photo is sent once, as a small one with the same vector; what follows is asked by that vector."""
     photo = draw_photo(2400, 3200)
     assert len(photo.content) > 10 * LIMIT  # as it is, it would be refused
-    visit.open()
+    visit.open("/#group=none")
     posted = follow(visit)
     visit.search(photo)
+    visit.page.locator("#drawing summary").click()
     visit.page.locator(".segment").nth(1).click()
     visit.settle()
     visit.page.locator("#filter-groups input").first.check()
     visit.settle()
     visit.page.go_back()
     visit.settle()
-    visit.page.get_by_role("button", name="Show more").click()
+    visit.page.locator("#more").scroll_into_view_if_needed()
     sync_api.expect(visit.page.locator("#grid .card")).to_have_count(40)
     paths = [request.url.removeprefix(visit.base) for request in posted]
     assert paths.count("/v1/embeddings") == 1
@@ -182,7 +185,8 @@ def test_shoe_of_another_tab_is_used(visit: Visit) -> None:
     item = visit.get("/v1/items?limit=1")["items"][0]
     html = f'<a href="{visit.base}/#item={item["id"]}"><img src="{visit.base}{item["image"]}"></a>'
     assert visit.page.evaluate(HAND_OVER, ["drop", {"text/html": html}])
-    sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text(item["id"])
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
+    assert f"#item={item['id']}" in visit.page.url
     visit.settle()
 
 

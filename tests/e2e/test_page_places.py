@@ -75,15 +75,19 @@ def check_under_a_path(there: Visit, photo: Upload) -> None:
     """Search with a photo and with a shoe, and reload: files, service and pictures are all found below the base."""
     there.open()
     there.search(photo)
+    there.page.locator("#drawing summary").click()
     for picture in ("#query-picture img", "#query-reconstruction img", "#grid img >> nth=0"):
         sync_api.expect(there.page.locator(picture)).not_to_have_js_property("naturalWidth", 0)
-    there.page.locator("#grid .card").nth(1).click()
+    there.page.get_by_role("button", name="Search with this shoe").nth(1).click()
     sync_api.expect(there.page.locator("#query-caption")).to_have_text("From the catalogue")
     there.settle()
     sync_api.expect(there.page.locator("#query-reconstruction img")).not_to_have_js_property("naturalWidth", 0)
     assert there.page.url.startswith(f"{there.base}/#item=")
     there.page.reload()
     there.settle()
+    there.page.locator("#grid .card").first.click()
+    sync_api.expect(there.page.locator(".row .card").first).to_be_visible()
+    there.page.wait_for_load_state("networkidle")
     there.page.goto("about:blank")
 
 
@@ -113,8 +117,9 @@ def test_results_are_in_view_on_a_phone(visit: Visit, photo: Upload) -> None:
     visit.page.mouse.wheel(0, 900)
     sync_api.expect(visit.page.locator("#grid .card").first).not_to_be_in_viewport()
     box = visit.page.locator("#query").bounding_box()
-    assert box["y"] == pytest.approx(0, abs=1)
-    assert box["height"] <= 96
+    header = visit.page.locator(".site").bounding_box()
+    assert box["y"] == pytest.approx(header["height"], abs=1)
+    assert header["height"] + box["height"] <= 144
 
 
 @pytest.mark.parametrize("step", ["condition", "filter", "shoe", "photo"])
@@ -129,7 +134,7 @@ def test_results_stay_when_the_service_is_away(visit: Visit, photo: Upload, step
     elif step == "filter":
         visit.page.locator("#filter-groups input").first.click()
     elif step == "shoe":
-        visit.page.locator("#grid .card").nth(1).click()
+        visit.page.get_by_role("button", name="Search with this shoe").nth(1).click()
     else:
         visit.page.locator("#file").set_input_files(Upload("other.jpg", photo.mime, photo.content).payload())
     alert = visit.page.get_by_role("alert")
@@ -137,38 +142,38 @@ def test_results_stay_when_the_service_is_away(visit: Visit, photo: Upload, step
     visit.settle()
     assert visit.ids() == before
     sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
-    sync_api.expect(visit.page.locator("#conditions input").first).to_be_checked()
+    sync_api.expect(visit.page.locator(".segment").first).to_have_attribute("aria-pressed", "true")
     sync_api.expect(visit.page.locator("#filter-groups input").first).not_to_be_checked()
     visit.page.unroute_all()
     alert.get_by_role("button", name="Try again").click()
     sync_api.expect(alert).to_be_empty()
     visit.settle()
     if step == "condition":
-        sync_api.expect(visit.page.locator("#conditions input").nth(1)).to_be_checked()
+        sync_api.expect(visit.page.locator(".segment").nth(1)).to_have_attribute("aria-pressed", "true")
     elif step == "filter":
         sync_api.expect(visit.page.locator("#filter-groups input").first).to_be_checked()
     elif step == "shoe":
         sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
     else:
-        sync_api.expect(visit.page.locator("#query-attributes")).to_contain_text("other.jpg")
+        sync_api.expect(visit.page.locator("#query-title")).to_contain_text("other.jpg")
     forgive_failures(visit)
 
 
-def test_show_more_ends_with_all_shoes(visit: Visit) -> None:
-    """Where Show more has brought the last shoe, the page says so."""
+def test_paging_ends_with_all_shoes(visit: Visit) -> None:
+    """Where scrolling has brought the last shoe, the page says so."""
     visit.open()
-    visit.page.get_by_role("button", name="Show more").click()
+    visit.page.locator("#more").scroll_into_view_if_needed()
     sync_api.expect(visit.page.locator("#end")).to_have_text("That is all: 40 shoes.")
 
 
-def test_show_more_ends_where_a_search_ends(visit: Visit, artifacts: Artifacts) -> None:
-    """Where a search goes no deeper, Show more brings all that it may show, and the page says why it ends."""
+def test_paging_ends_where_a_search_ends(visit: Visit, artifacts: Artifacts) -> None:
+    """Where a search goes no deeper, scrolling brings all that it may show, and the page says why it ends."""
     server = Server(artifacts, SOLEMATE_MAX_DEPTH="30", SOLEMATE_MAX_K="24")
     try:
         there = Visit(visit.page, server.url, visit.errors)
         item = there.get("/v1/items?limit=1")["items"][0]
-        there.open(f"/#item={item['id']}")
-        there.page.get_by_role("button", name="Show more").click()
+        there.open(f"/#item={item['id']}&group=none")
+        there.page.locator("#more").scroll_into_view_if_needed()
         sync_api.expect(there.page.locator("#grid .card")).to_have_count(30)
         sync_api.expect(there.page.locator("#end")).to_contain_text("30 nearest of 40 shoes: a search goes no deeper")
         sync_api.expect(there.page.get_by_role("button", name="Show more")).to_be_hidden()
@@ -181,7 +186,7 @@ def test_names_hold_what_is_seen(visit: Visit, photo: Upload) -> None:
     """What a link or button shows is in its name, so that whoever speaks to the page can say what they see."""
     visit.open()
     visit.search(photo)
-    visit.page.locator(".hide").first.click(force=True)
+    visit.page.get_by_role("button", name="Less like this").first.click()
     visit.settle()
     visit.page.locator("#filter-groups input").first.check()
     sync_api.expect(visit.page.get_by_role("button", name="Remove filter")).to_be_visible()

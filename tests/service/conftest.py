@@ -37,13 +37,20 @@ def drawn_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_catalog(tmp_path_factory.mktemp("catalog") / "demo", COUNT)
 
 
-@pytest.fixture
-def memory_engine(drawn_catalog: Path, settings: Settings, tmp_path: Path) -> Engine:
-    """An engine over a store in memory."""
+@pytest.fixture(scope="session")
+def indexed_store(drawn_catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> MemoryStore:
+    """Those shoes, indexed; only to be copied."""
     catalog = read_catalog(str(drawn_catalog))
-    embedder = FakeEmbedder(ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels))
     store = MemoryStore(catalog.root)
-    index_catalog(catalog, embedder, store, tmp_path)
+    index_catalog(catalog, FakeEmbedder(), store, tmp_path_factory.mktemp("indexed"))
+    return store
+
+
+@pytest.fixture
+def memory_engine(indexed_store: MemoryStore, settings: Settings, tmp_path: Path) -> Engine:
+    """An engine over a store in memory."""
+    embedder = FakeEmbedder(ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels))
+    store = indexed_store.copy()
     limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
     network, uploads = Network(DIGEST, ("category", "closure")), Uploads(tmp_path)
     return Engine(embedder, store, network, limits=limits, uploads=uploads)

@@ -15,11 +15,13 @@ import service
 from model.framing import Box, View
 
 WEB = Path(service.__file__).parent / "web"
-SCRIPTS = sorted(WEB.glob("*.js"))
-TEXTS = sorted(path for path in WEB.iterdir() if path.suffix in {".html", ".css", ".js", ".svg"})
+OWN = sorted(path for path in WEB.rglob("*") if path.is_file() and "vendor" not in path.parts)
+SCRIPTS = [path for path in OWN if path.suffix == ".js"]
+TEXTS = [path for path in OWN if path.suffix in {".html", ".css", ".js", ".svg"}]
+MOST_BYTES = 200_000
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 
-IMPORT = re.compile(r"""\b(?:import|from)\s*\(?\s*["']([^"']+)["']""")
+IMPORT = re.compile(r"""\b(?:import|from)\s*\(?\s*["']([^"'\n]+\.js)["']""")
 SCRIPTED_MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|setHTMLUnsafe|createContextualFragment|document\.write|DOMParser"
     r"|\beval\(|new Function|setTimeout\(\s*[\"'`]|javascript:"
@@ -62,11 +64,16 @@ def imports(script: Path) -> list[str]:
     return IMPORT.findall(script.read_text(encoding="utf-8"))
 
 
+def name_of(path: Path) -> str:
+    """A file's name in a test's id."""
+    return path.relative_to(WEB).as_posix()
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_a_shops_shoe_goes_by_its_title() -> None:
-    """A shoe of a shop's export is called by its title, and links are not read out; others go by what they are."""
+    """A shoe of a shop's export goes by its title, without its links and its price; others go by what they are."""
     script = (
-        (WEB / "words.js").read_text(encoding="utf-8")
+        (WEB / "base" / "words.js").read_text(encoding="utf-8")
         + """
         const shop = { id: "1", attributes: { Price: ["90"], Title: ["Derby"], URL: ["https://shop.example"] } };
         const plain = { id: "1", attributes: { Brand: ["Acme"], Category: ["Boots"] } };
@@ -78,7 +85,7 @@ def test_a_shops_shoe_goes_by_its_title() -> None:
         ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=60
     )
     assert json.loads(done.stdout) == [
-        {"name": "Derby", "details": "90", "all": "Derby, 90"},
+        {"name": "Derby", "details": "", "all": "Derby"},
         {"name": "Boots, Acme", "details": "", "all": "Boots, Acme"},
     ]
 
@@ -89,7 +96,7 @@ def test_crop_holds_what_is_boxed_on_a_turned_photo(degrees: int) -> None:
     """The service, which crops before it turns, is asked for the part of the photo that holds the box."""
     photo, box = np.zeros((300, 400, 3), np.uint8), (0.3, 0.35, 0.4, 0.2)
     script = (
-        (WEB / "view.js").read_text(encoding="utf-8")
+        (WEB / "photo" / "view.js").read_text(encoding="utf-8")
         + f"""
         const view = {{ box: {list(box)}, rotate: {degrees}, whole: false }};
         console.log(JSON.stringify(optionsOf(view, {{ width: 400, height: 300 }}).crop.split(",").map(Number)));
@@ -110,7 +117,7 @@ def test_crop_holds_what_is_boxed_on_a_turned_photo(degrees: int) -> None:
         assert (seen > 127).sum() == pytest.approx((right - left) * (bottom - top), rel=0.03)
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_no_external_address(path: Path) -> None:
     """No source names another host, so the page works offline."""
     text = path.read_text(encoding="utf-8").replace(SVG_NAMESPACE, "")
@@ -131,7 +138,7 @@ def test_no_form_and_no_base(html: Tags) -> None:
     assert {tag for tag, _ in html.tags} & {"form", "base", "iframe", "object", "embed"} == set()
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_data_never_becomes_markup(script: Path) -> None:
     """No script turns text into markup or code, nor writes a style attribute."""
     text = script.read_text(encoding="utf-8")
@@ -139,9 +146,20 @@ def test_data_never_becomes_markup(script: Path) -> None:
     assert re.search(r"""["']?style["']?\s*:|setAttribute\(\s*["']style""", text) is None
 
 
-def test_stylesheet_loads_nothing() -> None:
-    """The stylesheet imports no other file, font or picture."""
-    assert re.search(r"@import|@font-face|url\(", (WEB / "style.css").read_text(encoding="utf-8")) is None
+@pytest.mark.parametrize("sheet", sorted(WEB.glob("*.css")), ids=name_of)
+def test_stylesheets_load_nothing(sheet: Path) -> None:
+    """No stylesheet imports another file, font or picture."""
+    assert re.search(r"@import|@font-face|url\(", sheet.read_text(encoding="utf-8")) is None
+
+
+def test_the_start_is_small(html: Tags) -> None:
+    """What the browser loads to search, with the box of a photo, is less than 200 KB before it is compressed."""
+    loaded = reach(html, views=False)
+    assert not any(name.startswith("views/") for name in loaded)
+    assert "photo/cropbox.js" in loaded
+    cropper = sum(path.stat().st_size for path in (WEB / "vendor").glob("cropper.min.*"))
+    page = (WEB / "index.html").stat().st_size
+    assert page + cropper + sum((WEB / name).stat().st_size for name in loaded) < MOST_BYTES
 
 
 def test_references_exist(html: Tags) -> None:
@@ -152,33 +170,43 @@ def test_references_exist(html: Tags) -> None:
             assert (WEB / address.removeprefix("web/")).is_file(), address
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_no_script_asks_at_the_root(script: Path) -> None:
     """No script has an address that begins at the host's root: a proxy may serve the page under a path of its own."""
     assert re.findall(r"""["'`]/(?:v1|web|docs)\b""", script.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_imports_exist(script: Path) -> None:
-    """Every module that a script imports lies beside it."""
+    """Every module that a script imports is one of the page's files, named from where the script is."""
     for name in imports(script):
-        assert name.startswith("./"), name
-        assert (WEB / name).is_file(), name
+        assert name.startswith(("./", "../")), name
+        target = (script.parent / name).resolve()
+        assert target.is_file(), name
+        assert target.is_relative_to(WEB.resolve()), name
+
+
+def reach(html: Tags, *, views: bool) -> set[str]:
+    """The files that index.html loads, itself or by modules that import others; with or without those of the views."""
+    reached: set[str] = set()
+    todo = [address.removeprefix("web/") for address in references(html) if address.startswith("web/")]
+    while todo:
+        name = todo.pop()
+        if name in reached or name.startswith("vendor/") or (name.startswith("views/") and not views):
+            continue
+        reached.add(name)
+        script = WEB / name
+        if script.suffix == ".js":
+            todo.extend(
+                (script.parent / each).resolve().relative_to(WEB.resolve()).as_posix() for each in imports(script)
+            )
+    return reached
 
 
 def test_no_file_is_left_over(html: Tags) -> None:
     """Every file of the folder is reached from index.html, or belongs to the description's page."""
-    reached = {"index.html", "docs.html", "docs.js", "vendor"}
-    todo = [address.removeprefix("web/") for address in references(html) if address.startswith("web/")]
-    while todo:
-        name = todo.pop()
-        if name in reached:
-            continue
-        reached.add(name)
-        if name.endswith(".js"):
-            names = (each.removeprefix("./") for each in imports(WEB / name))
-            todo.extend(each for each in names if not each.startswith("vendor/"))
-    assert {path.name for path in WEB.iterdir()} == reached
+    others = {"index.html", "docs.html", "docs.js", "views.css"}
+    assert {name_of(path) for path in OWN} == reach(html, views=True) | others
 
 
 def test_scripts_find_their_elements(html: Tags) -> None:

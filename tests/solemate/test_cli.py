@@ -119,6 +119,8 @@ def test_shell_completion(typed: str, expected: str) -> None:
         ("pydantic_settings", ("serve",), "service"),
         ("faiss", ("verify", "--index", "nowhere"), "service"),
         ("matplotlib", ("evaluate", "--catalog", "nowhere"), "training"),
+        ("pyarrow", ("embed", "nowhere", "--out", "vectors.parquet"), "parquet"),
+        ("onnxruntime", ("export-onnx", "--checkpoint", "nowhere"), "onnx"),
     ],
 )
 def test_without_an_extra(module: str, command: tuple[str, ...], extra: str) -> None:

@@ -14,7 +14,8 @@ from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import Framing, ImageLimits, PreprocessConfig, Preprocessor
 from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.index.weighted import check_weights, scale_of
+from service.store.checks import check_weights
+from service.store.index.weighted import scale_of
 
 __all__ = ["DIGEST", "SLICES", "FakeEmbedder", "FindsRed", "MemoryStore"]
 
@@ -72,6 +73,12 @@ class MemoryStore:
         self.root, self.checkpoint, self.version = root, checkpoint, 0
         self.uuid = "store"
         self.closed = False
+
+    def copy(self) -> "MemoryStore":
+        """Another one with the same shoes."""
+        other = MemoryStore(self.root, self.checkpoint)
+        other.records, other.version = dict(self.records), self.version
+        return other
 
     def info(self) -> StoreInfo:
         """See VectorStore."""

@@ -16,6 +16,8 @@ import pytest
 __all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments"]
 
 ROOT = Path(__file__).parents[2]
+START_SECONDS = 240
+"""The machine may be busy."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Server:
 
     def _next_line(self) -> str:
         try:
-            return self._output.get(timeout=60).rstrip("\n")
+            return self._output.get(timeout=START_SECONDS).rstrip("\n")
         except Empty:
             self.kill()
             pytest.fail("the server did not start:\n" + "".join(self.log))

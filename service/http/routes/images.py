@@ -1,20 +1,44 @@
 """Pictures: the catalogue's own, and those that the network draws."""
 
-from typing import Annotated
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from service.http.cancellation import unless_gone
 from service.http.dependencies import EngineOf, OnePicture, PipelineOf, known_query
-from service.http.openapi import answers, cutouts, form_body, pictures
-from service.http.responses import PNG, answer_cutout, answer_drawing, answer_picture, answer_png
+from service.http.openapi import answers, cutouts, drawings, form_body, pictures
+from service.http.responses import (
+    PNG,
+    answer_cutout,
+    answer_drawing,
+    answer_picture,
+    answer_png,
+    serialize_samples,
+    serialize_steps,
+    serialize_swap,
+)
 from service.http.routes.items import ItemId
-from service.http.schemas import GivenVector, ImagesInJson, PictureForm, SubjectAnswer, Text
+from service.http.schemas import (
+    GivenVector,
+    ImagesInJson,
+    InterpolationAnswer,
+    PictureForm,
+    SamplesAnswer,
+    SubjectAnswer,
+    SwapAnswer,
+    Text,
+)
+from service.search.sampling import MAX_SAMPLES, MAX_SEED
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
+
+DEFAULT_SPREAD = 0.5
+"""Of samples around a shoe: alike enough to be its variations, different enough to be seen."""
 
 From = Annotated[Text, Query(alias="from", description="The shoe it starts at.")]
 To = Annotated[Text, Query(description="The shoe it ends at.")]
@@ -85,8 +109,10 @@ async def reconstruct_vector(request: Request, pipeline: PipelineOf, body: Given
 
 @router.get(
     "/interpolations",
+    response_model=InterpolationAnswer,
+    response_class=JSONResponse,
     dependencies=[Depends(known_query("from", "to", "steps"))],
-    responses={**pictures("The pictures side by side.", PNG), **answers("interpolations", 404, 422)},
+    responses={**drawings("The pictures side by side.", "interpolations"), **answers("interpolations", 404, 422)},
 )
 async def interpolate_items(
     request: Request,
@@ -97,14 +123,23 @@ async def interpolate_items(
         int, Query(description="Pictures, both ends included.", json_schema_extra={"minimum": 2, "maximum": 16})
     ] = 8,
 ) -> Response:
-    """The way from one shoe to another through the space of vectors."""
-    return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps))
+    """The way from one shoe to another through the space of vectors.
+
+    A PNG, unless `Accept: application/json` asks for the pictures one by one, each with the shoe nearest to it.
+    """
+
+    async def illustrate() -> Mapping[str, Any]:
+        return serialize_steps(await pipeline.illustrate_interpolation(start, to, steps))
+
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps), illustrate)
 
 
 @router.get(
     "/swaps",
+    response_model=SwapAnswer,
+    response_class=JSONResponse,
     dependencies=[Depends(known_query("item", "condition", "of"))],
-    responses={**pictures("The shoe with the other's slice.", PNG), **answers("swaps", 404, 422)},
+    responses={**drawings("The shoe with the other's slice.", "swaps"), **answers("swaps", 404, 422)},
 )
 async def swap_slice(
     request: Request,
@@ -113,5 +148,59 @@ async def swap_slice(
     condition: Annotated[Text, Query(description="The slice to exchange; `/v1/info` lists them.")],
     of: Annotated[Text, Query(description="The shoe to take that slice from.")],
 ) -> Response:
-    """One shoe with another's slice, such as its closure, in place of its own."""
-    return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of))
+    """One shoe with another's slice, such as its closure, in place of its own.
+
+    A PNG, unless `Accept: application/json` asks for the shoe before and after, each with the shoe nearest to it.
+    """
+
+    async def illustrate() -> Mapping[str, Any]:
+        return serialize_swap(await pipeline.illustrate_swap(item, condition, of))
+
+    return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of), illustrate)
+
+
+@router.get(
+    "/samples",
+    response_model=SamplesAnswer,
+    response_class=JSONResponse,
+    dependencies=[Depends(known_query("count", "seed", "around", "spread"))],
+    responses={**drawings("The pictures side by side.", "samples"), **answers("samples", 404, 422)},
+)
+async def sample_shoes(
+    request: Request,
+    pipeline: PipelineOf,
+    *,
+    count: Annotated[int, Query(description="How many.", json_schema_extra={"minimum": 1, "maximum": MAX_SAMPLES})] = 8,
+    seed: Annotated[
+        int | None,
+        Query(
+            description="Gives the same samples again; left out: others each time.",
+            json_schema_extra={"minimum": 0, "maximum": MAX_SEED},
+        ),
+    ] = None,
+    around: Annotated[Text | None, Query(description="The id of a shoe that they are variations of.")] = None,
+    spread: Annotated[
+        float,
+        Query(
+            description="With `around`: how far from it, 0 (the shoe itself) to 1 (anything).",
+            json_schema_extra={"minimum": 0, "maximum": 1},
+        ),
+    ] = DEFAULT_SPREAD,
+) -> Response:
+    """Shoes that could be: samples of how the catalogue's vectors lie, or variations of one shoe.
+
+    A PNG, unless `Accept: application/json` asks for the pictures one by one, each with the shoe nearest to it, and for
+    the seed.
+    """
+    chosen = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+
+    async def illustrate() -> Mapping[str, Any]:
+        return serialize_samples(await pipeline.illustrate_samples(count, chosen, around, spread), chosen)
+
+    response = await answer_drawing(
+        request, pipeline.engine, lambda: pipeline.sample(count, chosen, around, spread), illustrate
+    )
+    if seed is None:
+        response.headers["cache-control"] = "no-store"
+        del response.headers["etag"]
+    return response

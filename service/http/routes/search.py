@@ -6,10 +6,11 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
 from service.http.cancellation import unless_gone
-from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, get_pipeline, known_query
-from service.http.openapi import answers, example_body, form_body, request_examples
-from service.http.responses import answer_embeddings, answer_found
+from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
+from service.http.openapi import answers, batch_body, example_body, form_body, request_examples
+from service.http.responses import answer_batch, answer_embeddings, answer_found
 from service.http.schemas import (
+    BatchSearchAnswer,
     EmbeddingsAnswer,
     ImageSearch,
     ImagesInJson,
@@ -18,7 +19,8 @@ from service.http.schemas import (
     SearchForm,
     VectorSearch,
 )
-from service.http.search_request import read_example_search, read_picture_search, to_options
+from service.http.search_request import read_batch_search, read_example_search, read_picture_search, to_options
+from service.serving.pipeline import Pipeline
 
 __all__ = ["direct", "router"]
 
@@ -38,7 +40,7 @@ async def search_by_image(request: Request) -> Response:
     taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
     """
     search = await read_picture_search(request)
-    pipeline = await get_pipeline(request)
+    pipeline: Pipeline = request.state.backend.pipeline
     work = pipeline.search_image(search.image, search.options, search.view)
     return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
 
@@ -65,6 +67,23 @@ async def search_by_vector(
     options = to_options(body, settings)
     work = pipeline.search(body.vector, options)
     return answer_found(pipeline.engine, await unless_gone(request, work), options)
+
+
+@router.post(
+    "/search:batch",
+    response_model=BatchSearchAnswer,
+    openapi_extra=batch_body(),
+    responses=answers("search_batch", 200, 400, 413, 422),
+)
+async def search_batch(request: Request, pipeline: PipelineOf) -> Response:
+    """Many searches in one request: by several pictures with shared options, or by shoes and vectors with their own.
+
+    They are embedded and searched in one batch. `results` has for each its answer or, where it can't be answered, its
+    problem: a broken picture fails alone. `/v1/info` has how many there may be (`max_images`).
+    """
+    queries = await read_batch_search(request)
+    outcomes = await unless_gone(request, pipeline.search_many(queries))
+    return answer_batch(pipeline.engine, outcomes, [query.options for query in queries])
 
 
 @router.post(

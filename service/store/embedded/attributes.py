@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import QueryError
 from service.store.base import Filter
 
-__all__ = ["AttributeTable", "Column", "Counts", "check_filter", "sort_counts"]
-
-VALUES_LISTED = 20
-
-Counts = Mapping[str, Mapping[str, int]]
-"""Attribute -> value -> number of shoes."""
+__all__ = [
+    "AttributeTable",
+    "Column",
+]
 
 
 @dataclass(frozen=True)
@@ -89,18 +86,20 @@ class AttributeTable:
     def of(cls, attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> "AttributeTable":
         """The table of rows with these attributes. Quick where many rows share one and the same mapping."""
         size = len(attributes)
-        places: dict[int, int] = {}
-        place_of = np.fromiter((places.setdefault(id(each), len(places)) for each in attributes), np.int64, size)
-        distinct = dict(zip(place_of.tolist(), attributes, strict=True))
-        order = np.argsort(place_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
-        counts = np.bincount(place_of, minlength=len(places))
+        positions: dict[int, int] = {}
+        position_of = np.fromiter(
+            (positions.setdefault(id(each), len(positions)) for each in attributes), np.int64, size
+        )
+        distinct = dict(zip(position_of.tolist(), attributes, strict=True))
+        order = np.argsort(position_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
+        counts = np.bincount(position_of, minlength=len(positions))
         ends = np.cumsum(counts)
         pairs: dict[str, list[tuple[int, int]]] = {}
         codes_of: dict[str, dict[str, int]] = {}
-        for place, mapping in distinct.items():
+        for position, mapping in distinct.items():
             for name, values in mapping.items():
                 codes = codes_of.setdefault(name, {})
-                new = [(codes.setdefault(value, len(codes)), place) for value in dict.fromkeys(values)]
+                new = [(codes.setdefault(value, len(codes)), position) for value in dict.fromkeys(values)]
                 pairs.setdefault(name, []).extend(new)
         columns = {}
         for name in sorted(name for name, found in pairs.items() if found):
@@ -152,27 +151,3 @@ def column_of(codes_of: Mapping[str, int], keys: NDArray[np.int64], size: int) -
     keys.sort()  # numbers, since that takes a fraction of sorting pairs
     starts = np.searchsorted(keys, np.arange(len(codes_of) + 1) * size)
     return Column(codes_of, (keys % max(size, 1)).astype(np.int32), starts)
-
-
-def sort_counts(counts: Counts) -> dict[str, dict[str, int]]:
-    """The same, attributes by name, frequent values first, without zeros."""
-    ordered = {}
-    for name in sorted(counts):
-        pairs = [(value, count) for value, count in counts[name].items() if count]
-        if pairs:
-            ordered[name] = dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
-    return ordered
-
-
-def check_filter(filter: Filter, known: Counts) -> None:
-    """Raise QueryError for an attribute, or a value of it, that no shoe has. `known`: of all shoes."""
-    for name, values in filter.items():
-        if not any(known.get(name, {}).values()):
-            attributes = ", ".join(sort_counts(known)) or "none"
-            raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {attributes}")
-        for value in values:
-            if not known[name].get(value):
-                listed = list(sort_counts({name: known[name]})[name])
-                shown = ", ".join(listed[:VALUES_LISTED])
-                more = f" and {len(listed) - VALUES_LISTED} more" if len(listed) > VALUES_LISTED else ""
-                raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")

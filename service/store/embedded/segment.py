@@ -21,13 +21,13 @@ __all__ = ["GONE", "Layout", "Segment"]
 Vectors = NDArray[np.float32]
 
 GONE = Item("", "", {})
-"""Takes the place of a shoe that is no longer there, where nothing is known of it any more."""
+"""Placeholder of a removed shoe of which nothing is known any more."""
 
 SCANNED_SHARE = 1 / 16
-"""So few of a small catalogue's rows take less time one by one than FAISS takes to pass over the others."""
+"""Share of a small segment's rows up to which a selection is scanned rather than searched by FAISS."""
 
 SCANNED_ROWS = 50_000
-"""So few of a large catalogue's rows are looked at one by one, exactly; that takes a few milliseconds."""
+"""Rows of a large segment up to which a selection is scanned; that takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,9 @@ class Segment:
 
     def without(self, numbers: NDArray[np.int64]) -> "Segment":
         """The same segment, but the shoes of some numbers are gone, as far as they are in it."""
-        places = np.searchsorted(self.numbers, numbers)
-        places = places[places < len(self)]
-        rows = np.unique(places[np.isin(self.numbers[places], numbers)])
+        positions = np.searchsorted(self.numbers, numbers)
+        positions = positions[positions < len(self)]
+        rows = np.unique(positions[np.isin(self.numbers[positions], numbers)])
         if self.present is not None:
             rows = rows[self.present[rows]]
         if not len(rows):

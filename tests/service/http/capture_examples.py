@@ -25,11 +25,11 @@ from model.files import write_json
 from service.errors import NotReady
 from service.http.app import create_app
 from service.http.openapi import EXAMPLES
-from service.http.responses import LINES
+from service.http.responses import NDJSON
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 
-__all__ = ["KEYS", "ask", "body_of", "main", "shrink"]
+__all__ = ["KEYS", "ask", "body_of", "main", "shorten", "shrink"]
 
 Answers = Iterator[tuple[str, httpx2.Response]]
 
@@ -51,6 +51,7 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
     yield from _ask_with_pictures(client, picture)
     yield from _ask_with_vectors(client, vector)
     yield from _ask_with_examples(client, first["id"], picture)
+    yield from _ask_in_batch(client, first["id"], picture)
     yield from _ask_of_items(client, f"/v1/items/{first['id']}")
     for operation, query in {
         "interpolations": {"from": first["id"], "to": first["id"], "steps": "1"},
@@ -61,6 +62,7 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
         good = {name: value for name, value in query.items() if name not in {"steps", "condition"}}
         condition = {"condition": client.get("/v1/info").json()["conditions"][-1]} if operation == "swaps" else {}
         yield operation, client.get(f"/v1/{operation}", params={**good, **condition, next(iter(query)): "no-such-shoe"})
+    yield from _ask_for_drawings(client, first["id"])
     yield "info", client.get("/v1/info")
     yield "info", client.get("/v1/info", params={"verbose": "1"})
     yield "healthz", client.get("/healthz")
@@ -69,6 +71,20 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
         yield "readyz", client.get("/readyz")
     yield from _ask_admin(guarded)
     yield from _ask_for_changes(guarded, picture)
+
+
+def _ask_for_drawings(client: TestClient, item_id: str) -> Answers:
+    """Those that come as JSON to who asks for it."""
+    condition = client.get("/v1/info").json()["conditions"][-1]
+    other = client.get("/v1/items", params={"limit": 2}).json()["items"][1]["id"]
+    for operation, query in {
+        "interpolations": {"from": item_id, "to": other, "steps": "3"},
+        "swaps": {"item": item_id, "condition": condition, "of": other},
+        "samples": {"count": "2", "seed": "7", "around": item_id, "spread": "0.5"},
+    }.items():
+        yield operation, client.get(f"/v1/{operation}", params=query, headers={"accept": "application/json"})
+    yield "samples", client.get("/v1/samples", params={"count": "100"})
+    yield "samples", client.get("/v1/samples", params={"around": "no-such-shoe"})
 
 
 def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
@@ -130,9 +146,19 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
 
 def body_of(response: httpx2.Response) -> Any:
     """What an answer says; of one that says it line by line, a list."""
-    if response.headers["content-type"] == LINES:
+    if response.headers["content-type"] == NDJSON:
         return [json.loads(line) for line in response.text.splitlines()]
     return response.json()
+
+
+def shorten(body: Any) -> Any:
+    """The same with the pictures of a drawing cut off, since they would be most of the description."""
+    if isinstance(body, dict):
+        return {
+            name: f"{value[:60]}..." if name == "image" and value.startswith("data:") else shorten(value)
+            for name, value in body.items()
+        }
+    return [shorten(each) for each in body] if isinstance(body, list) else body
 
 
 def _ask_admin(guarded: TestClient) -> Answers:
@@ -195,6 +221,16 @@ def _ask_with_examples(client: TestClient, item_id: str, picture: bytes) -> Answ
         yield "similar", client.get(f"/v1/items/{item_id}/similar", params={**pages, "exclude": []})
 
 
+def _ask_in_batch(client: TestClient, item_id: str, picture: bytes) -> Answers:
+    path, form = "/v1/search:batch", {"content-type": "multipart/form-data; boundary=x"}
+    yield "search_batch", client.post(path, json={"queries": [{"item": item_id, "k": 1}, {"item": "no-such-shoe"}]})
+    yield "search_batch", client.post(path, content=b"no boundary in here", headers=form)
+    notes = [("image", ("shoe.jpg", picture)), ("notes", ("notes.txt", b"not a picture"))]
+    too_many = client.get("/v1/info").json()["limits"]["max_body_bytes"] + 200_000
+    yield "search_batch", client.post(path, content=bytes(too_many), headers=form)
+    yield "search_batch", client.post(path, files=notes)
+
+
 def _ask_with_vectors(client: TestClient, vector: list[float]) -> Answers:
     path, headers = "/v1/search/vector", {"content-type": "application/json"}
     yield "search_vector", client.post(path, json={"vector": vector, "k": 2, "filter": ["Gender:Women"]})
@@ -243,6 +279,7 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
     others = [each.id for each in engine.page(3).items]
     likes = {"positive": others[:2], "negative": others[2:], "k": 2, "filter": ["Gender:Women"], "diversity": 0.3}
     examples["recommendations"] = {"request": likes}
+    examples["search_batch"] = {"request": {"queries": [{"item": each, "k": 2} for each in others[:2]]}}
     examples["patch_item"] = {"request": {"attributes": {"Gender": ["Girls"], "Category": None}}}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (
@@ -250,7 +287,7 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
         TestClient(create_app(guarded_settings, engine)) as guarded,
     ):
         for operation, response in ask(client, guarded):
-            examples.setdefault(operation, {})[str(response.status_code)] = body_of(response)
+            examples.setdefault(operation, {})[str(response.status_code)] = shorten(body_of(response))
     engine.close()
     return examples
 

@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from benchmarks.faults.nasty import Nasty, collect, truncate
 from service.http.app import create_app
 from service.serving.engine import Engine, Network
 from service.settings import Settings
 from tests.support.bodies import CONTENT_TYPE, form, image, part
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
+from tests.support.nasty import Nasty, collect, truncate
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 

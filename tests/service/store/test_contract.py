@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from model.errors import QueryError
 from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Item, Record, VectorStore, Weights
-from tests.service.store.conftest import StoreFactory
+from tests.service.store.conftest import StoreFactory, require_conditions
 from tests.service.store.naive import (
     CHECKPOINT,
     DIMENSION,
@@ -210,6 +210,7 @@ class TestInfo:
         """The facts of the catalogue come back."""
         info = filled.info()
         assert (info.count, info.dimension, info.checkpoint, info.root) == (300, DIMENSION, CHECKPOINT, ROOT)
+        require_conditions(filled)
         assert info.slices == SLICES
 
     def test_the_fingerprint_changes_with_every_change_and_only_then(self, store: VectorStore) -> None:
@@ -235,6 +236,8 @@ class TestSearch:
         self, filled: VectorStore, naive: NaiveStore, condition: str, filter: Filter | None, k: int
     ) -> None:
         """Ids, order and distances are those of the plain definition, for whole vectors and for slices."""
+        if condition != OVERALL:
+            require_conditions(filled)
         queries = np.random.default_rng(1).normal(size=(3, DIMENSION)).astype(np.float32)
         answers = filled.search(queries, k, condition=condition, filter=filter)
         for one, hits in zip(queries, answers, strict=True):
@@ -318,6 +321,7 @@ class TestSearch:
 
     def test_an_unknown_condition_lists_the_known_ones(self, filled: VectorStore) -> None:
         """The message says what could have been meant."""
+        require_conditions(filled)
         with pytest.raises(QueryError, match=r"'colour'.*overall, category, closure, free") as caught:
             filled.search(query(), 5, condition="colour")
         assert caught.value.field == "condition"
@@ -331,6 +335,7 @@ class TestWeights:
         self, filled: VectorStore, naive: NaiveStore, weights: Weights, filter: Filter | None, k: int
     ) -> None:
         """Ids, order and distances are those of the definition: the root of the weighted sum of squares."""
+        require_conditions(filled)
         queries = np.random.default_rng(4).normal(size=(3, DIMENSION)).astype(np.float32)
         answers = filled.search(queries, k, condition=weights, filter=filter)
         for one, hits in zip(queries, answers, strict=True):
@@ -340,6 +345,7 @@ class TestWeights:
 
     def test_equal_weights_of_all_slices_are_overall(self, filled: VectorStore, naive: NaiveStore) -> None:
         """Slices that make up the whole vector, each with the weight 1, compare as the whole vector does."""
+        require_conditions(filled)
         asked = naive.records["shoe-5"].vector[None]
         weighted = filled.search(asked, 20, condition=dict.fromkeys(SLICES, 1.0))[0]
         overall = filled.search(asked, 20)[0]
@@ -360,6 +366,7 @@ class TestWeights:
     )
     def test_refuses_weights_that_are_none(self, filled: VectorStore, weights: Weights, said: str) -> None:
         """An unknown slice, a weight below 0 or not finite, and weights that are all 0 are errors of the caller."""
+        require_conditions(filled)
         with pytest.raises(QueryError, match=said) as caught:
             filled.search(query(), 5, condition=weights)
         assert caught.value.field == "condition"
@@ -369,6 +376,8 @@ class TestWeights:
         self, filled: VectorStore, naive: NaiveStore, condition: str | Weights
     ) -> None:
         """With `vectors` each hit has its whole vector, whatever was compared; without, none has."""
+        if condition != OVERALL:
+            require_conditions(filled)
         asked = naive.records["shoe-5"].vector[None]
         hits = filled.search(asked, 12, condition=condition, vectors=True)[0]
         assert hits == filled.search(asked, 12, condition=condition)[0]
@@ -513,6 +522,8 @@ class Machine(RuleBasedStateMachine):
     @rule(vector=VECTORS, k=st.integers(1, 12), condition=st.sampled_from(CONDITIONS))
     def search(self, vector: list[int], k: int, condition: str | Weights) -> None:
         """Ask for neighbours."""
+        if not self.store.info().slices:
+            condition = OVERALL
         asked = shoe("query", vector).vector
         hits = self.store.search(asked[None], k, condition=condition)[0]
         expected = self.naive.search(asked, k, condition=condition)

@@ -1,7 +1,9 @@
 """Pictures over HTTP."""
 
 import io
+from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +128,77 @@ def test_interpolation_is_a_strip(client: TestClient) -> None:
         np.testing.assert_array_equal(part, np.asarray(Image.open(io.BytesIO(drawn))))
 
 
+IN_JSON = {"accept": "application/json"}
+
+
+def png_of(illustration: Any) -> bytes:
+    """The picture in an illustration."""
+    head, _, digits = illustration["image"].partition(",")
+    assert head == "data:image/png;base64"
+    return b64decode(digits)
+
+
+def test_interpolation_in_json(client: TestClient, memory_engine: Engine) -> None:
+    """Each step comes with its position, its picture and the shoe nearest to it: at the ends, the two shoes."""
+    query = {"from": "1000.1", "to": "1004.2", "steps": 3}
+    response = client.get("/v1/interpolations", params=query, headers=IN_JSON)
+    steps = response.json()["steps"]
+    assert [step["position"] for step in steps] == [0, 0.5, 1]
+    assert [steps[0]["nearest"]["id"], steps[-1]["nearest"]["id"]] == ["1000.1", "1004.2"]
+    assert steps[0]["nearest"]["score"] == 1
+    middle = memory_engine.interpolate("1000.1", "1004.2", 3)[1]
+    assert png_of(steps[1]) == to_png(memory_engine.draw(middle[None])[0])
+    assert response.headers["vary"] == "accept"
+    plain = client.get("/v1/interpolations", params=query)
+    assert plain.headers["content-type"] == "image/png"
+    assert plain.headers["etag"] != response.headers["etag"]
+    again = client.get(
+        "/v1/interpolations", params=query, headers={**IN_JSON, "if-none-match": response.headers["etag"]}
+    )
+    assert again.status_code == 304
+
+
+def test_swap_in_json(client: TestClient, memory_engine: Engine) -> None:
+    """A swap is shown before and after, with the shoe itself and then with the nearest of the others."""
+    query = {"item": "1000.1", "condition": "closure", "of": "1000.2"}
+    answer = client.get("/v1/swaps", params=query, headers=IN_JSON).json()
+    assert answer["before"]["nearest"]["id"] == "1000.1"
+    assert answer["after"]["nearest"]["id"] != "1000.1"
+    assert png_of(answer["before"]) == client.get("/v1/items/1000.1/reconstruction").content
+    assert png_of(answer["after"]) == client.get("/v1/swaps", params=query).content
+
+
+def test_samples_by_seed(client: TestClient) -> None:
+    """The same seed gives the same samples, another one others; without one the answer tells its own."""
+    query = {"count": 3, "seed": 5}
+    strip = client.get("/v1/samples", params=query)
+    assert size_of(strip.content) == (48, 16)
+    assert client.get("/v1/samples", params=query).content == strip.content
+    assert client.get("/v1/samples", params={"count": 3, "seed": 6}).content != strip.content
+    answer = client.get("/v1/samples", params={"count": 2}, headers=IN_JSON)
+    assert answer.headers["cache-control"] == "no-store"
+    assert "etag" not in answer.headers
+    seed = answer.json()["seed"]
+    assert client.get("/v1/samples", params={"count": 2, "seed": seed}, headers=IN_JSON).json() == answer.json()
+
+
+def test_samples_around_a_shoe(client: TestClient) -> None:
+    """Without spread they are the shoe, and the more of it there is the farther they are."""
+    query = {"count": 4, "seed": 1, "around": "1000.1"}
+    apart = []
+    for spread in (0, 0.3, 1):
+        samples = client.get("/v1/samples", params={**query, "spread": spread}, headers=IN_JSON).json()["samples"]
+        apart.append(np.mean([sample["nearest"]["distance"] for sample in samples]))
+    assert apart[0] == pytest.approx(0, abs=1e-5)
+    assert apart[0] < apart[1] < apart[2]
+
+
+def test_samples_of_an_empty_catalogue(client: TestClient, memory_engine: Engine) -> None:
+    """Where there are no shoes there is nothing to sample, and nothing is nearest."""
+    memory_engine.store.delete([item.id for item in memory_engine.page(100).items])
+    check_problem(client.get("/v1/samples"), 422, "count")
+
+
 def test_swap_takes_one_slice(client: TestClient, memory_engine: Engine) -> None:
     """A swap draws the shoe's vector with the other's slice in it, and leaves both as they are."""
     before = memory_engine.store.vector("1000.1").copy()
@@ -146,6 +219,11 @@ def test_swap_takes_one_slice(client: TestClient, memory_engine: Engine) -> None
         ("/v1/swaps?item=1000.1&condition=overall&of=1000.2", 422, "condition"),
         ("/v1/swaps?item=1000.1&condition=closure&of=nope", 404, None),
         ("/v1/swaps?item=1000.1&condition=closure&of=1000.2&x=1", 422, "x"),
+        ("/v1/samples?count=0", 422, "count"),
+        ("/v1/samples?count=25", 422, "count"),
+        ("/v1/samples?seed=-1", 422, "seed"),
+        ("/v1/samples?around=1000.1&spread=1.5", 422, "spread"),
+        ("/v1/samples?around=nope", 404, None),
     ],
 )
 def test_refused_drawings(client: TestClient, path: str, status: int, field: str | None) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import QueryError
-from service.store.embedded.attributes import AttributeTable, check_filter, sort_counts
+from service.store.checks import check_filter, sort_counts
+from service.store.embedded.attributes import AttributeTable
 
 Attributes = Mapping[str, tuple[str, ...]]
 

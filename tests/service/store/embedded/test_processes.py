@@ -1,58 +1,26 @@
-"""Several processes and threads on one catalogue, and processes that are killed."""
+"""Several processes and threads on one catalogue; `tests/system/test_durability.py` kills such processes."""
 
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from service.store.embedded.store import DATABASE, EmbeddedStore
-from tests.service.store import writer
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import ids, ids_in, shoe, shoes
 
-PROJECT = Path(__file__).parents[4]
 
-
-def start_writer(folder: Path, *batches: str) -> "subprocess.Popen[str]":
-    """`writer.py` in a process of its own."""
-    command = [sys.executable, "-m", writer.__name__, str(folder), *batches]
-    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-
-
-def require_whole_batches(store: EmbeddedStore, last: int, *others: str) -> None:
-    """The store holds batches 0 to `last`, all of each, but for the removed shoes; and `others`."""
-    expected = {record.item.id for number in range(last + 1) for record in writer.batch(number)}
-    expected -= {f"{number}-0" for number in range(last)}
-    assert ids_in(store) == expected.union(others)
-    assert store.vector(writer.LAST)[1] == last
-    for item_id in expected - {writer.LAST}:
-        number, place = map(int, item_id.split("-"))
-        assert store.vector(item_id)[:2].tolist() == [number, place]
-        assert store.get(item_id).attributes == {"Batch": (f"{number}",)}
-
-
-def test_an_acknowledged_write_survives_kill_9(folder: Path) -> None:
-    """Over five kills at odd moments: every acknowledged batch is there, and none is there in part."""
-    embedded(folder).close()
-    for batches_to_wait in (1, 3, 5, 2, 4):
-        with start_writer(folder) as process:
-            assert process.stdout is not None
-            acknowledged = [process.stdout.readline() for _ in range(batches_to_wait)]
-            process.kill()
-            acknowledged += process.stdout.readlines()
-        with closing(EmbeddedStore.open(folder)) as store:
-            last = int(store.vector(writer.LAST)[1])
-            # A batch may be stored whose acknowledgement the kill cut off, and then its removal may not be.
-            assert last - int(acknowledged[-1]) in (0, 1)
-            pending = [f"{last - 1}-0"] if last > int(acknowledged[-1]) else []
-            require_whole_batches(store, last, *ids_in(store).intersection(pending))
+def change(folder: Path) -> None:
+    """In a process of its own: add shoes, and remove one of them."""
+    with closing(EmbeddedStore.open(folder)) as store:
+        store.upsert(shoe(f"theirs-{number}", [number, 5.0]) for number in range(10))
+        store.delete(["theirs-0"])
 
 
 def test_a_write_of_another_process_is_in_the_next_answer(folder: Path) -> None:
@@ -60,12 +28,12 @@ def test_a_write_of_another_process_is_in_the_next_answer(folder: Path) -> None:
     with closing(embedded(folder)) as store:
         store.upsert([shoe("mine", [100.0])])
         before = store.info().fingerprint
-        with start_writer(folder, "3") as process:
-            assert process.stdout is not None
-            assert process.stdout.read().split() == ["0", "1", "2"]
-        assert process.returncode == 0
-        assert ids(store.search(shoe("query", [2.0, 5.0]).vector[None], 1)[0]) == ["2-5"]
-        require_whole_batches(store, 2, "mine")
+        process = get_context("spawn").Process(target=change, args=(folder,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        assert ids(store.search(shoe("query", [2.0, 5.0]).vector[None], 1)[0]) == ["theirs-2"]
+        assert ids_in(store) == {"mine", *(f"theirs-{number}" for number in range(1, 10))}
         assert store.info().fingerprint != before
         with closing(EmbeddedStore.open(folder)) as late:
             assert late.info() == store.info()

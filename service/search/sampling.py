@@ -1,0 +1,84 @@
+"""Vectors of shoes that could be: samples of a normal distribution with the mean and covariance of the catalogue's.
+
+Not of the prior: where the training weighs pictures more than the prior, as it does for shoes, most of what the prior
+samples decodes to no shoe. The distribution of the catalogue's own vectors is what the decoder has learned to draw.
+"""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.embedder import Vector
+from model.errors import QueryError
+from service.errors import UnknownItem
+from service.store.base import VectorStore, iterate_items
+
+__all__ = ["MAX_SAMPLES", "MAX_SEED", "Sampler"]
+
+MAX_SAMPLES = 24
+"""Samples of one request."""
+
+MAX_SEED = 2**32 - 1
+"""The largest seed."""
+
+MOST_SHOES = 2000
+"""Shoes that mean and covariance are taken from."""
+
+
+class Sampler:
+    """Samples the distribution of a store's vectors. Safe in many threads at once."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+        # Read again once the catalogue has grown to twice its size.
+        self._known: tuple[int, NDArray[np.float64]] | None = None
+
+    def sample(self, count: int, seed: int, around: str | None, spread: float) -> Vector:
+        """Draw vectors, (count, D) float32; the same of the same seed, as long as the catalogue is the same.
+
+        Args:
+            count: 1 to MAX_SAMPLES.
+            seed: 0 to MAX_SEED.
+            around: the id of a shoe whose surroundings are sampled.
+            spread: how far from it, 0 (the shoe itself) to 1 (anywhere in the catalogue's distribution).
+
+        Raises:
+            QueryError: an argument is out of range, or there are no shoes.
+            UnknownItem: no shoe has that id.
+        """
+        for name, value, first, last in (
+            ("count", count, 1, MAX_SAMPLES),
+            ("seed", seed, 0, MAX_SEED),
+            ("spread", spread, 0, 1),
+        ):
+            if not first <= value <= last:
+                raise QueryError(name, f"{name} is {value}; expected {first} to {last}")
+        vectors = self._read()
+        mean = vectors.mean(axis=0)
+        draws = np.random.default_rng(seed).standard_normal((count, len(vectors)))
+        # Combinations of the vectors themselves have their covariance, without a factor of it.
+        noise = draws @ (vectors - mean) / sqrt(max(len(vectors) - 1, 1))
+        if around is None:
+            return (mean + noise).astype(np.float32)
+        centre = self._store.vector(around) - mean
+        # So weighed, the sum has the covariance of the two, whatever the spread.
+        return (mean + sqrt(1 - spread**2) * centre + spread * noise).astype(np.float32)
+
+    def _read(self) -> NDArray[np.float64]:
+        """Vectors of shoes all over the catalogue, (n, D)."""
+        count = self._store.info().count
+        if not count:
+            raise QueryError("count", "the catalogue has no shoes whose distribution could be sampled")
+        known = self._known
+        if known is None or known[0] != count.bit_length():
+            step = -(-count // MOST_SHOES)
+            vectors = []
+            for place, item in enumerate(iterate_items(self._store)):
+                if place % step == 0:
+                    try:
+                        vectors.append(self._store.vector(item.id))
+                    except UnknownItem:  # it has just gone
+                        continue
+            known = self._known = count.bit_length(), np.stack(vectors).astype(np.float64)
+        return known[1]

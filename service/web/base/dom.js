@@ -1,0 +1,81 @@
+// Small helpers to make elements. Data only ever becomes text nodes and attributes, never markup.
+
+/** The element with this id; the page's fixed parts are all in index.html. */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/**
+ * Make an element.
+ *
+ * `attributes` maps names to values: `true` sets an empty attribute, `false`, `null` and `undefined` none, and a
+ * function listens to the event of that name. Children are elements or text.
+ */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, String(value));
+  }
+  element.append(...children);
+  return element;
+}
+
+/** True for a click that should stay in this tab: no modifier key and the main button. */
+export function isPlainClick(event) {
+  return event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** One of the icons that index.html defines, such as "like"; it is decoration, beside or within what has a name. */
+export function icon(name) {
+  const picture = document.createElementNS(SVG, "svg");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#i-${name}`);
+  picture.setAttribute("class", "icon");
+  picture.setAttribute("aria-hidden", "true");
+  picture.append(use);
+  return picture;
+}
+
+/** A button with an icon and, unless `quiet`, its name beside it. */
+export function iconButton(name, text, click, { quiet = false, ...attributes } = {}) {
+  const named = quiet ? { "aria-label": text, title: text } : {};
+  const kind = quiet ? "icon-button" : "button";
+  const button = make("button", { type: "button", class: kind, ...named, ...attributes, click }, icon(name));
+  if (!quiet) button.append(text);
+  return button;
+}
+
+/** A link within the page: a plain click goes to `route` without loading anything. */
+export function link({ href, go, ...attributes }, ...children) {
+  const element = make("a", { href, ...attributes }, ...children);
+  element.addEventListener("click", (event) => {
+    if (!isPlainClick(event)) return;
+    event.preventDefault();
+    go();
+  });
+  return element;
+}
+
+/** Set a custom property that a style sheet reads: the page's policy allows no style attributes. */
+export function vary(element, name, value) {
+  element.style.setProperty(`--${name}`, value);
+  return element;
+}
+
+const sheets = new Map();
+
+/** Load a style sheet once; the promise of it. */
+export function loadSheet(href) {
+  if (!sheets.has(href)) {
+    const loading = new Promise((resolve, reject) => {
+      document.head.append(make("link", { rel: "stylesheet", href, load: resolve, error: reject }));
+    });
+    loading.catch(() => sheets.delete(href));
+    sheets.set(href, loading);
+  }
+  return sheets.get(href);
+}

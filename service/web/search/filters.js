@@ -1,0 +1,262 @@
+// Filters: groups of values with counts beside the grid, ranges of numbers, and chips above it for those in use.
+//
+// A filter is {key, value}: "Gender" and "Women"; "-Brand" and what the brand is not; "price" and "20..80".
+
+import { byId, icon, make } from "../base/dom.js";
+import { count, isAddress, label, shoes } from "../base/words.js";
+
+const FEW = 6;
+const OPEN_AT_FIRST = 4;
+
+/** Values of an attribute from which on numbers are chosen by a range. */
+const MANY_NUMBERS = 6;
+
+const groups = byId("filter-groups");
+const panel = byId("filter-panel");
+const sheet = byId("filter-sheet");
+const wide = window.matchMedia("(min-width: 60rem)");
+
+/** Which groups are folded out, and which show all of their values: the person's choice outlives each redraw. */
+const opened = new Map();
+const expanded = new Set();
+
+/** Attributes with one value in the whole catalogue: nothing to choose. Seen when no filter is in use. */
+let single = new Set();
+
+/** Attribute -> [least, most] in the whole catalogue, for those that are numbers. */
+const extents = new Map();
+
+function same(one, other) {
+  return one.key === other.key && one.value === other.value;
+}
+
+/** The filters with one more, or, if it was among them, without it. A range takes the place of another. */
+export function toggled(filters, filter) {
+  const others = filters.filter((each) => !same(each, filter));
+  if (others.length < filters.length) return others;
+  const rivals = isRange(filter.value) ? (each) => each.key === filter.key : (each) => bare(each.key) === bare(filter.key) && each.value === filter.value;
+  return [...others.filter((each) => !rivals(each)), filter];
+}
+
+function bare(key) {
+  return key.replace(/^-/, "");
+}
+
+function isRange(value) {
+  return /^-?[\d.]+\.\.-?[\d.]+$/.test(value);
+}
+
+function option(key, { value, count: number }, { checked, excluded, onToggle }) {
+  const input = make("input", {
+    type: "checkbox",
+    "data-filter": `${key}:${value}`,
+    checked,
+    disabled: number === 0 && !checked,
+    change: () => onToggle({ key, value }),
+  });
+  const without = make(
+    "button",
+    {
+      type: "button",
+      class: "without",
+      "data-filter": `-${key}:${value}`,
+      "aria-pressed": excluded,
+      "aria-label": `Without ${value}`,
+      title: `Without ${value}`,
+      click: () => onToggle({ key: `-${key}`, value }),
+    },
+    icon("minus"),
+  );
+  const text = make("span", { class: "value" }, value);
+  const counted = make("span", { class: "count" }, count(number));
+  return make("div", { class: "option-row" }, make("label", { class: "option" }, input, text, counted), without);
+}
+
+function valuesOf(key, values, filters) {
+  const known = new Set(values.map(({ value }) => value));
+  const chosen = filters.filter((each) => bare(each.key) === key && !isRange(each.value) && !known.has(each.value));
+  return [...values, ...chosen.map(({ value }) => ({ value, count: 0 }))];
+}
+
+function extentOf(key, values) {
+  if (extents.has(key)) return extents.get(key);
+  const numbers = values.map(({ value }) => Number(value));
+  const numeric = values.length >= MANY_NUMBERS && values.every(({ value }) => value.trim()) && numbers.every(Number.isFinite);
+  return numeric ? [Math.min(...numbers), Math.max(...numbers)] : null;
+}
+
+function range(key, [least, most], filters, onToggle) {
+  const given = filters.find((each) => each.key === key && isRange(each.value));
+  const [low, high] = given ? given.value.split("..").map(Number) : [least, most];
+  const whole = Number.isInteger(least) && Number.isInteger(most);
+  const end = (name, value) =>
+    make("input", {
+      type: "number",
+      min: least,
+      max: most,
+      step: whole ? 1 : "any",
+      value,
+      "aria-label": `${label(key)}, ${name}`,
+      "data-filter": `${key}:${name}`,
+      change: apply,
+    });
+  const slide = (name, value) =>
+    make("input", {
+      type: "range",
+      min: least,
+      max: most,
+      step: whole ? 1 : (most - least) / 100,
+      value,
+      "aria-label": `${label(key)}, ${name}, slider`,
+      "data-filter": `${key}:${name} slider`,
+      input: (event) => {
+        (name === "from" ? from : to).value = event.target.value;
+      },
+      change: apply,
+    });
+  const [from, to] = [end("from", low), end("to", high)];
+  function apply() {
+    const ends = [from.valueAsNumber, to.valueAsNumber].map((number, index) => (Number.isFinite(number) ? number : [least, most][index]));
+    const value = `${Math.min(...ends)}..${Math.max(...ends)}`;
+    if (value === `${least}..${most}`) {
+      if (given) onToggle(given);
+    } else if (value !== given?.value) {
+      onToggle({ key, value });
+    }
+  }
+  return make(
+    "div",
+    { class: "range" },
+    make("div", { class: "range-slides" }, slide("from", low), slide("to", high)),
+    make("div", { class: "range-ends" }, from, make("span", { "aria-hidden": "true" }, "to"), to),
+  );
+}
+
+function group(key, values, { filters, first, onToggle }) {
+  const isChosen = ({ value }) => filters.some((each) => same(each, { key, value }));
+  const isExcluded = ({ value }) => filters.some((each) => same(each, { key: `-${key}`, value }));
+  const extent = extentOf(key, values);
+  const number = filters.filter((each) => bare(each.key) === key).length;
+  // Chosen values are always in sight, even where the rest is folded away.
+  const shown = expanded.has(key)
+    ? values
+    : values.filter((each, index) => index < FEW || isChosen(each) || isExcluded(each));
+  const list = make("div", { class: "options", role: "group", "aria-label": label(key) });
+  if (extent) {
+    list.append(range(key, extent, filters, onToggle));
+  } else {
+    const stateOf = (each) => ({ checked: isChosen(each), excluded: isExcluded(each), onToggle });
+    list.append(...shown.map((each) => option(key, each, stateOf(each))));
+  }
+  const summary = make("summary", {}, make("span", {}, label(key)));
+  if (number) summary.append(make("span", { class: "chosen" }, String(number), make("span", { class: "unseen" }, " chosen")));
+  const open = opened.get(key) ?? (number > 0 || (wide.matches && first));
+  const details = make("details", { class: "group", open }, summary, list);
+  // A click, not the toggle event: that one also fires when the group is drawn open.
+  summary.addEventListener("click", () => opened.set(key, !details.open));
+  if (!extent && (values.length > shown.length || expanded.has(key))) {
+    details.append(foldButton(key, values, shown, { details, filters, onToggle }));
+  }
+  return details;
+}
+
+function foldButton(key, values, shown, { details, filters, onToggle }) {
+  const open = expanded.has(key);
+  const text = open ? "Show fewer" : `Show ${count(values.length - shown.length)} more`;
+  const onClick = () => {
+    if (open) expanded.delete(key);
+    else expanded.add(key);
+    const redrawn = group(key, values, { filters, first: true, onToggle });
+    details.replaceWith(redrawn);
+    redrawn.querySelector(".fold")?.focus();
+  };
+  return make("button", { type: "button", class: "fold", "aria-expanded": open, click: onClick }, text);
+}
+
+/** Show the groups for these counts; `onToggle({key, value})` is called for a box ticked or cleared, or a range. */
+export function show({ facets, total }, { keys, filters, onToggle }) {
+  const focused = document.activeElement?.dataset?.filter;
+  const all = [...keys.filter((key) => key in facets), ...Object.keys(facets).filter((key) => !keys.includes(key))];
+  const order = all.filter((key) => !isAddress(facets[key].slice(0, 3).map(({ value }) => value)));
+  if (!filters.length) {
+    single = new Set(order.filter((key) => facets[key].length < 2));
+    extents.clear();
+    for (const key of order) {
+      const extent = extentOf(key, facets[key]);
+      if (extent) extents.set(key, extent);
+    }
+  }
+  const useful = order
+    .map((key) => [key, valuesOf(key, facets[key], filters)])
+    .filter(([key, values]) => values.length && (!single.has(key) || filters.some((each) => bare(each.key) === key)));
+  groups.replaceChildren(
+    ...useful.map(([key, values], index) => group(key, values, { filters, first: index < OPEN_AT_FIRST, onToggle })),
+  );
+  available(useful.length > 0);
+  byId("filter-done").textContent = total ? `Show ${shoes(total)}` : "No shoe matches";
+  // Redrawing must not take the keyboard's place away.
+  if (focused) groups.querySelector(`[data-filter="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+function available(any) {
+  byId("filters").hidden = !any;
+  byId("filter-toggle").hidden = !any;
+}
+
+/** Show no filters: their counts could not be had. */
+export function hide() {
+  available(false);
+}
+
+function chip(text, prefix, onClick) {
+  return make(
+    "li",
+    {},
+    make(
+      "button",
+      { type: "button", class: "chip", title: "Take it off", click: onClick },
+      make("span", { class: "unseen" }, prefix),
+      text,
+      icon("close"),
+    ),
+  );
+}
+
+function wordsOf({ key, value }) {
+  const name = label(bare(key));
+  if (key.startsWith("-")) return `${name}: not ${value}`;
+  return `${name}: ${isRange(value) ? value.replace("..", " to ") : value}`;
+}
+
+/**
+ * Show the filters in use as chips; `onToggle` takes one off, `onClear` all of them. `hidden` shoes have one, too,
+ * which `onRestore` takes off.
+ */
+export function showChips(filters, { onToggle, onClear, hidden, onRestore }) {
+  const chips = filters.map((filter) => chip(wordsOf(filter), "Remove filter ", () => onToggle(filter)));
+  if (hidden) chips.push(chip(`${shoes(hidden)} hidden`, "Show again: ", onRestore));
+  if (filters.length > 1) {
+    chips.push(make("li", {}, make("button", { type: "button", class: "link", click: onClear }, "Clear all")));
+  }
+  byId("chips").replaceChildren(...chips);
+  byId("chips").hidden = chips.length === 0;
+  byId("filter-label").textContent = filters.length ? `Filters (${filters.length})` : "Filters";
+}
+
+/** The panel is beside the grid where there is room, and else a sheet that is opened over it. */
+function arrange() {
+  if (sheet.open) sheet.close();
+  (wide.matches ? byId("filters") : sheet).append(panel);
+  (wide.matches ? byId("filter-toggle") : byId("filter-done")).before(byId("fold-choice"));
+}
+
+/** Let the sheet open and close. */
+export function listen() {
+  arrange();
+  wide.addEventListener("change", arrange);
+  byId("filter-toggle").addEventListener("click", () => sheet.showModal());
+  byId("filter-done").addEventListener("click", () => sheet.close());
+  sheet.addEventListener("click", (event) => {
+    if (event.target === sheet) sheet.close();
+  });
+}
