@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +19,10 @@ from solemate.client import (
     NotAllowed,
     NotFound,
     Picture,
+    models,
 )
+from solemate.client.calls import Operation
+from solemate.client.operations import Operations
 from tests.conftest import COUNT
 from tests.support.server import Artifacts, Server
 from tests.support.stack import draw_shoe
@@ -47,6 +51,23 @@ def photo(tmp_path: Path) -> Path:
 def size_of(content: bytes) -> tuple[int, int]:
     """Width and height of a picture's file."""
     return Image.open(io.BytesIO(content)).size
+
+
+def test_every_operation_of_the_description(live_server: str) -> None:
+    """There is a method for each operation that the service describes, and for the metrics."""
+    described = httpx2.get(f"{live_server}/openapi.json").json()["paths"]
+    expected = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    known = [each for each in vars(Operations).values() if isinstance(each, Operation)]
+    assert {(each.method, each.path) for each in known} >= expected | {("GET", "/metrics")}
+
+
+def test_names_as_in_the_description(live_server: str) -> None:
+    """Every field of an answer has the name that the service describes, and no answer lacks one."""
+    described = httpx2.get(f"{live_server}/openapi.json").json()["components"]["schemas"]
+    for name, schema in described.items():
+        if (model := getattr(models, name, None)) is not None:
+            fields = {field.alias or given for given, field in model.model_fields.items()}
+            assert fields == schema["properties"].keys(), name
 
 
 def test_every_form_of_a_picture(client: Client, photo: Path) -> None:

@@ -22,10 +22,7 @@ from solemate.client import (
     NotFound,
     UnexpectedAnswer,
     Unreachable,
-    models,
 )
-from solemate.client.calls import Operation
-from solemate.client.operations import Operations
 
 ROOT = Path(__file__).parents[3]
 
@@ -77,23 +74,6 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr("solemate.client.client.time.sleep", waits.append)
     monkeypatch.setattr("solemate.client.client.asyncio.sleep", sleep)
     return waits
-
-
-def test_every_operation_of_the_description() -> None:
-    """There is a method for each operation that the service describes, and for the metrics."""
-    described = json.loads((ROOT / "tests/service/http/openapi.json").read_text(encoding="utf-8"))["paths"]
-    expected = {(method.upper(), path) for path, methods in described.items() for method in methods}
-    known = [each for each in vars(Operations).values() if isinstance(each, Operation)]
-    assert {(each.method, each.path) for each in known} >= expected | {("GET", "/metrics")}
-
-
-def test_names_as_in_the_description() -> None:
-    """Every field of an answer has the name that the service describes, and no answer lacks one."""
-    described = json.loads((ROOT / "tests/service/http/openapi.json").read_text(encoding="utf-8"))["components"]
-    for name, schema in described["schemas"].items():
-        if (model := getattr(models, name, None)) is not None:
-            fields = {field.alias or given for given, field in model.model_fields.items()}
-            assert fields == schema["properties"].keys(), name
 
 
 def test_needs_no_torch() -> None:
