@@ -62,7 +62,8 @@ def parse_types(texts: Iterable[str]) -> dict[str, AttributeType | None]:
 
 
 def declare_types(folder: Path, types: Mapping[str, AttributeType | None]) -> None:
-    """Keep types beside the catalogue, on top of those that were declared before. Raises OSError."""
+    """Keep types in the catalogue's folder, which is made if need be, on top of those of before. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
     if not types:
         return
     kept = {**read_types(folder), **types}

@@ -35,6 +35,8 @@ __all__ = [
     "ItemPatch",
     "ItemsAnswer",
     "Limits",
+    "MapAnswer",
+    "MapTile",
     "NewItem",
     "NewItemForm",
     "PictureForm",
@@ -671,6 +673,30 @@ class WorkerReload(BaseModel):
     catalog: CatalogFingerprint
     shoes: int = Field(description="In the catalogue.")
     seconds: float = Field(description="How long opening and checking took.")
+
+
+class MapAnswer(BaseModel):
+    """The map of the catalogue."""
+
+    method: Literal["opentsne", "pca"] = Field(description="t-SNE, or the two principal components.")
+    items: int = Field(description="Shoes on it.")
+    tile_items: int = Field(description="Shoes of one tile, but for the last.")
+    tiles: int
+    attributes: list[str] = Field(description="What the shoes can be coloured by.")
+    thumbnail: int = Field(description="Pixels a side of a picture in an atlas, which has 64 of them in a row.")
+    stale: bool = Field(description="Whether the catalogue has changed since the map was drawn.")
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
+
+
+class MapTile(BaseModel):
+    """A part of the map's shoes: lists of the same length."""
+
+    ids: list[str]
+    x: list[int] = Field(description="0 to 65535, in the same proportions as `y`.")
+    y: list[int]
+    values: dict[str, list[int]] = Field(description="Attribute -> places in its legend; -1 for none of these values.")
+    legend: dict[str, list[str]] = Field(description="Attribute -> values, the most frequent first; of all tiles.")
 
 
 class ReloadAnswer(BaseModel):

@@ -64,7 +64,7 @@ def _join(leaves: Sequence[HasValue | InRange]) -> Filter:
     """Alternatives of one attribute."""
     values = frozenset(value for leaf in leaves if isinstance(leaf, HasValue) for value in leaf.values)
     ranges = tuple(leaf for leaf in leaves if isinstance(leaf, InRange))
-    parts = (HasValue(leaves[0].attribute, values), *ranges) if values else ranges
+    parts: tuple[Filter, ...] = (HasValue(leaves[0].attribute, values), *ranges) if values else ranges
     return parts[0] if len(parts) == 1 else AnyOf(parts)
 
 

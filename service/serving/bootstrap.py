@@ -98,6 +98,7 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
             ),
             uploads=uploads,
             attribute_types=read_types(settings.index),
+            folder=settings.index,
             duplicate_distance=_find_duplicate_distance(settings, info),
         )
     except BaseException:

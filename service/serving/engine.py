@@ -6,6 +6,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,8 +22,9 @@ from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.catalog.attribute_types import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import Picture, read_picture
+from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
-from service.errors import NotReady, PictureMissing, UnknownItem
+from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
 from service.search.explain import Explanation, explain
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
@@ -155,6 +158,7 @@ class Engine:
         uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
         attribute_types: Mapping[str, AttributeType] | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Assemble the engine.
 
@@ -166,6 +170,7 @@ class Engine:
             uploads: where pictures of new shoes are kept; without it nothing can be changed.
             duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
             attribute_types: those that were declared; others are inferred.
+            folder: of the catalogue, which has its map; without it there is none.
         """
         self.embedder = embedder
         self.uploads = uploads
@@ -174,6 +179,7 @@ class Engine:
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
         self._declared = attribute_types or {}
+        self._folder = folder
         self.nearness = NearnessScale(store, network.nearness)
         self.sampler = Sampler(store)
         self._searcher = Searcher(store)
@@ -334,6 +340,18 @@ class Engine:
                 if item.image == before.image:
                     raise
         raise PictureMissing(item_id)
+
+    def map(self) -> MapFacts:
+        """The map of the catalogue as it is on disk now. Raises MapMissing."""
+        if self._folder is None:
+            raise MapMissing
+        return read_map(self._folder)
+
+    def map_file(self, facts: MapFacts, kind: Literal["tile", "atlas"], number: int) -> bytes:
+        """A file of the map. Raises MapMissing, and QueryError for a number that it does not have."""
+        if self._folder is None:
+            raise MapMissing
+        return read_map_file(self._folder, facts, kind, number)
 
     def clean(self, image: bytes) -> CleanPicture:
         """A picture as it may be kept: see `service.catalog.uploads.clean_picture`. Raises ImageError."""
