@@ -166,7 +166,7 @@ def index(
         if isinstance(store, EmbeddedStore):
             store.build_indexes()
         measure = measure_duplicates(embedder, store)
-        if draws_map and count and not place and part == WHOLE:
+        if draws_map and count and not address and part == WHOLE:
             _draw_map(out, store, "auto")
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(

@@ -70,9 +70,16 @@ class MilvusStore:
 
     def info(self) -> StoreInfo:
         """What is in the store now."""
-        fingerprint, facts = self._fingerprint(), self._catalog.facts
-        known = {"checkpoint": facts.checkpoint, "root": facts.root, "uuid": self._catalog.uuid}
-        return StoreInfo(self._rows.count(""), facts.dimension, dict(facts.slices), fingerprint=fingerprint, **known)
+        facts = self._catalog.facts
+        return StoreInfo(
+            self._rows.count(""),
+            facts.dimension,
+            dict(facts.slices),
+            checkpoint=facts.checkpoint,
+            root=facts.root,
+            uuid=self._catalog.uuid,
+            fingerprint=self._fingerprint(),
+        )
 
     def search(
         self,
