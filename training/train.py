@@ -100,7 +100,7 @@ def train(
     """
     process_group = process_group or ProcessGroup()
     run = prepare_run(images, config, device, process_group, vgg_weights, localizer=localizer, scenes=scenes)
-    facts = {
+    facts: dict[str, Any] = {
         "catalog": source,
         "excluded": len(excluded),
         # By it a list of ids can be known again as the one that was kept out of training.

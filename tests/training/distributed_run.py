@@ -53,9 +53,9 @@ def run(out: Path, process_group: ProcessGroup, *, resume: bool = False, **chang
 
 
 def _stop_after(epochs: int, error: type[Exception]) -> Any:
-    whole: Callable[..., dict[str, Any]] = trainer.train_epoch
+    whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
 
-    def epoch(run: Any, *rest: Any) -> dict[str, Any]:
+    def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
         if run.state.epoch == epochs:
             raise error(f"stopped after epoch {epochs}")
         return whole(run, *rest)
