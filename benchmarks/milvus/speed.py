@@ -17,8 +17,9 @@ from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records
 from benchmarks.serving.processes import cpu_seconds, peak_mib
 from service.errors import Overloaded
 from service.milvus_address import Address, Index
-from service.store.base import Filter, Hit, Record
+from service.store.base import Hit, Record
 from service.store.checks import Facts
+from service.store.filters import Filter, HasValue
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
 
@@ -225,7 +226,7 @@ def recall(store: MilvusStore, vectors: NDArray[np.float32], queries: NDArray[np
     if brand:
         rows = rows[rows % 50 == int(brand.split()[1])]
     exact = rows[nearest(vectors[rows], queries, K)]
-    chosen = {"Brand": frozenset({brand})} if brand else None
+    chosen = HasValue("Brand", frozenset({brand})) if brand else None
     found = [
         len({hit.item.id for hit in hits} & {f"shoe-{row}" for row in expected})
         for hits, expected in zip(search_all(store, queries, chosen), exact, strict=True)

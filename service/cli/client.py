@@ -16,7 +16,8 @@ from model.files import explain_failure
 from model.text import nfc
 from service.cli.sheet import Tile, draw_sheet
 from service.errors import PictureMissing
-from service.search.options import SearchOptions, parse_filter, parse_weights
+from service.search.filters import parse_filter
+from service.search.options import SearchOptions, parse_weights
 from service.settings import Settings
 
 if TYPE_CHECKING:

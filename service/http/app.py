@@ -22,7 +22,7 @@ from service.http.middleware.generation import LeaseGeneration
 from service.http.middleware.headers import AnswerHead, SecurityHeaders
 from service.http.middleware.limits import LimitRequest
 from service.http.middleware.proxy import BehindProxy
-from service.http.routes import images, items, operations, search
+from service.http.routes import catalog_map, images, items, operations, search
 from service.serving.bootstrap import Backend, open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
@@ -83,6 +83,7 @@ def create_app(
         search.router,
         items.router,
         images.router,
+        catalog_map.router,
         items.changes,
         operations.router,
         operations.admin,

@@ -7,16 +7,16 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Query, Request
 
 from service.http.problems import refuse_unknown
-from service.http.schemas import FILTER_TEXT
+from service.http.schemas import FILTER_TEXT, IGNORE_CASE_TEXT
 from service.http.search_request import Pictures, read_pictures
-from service.search.options import parse_filter
+from service.search.filters import parse_filter
 from service.serving.editor import Editor
 from service.serving.engine import Engine
 from service.serving.generations import Live
 from service.serving.pipeline import Pipeline
 from service.serving.reload import Reloader
 from service.settings import Settings
-from service.store.base import Filter
+from service.store.filters import Filter
 
 __all__ = [
     "EditorOf",
@@ -68,12 +68,16 @@ def known_query(*names: str) -> Callable[[Request], Awaitable[None]]:
     return check
 
 
-async def get_filter(filter: Annotated[list[str], Query(description=FILTER_TEXT)] = []) -> Filter:  # noqa: B006
+def get_filter(
+    engine: EngineOf,
+    filter: Annotated[list[str], Query(description=FILTER_TEXT)] = [],  # noqa: B006
+    ignore_case: Annotated[bool, Query(description=IGNORE_CASE_TEXT)] = False,  # noqa: FBT002 - a query parameter
+) -> Filter | None:
     """The filter of a query string."""
-    return parse_filter(filter)
+    return engine.resolve(parse_filter(filter), ignore_case=ignore_case)
 
 
-FilterQuery = Annotated[Filter, Depends(get_filter)]
+FilterQuery = Annotated[Filter | None, Depends(get_filter)]
 
 
 async def get_picture(request: Request) -> Pictures:

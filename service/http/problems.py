@@ -19,6 +19,7 @@ from service.errors import (
     DeadlineExceeded,
     Interrupted,
     ItemExists,
+    MapMissing,
     NotReady,
     Overloaded,
     PictureMissing,
@@ -216,6 +217,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
     ItemExists: Kind(409, "item-exists", "There is a shoe of this id"),
     PreconditionFailed: Kind(412, "item-exists", "There is a shoe of this id"),
+    MapMissing: Kind(404, "map-missing", "There is no map"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
     ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),
     NotReady: Kind(

@@ -28,12 +28,12 @@ from service.http.schemas import (
     SearchFields,
     ViewFields,
 )
+from service.search.filters import parse_filter
 from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
     SearchOptions,
     parse_crop,
-    parse_filter,
     parse_weights,
     to_view,
 )
@@ -300,7 +300,7 @@ def _agree(one: Fields, other: Fields) -> Fields:
 
 def _is_same(name: str, first: Any, second: Any) -> bool:  # noqa: ANN401 - an option of any kind
     if name in REPEATED and first and second:
-        return set(first) == set(second)
+        return {repr(each) for each in first} == {repr(each) for each in second}  # parts of a filter may be objects
     if name == "crop" and first and second:
         return parse_crop(first) == parse_crop(second)
     return bool(first == second)

@@ -1,14 +1,15 @@
 """Search options: their meaning, bounds and text forms. No HTTP."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 
 from model.errors import QueryError
 from model.framing import Box, View
 from model.text import nfc
 from service.search.pagination import Cursor, fingerprint_of
-from service.store.base import OVERALL, Filter, Weights
+from service.store.base import OVERALL, Weights
+from service.store.filters import Filter, canonical
 
 __all__ = [
     "DEFAULT_K",
@@ -16,7 +17,6 @@ __all__ = [
     "MAX_ROTATION",
     "SearchOptions",
     "parse_crop",
-    "parse_filter",
     "parse_weights",
     "to_view",
 ]
@@ -44,7 +44,8 @@ class SearchOptions:
         k: how many shoes, or groups of near-duplicates.
         condition: what to compare by: `overall`, a slice's name, or what `weights` are written as.
         weights: of the slices to compare by; None: compare by `condition`.
-        filter: only shoes that pass it.
+        filter: only shoes that pass it; None: all.
+        ignore_case: the filter's values are meant in whatever case.
         exclude: ids of shoes to leave out, as the client names them.
         leave_out: further ids to leave out: of the shoes that are searched by.
         cursor: where the page begins; None: at the nearest shoe.
@@ -59,7 +60,8 @@ class SearchOptions:
     k: int
     condition: str = OVERALL
     weights: Weights | None = None
-    filter: Filter = field(default_factory=dict)
+    filter: Filter | None = None
+    ignore_case: bool = False
     exclude: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     cursor: Cursor | None = None
@@ -122,15 +124,15 @@ class SearchOptions:
 
     def fingerprint(self) -> bytes:
         """Equal for searches by one vector whose pages are of one ranking. Cursors hold it: it must not change."""
-        passing = sorted((name, sorted(values)) for name, values in self.filter.items())
         return fingerprint_of(
             [
                 self.comparison,
-                passing,
+                canonical(self.filter),
                 sorted(self.excluded),
                 self.max_distance,
                 self.fold_within,
                 self.diversity,
+                *(["ignore_case"] if self.ignore_case else []),
             ]
         )
 
@@ -155,17 +157,6 @@ def parse_weights(text: str) -> Weights | None:
             raise QueryError("condition", f"{name.strip()!r} has two weights; expected one for each slice")
         weights[name.strip()] = weight
     return weights
-
-
-def parse_filter(texts: Sequence[str]) -> Filter:
-    """Several `Attribute:Value` as a filter; a value may hold colons itself. Raises QueryError."""
-    allowed: dict[str, set[str]] = {}
-    for text in texts:
-        attribute, colon, value = nfc(text).partition(":")
-        if not (attribute and colon and value):
-            raise QueryError("filter", f"filter {text!r} is not Attribute:Value, such as Gender:Women")
-        allowed.setdefault(attribute, set()).add(value)
-    return {attribute: frozenset(values) for attribute, values in allowed.items()}
 
 
 def parse_crop(given: str | Sequence[float]) -> Box:

@@ -251,7 +251,7 @@ def _gather(options: Sequence[SearchOptions], fetches: Mapping[int, int]) -> Ite
     groups: dict[Hashable, list[int]] = {}
     for index in fetches:
         one = options[index]
-        key = (one.comparison, frozenset(one.filter.items()), one.needs_vectors)
+        key = (one.comparison, one.filter, one.needs_vectors)
         groups.setdefault(key, []).append(index)
     for indexes in groups.values():
         yield from _divide(indexes, fetches)

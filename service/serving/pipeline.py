@@ -308,11 +308,15 @@ class Pipeline:
         assert options is not None
         if options.fields:
             await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
+        asked = options
+        if options.filter is not None and (options.ignore_case or self.engine.declares_types):
+            passing = await asyncio.to_thread(self.engine.resolve, options.filter, ignore_case=options.ignore_case)
+            work.search = asked = replace(options, filter=passing)
         work = await self._batcher.submit(work, size=size)
         found = work.found
         assert found.nearness is not None
         # Not in the batch, which would wait for it.
-        facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
+        facets = await asyncio.to_thread(self.engine.facets, asked.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
         confidences = None
         if subjects and work.vectors is not None:

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from service.store.filters import Filter
+
 __all__ = [
     "OVERALL",
     "Filter",
@@ -25,9 +27,6 @@ OVERALL = "overall"
 """The condition that compares whole vectors."""
 
 IndexKind = Literal["exact", "approximate"]
-
-Filter = Mapping[str, frozenset[str]]
-"""Attribute -> allowed values. AND across attributes, OR within one; an empty mapping lets every shoe pass."""
 
 Weights = Mapping[str, float]
 """Slice -> how much it counts: the distance is the root of the sum over slices of weight times squared distance.
@@ -140,7 +139,8 @@ class VectorStore(Protocol):
             For each query its hits; equal distances come in the order of insertion.
 
         Raises:
-            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones),
+            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones), a
+                range of an attribute that has none of its kind,
                 weights that are none, k below 1, a wrong shape, or a value that is not finite. Its field is
                 `condition`, `filter`, `k` or `vector`.
         """

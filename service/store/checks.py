@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
-from service.store.base import OVERALL, Filter, Item, Record, Weights
+from service.store.base import OVERALL, Item, Record, Weights
+from service.store.filters import Filter, HasValue, find_leaves
 
 __all__ = [
     "REBUILD",
@@ -157,11 +158,12 @@ def sort_counts(counts: Counts) -> dict[str, dict[str, int]]:
 
 def check_filter(filter: Filter, known: Counts) -> None:
     """Raise QueryError for an attribute, or a value of it, that no shoe has. `known`: of all shoes."""
-    for name, values in filter.items():
+    for leaf in find_leaves(filter):
+        name = leaf.attribute
         if not any(known.get(name, {}).values()):
             attributes = ", ".join(sort_counts(known)) or "none"
             raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {attributes}")
-        for value in values:
+        for value in leaf.values if isinstance(leaf, HasValue) else ():
             if not known[name].get(value):
                 listed = list(sort_counts({name: known[name]})[name])
                 shown = ", ".join(listed[:VALUES_LISTED])

@@ -56,7 +56,7 @@ ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.
 @router.get(
     "/items",
     response_model=ItemsAnswer,
-    dependencies=[Depends(known_query("ids", "limit", "cursor", "filter"))],
+    dependencies=[Depends(known_query("ids", "limit", "cursor", "filter", "ignore_case"))],
     responses=answers("items", 200, 422),
 )
 def list_items(
@@ -113,7 +113,9 @@ def explain_likeness(
     return answer_explanation(engine, engine.explain(id, other))
 
 
-@router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))
+@router.get(
+    "/facets", dependencies=[Depends(known_query("filter", "ignore_case"))], responses=answers("facets", 200, 422)
+)
 def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
     """Each attribute's values and how many shoes have them, among those that pass the filter.
 

@@ -6,11 +6,12 @@ rows pass touches few: it costs what it finds, not what there is.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import Filter
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 
 __all__ = [
     "AttributeTable",
@@ -36,6 +37,34 @@ class Column:
     def counts(self) -> NDArray[np.int64]:
         """(V,), how many rows have each value."""
         return np.diff(self.starts)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """(V,), the values as numbers; NaN for those that are none."""
+        return self._parse(InRange(""))
+
+    @cached_property
+    def dates(self) -> NDArray[np.float64]:
+        """(V,), the values as dates; NaN for those that are none."""
+        return self._parse(InRange("", dates=True))
+
+    def _parse(self, range: InRange) -> NDArray[np.float64]:
+        return np.fromiter(map(range.parse, self.codes_of), np.float64, len(self.codes_of))
+
+    def can_compare(self, range: InRange) -> bool:
+        """Whether any value is of the kind that a range compares."""
+        return not bool(np.isnan(self.dates if range.dates else self.numbers).all())
+
+    def within(self, range: InRange) -> NDArray[np.int32]:
+        """The rows that have a value in a range, ascending, each once."""
+        values = self.dates if range.dates else self.numbers
+        chosen = ~np.isnan(values)
+        if range.low is not None:
+            chosen &= values > range.low if range.open_low else values >= range.low
+        if range.high is not None:
+            chosen &= values < range.high if range.open_high else values <= range.high
+        rows: NDArray[np.int32] = np.unique(self.rows[np.repeat(chosen, self.counts)])
+        return rows
 
     def having(self, values: Iterable[str]) -> NDArray[np.int32]:
         """The rows that have any of some values, ascending, each once."""
@@ -130,16 +159,39 @@ class AttributeTable:
         return AttributeTable(size, {name: column for name, column in columns.items() if len(column.rows)})
 
     def rows(self, filter: Filter) -> NDArray[np.int32]:
-        """The rows that pass, ascending; none for an attribute or a value that no row has. `filter` is not empty."""
-        having = sorted(
-            (self.columns.get(name, EMPTY_COLUMN).having(values) for name, values in filter.items()), key=len
-        )
-        passing = having[0]
-        for other in having[1:]:
-            mask = np.zeros(self.size, dtype=np.bool_)
-            mask[other] = True
-            passing = passing[mask[passing]]
+        """The rows that pass, ascending; none for an attribute or a value that no row has."""
+        match filter:
+            case HasValue(attribute, values):
+                return self.column(attribute).having(values)
+            case InRange():
+                return self.column(filter.attribute).within(filter)
+            case Not(part):
+                return np.flatnonzero(~self._mark(self.rows(part))).astype(np.int32)
+            case AnyOf(parts):
+                return np.unique(np.concatenate([np.empty(0, np.int32), *map(self.rows, parts)]))
+            case All(parts):
+                return self._rows_of_all(parts)
+
+    def _rows_of_all(self, parts: Sequence[Filter]) -> NDArray[np.int32]:
+        """The rows that pass every part: the few of the narrowest are looked up among those of the others."""
+        required = sorted((self.rows(part) for part in parts if not isinstance(part, Not)), key=len)
+        passing = required[0] if required else np.arange(self.size, dtype=np.int32)
+        for other in required[1:]:
+            passing = passing[self._mark(other)[passing]]
+        for part in parts:
+            if isinstance(part, Not):
+                passing = passing[~self._mark(self.rows(part.part))[passing]]
         return passing
+
+    def _mark(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(N,), True for some rows."""
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[rows] = True
+        return mask
+
+    def column(self, attribute: str) -> Column:
+        """Of an attribute; an empty one where no row has it."""
+        return self.columns.get(attribute, EMPTY_COLUMN)
 
     def facets(self, mask: NDArray[np.bool_] | None) -> dict[str, dict[str, int]]:
         """Attribute -> value -> number of rows where `mask` is True; in no order, and with zeros."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.store.base import OVERALL, Filter, Item, Weights
 from service.store.embedded.attributes import AttributeTable
+from service.store.filters import InRange
 from service.store.index.exact import Neighbours, Selection, scan
 from service.store.index.flat import FlatIndex
 from service.store.index.large import SharedIndex
@@ -135,7 +136,7 @@ class Segment:
         A value that no shoe has lets none pass: whether that is an error is for the whole catalogue to say.
         """
         selection: Selection | None = None
-        if filter:
+        if filter is not None:
             selection = Selection(len(self), rows=self._attributes.rows(filter))
             selection = selection if self.present is None else selection.within(self.present)
         elif self.present is not None:
@@ -156,6 +157,10 @@ class Segment:
             return index.search(queries, k, selection)
         return self._flat_of(condition).search(queries, k, None if selection is None else selection.mask)
 
+    def can_compare(self, range: InRange) -> bool:
+        """Whether a range's attribute has a value of its kind here, perhaps of a shoe that has gone."""
+        return self._attributes.column(range.attribute).can_compare(range)
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Attribute -> value -> number of the shoes that are there; in no order, and with zeros."""
         counts = self._attributes.facets(None)
@@ -165,7 +170,7 @@ class Segment:
         return counts
 
     def facets(self, filter: Filter) -> dict[str, dict[str, int]]:
-        """The same of the shoes that pass the filter, which is not empty."""
+        """The same of the shoes that pass the filter."""
         selection = self.select(filter)
         return self._attributes.facets(None if selection is None else selection.mask)
 

@@ -12,11 +12,13 @@ from heapq import merge
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import QueryError
 from service.errors import UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Weights
 from service.store.checks import check_condition, check_filter, read_cursor, sort_counts, write_cursor
 from service.store.embedded.database import Changes
 from service.store.embedded.segment import Layout, Segment
+from service.store.filters import InRange, find_leaves
 from service.store.index.exact import Neighbours
 from service.store.index.flat import FlatIndex
 
@@ -143,7 +145,7 @@ class Snapshot:
 
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""
-        if not filter:
+        if filter is None:
             return sort_counts(self._counts)
         self._check(OVERALL, filter)
         return sort_counts(_add(*(segment.facets(filter) for segment in self._segments)))
@@ -159,8 +161,13 @@ class Snapshot:
     def _check(self, condition: str | Weights, filter: Filter | None) -> None:
         """Raise QueryError for a condition, an attribute or a value that the catalogue does not have."""
         check_condition(condition, self.base.layout.slices)
-        if filter:
-            check_filter(filter, self._counts)
+        if filter is None:
+            return
+        check_filter(filter, self._counts)
+        for leaf in find_leaves(filter):
+            if isinstance(leaf, InRange) and not any(segment.can_compare(leaf) for segment in self._segments):
+                kind = "date" if leaf.dates else "number"
+                raise QueryError("filter", f"{leaf.attribute!r} has no {kind} that could be compared to one")
 
     def _locate(self, item_id: str) -> tuple[Segment, int]:
         for segment in self._segments:

@@ -17,9 +17,10 @@ from model.errors import QueryError
 from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
 from service.store import checks
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.base import OVERALL, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.filters import Filter, InRange, find_leaves
 from service.store.milvus.connection import Connection
-from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, both, decode, digest, encode
+from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode, translate
 from service.store.milvus.schema import CHANGED, FACTS, Catalog, field_of, make_numbers, open_catalog
 from service.store.milvus.search import Searcher
 
@@ -69,9 +70,16 @@ class MilvusStore:
 
     def info(self) -> StoreInfo:
         """What is in the store now."""
-        fingerprint, facts = self._fingerprint(), self._catalog.facts
-        known = {"checkpoint": facts.checkpoint, "root": facts.root, "uuid": self._catalog.uuid}
-        return StoreInfo(self._rows.count(""), facts.dimension, dict(facts.slices), fingerprint=fingerprint, **known)
+        facts = self._catalog.facts
+        return StoreInfo(
+            self._rows.count(""),
+            facts.dimension,
+            dict(facts.slices),
+            checkpoint=facts.checkpoint,
+            root=facts.root,
+            uuid=self._catalog.uuid,
+            fingerprint=self._fingerprint(),
+        )
 
     def search(
         self,
@@ -159,13 +167,15 @@ class MilvusStore:
 
     def _expression(self, filter: Filter | None, fingerprint: str) -> str:
         """What holds for the shoes that pass; "" for all. Raises QueryError for what no shoe has."""
-        expression = ""
-        for name, values in (filter or {}).items():
-            tokens = sorted(digest(name, value) for value in values)
-            if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens or [digest(name, None)]):
-                checks.check_filter({name: values}, self._count_values("", fingerprint))
-            expression = both(expression, f"array_contains_any(tokens, {tokens})" if tokens else "key < 0")
-        return expression
+        if filter is None:
+            return ""
+        for leaf in find_leaves(filter):
+            if isinstance(leaf, InRange):
+                raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates: {leaf.attribute!r}")
+            tokens = [digest(leaf.attribute, value) for value in leaf.values] or [digest(leaf.attribute, None)]
+            if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens):
+                checks.check_filter(leaf, self._count_values("", fingerprint))
+        return translate(filter)
 
     def _read_values(self, expression: str, _fingerprint: str) -> Facets:
         """Attribute -> value -> number of the shoes that an expression holds for."""

@@ -70,6 +70,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "swaps": schemas.SwapAnswer,
     "samples": schemas.SamplesAnswer,
     "facets": schemas.FacetsAnswer,
+    "map": schemas.MapAnswer,
+    "map_tile": schemas.MapTile,
     "info": schemas.Info,
     "healthz": schemas.Status,
     "readyz": schemas.Status,

@@ -20,6 +20,7 @@ from service.store import factory
 from service.store.base import Record
 from service.store.checks import Facts
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, NaiveStore, ids, shoe, shoes
+from tests.support.filters import where
 
 pytest.importorskip("pymilvus")
 
@@ -135,7 +136,7 @@ class TestFacts:
         store.upsert([shoe("a", [1.0])])
         slices = store.info().slices
         MilvusStore.remove(address)
-        with closing(create(address, **slices)) as fresh:
+        with closing(create(address, CHECKPOINT, **slices)) as fresh:
             assert fresh.info().count == 0
             with pytest.raises(StoreUnavailable, match="made anew"):
                 store.search(shoe("query", [1.0]).vector[None], 1)
@@ -150,9 +151,9 @@ class TestTexts:
         """Whatever ids, attributes and values hold, they name just themselves."""
         store.upsert([shoe(text, [1.0], {text: (text, "x")}), shoe("other", [2.0], {"x": ("y",)})])
         assert store.get(text).id == text
-        assert [item.id for item in store.page(limit=5, filter={text: frozenset({text})}).items] == [text]
+        assert [item.id for item in store.page(limit=5, filter=where({text: frozenset({text})})).items] == [text]
         with pytest.raises(QueryError, match="unknown value"):
-            store.page(limit=5, filter={text: frozenset({text, "y"})})
+            store.page(limit=5, filter=where({text: frozenset({text, "y"})}))
         assert store.delete([text]) == 1
         assert [item.id for item in store.page(limit=5).items] == ["other"]
 
