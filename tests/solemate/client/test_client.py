@@ -106,6 +106,23 @@ def test_ids_are_quoted() -> None:
     assert service.asked[0].url.raw_path == b"/under/v1/items/a%2Fb%3Fc"
 
 
+def test_map() -> None:
+    """The map's tiles and thumbnails are asked for by number."""
+    tile = {"ids": ["a"], "x": [0], "y": [65535], "values": {"Colour": [1]}, "legend": {"Colour": ["red", "blue"]}}
+    service = Played(tile, httpx2.Response(200, content=b"jpeg"))
+    client = service.client()
+    assert client.map_tile(3).y == [65535]
+    assert client.map_atlas(3) == b"jpeg"
+    assert [request.url.path for request in service.asked] == ["/under/v1/map/tiles/3", "/under/v1/map/atlas/3"]
+
+
+def test_nested_filter() -> None:
+    """A nested filter goes into the query string as JSON."""
+    service = Played(answer("a"))
+    service.client().similar("a", filter={"any": ["A:b", {"not": ["C:d"]}]})
+    assert json.loads(service.asked[0].url.params["filter"]) == {"any": ["A:b", {"not": ["C:d"]}]}
+
+
 @pytest.mark.usefixtures("waited")
 def test_retries(waited: list[float]) -> None:
     """A 503 is asked again after as many seconds as it says, the body sent once more."""
