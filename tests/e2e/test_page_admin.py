@@ -55,7 +55,7 @@ def test_shoes_are_added_changed_and_removed(visit: Visit) -> None:
     visit.errors[:] = [error for error in visit.errors if not error.startswith("Failed to load resource")]
 
     visit.page.goto(f"{visit.base}/#/shoe?id=new-1")
-    sync_api.expect(visit.page.locator(".facts")).to_contain_text("Acme, Bolt")
+    sync_api.expect(visit.page.locator("#view-shoe .facts")).to_contain_text("Acme, Bolt")
     visit.page.get_by_text("Edit or remove this shoe").click()
     field = visit.page.get_by_label("Attributes, one a line")
     field.fill("Category: Sandals\nPrice: 20")

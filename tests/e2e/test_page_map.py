@@ -68,7 +68,7 @@ def test_a_point_tells_its_shoe_and_opens_it(visit: Visit) -> None:
     visit.page.mouse.move(x + 2, y + 1)
     sync_api.expect(visit.page.locator(".tip")).to_contain_text(items[11]["attributes"]["Category"][0])
     visit.page.mouse.click(x + 2, y + 1)
-    sync_api.expect(visit.page.locator(".facts")).to_contain_text(items[11]["id"])
+    sync_api.expect(visit.page.locator("#view-shoe .facts")).to_contain_text(items[11]["id"])
     visit.page.go_back()
     sync_api.expect(visit.page.locator(".map-canvas")).to_be_visible()
     visit.page.wait_for_load_state("networkidle")
@@ -105,7 +105,7 @@ def test_the_map_goes_by_keyboard(visit: Visit) -> None:
         canvas.press(key)
     sync_api.expect(visit.page.locator(".tip")).not_to_be_empty()
     canvas.press("Enter")
-    sync_api.expect(visit.page.locator(".facts")).to_be_visible()
+    sync_api.expect(visit.page.locator("#view-shoe .facts")).to_be_visible()
     assert visit.page.url.partition("id=")[2] in {item["id"] for item in items}
     visit.page.wait_for_load_state("networkidle")
 
@@ -118,7 +118,7 @@ def test_a_touch_tells_and_the_next_opens(phone: Visit) -> None:
     sync_api.expect(phone.page.locator(".tip")).to_contain_text(items[20]["attributes"]["Category"][0])
     assert "/map" in phone.page.url
     phone.page.touchscreen.tap(*spot)
-    sync_api.expect(phone.page.locator(".facts")).to_contain_text(items[20]["id"])
+    sync_api.expect(phone.page.locator("#view-shoe .facts")).to_contain_text(items[20]["id"])
     phone.page.wait_for_load_state("networkidle")
 
 

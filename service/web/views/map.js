@@ -449,7 +449,7 @@ function build(view, route, { info, signal }) {
   for (const { first } of map.tiles) {
     getAtlas(map.tiles.findIndex((tile) => tile.first === first), { signal })
       .then((bitmap) => {
-        chart.points.picture(first, bitmap);
+        chart.points.picture(first, bitmap, map.info.thumbnail);
         chart.later();
       })
       .catch(() => {}); // then they stay points
