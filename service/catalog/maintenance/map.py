@@ -75,7 +75,7 @@ class MapFacts:
         token: names the files.
     """
 
-    method: str
+    method: Literal["opentsne", "pca"]
     items: int
     tile_items: int
     tiles: int
@@ -147,7 +147,9 @@ def read_map_file(folder: Path, facts: MapFacts, kind: Literal["tile", "atlas"],
         raise MapMissing from None
 
 
-def lay_out(vectors: NDArray[np.float32], method: Method = "auto") -> tuple[str, NDArray[np.float64]]:
+def lay_out(
+    vectors: NDArray[np.float32], method: Method = "auto"
+) -> tuple[Literal["opentsne", "pca"], NDArray[np.float64]]:
     """Places on a plane, (N, 2), of vectors, (N, D), and the method that gave them: t-SNE, or principal components.
 
     Args:

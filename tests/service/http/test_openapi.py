@@ -43,6 +43,9 @@ OPERATIONS = {
     "sampleShoes": "GET /v1/samples",
     "getHealth": "GET /healthz",
     "getReadiness": "GET /readyz",
+    "getMap": "GET /v1/map",
+    "getMapAtlas": "GET /v1/map/atlas/{n}",
+    "getMapTile": "GET /v1/map/tiles/{n}",
     "getInfo": "GET /v1/info",
     "reloadArtifacts": "POST /v1/admin/reload",
 }
