@@ -13,9 +13,22 @@ from typing import Any
 from model.errors import QueryError
 from service.store.base import Item
 from service.store.checks import encode_attributes
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 from service.store.milvus.connection import CALL_SECONDS, Connection
 
-__all__ = ["ITEM_FIELDS", "LONGEST", "MOST_TOKENS", "WINDOW", "Row", "Rows", "both", "decode", "digest", "encode"]
+__all__ = [
+    "ITEM_FIELDS",
+    "LONGEST",
+    "MOST_TOKENS",
+    "WINDOW",
+    "Row",
+    "Rows",
+    "both",
+    "decode",
+    "digest",
+    "encode",
+    "translate",
+]
 
 WINDOW, AT_ONCE, MOST_READ = 16_384, 1000, 2048
 """Rows that one answer of Milvus may have, of one write or expression, and in the range that a page is cut out of."""
@@ -149,3 +162,19 @@ def both(one: str, other: str) -> str:
 def batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """All values, `AT_ONCE` at a time."""
     return (values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE))
+
+
+def translate(filter: Filter) -> str:
+    """A filter without ranges as an expression. Raises QueryError for a range."""
+    match filter:
+        case HasValue(attribute, values):
+            tokens = sorted(digest(attribute, value) for value in values)
+            return f"array_contains_any(tokens, {tokens})" if tokens else "key < 0"
+        case All(parts):
+            return " and ".join(f"({translate(part)})" for part in parts)
+        case AnyOf(parts):
+            return " or ".join(f"({translate(part)})" for part in parts)
+        case Not(part):
+            return f"not ({translate(part)})"
+        case InRange():
+            raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates: {filter.attribute!r}")
