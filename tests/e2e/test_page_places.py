@@ -4,7 +4,7 @@ import http.client
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -35,19 +35,19 @@ def proxy(target: str, prefix: str, *, strip: bool) -> Iterator[str]:
                 self.send_error(404)
                 return
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            connection = http.client.HTTPConnection(host, timeout=60)
             path = self.path[len(prefix) - 1 :] if strip else self.path
-            connection.request(self.command, path, body, dict(self.headers))
-            answer = connection.getresponse()
-            content = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-                    self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-            connection.close()
+            with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+                connection.request(self.command, path, body, dict(self.headers))
+                answer = connection.getresponse()
+                content = answer.read()
+            with suppress(ConnectionError):  # the page was left while this was on its way
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                        self.send_header(name, value)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
         def do_POST(self) -> None:
             self.do_GET()
