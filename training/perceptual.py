@@ -23,7 +23,7 @@ from training.config import PERCEPTUAL_LAYERS
 
 __all__ = ["PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
 
-WEIGHTS_FILE = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+WEIGHTS_FILE: str = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
 """How torchvision calls them in its cache."""
 
 # Of ImageNet's pictures, for which the weights were trained. RGB.
