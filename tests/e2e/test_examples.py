@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +38,7 @@ def test_find_alike(live_server: str, tmp_path: Path) -> None:
 def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
     """The catalogue becomes the file; again nothing is sent; a bad picture is named, and the others arrive."""
     copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
-    copy.catalog.mkdir()
-    for file in artifacts.catalog.iterdir():
-        (copy.catalog / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(artifacts.catalog, copy.catalog)
     table = tmp_path / "export.csv"
 
     def write(*numbers: int) -> None:
