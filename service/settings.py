@@ -70,6 +70,7 @@ OTHERS = frozenset(
         "TEST_DATA",
         "TEST_LONG",
         "TEST_MILVUS",
+        "TEST_MILVUS_SERVER",
     }
 )
 """Names, without the prefix, of variables that are no settings of the service."""

@@ -120,7 +120,7 @@ def find_vgg_weights() -> Path:
     Raises:
         TrainingError: they are not there; says how to get them.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
+    path: Path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not path.is_file():
         raise TrainingError(
             f"the weights of VGG19 are not there: expected {path} (torchvision's VGG19_Weights.IMAGENET1K_V1, 548 MB). "

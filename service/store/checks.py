@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
-from service.store.base import OVERALL, Filter, Item, Record, Weights
-from service.store.filters import HasValue, find_leaves
+from service.store.base import OVERALL, Item, Record, Weights
+from service.store.filters import Filter, HasValue, find_leaves
 
 __all__ = [
     "REBUILD",

@@ -85,6 +85,7 @@ def start_chromium() -> Iterator[Any]:
         pytest.skip("needs Playwright (pip install playwright)")
     if not CHROMIUM.exists():
         pytest.skip(f"needs Chromium at {CHROMIUM}; SOLEMATE_CHROMIUM names another place")
+    sync_api.expect.set_options(timeout=20_000)  # a busy machine is slow, and nothing here is timed
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
         yield chromium

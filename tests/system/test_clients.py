@@ -227,7 +227,7 @@ SLOW = {
 def test_slow_clients(artifacts: Artifacts) -> None:
     """Hundreds of clients that send a byte now and then, or nothing, are told 408 or closed; good ones are served."""
     patience = {f"SOLEMATE_{name}_SECONDS": "5" for name in ("HEAD", "GRACE", "KEEP_ALIVE")}
-    server = Server(artifacts, SOLEMATE_WORKERS="2", **patience)
+    server = Server(artifacts, cwd=None, SOLEMATE_WORKERS="2", **patience)
     port = urlsplit(server.url).port
 
     async def trickle(first: bytes, drop: bytes, status: bytes) -> None:

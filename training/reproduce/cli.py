@@ -1,4 +1,4 @@
-"""`python -m training reproduce`: the published experiments, again."""
+"""The command line `python -m training reproduce`: the published experiments."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -13,9 +13,22 @@ from typing import Any
 from model.errors import QueryError
 from service.store.base import Item
 from service.store.checks import encode_attributes
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 from service.store.milvus.connection import CALL_SECONDS, Connection
 
-__all__ = ["ITEM_FIELDS", "LONGEST", "MOST_TOKENS", "WINDOW", "Row", "Rows", "both", "decode", "digest", "encode"]
+__all__ = [
+    "ITEM_FIELDS",
+    "LONGEST",
+    "MOST_TOKENS",
+    "WINDOW",
+    "Row",
+    "Rows",
+    "both",
+    "decode",
+    "digest",
+    "encode",
+    "translate",
+]
 
 WINDOW, AT_ONCE, MOST_READ = 16_384, 1000, 2048
 """Rows that one answer of Milvus may have, of one write or expression, and in the range that a page is cut out of."""
@@ -72,15 +85,15 @@ class Rows:
             lambda client, left: getattr(client, method)(name, timeout=left, **options), seconds=seconds
         )
 
-    def search(self, **options: object) -> list[list[Row]]:
+    def search(self, **options: Any) -> list[list[Row]]:  # noqa: ANN401 - by option
         """The rows that a search finds for each query, nearest first; options as those of `MilvusClient.search`."""
         found = self.call("search", consistency_level=self._level, **options)
         return [[hit["entity"] for hit in hits] for hits in found]
 
     def query(self, expression: str, fields: Sequence[str], *, level: str = "") -> list[Row]:
         """Rows that an expression holds for, in no order; any `WINDOW` of them where there are more."""
-        options = {"output_fields": fields, "limit": WINDOW, "consistency_level": level or self._level}
-        return list(self.call("query", filter=expression, **options))
+        level = level or self._level
+        return list(self.call("query", filter=expression, output_fields=fields, limit=WINDOW, consistency_level=level))
 
     def find(self, keys: Iterable[int], fields: Sequence[str]) -> list[Row]:
         """The rows with these keys that are there, in no order."""
@@ -88,8 +101,8 @@ class Rows:
 
     def count(self, expression: str) -> int:
         """How many rows an expression holds for."""
-        counted = {"output_fields": ["count(*)"], "consistency_level": self._level}
-        return int(self.call("query", filter=expression, **counted)[0]["count(*)"])
+        rows = self.call("query", filter=expression, output_fields=["count(*)"], consistency_level=self._level)
+        return int(rows[0]["count(*)"])
 
     def scan(self, expression: str, fields: Sequence[str]) -> Iterator[Row]:
         """All rows that an expression holds for, in no order, as they are now."""
@@ -149,3 +162,19 @@ def both(one: str, other: str) -> str:
 def batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """All values, `AT_ONCE` at a time."""
     return (values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE))
+
+
+def translate(filter: Filter) -> str:
+    """A filter without ranges as an expression. Raises QueryError for a range."""
+    match filter:
+        case HasValue(attribute, values):
+            tokens = sorted(digest(attribute, value) for value in values)
+            return f"array_contains_any(tokens, {tokens})" if tokens else "key < 0"
+        case All(parts):
+            return " and ".join(f"({translate(part)})" for part in parts)
+        case AnyOf(parts):
+            return " or ".join(f"({translate(part)})" for part in parts)
+        case Not(part):
+            return f"not ({translate(part)})"
+        case InRange():
+            raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates: {filter.attribute!r}")

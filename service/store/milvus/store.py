@@ -17,10 +17,10 @@ from model.errors import QueryError
 from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
 from service.store import checks
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.filters import All, AnyOf, HasValue, InRange, Not, find_leaves
+from service.store.base import OVERALL, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.filters import Filter, InRange, find_leaves
 from service.store.milvus.connection import Connection
-from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode
+from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode, translate
 from service.store.milvus.schema import CHANGED, FACTS, Catalog, field_of, make_numbers, open_catalog
 from service.store.milvus.search import Searcher
 
@@ -70,9 +70,16 @@ class MilvusStore:
 
     def info(self) -> StoreInfo:
         """What is in the store now."""
-        fingerprint, facts = self._fingerprint(), self._catalog.facts
-        known = {"checkpoint": facts.checkpoint, "root": facts.root, "uuid": self._catalog.uuid}
-        return StoreInfo(self._rows.count(""), facts.dimension, dict(facts.slices), fingerprint=fingerprint, **known)
+        facts = self._catalog.facts
+        return StoreInfo(
+            self._rows.count(""),
+            facts.dimension,
+            dict(facts.slices),
+            checkpoint=facts.checkpoint,
+            root=facts.root,
+            uuid=self._catalog.uuid,
+            fingerprint=self._fingerprint(),
+        )
 
     def search(
         self,
@@ -202,19 +209,3 @@ class MilvusStore:
         if row := self._find([item_id], fields).get(item_id):
             return row
         raise UnknownItem(item_id)
-
-
-def translate(filter: Filter) -> str:
-    """A filter without ranges, as Milvus writes it: in numbers, so that no value is read as a part of it."""
-    match filter:
-        case HasValue(attribute, values):
-            tokens = sorted(digest(attribute, value) for value in values)
-            return f"array_contains_any(tokens, {tokens})" if tokens else "key < 0"
-        case All(parts):
-            return " and ".join(f"({translate(part)})" for part in parts)
-        case AnyOf(parts):
-            return f"({' or '.join(f'({translate(part)})' for part in parts)})"
-        case Not(part):
-            return f"not ({translate(part)})"
-        case InRange():
-            raise QueryError("filter", "a catalogue in Milvus can't compare numbers or dates")

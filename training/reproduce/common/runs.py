@@ -1,4 +1,4 @@
-"""The networks of a reproduction: trained into a folder each, or taken up from what an earlier run left there."""
+"""The networks of a reproduction: each trained into its folder, or loaded from what an earlier run left there."""
 
 import json
 from collections.abc import Callable, Collection
@@ -15,7 +15,7 @@ from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.train import train
 
-__all__ = ["Trained", "read_trained", "train_or_take_up"]
+__all__ = ["Trained", "read_trained", "train_or_resume"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def read_trained(folder: Path, title: str, seed: int, load: Callable[[Path], Che
     return Trained(title, seed, load(folder), tuple(history))
 
 
-def train_or_take_up(
+def train_or_resume(
     images: ImageSet,
     config: TrainConfig,
     out: Path,

@@ -1,4 +1,4 @@
-"""`python -m training reproduce mnist`: the paper's experiment, as its authors ran it and as we would."""
+"""`python -m training reproduce mnist`: the paper's experiment by its authors' recipe and by ours."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How well a network orders MNIST's held-out pictures. Distances are Euclidean, between mean vectors."""
+"""Metrics of how a network orders MNIST's test pictures, by Euclidean distances of mean vectors."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The pictures of MNIST's report: what the networks draw, how they order, and how they learnt."""
+"""The pictures of MNIST's report: reconstructions, samples, interpolations, t-SNE maps and learning curves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from training.figures.maps import Panel, draw_map
 from training.figures.pictures import Reconstructed, draw_reconstructions
 from training.figures.sheet import MARGIN, Sheet
 from training.figures.tsne import tsne
-from training.reproduce.common.learning import draw_learning
+from training.reproduce.common.learning_curves import draw_learning_curves
 from training.reproduce.common.runs import Trained
 from training.reproduce.mnist.measures import parts_of
 
@@ -72,7 +72,7 @@ def draw_pictures(
     if sliced:
         yield "The digit's slice exchanged", "swaps.png", _draw_swaps(sliced[-1], test, labels, one_each)
     yield "Maps", "maps.png", _draw_maps(drawers, test, labels, chosen)
-    curves = draw_learning(networks, triplet_title="triplet term, each recipe's own")
+    curves = draw_learning_curves(networks, triplet_title="triplet term, each recipe's own")
     yield "Loss curves", "curves.png", curves
 
 

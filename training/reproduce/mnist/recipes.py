@@ -1,4 +1,4 @@
-"""What is trained on MNIST: the authors' VAE and TVAE, and ours."""
+"""The four networks that are trained on MNIST: the authors' VAE and TVAE, and ours."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from model.tvae import FREE, PRESETS, Slice
 from training.config import AugmentConfig, ObjectiveConfig, TrainConfig
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
-from training.reproduce.common.runs import Trained, read_trained, train_or_take_up
+from training.reproduce.common.runs import Trained, read_trained, train_or_resume
 from training.reproduce.mnist.authors import AuthorsConfig, load_authors, train_authors
 
 __all__ = ["OUR_EPOCHS", "RECIPES", "Recipe", "our_config", "train_recipe"]
@@ -94,7 +94,7 @@ def train_recipe(
     device: torch.device,
     source: str,
 ) -> Trained:
-    """Train into `out`, or take up what an earlier run of the same settings left there.
+    """Train into `out`, or load what an earlier run of the same settings left there.
 
     Args:
         recipe: which of the four.
@@ -109,7 +109,7 @@ def train_recipe(
     _log.info("%s, seed %d", recipe.title, seed)
     if recipe.ours:
         config = our_config(metric=recipe.metric, epochs=epochs, seed=seed)
-        train_or_take_up(images, config, out, device=device, source=source)
+        train_or_resume(images, config, out, device=device, source=source)
         return read_trained(out, recipe.title, seed)
     chosen = replace(authors, metric=recipe.metric, seed=seed)
     train_authors(images, chosen, out, device=device, source=source)

@@ -1,4 +1,4 @@
-"""`python -m training reproduce zappos`: how well one vector orders shoes in four ways at once, on CSN's triplets."""
+"""`python -m training reproduce zappos`: four networks, measured on CSN's triplets of four conditions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ from training.evaluation.csn_draw import are_drawn
 from training.evaluation.embeddings import OVERALL, Embedding, embed_pixels, embed_shoes
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_triplets
-from training.evaluation.questions import ask
-from training.reproduce.common.learning import draw_learning
+from training.evaluation.tasks import make_tasks
+from training.reproduce.common.learning_curves import draw_learning_curves
 from training.reproduce.common.runs import Trained
 from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, Recipe, shoe_config, train_shoes
 from training.reproduce.zappos.report import SLICES, Errors, Measured, Report
@@ -210,11 +210,11 @@ def _measure_slices(embedding: Embedding, test: HeldOut) -> Errors:
 
 def _draw(networks: Sequence[_Network], images: ImageSet) -> Iterator[tuple[str, str, bytes]]:
     """Heading, file name and PNG: of one seed's networks, the last of which has its neighbours and maps drawn."""
-    curves = draw_learning(
+    curves = draw_learning_curves(
         [each.trained for each in networks],
         triplet_title="triplet term, mean of the conditions",
         unbounded=[each.recipe.title for each in networks if not each.recipe.decodes],
     )
     yield "Loss curves", "curves.png", curves
-    questions, _ = ask(list(ATTRIBUTES.values()), images, {}, seed=0)
-    yield from draw_gallery([each.embedding for each in networks[::-1]], images, questions, seed=0)
+    tasks, _ = make_tasks(list(ATTRIBUTES.values()), images, {}, seed=0)
+    yield from draw_gallery([each.embedding for each in networks[::-1]], images, tasks, seed=0)

@@ -1,4 +1,4 @@
-"""What is trained on UT-Zap50K: a VAE, a triplet network, and the two as one, without slices and with them."""
+"""The four networks that are trained on UT-Zap50K: VAE, triplet network, and TVAE without slices and with them."""
 
 import logging
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from training.conditions import cut_latent
 from training.config import TrainConfig, one_of
 from training.data.images import ImageSet
 from training.evaluation.csn import ATTRIBUTES
-from training.reproduce.common.runs import Trained, read_trained, train_or_take_up
+from training.reproduce.common.runs import Trained, read_trained, train_or_resume
 
 __all__ = ["NETWORKS", "OUR_EPOCHS", "RECIPES", "Recipe", "shoe_config", "train_shoes"]
 
@@ -98,7 +98,7 @@ def train_shoes(
     source: str,
     excluded: Collection[str],
 ) -> Trained:
-    """Train into `out`, or take up what an earlier run of the same settings left there.
+    """Train into `out`, or load what an earlier run of the same settings left there.
 
     Args:
         recipe: which of the four.
@@ -110,5 +110,5 @@ def train_shoes(
         excluded: ids of the shoes that were kept out of `images`.
     """
     _log.info("%s, seed %d", recipe.title, config.seed)
-    train_or_take_up(images, config, out, device=device, source=source, excluded=excluded)
+    train_or_resume(images, config, out, device=device, source=source, excluded=excluded)
     return read_trained(out, recipe.title, config.seed)

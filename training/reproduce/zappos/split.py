@@ -1,4 +1,4 @@
-"""Which shoes of UT-Zap50K are trained on, and which are measured: by CSN's triplet lists, product by product."""
+"""The split of UT-Zap50K into training and test shoes, by CSN's triplet lists, product by product."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

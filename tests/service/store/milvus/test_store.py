@@ -136,7 +136,7 @@ class TestFacts:
         store.upsert([shoe("a", [1.0])])
         slices = store.info().slices
         MilvusStore.remove(address)
-        with closing(create(address, **slices)) as fresh:
+        with closing(create(address, CHECKPOINT, **slices)) as fresh:
             assert fresh.info().count == 0
             with pytest.raises(StoreUnavailable, match="made anew"):
                 store.search(shoe("query", [1.0]).vector[None], 1)

@@ -72,7 +72,7 @@ def test_the_figures_are_whole(out: Path) -> None:
 
 
 def test_a_second_run_trains_nothing(data: Path, out: Path) -> None:
-    """Repeated, the command takes up what is there and reports the same figures, to the digit."""
+    """Repeated, the command loads what is there and reports the same figures, to the digit."""
     before = (out / "report.json").read_text()
     stamps = {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*/weights.safetensors")}
     reproduce_mnist(data, out, replace(PLAN, pictures=False), device="cpu")
@@ -93,7 +93,7 @@ def _stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that was stopped is taken up with the same settings, and replaced with others."""
+    """A run that was stopped is resumed with the same settings, and replaced with others."""
     images = read_mnist(data).training
 
     def run(epochs: int, out: Path = tmp_path, *, stop: bool = False) -> Trained:

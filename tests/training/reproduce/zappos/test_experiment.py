@@ -200,7 +200,7 @@ def test_the_figures_are_whole(out: Path) -> None:
 
 
 def test_a_second_run_trains_nothing(demo: Path, lists: Path, out: Path) -> None:
-    """Repeated, the command takes up what is there and reports the same figures, to the digit."""
+    """Repeated, the command loads what is there and reports the same figures, to the digit."""
     before = (out / "report.json").read_text()
     stamps = {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*/weights.safetensors")}
     reproduce_zappos(str(demo), lists, out, replace(PLAN, pictures=False), device="cpu")

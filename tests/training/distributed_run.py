@@ -1,4 +1,4 @@
-"""What `torchrun` starts in the tests of several processes: `torchrun -m tests.training.team_run SCENARIO OUT`."""
+"""What the tests of several processes start: `torchrun -m tests.training.distributed_run SCENARIO OUT`."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from model.tvae import Slice, TVAEConfig
 from tests.training.images import coloured_squares
 from training import train as trainer
 from training.config import ObjectiveConfig, TrainConfig
-from training.distributed import Team, join_team
+from training.distributed import ProcessGroup, join_process_group
 from training.train import train
 
 __all__ = ["run"]
@@ -37,25 +37,25 @@ CONFIG = TrainConfig(
 """The batches are of odd sizes, so that two processes can't cut them in halves."""
 
 
-def run(out: Path, team: Team, *, resume: bool = False, **changes: Any) -> None:
+def run(out: Path, process_group: ProcessGroup, *, resume: bool = False, **changes: Any) -> None:
     """Train on squares."""
     config = replace(CONFIG, **changes)
     train(
         coloured_squares(103),
         config,
         out,
-        device=team.device,
+        device=process_group.device,
         source="squares",
         save_every=0.0,
         resume=resume,
-        team=team,
+        process_group=process_group,
     )
 
 
 def _stop_after(epochs: int, error: type[Exception]) -> Any:
-    whole: Callable[..., dict[str, Any]] = trainer.train_epoch
+    whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
 
-    def epoch(run: Any, *rest: Any) -> dict[str, Any]:
+    def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
         if run.state.epoch == epochs:
             raise error(f"stopped after epoch {epochs}")
         return whole(run, *rest)
@@ -63,32 +63,32 @@ def _stop_after(epochs: int, error: type[Exception]) -> Any:
     return patch.object(trainer, "train_epoch", epoch)
 
 
-def train_and_resume(out: Path, team: Team) -> None:
+def train_and_resume(out: Path, process_group: ProcessGroup) -> None:
     """A whole run; the same one cut in two; and one that the processes do not agree on."""
-    run(out / "whole", team)
+    run(out / "whole", process_group)
     try:
         with _stop_after(2, MemoryError):
-            run(out / "cut", team)
+            run(out / "cut", process_group)
     except MemoryError:
-        run(out / "cut", team, resume=True)
+        run(out / "cut", process_group, resume=True)
     try:
-        run(out / "refused", team, seed=team.rank)
+        run(out / "refused", process_group, seed=process_group.rank)
     except TrainingError as error:
-        (out / f"refused-{team.rank}.txt").write_text(str(error))
+        (out / f"refused-{process_group.rank}.txt").write_text(str(error))
 
 
-def fail(out: Path, team: Team) -> None:
+def fail(out: Path, process_group: ProcessGroup) -> None:
     """One process fails, the other waits for it."""
-    if team.leads:
-        run(out, team)
+    if process_group.is_leader:
+        run(out, process_group)
     else:
         with _stop_after(1, TrainingError):
-            run(out, team)
+            run(out, process_group)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with join_team(torch.device("cpu")) as joined:
+    with join_process_group(torch.device("cpu")) as joined:
         {"train": train_and_resume, "fail": fail}[sys.argv[1]](Path(sys.argv[2]), joined)
     names = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]
     Path(sys.argv[2], f"threads-{joined.rank}.txt").write_text("".join(names))

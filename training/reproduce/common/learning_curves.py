@@ -1,4 +1,4 @@
-"""How the networks of a reproduction learnt, side by side."""
+"""Learning curves of the networks of a reproduction, side by side."""
 
 import io
 from collections.abc import Collection, Sequence
@@ -11,10 +11,10 @@ from training.figures.maps import PALETTE
 from training.figures.sheet import INK, MUTED
 from training.reproduce.common.runs import Trained
 
-__all__ = ["draw_learning"]
+__all__ = ["draw_learning_curves"]
 
 
-def draw_learning(networks: Sequence[Trained], *, triplet_title: str, unbounded: Collection[str] = ()) -> bytes:
+def draw_learning_curves(networks: Sequence[Trained], *, triplet_title: str, unbounded: Collection[str] = ()) -> bytes:
     """Negative ELBO and triplet term of the training batches, epoch by epoch: the bytes of a PNG.
 
     The ELBO's panel is as high as what comes after the first quarter of the epochs, whose bounds would press all others

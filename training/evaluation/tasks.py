@@ -1,4 +1,4 @@
-"""What an evaluation asks: the notions of likeness, with their labels and triplets."""
+"""Similarity tasks: the attributes that an evaluation measures by, each with its labels and triplets."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ from training.data.images import ImageSet
 from training.data.labels import Labels, encode_labels
 from training.evaluation.triplet_lists import draw_triplets, read_triplets, write_triplets
 
-__all__ = ["Question", "ask", "keep_drawn", "name_questions"]
+__all__ = ["SimilarityTask", "list_attributes", "make_tasks", "write_drawn_triplets"]
 
 TRIPLETS = 20_000
 """Triplets that are drawn where no list is given."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """One notion of likeness, and what it is measured by.
+class SimilarityTask:
+    """An attribute to measure an embedding by.
 
     Attributes:
         name: the attribute, or the key of a triplet list.
@@ -37,7 +37,7 @@ class Question:
     source: str
 
 
-def name_questions(
+def list_attributes(
     checkpoints: Sequence[Checkpoint], triplets: Mapping[str, Path], attributes: Sequence[str]
 ) -> list[str]:
     """The attributes to measure, each once: of the conditions, of the options, and of the lists."""
@@ -51,11 +51,11 @@ def name_questions(
     return names
 
 
-def ask(
+def make_tasks(
     names: Sequence[str], images: ImageSet, triplets: Mapping[str, Path], seed: int
-) -> tuple[list[Question], list[str]]:
-    """Labels and triplets of each attribute, and why some have none."""
-    questions, warnings = [], []
+) -> tuple[list[SimilarityTask], list[str]]:
+    """A task for each attribute, and warnings about those without labels."""
+    tasks, warnings = [], []
     for name in names:
         labels, drawn, source = None, None, "none"
         try:
@@ -67,15 +67,15 @@ def ask(
         elif labels is not None:
             drawn, source = draw_triplets(labels, TRIPLETS, seed), f"drawn by seed {seed}"
         if labels is not None or drawn is not None:
-            questions.append(Question(name, labels, drawn if drawn is not None and len(drawn) else None, source))
-    if not questions:
+            tasks.append(SimilarityTask(name, labels, drawn if drawn is not None and len(drawn) else None, source))
+    if not tasks:
         raise TrainingError(f"nothing to measure: {'; '.join(warnings)}")
-    return questions, warnings
+    return tasks, warnings
 
 
-def keep_drawn(out: Path, questions: Sequence[Question], images: ImageSet) -> None:
-    """Drawn triplets beside the report, so that another evaluation can be given the very same."""
-    for question in questions:
-        if question.triplets is not None and question.source.startswith("drawn"):
-            name = re.sub(r"[^\w.-]+", "-", question.name)
-            write_triplets(out / f"triplets-{name}.csv", question.triplets, images.ids)
+def write_drawn_triplets(out: Path, tasks: Sequence[SimilarityTask], images: ImageSet) -> None:
+    """Write drawn triplets beside the report, so that another evaluation can be given the very same."""
+    for task in tasks:
+        if task.triplets is not None and task.source.startswith("drawn"):
+            name = re.sub(r"[^\w.-]+", "-", task.name)
+            write_triplets(out / f"triplets-{name}.csv", task.triplets, images.ids)
