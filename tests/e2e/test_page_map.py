@@ -39,14 +39,6 @@ def chart(visit: Visit) -> list[dict[str, Any]]:
     return items
 
 
-@pytest.fixture(autouse=True)
-def forgive_software_rendering(request: pytest.FixtureRequest) -> Any:
-    """Without a graphics card the browser warns that reading the canvas back is slow."""
-    visit: Visit = request.getfixturevalue("phone" if "touch" in request.node.name else "visit")
-    yield visit
-    visit.errors[:] = [error for error in visit.errors if "GL Driver Message" not in error]
-
-
 def point(visit: Visit, index: int, count: int) -> tuple[float, float]:
     """Where a shoe is on the screen while the whole map is shown."""
     box = visit.page.locator(".map-canvas").bounding_box()

@@ -203,6 +203,7 @@ VIEWS = {
     "search": (f"/#item={ONE}&like=1003.1&condition=closure%3A1%2Ccategory%3A0.5&filter=Gender%3AWomen", "#grid .card"),
     "shoe": (f"/#/shoe?id={ONE}&with={OTHER}", ".row .card"),
     "morph": (f"/#/morph?from={ONE}&to={OTHER}", ".swap-result .card"),
+    "map": ("/#/map", ".legend button"),
     "status": ("/#/status", ".panel"),
 }
 

@@ -92,6 +92,11 @@ def start_chromium() -> Iterator[Any]:
         chromium.close()
 
 
+def _is_complaint(message: Any) -> bool:
+    """Whether the browser complains of the page, and not of a machine that has no graphics card."""
+    return message.type in {"error", "warning"} and "GL Driver Message" not in message.text
+
+
 @contextmanager
 def open_visit(browser: Any, base: str, **device: Any) -> Iterator[Visit]:
     """A fresh visit, on a laptop's screen or another device, which fails on any error the browser complains of."""
@@ -99,7 +104,7 @@ def open_visit(browser: Any, base: str, **device: Any) -> Iterator[Visit]:
     context.add_init_script(WATCH_POLICY)
     page = context.new_page()
     errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("console", lambda message: errors.append(message.text) if _is_complaint(message) else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield Visit(page, base, errors)
     context.close()
