@@ -149,7 +149,7 @@ def test_changes(artifacts: Artifacts, photo: Path, tmp_path: Path) -> None:
     copy.catalog.mkdir()
     for file in artifacts.catalog.iterdir():
         (copy.catalog / file.name).write_bytes(file.read_bytes())
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}", SOLEMATE_WORKERS="1")
+    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}")
     try:
         with Client(server.url, api_key=ADMIN) as client:
             made = client.create_item("new", photo, {"Gender": ["Women", "Men"]})
