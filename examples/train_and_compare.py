@@ -9,27 +9,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from training.trainer import train
 
 from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from model.preprocess import Preprocessor
 from model.tvae import PRESETS
-from training.config import TrainConfig, choose_conditions, cut_latent
+from training.conditions import choose_conditions, cut_latent
+from training.config import TrainConfig
 from training.data.images import load_images
-from training.objective import ObjectiveConfig
+from training.train import train
 
 
 def main(source: str, epochs: str = "5") -> None:
     """Train, embed all shoes, and print the nearest ones of the first by each condition."""
     catalog = read_catalog(source)
     # An attribute that can order shoes gets a slice of the vector; what is left of it is free.
-    chosen = choose_conditions(None, [shoe.attributes for shoe in catalog.shoes], triplet_weight=1000.0)
+    chosen = choose_conditions(None, [shoe.attributes for shoe in catalog.shoes], triplet_weight=1.0)
     network, conditions = cut_latent(PRESETS["shoes"], 64, chosen)
-    config = TrainConfig(
-        network=network, conditions=conditions, objective=ObjectiveConfig(triplet_weight=1000.0), epochs=int(epochs)
-    )
+    config = TrainConfig(network=network, conditions=conditions, epochs=int(epochs))
     images = load_images(catalog, Preprocessor(config.preprocess))
     with tempfile.TemporaryDirectory() as folder:
         train(images, config, Path(folder), device=torch.device("cpu"), source=source)

@@ -128,11 +128,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     config, weights = _read_pair(folder)
     try:
-        network = dict(config["network"])
-        network["widths"] = tuple(network["widths"])
-        network["encoder_blocks"] = tuple(network.get("encoder_blocks", ()))
-        network["slices"] = tuple(Slice(**part) for part in network["slices"])
-        tvae = TVAE(TVAEConfig(**network))
+        tvae = TVAE(_read_network(config["network"]))
         state = safetensors.torch.load(weights)
         localizer = _load_localizer(config.get(LOCALIZER), state)
         tvae.load_state_dict(state)
@@ -162,6 +158,16 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         confidence=confidence,
         nearness=nearness,
     )
+
+
+def _read_network(config: Mapping[str, Any]) -> TVAEConfig:
+    network = dict(config)
+    if network.pop("hidden", 0):  # older releases wrote it, 0 for convolutions
+        raise ValueError("a network without convolutions, which only `solemate reproduce mnist` makes and reads")
+    network["widths"] = tuple(network["widths"])
+    network["encoder_blocks"] = tuple(network.get("encoder_blocks", ()))
+    network["slices"] = tuple(Slice(**part) for part in network["slices"])
+    return TVAEConfig(**network)
 
 
 def _load_confidence(config: Mapping[str, Any] | None, dimension: int) -> ConfidenceModel | None:

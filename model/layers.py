@@ -1,12 +1,11 @@
 """The layers that the network is built of."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-__all__ = ["downward", "inward", "outward", "upward"]
+__all__ = ["downward", "upward"]
 
 SLOPE = 0.2
 """Of every leaky rectifier, for negative input."""
@@ -31,16 +30,6 @@ class _Residual(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, width, H, W) -> the same shape."""
         return nn.functional.leaky_relu(features + self.body(features), SLOPE)
-
-
-def inward(shape: tuple[int, int, int], hidden: int) -> list[nn.Module]:
-    """(B, *shape) -> (B, hidden)."""
-    return [nn.Flatten(), nn.Linear(math.prod(shape), hidden), nn.ReLU()]
-
-
-def outward(shape: tuple[int, int, int], hidden: int) -> list[nn.Module]:
-    """(B, hidden) before its activation -> (B, *shape) logits."""
-    return [nn.ReLU(), nn.Linear(hidden, math.prod(shape)), nn.Unflatten(1, shape)]
 
 
 def downward(channels: int, widths: Sequence[int], blocks: Sequence[int]) -> list[nn.Module]:

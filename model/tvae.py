@@ -1,4 +1,4 @@
-"""The network: a variational autoencoder, convolutional or of plain layers, whose mean vector is cut into named slices.
+"""The network: a convolutional variational autoencoder, whose mean vector is cut into named slices.
 
 A triplet loss on the mean vectors (Ishfaq, Liu, "TVAE: Deep Metric Learning Approach for Variational Autoencoder",
 2017) is training's business; here is only what encodes and decodes.
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model.layers import downward, inward, outward, upward
+from model.layers import downward, upward
 
 __all__ = ["FREE", "INSTANCE", "PRESETS", "TVAE", "Posterior", "Slice", "TVAEConfig", "reparameterize"]
 
@@ -57,8 +57,6 @@ class TVAEConfig:
             where the prior has most of its samples: then its direction alone tells shoes apart.
         smooth: the decoder's last doubling interpolates, so that no grid shows in its pictures.
         slices: the parts of the mean vector, in order. Their sizes add up to the latent size.
-        hidden: 0 for the convolutions that `widths` and `blocks` describe; else the units of the one hidden layer of a
-            network without convolutions, for which `widths` is empty and `blocks` is 0.
 
     Raises:
         ValueError: a value out of range, named in the message.
@@ -69,7 +67,6 @@ class TVAEConfig:
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 0
     slices: tuple[Slice, ...] = (Slice(FREE, 64),)
-    hidden: int = 0
     encoder_blocks: tuple[int, ...] = ()
     separate: bool = False
     sphere: bool = False
@@ -78,31 +75,18 @@ class TVAEConfig:
     def __post_init__(self) -> None:
         if self.channels not in {1, 3}:
             raise ValueError(f"channels is {self.channels}; expected 1 (grey) or 3 (RGB)")
-        if self.hidden < 0:
-            raise ValueError(f"hidden is {self.hidden}; expected 0 (convolutions) or a layer's units")
-        if self.hidden:
-            self._check_plain_layers()
-        else:
-            self._check_convolutions()
+        self._check_layers()
         names = [part.name for part in self.slices]
         if not names or len(set(names)) != len(names) or min(part.size for part in self.slices) < 1:
             raise ValueError(f"slices are {self.slices}; expected distinct names with positive sizes")
-        if self.has_two_encoders and (self.hidden or names[-1] != FREE):
-            raise ValueError(
-                f"two encoders need convolutions and the slice {FREE!r} at the end; the slices are {names}"
-            )
+        if self.has_two_encoders and names[-1] != FREE:
+            raise ValueError(f"two encoders need the slice {FREE!r} at the end; the slices are {names}")
         if INSTANCE in names and (not self.has_two_encoders or names[-2] != INSTANCE):
             raise ValueError(
                 f"the slice {INSTANCE!r} needs two encoders, and a place before {FREE!r}; the slices are {names}"
             )
 
-    def _check_plain_layers(self) -> None:
-        if self.widths or self.blocks:
-            raise ValueError(f"widths is {self.widths}, blocks {self.blocks}; a network of plain layers has neither")
-        if self.image_size < 1:
-            raise ValueError(f"image_size is {self.image_size}; expected 1 or more")
-
-    def _check_convolutions(self) -> None:
+    def _check_layers(self) -> None:
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"widths is {self.widths}; expected one positive number for each halving")
         step = 2 ** len(self.widths)
@@ -156,16 +140,10 @@ class TVAE(nn.Module):
     def __init__(self, config: TVAEConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder: nn.Module
-        if config.hidden:
-            core, shape = config.hidden, (config.channels, config.image_size, config.image_size)
-            self.encoder = nn.Sequential(*inward(shape, core))
-            self.decoder = nn.Sequential(*outward(shape, core))
-        else:
-            self.core_size = config.image_size // 2 ** len(config.widths)
-            core = config.widths[-1] * self.core_size**2
-            self.encoder = _Pair(config) if config.has_two_encoders else _halve(config, config.encoder_blocks)
-            self.decoder = nn.Sequential(*upward(config.channels, config.widths, config.blocks, smooth=config.smooth))
+        self.core_size = config.image_size // 2 ** len(config.widths)
+        core = config.widths[-1] * self.core_size**2
+        self.encoder: nn.Module = _Pair(config) if config.has_two_encoders else _halve(config, config.encoder_blocks)
+        self.decoder = nn.Sequential(*upward(config.channels, config.widths, config.blocks, smooth=config.smooth))
         self.to_mean = _head(config, core)
         self.to_log_variance = _head(config, core)
         self.from_latent = nn.Linear(config.latent_size, core)
@@ -240,16 +218,13 @@ class TVAE(nn.Module):
         if isinstance(self.encoder, _Pair):
             features = self.encoder(images - 0.5, shown - 0.5)
             return features.float()
-        # Plain layers take ink as it is: unlike convolutions, they gain nothing from a paper of -0.5.
-        features = self.encoder(shown if self.config.hidden else shown - 0.5)
+        features = self.encoder(shown - 0.5)
         return features.float()
 
     def decode_logits(self, latent: torch.Tensor) -> torch.Tensor:
         """(B, D) -> (B, C, H, W): the picture before the sigmoid, as a Bernoulli likelihood needs it."""
-        core = self.from_latent(latent)
-        if not self.config.hidden:
-            core = core.view(-1, self.config.widths[-1], self.core_size, self.core_size)
-            core = core.contiguous(memory_format=torch.channels_last)
+        core = self.from_latent(latent).view(-1, self.config.widths[-1], self.core_size, self.core_size)
+        core = core.contiguous(memory_format=torch.channels_last)
         logits: torch.Tensor = self.decoder(core)
         return logits.float()
 

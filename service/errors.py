@@ -27,6 +27,7 @@ __all__ = [
     "Interrupted",
     "ItemExists",
     "KeysUnusable",
+    "MapMissing",
     "NotReady",
     "Overloaded",
     "PictureMissing",
@@ -69,6 +70,13 @@ class PictureMissing(SolemateError):
             f"the picture of shoe {item_id!r} is not on the server any more; its entry in the catalogue still is"
         )
         self.item_id = item_id
+
+
+class MapMissing(SolemateError):
+    """No map of the catalogue was drawn."""
+
+    def __init__(self) -> None:
+        super().__init__("no map of the catalogue was drawn; `python -m service map` draws one")
 
 
 class NotReady(SolemateError):

@@ -1,4 +1,7 @@
-"""Where a catalogue in Milvus is: `milvus://host:port/collection`. Needs no Milvus to be understood."""
+"""Where a catalogue in Milvus is: `milvus://host:port/collection`. Needs no Milvus to be understood.
+
+The settings refuse a wrong address, or one with a password in it, before they are logged: so this lies below them.
+"""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ PORT = 19530
 
 EXPECTED = (
     "expected milvus://host:port/collection, or milvus+tls://, and after it, if need be, "
-    "?database=NAME&index=flat|hnsw&shards=N&replicas=N&consistency=acknowledged|strong"
+    "?database=NAME&index=flat|hnsw&shards=N&replicas=N&consistency=session|strong"
 )
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
@@ -25,13 +28,13 @@ class Address:
 
     Attributes:
         uri: of the server, as pymilvus takes it; the path of a file for Milvus Lite.
-        collection: the name of the collection that holds the shoes; others beside it begin with the same name.
+        collection: the name of the collection that holds the shoes.
         database: within the server; "" is its default one.
         index: flat is exact; hnsw is approximate, for millions of shoes. Said when the catalogue is made.
         shards: over how many channels writes are spread. Said when the catalogue is made.
         replicas: how many times the shoes are held in memory. Said when the catalogue is made.
-        strong: let Milvus find out with each read what was written before, which takes it up to a fifth of a second,
-            instead of telling it.
+        strong: read at Milvus's consistency level Strong, which waits up to some tenths of a second for whatever was
+            written before; else at Session, which waits for what this process has written.
     """
 
     uri: str
@@ -52,7 +55,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """The address that a text spells. Raises ValueError, which says what is expected."""
+    """Parse an address. Raises ValueError, which says what is expected."""
     parts = urlsplit(text)
     try:
         host, port = parts.hostname, parts.port or PORT
@@ -77,8 +80,7 @@ def parse_address(text: str) -> Address:
         index=cast("Index", one_of("index", options.pop("index", "flat"), get_args(Index))),
         shards=count("shards", options.pop("shards", "1")),
         replicas=count("replicas", options.pop("replicas", "1")),
-        strong=one_of("consistency", options.pop("consistency", "acknowledged"), ("acknowledged", "strong"))
-        == "strong",
+        strong=one_of("consistency", options.pop("consistency", "session"), ("session", "strong")) == "strong",
     )
     if options:
         raise ValueError(f"{text!r} has an unknown option {next(iter(options))!r}; {EXPECTED}")

@@ -25,14 +25,14 @@ __all__ = [
 ]
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux tells a container its share: `QUOTA PERIOD` in microseconds, or `max PERIOD` (cgroup v2)."""
+"""Linux's file of a container's share: `QUOTA PERIOD` in microseconds, or `max PERIOD` (cgroup v2)."""
 
 
 def count_cpus(quota: Path = QUOTA) -> int:
     """At least 1: what the scheduler may give us, or less where a container's quota says so.
 
     Args:
-        quota: the file that tells the quota; one that is not there, or can't be understood, tells none.
+        quota: the file of the quota; there is none where the file is absent or can't be parsed.
     """
     # Not os.cpu_count(): that is the machine's, also where this process is held to a few of them.
     affinity = getattr(os, "sched_getaffinity", None)
@@ -70,17 +70,18 @@ OTHERS = frozenset(
         "TEST_DATA",
         "TEST_LONG",
         "TEST_MILVUS",
+        "TEST_MILVUS_SERVER",
     }
 )
-"""Names without the prefix that are used by something else than the service's settings."""
+"""Names, without the prefix, of variables that are no settings of the service."""
 
 RENAMED = {"CATALOG": "INDEX"}
-"""What a name was once, and what it is now."""
+"""Former name of a setting -> its name."""
 
 LINK = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 LINK_NAME = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
-"""The ends of the names that Kubernetes gives every container of a namespace for each of its Services."""
+"""Suffixes of the variables that Kubernetes sets for each Service of a namespace."""
 
 
 def is_service_link(value: object) -> bool:
@@ -89,7 +90,7 @@ def is_service_link(value: object) -> bool:
 
 
 def check_environment(environment: Mapping[str, str], settings: Collection[str]) -> Iterable[str]:
-    """What is wrong with the names in the environment, one sentence each. Values are not told: they may be secrets.
+    """What is wrong with the names in the environment, one sentence each. Without values, which may be secrets.
 
     Args:
         environment: all of it.
@@ -116,13 +117,13 @@ LogFormat = Literal["text", "json"]
 MIB = 2**20
 
 COMMON = 15
-"""How many settings, the first ones, people set; the others are advanced."""
+"""Number of common settings, which come first; the others are advanced."""
 
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
-"""A path that links can begin with as it is: nothing in it needs escapes, and `//` would be another host."""
+"""Pattern of a path that needs no escapes in links; it has no `//`, which would be another host."""
 
 MOST_WORKERS = 8
-"""Unless told otherwise."""
+"""Largest default of `workers`."""
 
 
 def split(value: object) -> object:
@@ -157,7 +158,7 @@ class Settings(BaseSettings):
         description="A catalogue in Milvus in place of that folder: milvus://host:port/collection (docs/scaling.md).",
     )
     store_token: SecretStr = Field(
-        default=SecretStr(""), description="What Milvus is to be told: user:password, or an API key."
+        default=SecretStr(""), description="Credentials for Milvus: user:password, or an API key."
     )
     workers: int = Field(
         default_factory=default_workers,
@@ -269,7 +270,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_unset(cls, values: dict[str, object]) -> dict[str, object]:
-        """Take the default for what is empty, and for a port that is what Kubernetes tells of a Service."""
+        """Take the default for what is empty, and for a port that is Kubernetes' variable of a Service."""
         return {
             name: value
             for name, value in values.items()
@@ -321,7 +322,7 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the catalogue is, for messages."""
         return self.store or str(self.index)
 

@@ -7,10 +7,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-PACKAGES = ("model", "training", "service", "solemate", "tests", "benchmarks", "scripts", "docs")
+PACKAGES = ("model", "training", "service", "solemate", "tests", "benchmarks", "scripts", "docs", "examples")
 
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md", "examples/README.md")
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 

@@ -1,4 +1,4 @@
-"""Small changes that leave a shoe the same shoe: mirrored, shifted, scaled and turned a little."""
+"""Data augmentation: mirror images, shift, scale, rotation, brightness and cutout."""
 
 import torch
 from torch.nn import functional
@@ -8,7 +8,7 @@ from training.config import AugmentConfig
 __all__ = ["draw_changes", "erase", "mirror", "reframe"]
 
 ERASED_SIDE = 0.25
-"""Of an erased square, as a share of the picture's side."""
+"""Side of an erased square, as a share of the picture's side."""
 
 
 def draw_changes(count: int, generator: torch.Generator) -> torch.Tensor:
@@ -62,16 +62,16 @@ def erase(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> t
     if config.erase <= 0:
         return images
     chosen = draws[:, 6] < config.erase
-    down = _near(draws[:, 7], images.shape[2])
-    across = _near(draws[:, 8], images.shape[3])
+    down = _within_square(draws[:, 7], images.shape[2])
+    across = _within_square(draws[:, 8], images.shape[3])
     hidden = (chosen[:, None, None] & down[:, :, None] & across[:, None, :]).to(images.device)
     return images.masked_fill(hidden[:, None], 0.5)
 
 
-def _near(centres: torch.Tensor, length: int) -> torch.Tensor:
-    """(B,) shares of a length -> (B, length), whether each place is within half a square's side."""
-    places = (torch.arange(length) + 0.5) / length
-    return (places - centres[:, None]).abs() < ERASED_SIDE / 2
+def _within_square(centres: torch.Tensor, length: int) -> torch.Tensor:
+    """(B,) shares of a length -> (B, length), whether each position is within half a square's side."""
+    positions = (torch.arange(length) + 0.5) / length
+    return (positions - centres[:, None]).abs() < ERASED_SIDE / 2
 
 
 def _move(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""`python -m training`: everything that happens before a service can start."""
+"""The command line `python -m training`: data, training, evaluation."""
 
 import logging
 import sys
@@ -303,7 +303,7 @@ def train(
     from training.conditions import choose_conditions, cut_latent
     from training.config import make_config
     from training.data.images import read_ids
-    from training.distributed import join_team
+    from training.distributed import join_process_group
     from training.perceptual import PerceptualLoss
     from training.photos.stage import INSTANCE_SIZE, prepare_images
     from training.photos.state import forget_stage
@@ -318,8 +318,8 @@ def train(
     if perceptual_weight > 0:
         PerceptualLoss(options.objective.perceptual_layers, vgg_weights)
     excluded = frozenset[str]() if exclude_ids is None else read_ids(exclude_ids)
-    with join_team(pick_device(device)) as team:
-        with team.quiet():
+    with join_process_group(pick_device(device)) as process_group:
+        with process_group.silence_others():
             source = read_catalog(catalog)
             known = {shoe.id: shoe.attributes for shoe in source.shoes if shoe.id not in excluded}
             chosen = choose_conditions(condition, list(known.values()), triplet_weight)
@@ -335,9 +335,9 @@ def train(
                 excluded=excluded,
                 validation_share=validation_share,
                 seed=seed,
-                team=team,
+                process_group=process_group,
                 max_bad_share=max_bad_share,
-                report=out / "bad-rows.csv" if team.leads else None,
+                report=out / "bad-rows.csv" if process_group.is_leader else None,
                 folder=out,
                 resume=resume,
             )
@@ -345,22 +345,22 @@ def train(
         if photo_views and images.views is None:
             shape, conditions = cut_latent(options.network, latent_size, chosen)
             settings = replace(options, network=shape, conditions=conditions)
-        if team.leads:
+        if process_group.is_leader:
             plan = make_plan(
                 images,
                 settings,
                 network=network,
                 named=condition is not None,
                 left_out={"see bad-rows.csv": source.size - decoded, "--exclude-ids": decoded - len(images)},
-                device=team.device,
-                processes=team.size,
+                device=process_group.device,
+                processes=process_group.world_size,
             )
             typer.echo(plan.to_text())
         run_training(
             images,
             settings,
             out,
-            device=team.device,
+            device=process_group.device,
             source=catalog,
             resume=resume,
             overwrite=overwrite,
@@ -370,9 +370,9 @@ def train(
             localizer=prepared.localizer,
             scenes=prepared.scenes,
             tensorboard=tensorboard,
-            team=team,
+            process_group=process_group,
         )
-    if team.leads:
+    if process_group.is_leader:
         forget_stage(out)
         typer.echo(f"the checkpoint is in {out}")
 

@@ -1,4 +1,4 @@
-"""Which attributes of a catalogue become conditions, and how the mean vector is cut into their slices."""
+"""Conditions: chosen from a catalogue's attributes, and the slices of the mean vector that they get."""
 
 import re
 from collections import Counter
@@ -16,8 +16,8 @@ __all__ = ["choose_conditions", "cut_latent", "judge_attributes", "parse_conditi
 USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
 """UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
 
-MOST_CONDITIONS = 4
-"""Attributes that are taken for conditions where none are asked for."""
+MAX_CONDITIONS = 4
+"""Attributes that become conditions where none are named."""
 
 CONDITION_SIZE = 8
 """Numbers of a condition's slice beside an instance slice, unless its text names a size."""
@@ -98,7 +98,7 @@ def choose_conditions(
         return [parse_condition(text) for text in texts]
     able = [name for name, reason in judge_attributes(attributes).items() if reason is None]
     usual = [(name, attribute) for name, attribute in USUAL_CONDITIONS.items() if attribute in able]
-    chosen = usual or [(name, name) for name in able[:MOST_CONDITIONS]]
+    chosen = usual or [(name, name) for name in able[:MAX_CONDITIONS]]
     return [(Condition(name=name, attributes=(attribute,)), None) for name, attribute in chosen]
 
 

@@ -33,7 +33,7 @@ T = TypeVar("T", bound=str)
 
 Precision = Literal["auto", "bf16", "float32"]
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 
 NETWORK = "shoes"
 """The network that is trained where none is named."""
@@ -191,8 +191,8 @@ class TrainConfig:
                 raise TrainingError(f"{name} is {value}; expected {low} to {high}")
         if self.learning_rate <= 0:
             raise TrainingError(f"learning_rate is {self.learning_rate}; expected a positive number")
-        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise TrainingError(f"threads is {self.threads}; expected 1 to {MOST_THREADS}")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise TrainingError(f"threads is {self.threads}; expected 1 to {MAX_THREADS}")
 
     def fingerprint(self, ids: Sequence[str], vgg_sha256: str | None = None) -> str:
         """Of the run: two runs with the same one that are computed alike give the same network.
@@ -313,7 +313,7 @@ def parse_threads(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal():
-        raise TrainingError(f"threads is {text!r}; expected auto, or a number from 1 to {MOST_THREADS}")
+        raise TrainingError(f"threads is {text!r}; expected auto, or a number from 1 to {MAX_THREADS}")
     return int(text)
 
 

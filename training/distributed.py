@@ -1,4 +1,4 @@
-"""Several processes that train one network, as `torchrun` starts them.
+"""Data-parallel training in several processes, as `torchrun` starts them.
 
 Every process holds the whole network and takes its part of each batch; `DistributedDataParallel` averages the
 gradients. What depends on a batch as a whole is computed from all its parts: the statistics of batch normalisation and
@@ -26,88 +26,88 @@ from torch import nn
 
 from model.errors import TrainingError
 
-__all__ = ["Team", "TeamBatchNorm", "count_processes", "join_team"]
+__all__ = ["ProcessGroup", "SyncBatchNorm", "count_processes", "join_process_group"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes that train one network together. Most often there is just this one: nothing is sent anywhere.
+class ProcessGroup:
+    """The processes that train one network, by torch.distributed; with one process nothing is communicated.
 
     Attributes:
-        rank: this process's number, from 0. Number 0 leads: it alone writes files and shows progress.
-        size: how many there are.
+        rank: this process's number, from 0. Rank 0 is the leader, which alone writes files and shows progress.
+        world_size: how many there are.
         device: where this process computes.
     """
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def leads(self) -> bool:
-        """Is this the process that writes files?"""
+    def is_leader(self) -> bool:
+        """Whether this is rank 0, which writes files."""
         return self.rank == 0
 
-    def share(self, batch: torch.Tensor) -> torch.Tensor:
-        """This process's rows of a batch: (B, ...) -> (b, ...). The parts differ by at most one row."""
-        return torch.tensor_split(batch, self.size)[self.rank]
+    def shard(self, batch: torch.Tensor) -> torch.Tensor:
+        """This rank's shard of a batch: (B, ...) -> (b, ...). Shards differ by at most one row."""
+        return torch.tensor_split(batch, self.world_size)[self.rank]
 
-    def weigh(self, part: int, whole: int) -> float:
-        """What the mean over `part` rows counts in a batch of `whole`, for the processes' average to be its mean."""
-        return part * self.size / whole
+    def shard_weight(self, part: int, whole: int) -> float:
+        """The factor of a mean over `part` of `whole` rows by which the ranks' average is the mean of all rows."""
+        return part * self.world_size / whole
 
     def gather(self, rows: torch.Tensor, whole: int) -> torch.Tensor:
         """The rows of all processes, in the batch's order: (b, D) -> (B, D). Gradients flow to each one's own."""
-        if self.size == 1:
+        if self.world_size == 1:
             return rows
-        before = int(self.share(torch.arange(whole))[0])
+        before = int(self.shard(torch.arange(whole))[0])
         padded = nn.functional.pad(rows, (0, 0, before, whole - before - len(rows)))
         return _add(padded)
 
-    def average(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """The mean of each figure over the processes; all must call it with the same names."""
-        if self.size == 1:
+    def mean(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """The mean of each figure over all ranks (all-reduce); all must call it with the same names."""
+        if self.world_size == 1:
             return dict(figures)
         values = torch.tensor(list(figures.values()), dtype=torch.float64, device=self.device)
         dist.all_reduce(values)
-        return dict(zip(figures, (values / self.size).tolist(), strict=True))
+        return dict(zip(figures, (values / self.world_size).tolist(), strict=True))
 
-    def follow(self, *, decision: bool) -> bool:
-        """The leader's decision, in every process."""
-        if self.size == 1:
+    def broadcast(self, *, decision: bool) -> bool:
+        """The leader's decision, on every rank."""
+        if self.world_size == 1:
             return decision
         value = torch.tensor(int(decision), device=self.device)
         dist.broadcast(value, src=0)
         return bool(value)
 
     def agrees(self, facts: str) -> bool:
-        """Do all processes say the same? None goes on before all have answered."""
-        if self.size == 1:
+        """Whether all ranks pass the same text; a barrier."""
+        if self.world_size == 1:
             return True
         number = int.from_bytes(hashlib.sha256(facts.encode()).digest()[:7])
         value = torch.tensor([number, -number], device=self.device)
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return int(value[0]) == -int(value[1])
 
-    def adapt(self, network: Module) -> Module:
-        """Make the network's batch normalisation one over all processes; changes it in place."""
-        if self.size > 1:
+    def synchronize_norms(self, network: Module) -> Module:
+        """Replace the network's batch normalisation by `SyncBatchNorm`, in place, where there are several ranks."""
+        if self.world_size > 1:
             _replace_norms(network)
         return network
 
-    def parallel(self, module: nn.Module) -> nn.Module:
-        """A module whose gradients are averaged over the processes."""
-        if self.size == 1:
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module in DistributedDataParallel, which averages its gradients; itself where there is one rank."""
+        if self.world_size == 1:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(module, device_ids=ids)
 
     @contextlib.contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Within the block, no process but the leader shows progress or logs what is no error."""
-        if self.leads:
+    def silence_others(self) -> Iterator[None]:
+        """Within the block, only the leader shows progress and logs; other ranks log errors alone."""
+        if self.is_leader:
             yield
             return
         before = logging.root.manager.disable
@@ -125,16 +125,16 @@ def count_processes() -> int:
 
 
 @contextlib.contextmanager
-def join_team(device: torch.device) -> Iterator[Team]:
-    """Meet the processes that `torchrun` started; a team of one where it started none.
+def join_process_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """Initialise torch.distributed for the processes that `torchrun` started; one rank where it started none.
 
-    They talk by gloo on CPUs and by NCCL on GPUs, of which each takes its own.
+    The backend is gloo on CPUs and NCCL on GPUs, one GPU a process.
 
     Raises:
         TrainingError: there are more processes on this machine than GPUs.
     """
     if "RANK" not in os.environ or count_processes() == 1:
-        yield Team(device=device)
+        yield ProcessGroup(device=device)
         return
     if device.type == "cuda":
         index = int(os.environ.get("LOCAL_RANK", "0"))
@@ -148,14 +148,14 @@ def join_team(device: torch.device) -> Iterator[Team]:
         dist.init_process_group("nccl", device_id=device)
     else:
         dist.init_process_group("gloo")
-    yield Team(dist.get_rank(), dist.get_world_size(), device)
+    yield ProcessGroup(dist.get_rank(), dist.get_world_size(), device)
     # After an error there is nobody to say goodbye to: the others end when this process does. Else all leave together,
     # so that none tears down connections that another still uses.
     dist.barrier()
     dist.destroy_process_group()
 
 
-class TeamBatchNorm(nn.BatchNorm2d):
+class SyncBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batch of all processes. torch's own SyncBatchNorm has no path on CPUs.
 
     Its parameters and buffers are those of `nn.BatchNorm2d`, and in eval mode it is one.
@@ -189,7 +189,7 @@ class TeamBatchNorm(nn.BatchNorm2d):
 def _replace_norms(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            norm = TeamBatchNorm(child.num_features, child.eps, child.momentum)
+            norm = SyncBatchNorm(child.num_features, child.eps, child.momentum)
             norm.load_state_dict(child.state_dict())
             setattr(module, name, norm)
         else:

@@ -1,4 +1,4 @@
-"""When to stop early: how good the weights of an epoch are on held-out shoes, and since when nothing got better."""
+"""Early stopping: the score of an epoch on held-out shoes, the best epoch, and when patience is used up."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

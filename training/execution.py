@@ -1,4 +1,4 @@
-"""How steps are computed: on how many threads and in which precision, chosen by timing steps of the run itself.
+"""Execution settings, threads and precision: chosen by timing training steps of the run itself.
 
 A processor's flags don't tell which is fastest: bfloat16 can be slower than float32 where the instructions exist, and
 two threads slower than one where other work has the second processor.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from training.config import TrainConfig
-from training.distributed import Team
+from training.distributed import ProcessGroup
 
 if TYPE_CHECKING:
     from training.train import Run
@@ -32,17 +32,17 @@ Step = Callable[["Run", torch.Tensor, float, torch.Generator], object]
 PRECISIONS: tuple[Literal["float32", "bf16"], ...] = ("float32", "bf16")
 
 ROUNDS = 3
-"""Timed steps of each candidate, after one that is not: the first one prepares kernels and memory."""
-LARGEST_SHARE = 0.1
-"""Of the run's steps that measuring may take; a run of fewer steps is not measured, as it would not pay."""
+"""Timed steps of each candidate, after an untimed first one, which prepares kernels and memory."""
+MAX_SHARE = 0.1
+"""Share of the run's steps that timing may take; shorter runs are not timed, since that would not pay."""
 BUDGET = 20.0
-"""Seconds after which no further round begins."""
-FAR_BEHIND = 1.5
-"""A candidate that takes this many times as long as the fastest one is not timed again."""
-HOPELESS_SECONDS, HOPELESS = 3.0, 3.0
-"""Nor is one whose first step took so many seconds, and this many times the fastest first step."""
-TIE = 1.05
-"""Up to this many times the fastest one's time is a draw, which the more frugal candidate wins."""
+"""Seconds of timing after which no further round begins."""
+DROP_RATIO = 1.5
+"""A candidate whose median is this many times that of the fastest one is dropped from the next rounds."""
+FIRST_DROP_SECONDS, FIRST_DROP_RATIO = 3.0, 3.0
+"""A candidate is dropped after its first step if that took more than these seconds and this ratio of the fastest."""
+TIE_RATIO = 1.05
+"""Candidates within this ratio of the fastest one are tied; the one with fewer threads, then float32, is chosen."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,24 @@ class Execution:
             torch.set_num_threads(before)
 
 
-def usual_execution(config: TrainConfig, team: Team) -> Execution:
+def usual_execution(config: TrainConfig, process_group: ProcessGroup) -> Execution:
     """What the configuration names, and torch's own threads and float32 where it leaves the choice open."""
     # The mean over the processes, so that all record the same on machines that differ.
-    threads = int(team.average({"threads": float(torch.get_num_threads())})["threads"])
+    threads = int(process_group.mean({"threads": float(torch.get_num_threads())})["threads"])
     return Execution(config.threads or threads, "float32" if config.precision == "auto" else config.precision)
 
 
-def list_candidates(config: TrainConfig, usual: Execution, device: torch.device, team: Team) -> list[Execution]:
+def list_candidates(
+    config: TrainConfig, usual: Execution, device: torch.device, process_group: ProcessGroup
+) -> list[Execution]:
     """What to choose from, the more frugal first: fewer threads, then float32 before bf16.
 
     The threads are the powers of two up to torch's own number, which heeds OMP_NUM_THREADS and the processors that the
-    process may use, but neither what else they do nor a container's quota. On a GPU and in a team, which `torchrun`
-    gives its threads, they stay as they are.
+    process may use, but neither what else they do nor a container's quota. On a GPU and among several
+    processes, which `torchrun` gives their threads, they stay as they are.
     """
     threads = [usual.threads]
-    if config.threads is None and device.type == "cpu" and team.size == 1:
+    if config.threads is None and device.type == "cpu" and process_group.world_size == 1:
         threads = [2**power for power in range(usual.threads.bit_length()) if 2**power < usual.threads] + threads
     precisions = PRECISIONS if config.precision == "auto" else (usual.precision,)
     if config.precision == "auto" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
@@ -97,7 +99,7 @@ def list_candidates(config: TrainConfig, usual: Execution, device: torch.device,
 def tune(run: "Run", step: Step, clock: Callable[[], float] = time.perf_counter) -> Execution:
     """The fastest candidate for this run; leaves weights, optimizer and random streams to the bit as they were.
 
-    All processes of a team must call it; they come to the same choice.
+    All processes must call it; they come to the same choice.
 
     Args:
         run: a run that is about to start.
@@ -105,16 +107,16 @@ def tune(run: "Run", step: Step, clock: Callable[[], float] = time.perf_counter)
         clock: seconds.
     """
     usual = run.state.execution
-    candidates = list_candidates(run.config, usual, run.device, run.team)
+    candidates = list_candidates(run.config, usual, run.device, run.process_group)
     if len(candidates) == 1:
         return usual
     steps = run.config.epochs * math.ceil(len(run.pixels) / run.config.batch_size)
-    if len(candidates) * (1 + ROUNDS) > LARGEST_SHARE * steps:
+    if len(candidates) * (1 + ROUNDS) > MAX_SHARE * steps:
         _log.info("training on %s: %d steps are too few to time the alternatives", usual, steps)
         return usual
-    with _undisturbed(run):
+    with _preserve_state(run):
         seconds = _measure(run, candidates, step, clock)
-    limit = TIE * min(seconds.values())
+    limit = TIE_RATIO * min(seconds.values())
     chosen = next(each for each in candidates if seconds.get(each, math.inf) <= limit)
     shoes = min(run.config.batch_size, len(run.pixels))
     figures = ", ".join(f"{shoes / took:.0f} on {each}" for each, took in seconds.items())
@@ -135,14 +137,14 @@ def _measure(run: "Run", candidates: list[Execution], step: Step, clock: Callabl
         with candidate.applied():
             began = clock()
             step(run, rows, 0.0, generator)
-            return run.team.average({"seconds": clock() - began})["seconds"]
+            return run.process_group.mean({"seconds": clock() - began})["seconds"]
 
     run.state.network.train()
     step(run, rows, 0.0, generator)  # whatever comes first pays for loading libraries
     first = {each: seconds_of(each) for each in candidates}
     spent = sum(first.values())
     fastest = min(first.values())
-    contenders = [each for each in candidates if first[each] <= max(HOPELESS_SECONDS, HOPELESS * fastest)]
+    contenders = [each for each in candidates if first[each] <= max(FIRST_DROP_SECONDS, FIRST_DROP_RATIO * fastest)]
     times: dict[Execution, list[float]] = {each: [] for each in contenders}
     for _ in range(ROUNDS):
         for each in contenders:
@@ -151,12 +153,12 @@ def _measure(run: "Run", candidates: list[Execution], step: Step, clock: Callabl
         if spent > BUDGET:
             break
         fastest = min(median(times[each]) for each in contenders)
-        contenders = [each for each in contenders if median(times[each]) <= FAR_BEHIND * fastest]
+        contenders = [each for each in contenders if median(times[each]) <= DROP_RATIO * fastest]
     return {each: median(times[each]) if each in times else first[each] for each in candidates}
 
 
 @contextmanager
-def _undisturbed(run: "Run") -> Iterator[None]:
+def _preserve_state(run: "Run") -> Iterator[None]:
     """After the block, what a training step changes is as it was before it."""
     state = run.state
     modules = (state.network, state.classifiers)

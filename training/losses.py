@@ -1,4 +1,4 @@
-"""The terms of the objective: pure functions of tensors. `training.objective` puts them together, with weights.
+"""Loss terms as pure functions of tensors. `training.objective` weighs and adds them.
 
 Everything of the ELBO is in nats per picture, so that the terms and the literature can be compared.
 """

@@ -1,4 +1,4 @@
-"""Mining: which triplets of a batch the loss sees.
+"""Triplet miners: choose the triplets of a batch that the loss is computed on.
 
 A miner takes the batch's distances and who is alike, and returns (M, 3) indices: anchor, positive, negative. Shoes
 without a label are neither alike nor different to any other, so no miner picks them.

@@ -1,4 +1,4 @@
-"""The objective: the ELBO of a picture, the triplet and label terms of each condition's slice, and what photos add."""
+"""The training loss: ELBO, triplet and label terms of each condition's slice, instance and perceptual terms."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from model.errors import TrainingError
 from model.tvae import Posterior
 from training.config import ObjectiveConfig
 from training.data.labels import encode_labels
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.losses import (
     instance_loss,
     kl_divergence,
@@ -123,14 +123,14 @@ class Objective:
         self,
         config: ObjectiveConfig,
         conditions: Sequence[ConditionLabels],
-        team: Team | None = None,
+        process_group: ProcessGroup | None = None,
         instance: slice | None = None,
     ) -> None:
         """`instance` is the slice of the mean vector that tells one shoe from another, if there is one."""
         self.instance = instance
         self.config = config
         self.conditions = conditions
-        self.team = team or Team()
+        self.process_group = process_group or ProcessGroup()
 
     def __call__(
         self,
@@ -167,7 +167,7 @@ class Objective:
             terms whose average over the processes is that of the whole batch.
         """
         config = self.config
-        part = self.team.weigh(len(images), len(rows))
+        part = self.process_group.shard_weight(len(images), len(rows))
         drawn = reconstruction_loss(logits, images, config.likelihood, config.observation_std)
         if drawing_weights is not None:
             drawn = drawn * drawing_weights / drawing_weights.mean()
@@ -180,8 +180,8 @@ class Objective:
             total = total + config.perceptual_weight * features
         triplet = {}
         if config.triplet_weight > 0 and self.conditions:
-            means = self.team.gather(posterior.mean, len(rows))
-            others = means if references is None else self.team.gather(references, len(rows))
+            means = self.process_group.gather(posterior.mean, len(rows))
+            others = means if references is None else self.process_group.gather(references, len(rows))
             anchors = means if references is None else torch.cat([means[:, : others.shape[1]], others])
             for each in self.conditions:
                 part_of = slice(each.start, each.stop)
@@ -189,14 +189,14 @@ class Objective:
                 triplet[each.name] = term
                 total = total + config.triplet_weight * term
         label = {}
-        own = self.team.share(rows)
+        own = self.process_group.shard(rows)
         for each, value_logits in zip(self.conditions, class_logits, strict=bool(class_logits)):
             table = each.table[own].to(images.device)
             label[each.name] = part * label_loss(value_logits, _repeat(table, len(value_logits))).mean()
             total = total + config.label_weight * label[each.name]
         instance = None
         if references is not None and self.instance is not None:
-            photos, known = (self.team.gather(each, len(rows)) for each in (posterior.mean, references))
+            photos, known = (self.process_group.gather(each, len(rows)) for each in (posterior.mean, references))
             instance = instance_loss(photos[:, self.instance], known[:, self.instance], config.instance_temperature)
             total = total + config.instance_weight * instance
         return Terms(total / math.prod(images.shape[1:]), reconstruction, kl, triplet, label, features, instance)

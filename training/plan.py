@@ -1,4 +1,4 @@
-"""A training in words, before it starts: its shoes, conditions and time, and the warnings about its data."""
+"""The plan that `train` prints before it starts: shoes, conditions, time; and warnings about the data."""
 
 import time
 from collections import Counter
@@ -20,9 +20,9 @@ BATCHES = 2
 """Batches that the speed is measured with, after one to warm up."""
 
 FEW_SHOES = 200
-"""Fewer than about three batches of the usual size: the network learns these shoes by heart."""
-SHOWN = 4
-"""Attributes whose reasons are listed."""
+"""Training shoes below which a warning of overfitting is given: about three batches of the default size."""
+LISTED = 4
+"""Attributes that a warning lists at most."""
 PLAIN = (
     "nothing tells which shoes are alike, so this trains a plain VAE: search will go by how whole pictures look, and "
     "offers no conditions"
@@ -241,8 +241,8 @@ def _describe_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) ->
     if not counts:
         return "No shoe has an attribute"
     reasons = [f"{name!r}: {_describe_values(values, len(attributes))}" for name, values in counts.items()]
-    more = [f"and {len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else []
-    return "Of the attributes, " + "; ".join(reasons[:SHOWN] + more)
+    more = [f"and {len(reasons) - LISTED} more"] if len(reasons) > LISTED else []
+    return "Of the attributes, " + "; ".join(reasons[:LISTED] + more)
 
 
 def _describe_values(values: Mapping[str, int], shoes: int) -> str:

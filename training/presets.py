@@ -1,4 +1,4 @@
-"""Named sets of defaults for `train`, and the choice between them."""
+"""Presets: named sets of defaults for `train`, and the choice between `catalog` and `photos`."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from training.distributed import count_processes
 
 __all__ = ["PRESETS", "Choice", "choose_preset"]
 
-FEWEST_SHOES = 200
-"""Shoes of a catalogue below which a localizer has too few outlines to learn from."""
+MIN_SHOES = 200
+"""Shoes that a catalogue needs for `photos`: a localizer learns from their outlines."""
 
-LOOKED_AT = 64
-"""Pictures that are looked at for a plain margin."""
+SAMPLED = 64
+"""Pictures that are checked for a plain margin."""
 
-LEAST_PLAIN = 0.5
-"""Share of them that must have one."""
+MIN_PLAIN_SHARE = 0.5
+"""Share of them that must have one for `photos`."""
 
 ANALYSED_SIDE = 160
-"""Longest side, in pixels, at which they are looked at."""
+"""Longest side, in pixels, at which they are checked."""
 
 PRESETS: Mapping[str, Mapping[str, object]] = {
     "catalog": {},
@@ -74,13 +74,13 @@ def choose_preset(catalog: Catalog) -> Choice:
     That needs plain margins, enough shoes, and one process.
     """
     count = len(catalog.shoes)
-    if count < FEWEST_SHOES:
-        return Choice("catalog", f"{count} shoes are too few to learn from photos; {FEWEST_SHOES} are needed")
+    if count < MIN_SHOES:
+        return Choice("catalog", f"{count} shoes are too few to learn from photos; {MIN_SHOES} are needed")
     if count_processes() > 1:
         return Choice("catalog", "several processes can't learn from photos together")
     preprocessor = Preprocessor(PreprocessConfig())
     plain = readable = 0
-    for index in np.unique(np.linspace(0, count - 1, LOOKED_AT).astype(int)):
+    for index in np.unique(np.linspace(0, count - 1, SAMPLED).astype(int)):
         try:
             picture = preprocessor.render(catalog.shoes[index].image.read_bytes(), ANALYSED_SIDE)
         except (OSError, ImageError):
@@ -88,6 +88,6 @@ def choose_preset(catalog: Catalog) -> Choice:
         readable += 1
         plain += find_plain_colour(np.asarray(picture)) is not None
     found = f"{plain} of {readable} pictures that were looked at have a plain margin to cut the shoe out of"
-    if readable and plain >= LEAST_PLAIN * readable:
+    if readable and plain >= MIN_PLAIN_SHARE * readable:
         return Choice("photos", f"{found}; --preset catalog is faster, and finds no shoes in photos")
     return Choice("catalog", found)

@@ -8,7 +8,7 @@ import torch
 from model.preprocess import to_float
 from training.augment import draw_changes, erase, mirror, reframe
 from training.config import TrainConfig
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.photos.batch import DRAWS, ViewTensors, draw_batch
 
 __all__ = ["Batch", "batch_indices", "make_batch", "sampling_weights"]
@@ -83,7 +83,7 @@ def make_batch(
     config: TrainConfig,
     *,
     generator: torch.Generator,
-    team: Team,
+    process_group: ProcessGroup,
     device: torch.device,
 ) -> Batch:
     """Draw the augmentations of a batch of B shoes, and apply those of this process's part.
@@ -94,13 +94,13 @@ def make_batch(
         rows: (B,) indices of the shoes.
         config: of the run.
         generator: on the CPU.
-        team: the processes that share the batch.
+        process_group: the processes that share the batch.
         device: where the pictures are put.
     """
     # Drawn for the whole batch, so that each shoe's draw does not depend on how many processes share it.
-    draws = team.share(draw_changes(len(rows), generator))
-    noise = team.share(torch.randn(len(rows), config.network.latent_size, generator=generator)).to(device)
-    own = team.share(rows)
+    draws = process_group.shard(draw_changes(len(rows), generator))
+    noise = process_group.shard(torch.randn(len(rows), config.network.latent_size, generator=generator)).to(device)
+    own = process_group.shard(rows)
     images = to_float(pixels[own].to(device))
     if views is None:
         target = mirror(images, config.augment, draws)
@@ -110,11 +110,11 @@ def make_batch(
             target = reframed
         target, altered = _lay_out(target), _lay_out(erase(reframed, config.augment, draws))
         return Batch(target, target, altered, None, noise)
-    view_draws = team.share(torch.rand(len(rows), DRAWS, generator=generator))
+    view_draws = process_group.shard(torch.rand(len(rows), DRAWS, generator=generator))
     encoded, target, reference, is_view = draw_batch(images, views, own, view_draws, config.photos.share)
     drawing_weights = torch.where(is_view, config.photos.drawing_weight, 1.0).to(device)
     altered = erase(reframe(encoded, config.augment, draws), config.augment, draws)
-    others = team.share(draw_changes(len(rows), generator))
+    others = process_group.shard(draw_changes(len(rows), generator))
     reference = erase(reframe(reference, config.augment, others), config.augment, others)
     return Batch(target, _lay_out(encoded), _lay_out(altered), _lay_out(reference), noise, drawing_weights)
 

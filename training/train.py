@@ -30,16 +30,16 @@ from model.tvae import INSTANCE, TVAE
 from training.checkpointing import STATE_FILE, RunFolder, TrainingState, load_state, open_folder, save_state, write_card
 from training.config import TrainConfig
 from training.data.images import ImageSet, digest_ids, split_by_group
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.early_stopping import best_epoch, is_over
 from training.execution import tune, usual_execution
 from training.figures.curves import draw_curves
-from training.figures.tensorboard import Board, open_board
+from training.figures.tensorboard import TensorBoardWriter, open_writer
 from training.network import ForwardPass, TrainingNetwork, WeightAverage, make_classifiers
 from training.objective import Objective, encode_conditions, summarize
 from training.perceptual import PerceptualLoss
 from training.photos.batch import ViewTensors
-from training.photos.confidence import Seen, learn_confidence
+from training.photos.confidence import FramedPictures, learn_confidence
 from training.plan import check_sizes, find_shortcomings
 from training.sampling import batch_indices, make_batch, sampling_weights
 from training.validation import Validation
@@ -67,9 +67,9 @@ def train(
     excluded: Collection[str] = (),
     vgg_weights: Path | None = None,
     localizer: Localizer | None = None,
-    scenes: Seen | None = None,
+    scenes: FramedPictures | None = None,
     tensorboard: bool = False,
-    team: Team | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> None:
     """Train a network and leave its checkpoint in `out`.
 
@@ -90,30 +90,30 @@ def train(
         localizer: goes into the checkpoint; None for a network that takes pictures as they are.
         scenes: pictures without a shoe, to fit the confidence on.
         tensorboard: write event files into `out/tensorboard`.
-        team: the processes that share each batch, of which this is one; None is this one alone.
+        process_group: the processes that share each batch, of which this is one; None is this one alone.
 
     Raises:
         TrainingError: `out` holds a finished checkpoint that may not be replaced, the loss is not finite, an attribute
-            can't make triplets, the state is of another run, the processes of the team were not started alike, or
+            can't make triplets, the state is of another run, the processes were not started alike, or
             TensorBoard or the weights of VGG19 are missing.
         TrainingInterrupted: by Ctrl-C.
     """
-    team = team or Team()
-    run = prepare_run(images, config, device, team, vgg_weights, localizer=localizer, scenes=scenes)
-    facts = {
+    process_group = process_group or ProcessGroup()
+    run = prepare_run(images, config, device, process_group, vgg_weights, localizer=localizer, scenes=scenes)
+    facts: dict[str, Any] = {
         "catalog": source,
         "excluded": len(excluded),
         # By it a list of ids can be known again as the one that was kept out of training.
         "excluded_sha256": digest_ids(excluded) if excluded else None,
         "vgg_sha256": None if run.perceptual is None else run.perceptual.weights_sha256,
-        "processes": team.size,
+        "processes": process_group.world_size,
     }
     facts["fingerprint"] = fingerprint = config.fingerprint(images.ids, facts["vgg_sha256"])
     folder = open_folder(out, fingerprint, resume=resume, overwrite=overwrite)
     if resume and not folder.finished and (folder.work / STATE_FILE).exists():
         load_state(folder.work, run.state, fingerprint)
         _log.info("going on after epoch %d of %d on %s", run.state.epoch, config.epochs, run.state.execution)
-    if not team.agrees(f"{fingerprint} {folder.staged} {folder.finished} {run.state.epoch}"):
+    if not process_group.agrees(f"{fingerprint} {folder.staged} {folder.finished} {run.state.epoch}"):
         raise TrainingError(
             "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
             "and --out on a disk that all of them see"
@@ -124,19 +124,19 @@ def train(
     if run.state.epoch == 0:
         _begin(images, run, folder)
     with (
-        team.quiet(),
+        process_group.silence_others(),
         run.state.execution.applied(),
-        open_board(folder.work, run.state.epoch, wanted=tensorboard and team.leads) as board,
+        open_writer(folder.work, run.state.epoch, wanted=tensorboard and process_group.is_leader) as writer,
         # An interrupt raised wherever it comes is lost where Python ignores errors: in finalizers and callbacks.
         stop_on_signals(signal.SIGINT) as stop,
     ):
-        complete = _train_epochs(run, folder.work, facts, save_every=save_every, board=board, stop=stop)
+        complete = _train_epochs(run, folder.work, facts, save_every=save_every, writer=writer, stop=stop)
     if not complete:
         _save(run, folder.work, facts, finished=False)
         kept = "keeps the checkpoint it had" if folder.staged else "holds a usable checkpoint"
         raise TrainingInterrupted(f"interrupted: {out} {kept}; --resume goes on from the last whole epoch")
     _save(run, folder.folder, facts, finished=True)
-    if team.leads:
+    if process_group.is_leader:
         folder.discard()
 
 
@@ -145,7 +145,7 @@ class Run:
     """What stays the same through a run, beside the state that does not.
 
     Attributes:
-        network: `TrainingNetwork` of the state's network; its gradients are averaged over the team.
+        network: `TrainingNetwork` of the state's network; its gradients are averaged over all processes.
         perceptual: None where the objective has no such term.
         pixels: (N, C, H, W) uint8 of the shoes to train on.
         views: photo views of these shoes; None for catalogue pictures alone.
@@ -157,7 +157,7 @@ class Run:
 
     config: TrainConfig
     device: torch.device
-    team: Team
+    process_group: ProcessGroup
     state: TrainingState
     network: nn.Module
     objective: Objective
@@ -167,18 +167,18 @@ class Run:
     weights: torch.Tensor | None
     validation: Validation
     localizer: Localizer | None
-    scenes: Seen | None
+    scenes: FramedPictures | None
 
 
 def prepare_run(
     images: ImageSet,
     config: TrainConfig,
     device: torch.device,
-    team: Team,
+    process_group: ProcessGroup,
     vgg_weights: Path | None,
     *,
     localizer: Localizer | None = None,
-    scenes: Seen | None = None,
+    scenes: FramedPictures | None = None,
 ) -> Run:
     """Split the images, and make the network, its optimizer and its objective.
 
@@ -187,7 +187,7 @@ def prepare_run(
     """
     # Data
     kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
-    check_sizes(len(kept), len(held_out), config, team.size)
+    check_sizes(len(kept), len(held_out), config, process_group.world_size)
     training = images.take(kept)
     bounds = config.network.slice_bounds
     conditions = encode_conditions(config.conditions, bounds, training.attributes)
@@ -197,7 +197,7 @@ def prepare_run(
         torch.manual_seed(config.seed)
         tvae = TVAE(config.network)
         classifiers = make_classifiers(conditions if config.objective.label_weight > 0 else ()).to(device=device)
-    tvae = team.adapt(tvae).to(device=device)
+    tvae = process_group.synchronize_norms(tvae).to(device=device)
     tvae.to(memory_format=torch.channels_last)
 
     # Optimizer
@@ -214,7 +214,7 @@ def prepare_run(
         optimizer=optimizer,
         epoch=0,
         history=[],
-        execution=usual_execution(config, team),
+        execution=usual_execution(config, process_group),
         average=WeightAverage(tvae, config.ema_decay) if config.ema_decay > 0 else None,
     )
     perceptual = None
@@ -223,11 +223,11 @@ def prepare_run(
     return Run(
         config=config,
         device=device,
-        team=team,
+        process_group=process_group,
         state=state,
-        network=team.parallel(TrainingNetwork(tvae, conditions, classifiers)),
+        network=process_group.wrap(TrainingNetwork(tvae, conditions, classifiers)),
         objective=Objective(
-            config.objective, conditions, team, slice(*bounds[INSTANCE]) if INSTANCE in bounds else None
+            config.objective, conditions, process_group, slice(*bounds[INSTANCE]) if INSTANCE in bounds else None
         ),
         perceptual=perceptual,
         pixels=torch.from_numpy(training.pixels),
@@ -241,23 +241,29 @@ def prepare_run(
 
 def _begin(images: ImageSet, run: Run, folder: RunFolder) -> None:
     """Before the first epoch: warn of poor data, clear the folder, and choose threads and precision."""
-    with run.team.quiet():
+    with run.process_group.silence_others():
         for each in find_shortcomings(images, run.config, run.objective.conditions):
             _log.warning("warning: %s", each)
-        if run.team.leads:
+        if run.process_group.is_leader:
             folder.clear()
         run.state.execution = tune(run, train_step)
 
 
 def _train_epochs(
-    run: Run, work: Path, facts: Mapping[str, Any], *, save_every: float, board: Board | None, stop: Callable[[], bool]
+    run: Run,
+    work: Path,
+    facts: Mapping[str, Any],
+    *,
+    save_every: float,
+    writer: TensorBoardWriter | None,
+    stop: Callable[[], bool],
 ) -> bool:
     """The epochs that are left, each with its validation and, now and then, a save; False where `stop` ended them."""
-    state, config, team = run.state, run.config, run.team
+    state, config, process_group = run.state, run.config, run.process_group
     saved = time.monotonic()
     with progress(desc="train", unit="images", total=len(run.pixels) * (config.epochs - state.epoch)) as shown:
         while state.epoch < config.epochs:
-            if team.follow(decision=is_over(state.history, config.patience)):
+            if process_group.broadcast(decision=is_over(state.history, config.patience)):
                 _log.info("stopped early: epoch %s of %d measured best", best_epoch(state.history), state.epoch)
                 break
             figures = train_epoch(run, shown, stop)
@@ -267,9 +273,9 @@ def _train_epochs(
             state.epoch += 1
             if config.patience and best_epoch(state.history) == state.epoch:
                 state.best = copy.deepcopy(state.current).eval()
-            if board is not None:
-                board.show(figures)
-            if team.leads and time.monotonic() - saved >= save_every:
+            if writer is not None:
+                writer.add_epoch(figures)
+            if process_group.is_leader and time.monotonic() - saved >= save_every:
                 save_state(work, state, facts["fingerprint"])
                 _save(run, work, facts, finished=False)
                 saved = time.monotonic()
@@ -280,7 +286,7 @@ def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str
     """One pass over the training shoes: its figures, or None where `stop` ended it early."""
     state, config = run.state, run.config
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.epoch)
-    smallest = max(2, run.team.size)
+    smallest = max(2, run.process_group.world_size)
     batches = batch_indices(len(run.pixels), config.batch_size, run.weights, generator, smallest=smallest)
     start = time.perf_counter()
     sums: dict[str, float] = {}
@@ -289,7 +295,7 @@ def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str
         if stop():
             return None
         done = (state.epoch + step / len(batches)) / config.epochs
-        figures = run.team.average(train_step(run, rows, done, generator))
+        figures = run.process_group.mean(train_step(run, rows, done, generator))
         if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):
             raise TrainingError(
                 f"the loss or its gradient is not finite in epoch {state.epoch + 1}, step {step + 1} ({figures}); the "
@@ -311,14 +317,16 @@ def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str
         "images_per_second": round(len(run.pixels) / seconds, 1),
         "learning_rate": learning_rate(config, epoch / config.epochs),
         "training": {name: value / len(batches) for name, value in sums.items()},
-        "validation": run.validation.measure(state.current, run.device) if due and run.team.leads else {},
+        "validation": run.validation.measure(state.current, run.device) if due and run.process_group.is_leader else {},
     }
 
 
 def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Generator) -> dict[str, float]:
     """One step of gradient descent on the shoes `rows`, when the share `done` of the training is done: its figures."""
     config, optimizer = run.config, run.state.optimizer
-    batch = make_batch(run.pixels, run.views, rows, config, generator=generator, team=run.team, device=run.device)
+    batch = make_batch(
+        run.pixels, run.views, rows, config, generator=generator, process_group=run.process_group, device=run.device
+    )
     perceptual = None
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.state.execution.precision == "bf16"):
         output: ForwardPass = run.network(batch.encoded, batch.altered, batch.noise, batch.reference)
@@ -355,7 +363,7 @@ def learning_rate(config: TrainConfig, done: float) -> float:
 def _save(run: Run, folder: Path, facts: Mapping[str, Any], *, finished: bool) -> None:
     """Write the checkpoint, its metrics and its model card: of the best weights, where the run may stop early."""
     state, config = run.state, run.config
-    if not run.team.leads:
+    if not run.process_group.is_leader:
         return
     tvae = state.best or state.current
     training = {
@@ -376,6 +384,7 @@ def _save(run: Run, folder: Path, facts: Mapping[str, Any], *, finished: bool) -
         write_atomic(folder / CURVES_FILE, draw_curves(state.history, state.best_epoch))
         checkpoint = replace(checkpoint, overall=run.validation.weigh(tvae, run.device))
         checkpoint = replace(checkpoint, confidence=learn_confidence(checkpoint, run))
+        checkpoint = replace(checkpoint, nearness=run.validation.calibrate(checkpoint, run.device))
     digest = save_checkpoint(folder, checkpoint)
     write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})
     write_card(folder, digest, checkpoint, state.history)

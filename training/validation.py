@@ -1,4 +1,4 @@
-"""A quick look at the held-out shoes after each epoch. `training.evaluation` measures in full."""
+"""Validation metrics on the held-out shoes after each epoch. `training.evaluation` measures in full."""
 
 from collections.abc import Iterator
 
@@ -6,31 +6,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.checkpoint import Checkpoint
+from model.embedder import Embedder
+from model.nearness import Nearness
 from model.preprocess import to_float
 from model.tvae import FREE, INSTANCE, TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.data.labels import encode_labels
 from training.evaluation.metrics import measure_triplets
+from training.evaluation.nearness import calibrate_nearness
 from training.evaluation.triplet_lists import draw_triplets
 from training.objective import name_figure
-from training.photos.confidence import Seen
+from training.photos.confidence import FramedPictures
 
 __all__ = ["Validation"]
 
 TRIPLETS = 5_000
 MAX_SHOES = 1_000
-FEWEST_TO_WEIGH = 20
-"""Photos of held-out shoes without which all slices count as they are."""
+MIN_PHOTOS = 20
+"""Photos of held-out shoes below which the slices keep the weight 1."""
 
 
 class Validation:
-    """The shoes held out, of which at most 1,000 are looked at, and the triplets to measure by: made once a run."""
+    """The held-out shoes, at most 1,000 of which are measured, and triplets of them: drawn once a run."""
 
     def __init__(self, images: ImageSet, config: TrainConfig) -> None:
         self._count = len(images)
         self._pixels = torch.from_numpy(images.pixels[:MAX_SHOES])
-        self._questions = list(_ask(images, config))
+        self._triplets = list(_draw_triplets(images, config))
         self._bounds = config.network.slice_bounds
         self._views, self._box_overlap = None, 0.0
         if images.views is not None and INSTANCE in self._bounds:
@@ -41,16 +45,26 @@ class Validation:
             self._box_overlap = float(np.nanmean(overlaps)) if np.isfinite(overlaps).any() else 0.0
 
     @property
-    def photos(self) -> Seen:
+    def photos(self) -> FramedPictures:
         """The usable photo views of the held-out shoes."""
         if self._views is None:
-            return Seen(self.pictures[:0], np.empty(0))
-        return Seen(self._views[1].numpy(), self._found)
+            return FramedPictures(self.pictures[:0], np.empty(0))
+        return FramedPictures(self._views[1].numpy(), self._found)
 
     @property
     def pictures(self) -> NDArray[np.uint8]:
         """The catalogue pictures of the held-out shoes: (N, C, H, W) uint8."""
         return self._pixels.numpy()
+
+    def calibrate(self, checkpoint: Checkpoint, device: torch.device) -> dict[str, Nearness]:
+        """What the distances of this checkpoint's embeddings mean, on the held-out shoes; see `calibrate_nearness`."""
+        names = {bounds: name for name, bounds in self._bounds.items()}
+        questions = [(names[bounds], triplets) for _, bounds, triplets in self._triplets]
+        if not questions:
+            return {}
+        return calibrate_nearness(
+            Embedder(checkpoint, device=device).embed_pixels(self.pictures), self._bounds, questions
+        )
 
     def __len__(self) -> int:
         """How many shoes are held out."""
@@ -86,13 +100,13 @@ class Validation:
             part = slice(*self._bounds[INSTANCE])
             figures |= measure_photos(photos[:, part], vectors[:, part], own)
             figures["photo_box_overlap"] = self._box_overlap
-        for name, (start, stop), triplets in self._questions:
+        for name, (start, stop), triplets in self._triplets:
             figures[name] = measure_triplets(vectors[:, start:stop], triplets)
         return figures
 
     @torch.inference_mode()
     def weigh(self, tvae: TVAE, device: torch.device) -> dict[str, float]:
-        """What each slice is to count in the distance of whole vectors, where photos are to find their own shoes.
+        """Choose the weight of each slice in whole vectors, by a grid search, where the network learns from photos.
 
         Chosen on the held-out shoes: by how often a photo finds its own shoe first, and by the triplet accuracy of
         whole vectors, averaged over the conditions; both count alike. Leaves `tvae` in eval mode.
@@ -100,7 +114,7 @@ class Validation:
         Returns:
             slice -> factor of its numbers; nothing without an instance slice, or with too few shoes to tell.
         """
-        if self._views is None or len(self._views[0]) < FEWEST_TO_WEIGH:
+        if self._views is None or len(self._views[0]) < MIN_PHOTOS:
             return {}
         tvae.eval()
         vectors = self._embed(tvae, self._pixels, device)
@@ -112,7 +126,7 @@ class Validation:
             )
             whole = (vectors * scale).astype(np.float32)
             found = measure_photos((photos * scale).astype(np.float32), whole, own)["photo_recall@1"]
-            ordered = [measure_triplets(whole, triplets) for _, _, triplets in self._questions]
+            ordered = [measure_triplets(whole, triplets) for _, _, triplets in self._triplets]
             return found + float(np.mean(ordered)) if ordered else found
 
         return max(self._candidates(), key=score)
@@ -149,7 +163,7 @@ def measure_photos(
     return {"photo_recall@1": float((ranks <= 1).mean()), "photo_recall@10": float((ranks <= 10).mean())}
 
 
-def _ask(images: ImageSet, config: TrainConfig) -> Iterator[tuple[str, tuple[int, int], NDArray[np.intp]]]:
+def _draw_triplets(images: ImageSet, config: TrainConfig) -> Iterator[tuple[str, tuple[int, int], NDArray[np.intp]]]:
     """Each figure's name, its slice's bounds, and (M, 3) triplets; nothing where the labels allow no triplet."""
     bounds = config.network.slice_bounds
     for condition in config.conditions:

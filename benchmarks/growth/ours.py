@@ -16,10 +16,11 @@ from service.store.embedded.database import Truth
 from service.store.embedded.files import IndexKey, load_tuned, load_vectors
 from service.store.embedded.loading import VECTORS, index_file
 from service.store.embedded.store import DATABASE, EmbeddedStore
+from service.store.filters import HasValue
 
 __all__ = ["Solemate"]
 
-LOT = {"Lot": frozenset({"0"})}
+LOT = HasValue("Lot", frozenset({"0"}))
 AT_ONCE = 10_000
 STORE = "catalog"
 LIMITS: dict[str, Any] = {}

@@ -35,7 +35,7 @@ def speed(
     indexes: Annotated[str, typer.Option(help="flat, hnsw or both.")] = "flat,hnsw",
     seconds: Annotated[float, typer.Option(help="Of each load.")] = 6.0,
     writers: Annotated[int, typer.Option(min=1, help="That fill a store at once.")] = 1,
-    strong: Annotated[bool, typer.Option("--strong", help="Also let Milvus find out what is newest.")] = False,
+    strong: Annotated[bool, typer.Option("--strong", help="Also read at the consistency level Strong.")] = False,
     out: Out = None,
 ) -> None:
     """Fill stores, search them, and print how fast they are and what they find."""
@@ -90,7 +90,7 @@ def format_speed(results: list[Measured]) -> str:
     head += [f"{load} req/s, CPU ms here + there" for load in loads] + ["recall@10", "filtered", "server MiB"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for each in results:
-        cells = [f"{each.shoes:,}", each.index, "strong" if each.strong else "acknowledged"]
+        cells = [f"{each.shoes:,}", each.index, "strong" if each.strong else "session"]
         cells += ["" if each.insert != each.insert else f"{each.insert:,.0f} ({each.writers})", f"{each.write:.0f} ms"]
         cells += [f"{each.p50[load]:.1f} / {each.p99[load]:.1f}" for load in loads]
         cells += [f"{each.rate[load]:.0f}, {each.ours[load]:.1f} + {each.theirs[load]:.1f}" for load in loads]
@@ -113,7 +113,7 @@ def format_faults(book: Book, outages: list[Outage], compared: int) -> str:
         "",
         f"answers to readers: {dict(book.statuses)}; the slowest {slow}; 503 without Retry-After: {book.without_retry}",
         f"changes acknowledged: {book.acknowledged}; attempts refused meanwhile: {book.refused}",
-        f"an acknowledged change was in the next answer of a replica: {book.seen} times; that was a 503: {book.away}",
+        f"a change was in a replica's answer {book.seen} times {book.late:.2f} s later at most; 503 {book.away} times",
         f"answers of the two replicas compared in the end: {compared}",
         f"wrong answers, lost writes, phantoms, differences: {len(book.problems)}",
         *book.problems[:20],

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from service.store.base import Item, Record
 
-__all__ = ["DIMENSION", "SLICES", "make_queries", "make_records", "make_vectors", "nearest"]
+__all__ = ["DIMENSION", "WHOLE", "make_queries", "make_records", "make_vectors", "nearest"]
 
 DIMENSION = 64
-SLICES = {"category": (0, 16), "closure": (16, 32), "gender": (32, 48), "free": (48, 64)}
+WHOLE = {"free": (0, DIMENSION)}
+"""The slices of a network without conditions: Milvus before 2.4, of which there is a package, takes one a row."""
 
 CLUSTERS = 200
 SPREAD = 0.35

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +13,14 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
 from benchmarks.milvus.server import URI, MilvusProcess
-from benchmarks.milvus.shoes import DIMENSION, SLICES, make_queries, make_records, make_vectors, nearest
+from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records, make_vectors, nearest
 from benchmarks.serving.processes import cpu_seconds, peak_mib
 from service.errors import Overloaded
 from service.milvus_address import Address, Index
-from service.store.base import Filter, Hit, Record
+from service.store.base import Hit, Record
+from service.store.checks import Facts
+from service.store.filters import Filter, HasValue
+from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
 
 __all__ = ["Measured", "measure"]
@@ -31,17 +33,16 @@ SETTLE_SECONDS = 15.0
 
 
 class Load(NamedTuple):
-    """How a store is asked: by which condition, by how many threads, and how many queries each asks at once."""
+    """How a store is asked: by how many threads, and how many queries each asks at once."""
 
-    condition: str
     clients: int
     together: int = 1
 
     def __str__(self) -> str:
-        return f"{self.condition} c={self.clients}" + (f" of {self.together}" if self.together > 1 else "")
+        return f"c={self.clients}" + (f" of {self.together}" if self.together > 1 else "")
 
 
-LOADS = (Load("overall", 1), Load("overall", 8), Load("category", 1), Load("category", 8), Load("overall", 2, 32))
+LOADS = (Load(1), Load(8), Load(2, 32))
 """The last is what the service does with what has queued."""
 
 CHECKPOINT = "0" * 64
@@ -54,11 +55,11 @@ class Measured:
     Attributes:
         shoes: how many it held.
         index: how its vectors were indexed.
-        strong: whether Milvus was to find out with each read what was written before.
+        strong: whether reads were at the consistency level Strong.
         insert: shoes a second, by all writers together.
         writers: how many those are.
         write: p50 of replacing one shoe.
-        p50: of one call, by condition, clients and queries of a call.
+        p50: of one call, by clients and queries of a call.
         p99: likewise.
         rate: searches a second, likewise.
         ours: processor time of a search in this process, in ms, likewise; with Milvus's client.
@@ -109,7 +110,7 @@ def measure(
     vectors = make_vectors(shoes)
     if fresh:
         MilvusStore.remove(address)
-    store = MilvusStore.create(address, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=Path("/none"))
+    store = MilvusStore.open(address, create=Facts.of(DIMENSION, WHOLE, CHECKPOINT, "/none"))
     insert = fill(address, vectors, writers) if fresh else float("nan")
     if fresh:
         settle(address)
@@ -176,11 +177,9 @@ def fill(address: Address, vectors: NDArray[np.float32], writers: int) -> float:
 def settle(address: Address) -> None:
     """Have Milvus seal and index what it has, as it does by itself sooner or later, and wait until that is loaded."""
     client = MilvusClient(address.uri)
-    for name in client.list_collections():
-        if name.startswith(address.collection):
-            client.flush(name, timeout=120)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and client.describe_index(address.collection, "overall")["state"] != "Finished":
+    client.flush(address.collection, timeout=120)
+    deadline, index = time.monotonic() + 120, field_of(slice(0, DIMENSION))
+    while time.monotonic() < deadline and client.describe_index(address.collection, index)["state"] != "Finished":
         time.sleep(1)
     client.close()
     time.sleep(SETTLE_SECONDS)
@@ -206,11 +205,11 @@ def load(store: MilvusStore, queries: NDArray[np.float32], how: Load, seconds: f
         while not over.is_set():
             first = next(numbers) * how.together % (len(queries) - how.together + 1)
             began = time.perf_counter()
-            store.search(queries[first : first + how.together], K, condition=how.condition)
+            store.search(queries[first : first + how.together], K)
             times.append(time.perf_counter() - began)
 
     for _ in range(WARM):
-        store.search(queries[: how.together], K, condition=how.condition)
+        store.search(queries[: how.together], K)
     threads = [threading.Thread(target=work) for _ in range(how.clients)]
     for thread in threads:
         thread.start()
@@ -227,7 +226,7 @@ def recall(store: MilvusStore, vectors: NDArray[np.float32], queries: NDArray[np
     if brand:
         rows = rows[rows % 50 == int(brand.split()[1])]
     exact = rows[nearest(vectors[rows], queries, K)]
-    chosen = {"Brand": frozenset({brand})} if brand else None
+    chosen = HasValue("Brand", frozenset({brand})) if brand else None
     found = [
         len({hit.item.id for hit in hits} & {f"shoe-{row}" for row in expected})
         for hits, expected in zip(search_all(store, queries, chosen), exact, strict=True)

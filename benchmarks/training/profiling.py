@@ -17,7 +17,7 @@ from benchmarks.training.plan import Plan
 from model.catalog import read_catalog
 from model.preprocess import Preprocessor
 from training.data.images import ImageSet, load_images
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.execution import tune
 from training.train import Run, prepare_run, train_step
 
@@ -93,7 +93,7 @@ def profile_step(plan: Plan, *, steps: int) -> Profile:
     config = configure(plan)
     images = load_images(read_catalog(plan.catalog), Preprocessor(config.preprocess))
     without = replace(config, objective=replace(config.objective, triplet_weight=0.0))
-    runs = [prepare_run(images, each, torch.device("cpu"), Team(), None) for each in (config, without)]
+    runs = [prepare_run(images, each, torch.device("cpu"), ProcessGroup(), None) for each in (config, without)]
     generator = torch.Generator().manual_seed(config.seed)
     execution = tune(runs[0], train_step)
     with execution.applied():

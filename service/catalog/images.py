@@ -29,7 +29,7 @@ BRANDS = {
     b"heix": "image/heic",
     b"mif1": "image/heif",
 }
-"""Of the file type box, which films begin with as well."""
+"""Brand of the file type box (ISO 14496-12), which films begin with as well -> media type."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Picture:
 
     Attributes:
         content: its bytes.
-        media_type: told by its content, not by its name.
+        media_type: determined by its content, not by its name.
         digest: SHA-256 of the content, hex.
         modified: seconds since the epoch.
         uploaded: it may be replaced at any time.
@@ -55,9 +55,6 @@ def locate_picture(root: str | Path, item: Item, uploads: Uploads | None = None)
     """Where an item's picture lies: below the catalogue's root, or where it was uploaded to.
 
     Links below the root are the owner's own and may lead elsewhere; the path itself may not.
-
-    Raises:
-        PictureMissing: the path leads out of the root, or is no upload's.
     """
     if is_upload(item.image):
         try:
@@ -74,11 +71,7 @@ def locate_picture(root: str | Path, item: Item, uploads: Uploads | None = None)
 
 
 def read_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -> Picture:
-    """Read an item's picture.
-
-    Raises:
-        PictureMissing: the file is gone, can't be read, or lies outside the root.
-    """
+    """Read an item's picture."""
     path = locate_picture(root, item, uploads)
     try:
         if not path.is_file():  # neither a folder nor a pipe, which would block

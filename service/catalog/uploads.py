@@ -33,15 +33,15 @@ logger = logging.getLogger(__name__)
 FOLDER = "uploads"
 
 PREFIX = f"/{FOLDER}/"
-"""What `Item.image` begins with: a path below the catalogue's root never begins with a slash."""
+"""Prefix of an upload's `Item.image`; a path below the catalogue's root never begins with a slash."""
 
 NAME = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}\.(?:jpg|png)")
 
 LONGEST = 1600
-"""Pixels a side of a picture that is kept."""
+"""Largest side of a picture that is kept, in pixels."""
 
 LOSSLESS_PIXELS = 256 * 256
-"""Pictures of at most so many pixels are kept as PNG: the network sees the very pixels that were sent."""
+"""Pixels up to which a picture is kept as PNG, so that the network sees the very pixels that were sent."""
 
 JPEG_QUALITY = 92
 
@@ -160,7 +160,7 @@ class Uploads:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let no file be deleted meanwhile, by any process that can be told so: not where the folder is read-only.
+        """Keep every process from deleting files meanwhile; without effect where the folder is read-only.
 
         Raises:
             OSError: the lock can't be had for another reason.

@@ -18,10 +18,10 @@ MAX_VALUES = 50
 """Attributes of one shoe, and values of one attribute."""
 
 FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's categories of what no line of text has: control characters, halves of characters, ends of lines."""
+"""Unicode categories that are refused: control characters, surrogates, line and paragraph separators."""
 
 SHOWN = 40
-"""Characters of what is wrong that a message shows."""
+"""Characters of a wrong value that a message shows."""
 
 
 def check_id(item_id: str) -> str:
@@ -29,9 +29,6 @@ def check_id(item_id: str) -> str:
 
     It becomes a part of paths in URLs: a slash would end that part, and `.` and `..` would lead out of it. Shoes that a
     catalogue was indexed with may be called otherwise.
-
-    Raises:
-        QueryError: it is empty, too long, or has characters that an id can't have.
     """
     item_id = nfc(item_id)
     _check_text("id", "id", item_id, MAX_ID)
@@ -41,11 +38,7 @@ def check_id(item_id: str) -> str:
 
 
 def check_attributes(attributes: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """The attributes of a shoe, each with its values, in normal form C, each value once; none removes an attribute.
-
-    Raises:
-        QueryError: there are too many, one is too long, or has characters that it can't have.
-    """
+    """The attributes of a shoe, each with its values, in normal form C, each value once; none removes an attribute."""
     if len(attributes) > MAX_ATTRIBUTES:
         raise QueryError("attributes", f"{len(attributes)} attributes; expected at most {MAX_ATTRIBUTES}")
     return {_check_name(name): _check_values(name, values) for name, values in nfc_attributes(attributes).items()}

@@ -17,10 +17,10 @@ __all__ = ["Add", "CatalogWriter", "Change", "Changed", "Patch", "Remove"]
 logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0
-"""Seconds to wait for the changes of other processes, unless told otherwise."""
+"""Default of the seconds to wait for the changes of other processes."""
 
 NOTHING_STORED = (ItemExists, QueryError, StorageFull, StorageReadOnly, StoreBusy)
-"""Errors of a store that leave no doubt: nothing came of the change, and its pictures may go."""
+"""Errors of a store after which nothing of the change is stored, so that its pictures can be deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def list_items(
     """Print every shoe as a line of JSON: id, picture, attributes."""
     passing = None
     if filter:
-        from service.search.options import parse_filter
+        from service.search.filters import parse_filter
 
         passing = parse_filter(filter)
     with _open(index) as (store, _):

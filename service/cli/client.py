@@ -16,7 +16,8 @@ from model.files import explain_failure
 from model.text import nfc
 from service.cli.sheet import Tile, draw_sheet
 from service.errors import PictureMissing
-from service.search.options import SearchOptions, parse_filter, parse_weights
+from service.search.filters import parse_filter
+from service.search.options import SearchOptions, parse_weights
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "SearchFailed", "ask_index", "ask_service", "to_sheet", "to_table"]
 
 SECONDS = 60.0
-"""How long a service may take to answer."""
+"""Timeout of a request, in seconds."""
 
 
 class Found(NamedTuple):
@@ -54,12 +55,7 @@ def ask_service(
     key: str = "",
     with_pictures: bool = False,
 ) -> Found:
-    """What `POST /v1/search` of the service at `url` answers.
-
-    Raises:
-        ArtifactError: the picture can't be read.
-        SearchFailed: there is no answer, or it is a refusal; the message is the service's own.
-    """
+    """What `POST /v1/search` of the service at `url` answers."""
     if urlsplit(url).scheme not in {"http", "https"}:
         raise SearchFailed(f"{url!r} is no address of a service; expected such as http://127.0.0.1:8000")
     query = urlencode([("k", k), ("condition", condition), *(("filter", text) for text in filters)])

@@ -21,6 +21,7 @@ from service.telemetry import logging as logs
 
 if TYPE_CHECKING:
     from service.settings import Settings
+    from service.store.base import VectorStore
 
 __all__ = ["app", "begin", "main", "work"]
 
@@ -71,7 +72,7 @@ def index(
     out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
         "artifacts/catalog"
     ),
-    place: Annotated[
+    address: Annotated[
         str,
         typer.Option(
             "--store",
@@ -80,6 +81,14 @@ def index(
             show_default=False,
         ),
     ] = "",
+    types: Annotated[
+        list[str],
+        typer.Option(
+            "--type",
+            help="ATTRIBUTE=TYPE, repeatable: text, number, date, flag, display (only shown) or auto, as it looks.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start afresh instead of bringing it up to date.")] = False,
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n parts, so that n processes can index at once.")
@@ -88,6 +97,7 @@ def index(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
     ] = None,
+    draws_map: Annotated[bool, typer.Option("--map/--no-map", help="Draw the catalogue's map at the end.")] = True,
     max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
 ) -> None:
@@ -101,6 +111,7 @@ def index(
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
     from model.stopping import stop_on_signals
+    from service.catalog.attribute_types import declare_types, parse_types
     from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.catalog.indexing.index import IndexingStopped, index_catalog
     from service.catalog.indexing.ledger import Ledger
@@ -114,19 +125,18 @@ def index(
     part = Shard.parse(shard)
     if rebuild and part != WHOLE:
         raise QueryError("rebuild", REBUILD_OF_A_PART)
-    token = _read_settings(store=place).store_token.get_secret_value()
+    token = _read_settings(store=address).store_token.get_secret_value()
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
     shoes = read_catalog(catalog)
     if rebuild:
-        save_uploads(out, place, token=token)
-        remove_store(out, place, token=token)
+        save_uploads(out, address, token=token)
+        remove_store(out, address, token=token)
         Ledger.remove(out)
-    if place:
-        out.mkdir(parents=True, exist_ok=True)  # for what an interrupted run needs
+    declare_types(out, parse_types(types))
     store = create_store(
         out,
-        place,
+        address,
         dimension=embedder.dimension,
         slices=embedder.slices,
         checkpoint=loaded.digest,
@@ -156,9 +166,11 @@ def index(
         if isinstance(store, EmbeddedStore):
             store.build_indexes()
         measure = measure_duplicates(embedder, store)
+        if draws_map and count and not address and part == WHOLE:
+            _draw_map(out, store, "auto")
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
     typer.echo(
-        f"{count:,} shoes are in {place or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
+        f"{count:,} shoes are in {address or out}{of_part}: {report.embedded:,} embedded, {report.kept:,} were there, "
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
         + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
     )
@@ -191,7 +203,7 @@ def serve(
     logs.set_up(settings.log_level, settings.log_format)
     _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
-    read_keys(settings)  # a mistake in them is told before the seconds that loading takes
+    read_keys(settings)  # a mistake in them is reported before the seconds that loading takes
     # OpenMP reads it once, when torch and FAISS are loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
@@ -302,6 +314,31 @@ def duplicates(
         raise typer.Exit(1)
     write_measure(index, measure)
     typer.echo(measure.describe())
+
+
+@app.command("map")
+def draw_catalog_map(
+    *,
+    index: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
+        "artifacts/catalog"
+    ),
+    method: Annotated[
+        str, typer.Option(help="opentsne (t-SNE), pca (principal components), or auto: t-SNE where it is installed.")
+    ] = "auto",
+) -> None:
+    """Draw the map of a catalogue anew, which `index` does as well: each shoe on a plane, near those like it."""
+    from service.store.embedded.store import EmbeddedStore
+
+    with closing(EmbeddedStore.open(index)) as store:
+        _draw_map(index, store, method)
+
+
+def _draw_map(folder: Path, store: "VectorStore", method: str) -> None:
+    from service.catalog.maintenance.map import draw_map, parse_method
+    from service.catalog.uploads import Uploads
+
+    facts = draw_map(folder, store, method=parse_method(method), uploads=Uploads(folder))
+    typer.echo(f"the map has {facts.items:,} shoes in {facts.tiles} tiles, laid out by {facts.method}")
 
 
 catalog.install(app)

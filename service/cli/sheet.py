@@ -56,14 +56,14 @@ def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tu
 
 
 def _open(content: bytes) -> Image.Image | None:
-    """A picture upright, on white, within a tile; None where it can't be read."""
+    """A picture upright, on white, as large as a tile holds it; None where it can't be read."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.draft("RGB", (2 * TILE, 2 * TILE))
             upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    upright.thumbnail((TILE, TILE), Image.Resampling.BICUBIC)
+    upright = ImageOps.contain(upright, (TILE, TILE), Image.Resampling.BICUBIC)
     flat = Image.new("RGB", upright.size, "white")
     flat.paste(upright, mask=upright)
     return flat

@@ -22,7 +22,7 @@ from service.http.middleware.generation import LeaseGeneration
 from service.http.middleware.headers import AnswerHead, SecurityHeaders
 from service.http.middleware.limits import LimitRequest
 from service.http.middleware.proxy import BehindProxy
-from service.http.routes import images, items, operations, search
+from service.http.routes import catalog_map, images, items, operations, search
 from service.serving.bootstrap import Backend, open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
@@ -34,10 +34,10 @@ __all__ = ["create_app"]
 WEB = Path(__file__).parents[1] / "web"
 
 REVALIDATE = {"cache-control": "no-cache"}
-"""The page's files change with a release, under the same names."""
+"""Headers of the page's files, which change with a release under the same names."""
 
 OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
-"""What is answered beside the routers' paths."""
+"""Paths that are served beside those of the routers."""
 
 
 def create_app(
@@ -83,6 +83,7 @@ def create_app(
         search.router,
         items.router,
         images.router,
+        catalog_map.router,
         items.changes,
         operations.router,
         operations.admin,
@@ -112,7 +113,7 @@ def list_middleware(
         settings: what the environment says.
         live: what is leased to each request.
         routes: what is answered, for the keys that it takes.
-        paths: those that the access log and the metrics tell apart.
+        paths: those that the access log and the metrics distinguish.
     """
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [

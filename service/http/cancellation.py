@@ -23,10 +23,6 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     Args:
         request: its body has been read to the end, if it has one.
         work: what to wait for.
-
-    Raises:
-        ClientDisconnect: the client has gone.
-        Exception: whatever `work` raises.
     """
     task = asyncio.current_task()
     assert task is not None

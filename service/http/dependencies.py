@@ -1,22 +1,22 @@
 """FastAPI dependencies: the engine, its pipeline and editor, and parameters that a schema can't check."""
 
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Query, Request
 
 from service.http.problems import refuse_unknown
-from service.http.schemas import FILTER_TEXT
+from service.http.schemas import FILTER_TEXT, IGNORE_CASE_TEXT
 from service.http.search_request import Pictures, read_pictures
-from service.search.options import parse_filter
-from service.serving.bootstrap import Backend
+from service.search.filters import parse_filter
 from service.serving.editor import Editor
 from service.serving.engine import Engine
 from service.serving.generations import Live
 from service.serving.pipeline import Pipeline
 from service.serving.reload import Reloader
 from service.settings import Settings
-from service.store.base import Filter
+from service.store.filters import Filter
 
 __all__ = [
     "EditorOf",
@@ -29,7 +29,6 @@ __all__ = [
     "ReloaderOf",
     "SettingsOf",
     "State",
-    "get_pipeline",
     "known_query",
 ]
 
@@ -42,48 +41,22 @@ class State(TypedDict):
     reloader: Reloader
 
 
-async def get_engine(request: Request) -> Engine:
-    """The engine of the generation that is served, or was when the request began."""
-    engine: Engine = request.state.engine
-    return engine
+def from_state(path: str) -> Callable[[Request], Awaitable[object]]:
+    """A dependency that is something in the request's state, where the lifespan or `LeaseGeneration` put it."""
+    read = attrgetter(path)
+
+    async def get(request: Request) -> object:
+        return read(request.state)
+
+    return get
 
 
-async def get_settings(request: Request) -> Settings:
-    """The settings that the application was made with."""
-    settings: Settings = request.state.settings
-    return settings
-
-
-async def get_pipeline(request: Request) -> Pipeline:
-    """What embeds and searches in batches, with that engine."""
-    backend: Backend = request.state.backend
-    return backend.pipeline
-
-
-async def get_editor(request: Request) -> Editor:
-    """What changes the catalogue, with that engine."""
-    backend: Backend = request.state.backend
-    return backend.editor
-
-
-async def get_live(request: Request) -> Live:
-    """What is being served, across reloads."""
-    live: Live = request.state.live
-    return live
-
-
-async def get_reloader(request: Request) -> Reloader:
-    """Where a reload is asked for."""
-    reloader: Reloader = request.state.reloader
-    return reloader
-
-
-EditorOf = Annotated[Editor, Depends(get_editor)]
-EngineOf = Annotated[Engine, Depends(get_engine)]
-LiveOf = Annotated[Live, Depends(get_live)]
-PipelineOf = Annotated[Pipeline, Depends(get_pipeline)]
-ReloaderOf = Annotated[Reloader, Depends(get_reloader)]
-SettingsOf = Annotated[Settings, Depends(get_settings)]
+EditorOf = Annotated[Editor, Depends(from_state("backend.editor"))]
+EngineOf = Annotated[Engine, Depends(from_state("engine"))]
+LiveOf = Annotated[Live, Depends(from_state("live"))]
+PipelineOf = Annotated[Pipeline, Depends(from_state("backend.pipeline"))]
+ReloaderOf = Annotated[Reloader, Depends(from_state("reloader"))]
+SettingsOf = Annotated[Settings, Depends(from_state("settings"))]
 
 
 def known_query(*names: str) -> Callable[[Request], Awaitable[None]]:
@@ -95,12 +68,16 @@ def known_query(*names: str) -> Callable[[Request], Awaitable[None]]:
     return check
 
 
-async def get_filter(filter: Annotated[list[str], Query(description=FILTER_TEXT)] = []) -> Filter:  # noqa: B006
+def get_filter(
+    engine: EngineOf,
+    filter: Annotated[list[str], Query(description=FILTER_TEXT)] = [],  # noqa: B006
+    ignore_case: Annotated[bool, Query(description=IGNORE_CASE_TEXT)] = False,  # noqa: FBT002 - a query parameter
+) -> Filter | None:
     """The filter of a query string."""
-    return parse_filter(filter)
+    return engine.resolve(parse_filter(filter), ignore_case=ignore_case)
 
 
-FilterQuery = Annotated[Filter, Depends(get_filter)]
+FilterQuery = Annotated[Filter | None, Depends(get_filter)]
 
 
 async def get_picture(request: Request) -> Pictures:

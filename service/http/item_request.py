@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 MAX_BATCH = 1000
-"""Shoes in one request."""
+"""Largest number of shoes in one request."""
 
 FIELD_BYTES = 64 * 1024
-"""Of one shoe's id and attributes."""
+"""Largest form field with a shoe's id and attributes, in bytes."""
 
 ATTRIBUTES = pydantic.TypeAdapter(dict[str, list[str]], config=pydantic.ConfigDict(strict=True))
 
@@ -47,11 +47,7 @@ async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
 
 
 def wants_to_replace(request: Request) -> bool:
-    """Whether a shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2).
-
-    Raises:
-        QueryError: the header names tags, which no new shoe has.
-    """
+    """Whether a shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2)."""
     given = request.headers.get("if-none-match")
     if given is None:
         return True
@@ -90,9 +86,6 @@ async def read_additions(request: Request) -> list[Addition]:
     """New shoes: a form with an `item`, which is JSON, and an `image` for each of them, in the same order.
 
     A picture of too many bytes is let pass here, as long as the body's own limit does: it is to fail alone.
-
-    Raises:
-        QueryError: there are more of the ones than of the others; and as `read_form` does.
     """
     refuse_unknown("query parameter", request.query_params.keys(), ())
     settings: Settings = request.state.settings
@@ -132,7 +125,7 @@ def _parse_attributes(text: str) -> dict[str, list[str]]:
 
 def _explain(field: str, error: pydantic.ValidationError) -> QueryError:
     first = error.errors()[0]
-    place = ".".join(str(part)[:MAX_ECHO] for part in first["loc"])
+    position = ".".join(str(part)[:MAX_ECHO] for part in first["loc"])
     expected = '{"Gender": ["Women"]}' if field == "attributes" else '{"id": "boot-7", "attributes": {...}}'
-    at = f" at {place!r}" if place else ""
+    at = f" at {position!r}" if position else ""
     return QueryError(field, f"{field} is not what was expected{at}: {first['msg']}; expected JSON such as {expected}")

@@ -34,13 +34,13 @@ EXPECTED_IMAGE = (
 )
 
 MAX_PART_HEAD = 8 * 1024
-"""Bytes of a part's headers, in all."""
+"""Largest headers of a part, in bytes."""
 
 MAX_PADDING = 256
-"""Spaces and tabs between a boundary and the end of its line."""
+"""Most spaces and tabs between a boundary and the end of its line."""
 
 FOLD = re.compile(rb"\r\n[ \t]+")
-"""Where a header goes on in the next line (RFC 5322, 2.2.3)."""
+"""Folding of a header over two lines (RFC 5322, 2.2.3)."""
 
 HEAD = re.compile(rb"(?:\r\n[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n]*)*")
 DISPOSITION = re.compile(rb"\r\ncontent-disposition:[ \t]*form-data[ \t]*(;[^\r\n]*)", re.IGNORECASE)
@@ -302,7 +302,7 @@ def _decode(data: bytes) -> str:
 
 BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]+)"|([^\s;",]+))', re.IGNORECASE)
 MAX_BOUNDARY = 200
-"""Bytes; RFC 2046 has 70."""
+"""Longest boundary, in bytes; RFC 2046 has 70."""
 
 
 async def read_form(
@@ -321,13 +321,6 @@ async def read_form(
         limits: each is checked as the bytes arrive, and what is beyond is not read.
         pictures: the names of the parts that hold pictures; a picture alone goes by the first.
         optional: whether there may be none.
-
-    Raises:
-        QueryError: there is no picture, or more than are allowed; a field is unknown, or is a file.
-        ImageTooLarge: a picture has too many bytes.
-        FormTooLarge: there are too many other parts, or one has too many bytes.
-        HTTPException: 400, the body is no form, or ends before the form does.
-        ClientDisconnect: so does the connection.
     """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()

@@ -44,8 +44,8 @@ __all__ = [
     "form_body",
     "form_only",
     "install",
-    "lines",
     "name_operation",
+    "ndjson",
     "pictures",
     "request_examples",
 ]
@@ -159,8 +159,8 @@ def form_only(form: type[BaseModel], *, conditional: bool = False) -> dict[str, 
     return described
 
 
-def lines(operation: str) -> Responses:
-    """The answer of an operation that tells of many things, line by line."""
+def ndjson(operation: str) -> Responses:
+    """The answer of an operation that consists of lines of JSON."""
     example = load_examples().get(operation, {}).get("200", [])
     content = {
         "schema": {"$ref": f"#/components/schemas/{BatchLine.__name__}"},

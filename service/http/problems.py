@@ -19,6 +19,7 @@ from service.errors import (
     DeadlineExceeded,
     Interrupted,
     ItemExists,
+    MapMissing,
     NotReady,
     Overloaded,
     PictureMissing,
@@ -159,7 +160,7 @@ MAX_DETAILS = 3
 
 
 CLIENT_GONE = 499
-"""The status that logs show for a client that went away before its answer: nginx's, as HTTP has none."""
+"""Status in logs of a request whose client disconnected before its answer; nginx's, as HTTP has none."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ PROBLEMS: dict[type[Exception], Kind] = {
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
     ItemExists: Kind(409, "item-exists", "There is a shoe of this id"),
     PreconditionFailed: Kind(412, "item-exists", "There is a shoe of this id"),
+    MapMissing: Kind(404, "map-missing", "There is no map"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
     ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),
     NotReady: Kind(
@@ -257,7 +259,7 @@ def _describe_problem(kind: Kind, detail: str, field: str | None) -> Problem:
 def render_error(error: Exception) -> Response:
     """The answer to an error that is in the table, for those who are no handlers of the application."""
     kind = next(PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS)
-    return render_problem(kind, _tell(kind, error), field=_field_of(error), headers=_headers_of(error))
+    return render_problem(kind, _find_detail(kind, error), field=_field_of(error), headers=_headers_of(error))
 
 
 def describe_error(error: Exception) -> Problem:
@@ -266,10 +268,10 @@ def describe_error(error: Exception) -> Problem:
     if kind is None:
         kind = Kind(500, "", UNEXPECTED_TITLE)
         return _describe_problem(kind, log_unexpected("a part of a request", error), None)
-    return _describe_problem(kind, _tell(kind, error), _field_of(error))
+    return _describe_problem(kind, _find_detail(kind, error), _field_of(error))
 
 
-def _tell(kind: Kind, error: Exception) -> str:
+def _find_detail(kind: Kind, error: Exception) -> str:
     if kind.detail is not None:  # the message is not the client's: only the log has it
         logger.error("%s: %s", type(error).__name__, error)
         return kind.detail
@@ -281,7 +283,7 @@ def _field_of(error: Exception) -> str | None:
 
 
 def log_unexpected(where: str, error: Exception) -> str:
-    """Log an error that nobody foresaw; what a client is told of it."""
+    """Log an unexpected error; returns the detail for the client."""
     number = secrets.token_hex(4)
     logger.error("error %s in %s", number, where, exc_info=error)
     return f"the service failed; its log has the cause under the number {number}"

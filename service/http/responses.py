@@ -6,7 +6,8 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
-from typing import Any
+from gzip import decompress as gunzip
+from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -21,6 +22,7 @@ from model.framing import Subject
 from model.nearness import Nearness
 from model.version import find_version
 from service.catalog.images import Picture
+from service.catalog.maintenance.map import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
 from service.http.cancellation import unless_gone
@@ -37,7 +39,8 @@ from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 
 __all__ = [
-    "LINES",
+    "JPEG",
+    "NDJSON",
     "PNG",
     "answer_batch",
     "answer_changed",
@@ -50,6 +53,8 @@ __all__ = [
     "answer_info",
     "answer_item",
     "answer_items",
+    "answer_map",
+    "answer_map_file",
     "answer_page",
     "answer_picture",
     "answer_png",
@@ -60,7 +65,7 @@ __all__ = [
     "serialize_steps",
     "serialize_subject",
     "serialize_swap",
-    "write_lines",
+    "stream_results",
 ]
 
 
@@ -146,7 +151,7 @@ def answer_changed(engine: Engine, changed: Changed) -> Response:
     return response
 
 
-def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] | None = None) -> Response:
+def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] = ()) -> Response:
     """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
     content = {
         "items": [serialize_item(item) for item in page.items],
@@ -197,6 +202,7 @@ def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
             attribute: [schemas.FacetValue.model_validate(value) for value in values]
             for attribute, values in _serialize_facets(facets).items()
         },
+        ranges={name: schemas.Range(min=low, max=high) for name, (low, high) in facets.ranges.items()},
         total=facets.total,
         checkpoint=engine.checkpoint,
         catalog=engine.fingerprint,
@@ -226,6 +232,7 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
         conditions=list(engine.conditions),
         slices=dict(catalogue.info.slices),
         attributes=list(catalogue.attributes),
+        attribute_types=dict(catalogue.types),
         duplicate_distance=engine.duplicate_distance,
         limits=schemas.Limits(
             max_k=engine.limits.max_k,
@@ -312,12 +319,13 @@ def _answer_json(content: Mapping[str, Any]) -> Response:
 
 
 PNG = "image/png"
+JPEG = "image/jpeg"
 
 PICTURE_CACHING = "public, max-age=3600"
 UPLOAD_CACHING = "public, no-cache"
-"""An upload may be replaced at any time: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of uploads, which may be replaced at any time: revalidated, mostly answered by 304."""
 DRAWING_CACHING = "public, no-cache"
-"""A drawing changes with the checkpoint: it is asked for each time, and mostly answered by 304."""
+"""Cache-Control of drawings, which change with the checkpoint: revalidated, mostly answered by 304."""
 
 
 def answer_picture(request: Request, picture: Picture) -> Response:
@@ -330,6 +338,38 @@ def answer_picture(request: Request, picture: Picture) -> Response:
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(picture.content, media_type=picture.media_type, headers=headers)
+
+
+def answer_map(engine: Engine, facts: MapFacts) -> schemas.MapAnswer:
+    """Facts of the map."""
+    fingerprint = engine.fingerprint
+    return schemas.MapAnswer(
+        method=facts.method,
+        items=facts.items,
+        tile_items=facts.tile_items,
+        tiles=facts.tiles,
+        attributes=list(facts.attributes),
+        thumbnail=facts.thumbnail,
+        stale=facts.fingerprint != fingerprint,
+        checkpoint=engine.checkpoint,
+        catalog=fingerprint,
+    )
+
+
+def answer_map_file(request: Request, engine: Engine, kind: Literal["tile", "atlas"], number: int) -> Response:
+    """A tile of the map, in gzip where the client takes it, or an atlas; or 304 where the client has it."""
+    facts = engine.map()
+    in_gzip = kind == "tile" and "gzip" in request.headers.get("accept-encoding", "").lower()
+    etag = f'"{facts.token}-{kind}-{number}{"-gzip" if in_gzip else ""}"'
+    headers = {"etag": etag, "cache-control": DRAWING_CACHING, "vary": "accept-encoding"}
+    content = engine.map_file(facts, kind, number)
+    if _has(request, etag):
+        return Response(status_code=304, headers=headers)
+    if kind == "atlas":
+        return Response(content, media_type=JPEG, headers=headers)
+    if in_gzip:
+        headers["content-encoding"] = "gzip"
+    return Response(content if in_gzip else gunzip(content), media_type="application/json", headers=headers)
 
 
 async def answer_drawing(
@@ -456,11 +496,11 @@ def _has(request: Request, etag: str) -> bool:
     return given.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in given.split(",")}
 
 
-LINES = "application/x-ndjson"
+NDJSON = "application/x-ndjson"
 
 
-async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
-    """Add shoes, a part of them at a time, and tell of each; see `service.http.schemas.BatchLine`."""
+async def stream_results(editor: Editor, additions: Sequence[Addition], *, overwrite: bool) -> AsyncIterator[bytes]:
+    """Add shoes, a part of them at a time, and report on each; see `service.http.schemas.BatchLine`."""
     first = 0
     for part in _divide(additions, editor.batch):
         shoes = [addition for addition in part if isinstance(addition, NewShoe)]
@@ -468,7 +508,7 @@ async def write_lines(editor: Editor, additions: Sequence[Addition], *, overwrit
         text = b""
         for index, addition in enumerate(part, start=first):
             item_id = addition.item_id if isinstance(addition, NewShoe) else None
-            text += _write_line(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
+            text += _serialize_outcome(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
         first += len(part)
         yield text
 
@@ -489,7 +529,7 @@ def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]
         yield part
 
 
-def _write_line(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
+def _serialize_outcome(index: int, item_id: str | None, outcome: Changed | Exception) -> bytes:
     line: dict[str, Any] = {"index": index}
     if item_id is not None:
         line["id"] = item_id

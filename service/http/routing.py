@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 __all__ = ["find_methods", "install", "is_routed"]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-"""All that routes here take, beside HEAD, which is GET's."""
+"""All methods that routes have; HEAD is answered as GET."""
 
 
 def is_routed(routes: Sequence[BaseRoute], scope: Scope) -> bool:

@@ -1,8 +1,8 @@
 """The bodies of requests and answers: pydantic at the boundary, nowhere else."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from model.text import nfc
 from service.search.options import MAX_EXCLUDED, MAX_ROTATION
@@ -35,12 +35,15 @@ __all__ = [
     "ItemPatch",
     "ItemsAnswer",
     "Limits",
+    "MapAnswer",
+    "MapTile",
     "NewItem",
     "NewItemForm",
     "PictureForm",
     "PictureSearchFields",
     "PicturesForm",
     "Problem",
+    "Range",
     "Recommendation",
     "RecommendationForm",
     "ReloadAnswer",
@@ -61,9 +64,15 @@ __all__ = [
 ]
 
 FILTER_TEXT = (
-    "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required. "
-    "`/v1/facets` lists both."
+    "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required; `/v1/facets` "
+    "lists both. `price:>=20`, `price:<80` and `price:20..80` compare numbers, and dates such as `2020-01-31`; "
+    '`-Brand:Ana` leaves out. Or JSON: `{"any": ["Gender:Women", {"all": [...]}, {"not": [...]}]}`, nested.'
 )
+FILTER_IN_JSON_TEXT = (
+    'A list of such texts, of objects such as {"attribute": "Brand", "values": ["Ana"]} and {"attribute": "price", '
+    '"min": 20, "max": 80}, and of {"all": [...]}, {"any": [...]} and {"not": [...]} of all these; or one such object.'
+)
+IGNORE_CASE_TEXT = "Whether values of the filter are meant in whatever case: `brand:ANA` no, `Brand:ANA` yes."
 K_TEXT = "How many shoes."
 LIMIT_TEXT = "The same as `k`, by the name that other services have for it."
 CONDITION_TEXT = (
@@ -114,6 +123,10 @@ TURN = Field(json_schema_extra={"minimum": -MAX_ROTATION, "maximum": MAX_ROTATIO
 FourNumbers = Annotated[list[Number], Field(json_schema_extra={"minItems": 4, "maxItems": 4})]
 Crop = Annotated[str | list[float] | None, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]})]
 """A text; only JSON, which has a schema of its own, may have a list in its place."""
+FilterTexts = Annotated[
+    list[Any] | None, WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]})
+]
+"""Texts; only JSON, which has a schema of its own, may have objects among them."""
 COUNT = Field(json_schema_extra={"minimum": 1})
 Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
@@ -166,6 +179,13 @@ class FacetValue(BaseModel):
 
     value: str
     count: int
+
+
+class Range(BaseModel):
+    """The least and the largest value of an attribute, as the catalogue writes them."""
+
+    min: str
+    max: str
 
 
 class Subject(BaseModel):
@@ -240,7 +260,8 @@ class SearchFields(BaseModel):
 
     k: Annotated[int, COUNT] | None = Field(default=None, description=K_TEXT)
     condition: Text | None = Field(default=None, description=CONDITION_TEXT)
-    filter: list[str] | None = Field(default=None, description=FILTER_TEXT)
+    filter: FilterTexts = Field(default=None, description=FILTER_TEXT)
+    ignore_case: bool | None = Field(default=None, description=IGNORE_CASE_TEXT)
     exclude: Ids | None = Field(default=None, description=EXCLUDE_TEXT)
     cursor: str | None = Field(default=None, description=CURSOR_TEXT)
     max_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=MAX_DISTANCE_TEXT)
@@ -282,13 +303,39 @@ class InJson(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class VectorSearch(SearchFields, InJson):
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+FilterInJson = Annotated[
+    list[Any] | None,
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+                {"type": "object"},
+                {"type": "null"},
+            ]
+        }
+    ),
+    Field(description=f"{FILTER_TEXT} {FILTER_IN_JSON_TEXT}"),
+]
+
+
+class SearchInJson(SearchFields, InJson):
+    """How to search, in JSON."""
+
+    filter: FilterInJson = None
+
+
+class VectorSearch(SearchInJson):
     """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
     vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
 
 
-class BatchQuery(SearchFields, InJson):
+class BatchQuery(SearchInJson):
     """One search of several: by a shoe of the catalogue, or by a vector."""
 
     item: Text | None = Field(default=None, description="The id of a shoe, which is left out of the answer.")
@@ -328,6 +375,7 @@ class ImageSearch(PictureSearchFields, InJson):
     """A search by a picture, in JSON."""
 
     crop: CropInJson = None
+    filter: FilterInJson = None
     image: str = Field(description=IN_JSON_TEXT)
 
 
@@ -344,7 +392,7 @@ POSITIVE_TEXT = (
 NEGATIVE_TEXT = "What they are not to be like, likewise."
 
 
-class Recommendation(SearchFields, InJson):
+class Recommendation(SearchInJson):
     """A search by several examples."""
 
     positive: list[Text | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
@@ -526,7 +574,7 @@ class ItemsAnswer(BaseModel):
     items: list[Item]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
     total: int = Field(description="Shoes that pass the filter, on all pages.")
-    missing: list[str] | None = Field(default=None, description="With `ids`: those that no shoe has.")
+    missing: list[str] = Field(default=[], description="With `ids`: those that no shoe has.")
     checkpoint: CheckpointFingerprint
     catalog: CatalogFingerprint
 
@@ -536,6 +584,10 @@ class FacetsAnswer(BaseModel):
 
     facets: dict[str, list[FacetValue]]
     total: int = Field(description="Shoes that pass the filter.")
+    ranges: dict[str, Range] = Field(
+        description="Attribute whose values are numbers or dates -> how far they reach. If they are more than 100, "
+        "`facets` does not list them."
+    )
     checkpoint: CheckpointFingerprint
     catalog: CatalogFingerprint
 
@@ -601,6 +653,10 @@ class Info(BaseModel):
     conditions: list[str] = Field(description="What a search can compare by; the first is the default.")
     slices: dict[str, tuple[int, int]] = Field(description="Slice -> where it starts and stops in a vector.")
     attributes: list[str] = Field(description="What can be filtered by.")
+    attribute_types: dict[str, Literal["text", "number", "date", "flag", "display"]] = Field(
+        description="Attribute -> the kind of its values, as declared at indexing or else as they look; what is only "
+        "for `display` can't be filtered by."
+    )
     duplicate_distance: float | None = Field(
         description="The largest distance of near-duplicates; null where it was not measured, and `group=duplicates` "
         "needs a `duplicate_distance`."
@@ -617,6 +673,30 @@ class WorkerReload(BaseModel):
     catalog: CatalogFingerprint
     shoes: int = Field(description="In the catalogue.")
     seconds: float = Field(description="How long opening and checking took.")
+
+
+class MapAnswer(BaseModel):
+    """The map of the catalogue."""
+
+    method: Literal["opentsne", "pca"] = Field(description="t-SNE, or the two principal components.")
+    items: int = Field(description="Shoes on it.")
+    tile_items: int = Field(description="Shoes of one tile, but for the last.")
+    tiles: int
+    attributes: list[str] = Field(description="What the shoes can be coloured by.")
+    thumbnail: int = Field(description="Pixels a side of a picture in an atlas, which has 64 of them in a row.")
+    stale: bool = Field(description="Whether the catalogue has changed since the map was drawn.")
+    checkpoint: CheckpointFingerprint
+    catalog: CatalogFingerprint
+
+
+class MapTile(BaseModel):
+    """A part of the map's shoes: lists of the same length."""
+
+    ids: list[str]
+    x: list[int] = Field(description="0 to 65535, in the same proportions as `y`.")
+    y: list[int]
+    values: dict[str, list[int]] = Field(description="Attribute -> places in its legend; -1 for none of these values.")
+    legend: dict[str, list[str]] = Field(description="Attribute -> values, the most frequent first; of all tiles.")
 
 
 class ReloadAnswer(BaseModel):

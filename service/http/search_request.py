@@ -28,12 +28,12 @@ from service.http.schemas import (
     SearchFields,
     ViewFields,
 )
+from service.search.filters import parse_filter
 from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
     SearchOptions,
     parse_crop,
-    parse_filter,
     parse_weights,
     to_view,
 )
@@ -74,10 +74,10 @@ REPEATED = frozenset(
     for name, schema in PictureSearchFields.model_json_schema()["properties"].items()
     if any(choice.get("type") == "array" for choice in schema.get("anyOf", ()))
 )
-"""Options that may have several values; of others, as in a query string, the last one counts."""
+"""Options with several values; of any other that is repeated, the last value counts."""
 
 OTHER_FIELDS = 100
-"""Fields of a form beside its examples and what it excludes; more filters nobody means."""
+"""Largest number of a form's fields beside examples and excluded ids."""
 
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
@@ -150,7 +150,7 @@ READERS: Mapping[str, Callable[[Any], object]] = {
     "cursor": read_cursor,
     "group": bool,
 }
-"""How a field's value becomes the option of the same name, where that is not the value itself."""
+"""Option -> how it is parsed from its field, where it is not the field's value itself."""
 
 
 async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:
@@ -162,12 +162,7 @@ SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
 
 
 async def read_picture_search(request: Request) -> PictureSearch:
-    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree.
-
-    Raises:
-        RequestValidationError: an option is not what its schema says.
-        QueryError: a name is unknown, or the two places disagree; and all that `read_form` raises.
-    """
+    """A picture, and how to search by it: from a query string, a form or JSON, or from both where they agree."""
     fields = _read_query(request, PictureSearchFields)
     settings: Settings = request.state.settings
     if is_json(request):
@@ -257,7 +252,7 @@ def _read_query(request: Request, model: type[Fields]) -> Fields:
 NOTHING = PictureSearchFields()
 
 
-def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields], *, empty: bool = False) -> Fields:
+def _read_fields(texts: Mapping[str, list[str]], source: str, model: type[Fields], *, empty: bool = False) -> Fields:
     """Options as texts; an option that a form leaves empty is none, and so it is unless `empty`."""
     given: dict[str, Any] = {}
     for name, values in texts.items():
@@ -267,7 +262,7 @@ def _read_fields(texts: Mapping[str, list[str]], place: str, model: type[Fields]
                 given[name] = kept
         elif empty or values[-1]:
             given[name] = values[-1]
-    return validate(model, given, place) if given else NOTHING
+    return validate(model, given, source) if given else NOTHING
 
 
 def _view_in(fields: ViewFields) -> View | None:
@@ -305,7 +300,7 @@ def _agree(one: Fields, other: Fields) -> Fields:
 
 def _is_same(name: str, first: Any, second: Any) -> bool:  # noqa: ANN401 - an option of any kind
     if name in REPEATED and first and second:
-        return set(first) == set(second)
+        return {repr(each) for each in first} == {repr(each) for each in second}  # parts of a filter may be objects
     if name == "crop" and first and second:
         return parse_crop(first) == parse_crop(second)
     return bool(first == second)
@@ -360,12 +355,7 @@ async def read_json(request: Request) -> object:
 
 
 async def decode_pictures(image: str | list[str], limits: FormLimits) -> list[Upload]:
-    """The pictures of a body as `ImagesInJson` describes it.
-
-    Raises:
-        QueryError: a picture is no base64, or there are too many or none.
-        ImageTooLarge: a picture has too many bytes.
-    """
+    """The pictures of a body as `ImagesInJson` describes it."""
     texts = [image] if isinstance(image, str) else image
     if not 1 <= len(texts) <= limits.images:
         raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {limits.images}")
@@ -378,10 +368,6 @@ def decode_picture(text: str, limit: int) -> bytes:
     Args:
         text: with padding or without, and with line ends or without.
         limit: bytes of the picture.
-
-    Raises:
-        QueryError: it is no base64.
-        ImageTooLarge: there are more bytes.
     """
     head, comma, rest = text.partition(",")
     if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
@@ -396,12 +382,12 @@ def decode_picture(text: str, limit: int) -> bytes:
     return content
 
 
-def validate(model: type[Body], content: object, place: str) -> Body:
+def validate(model: type[Body], content: object, source: str) -> Body:
     """Content as a model. Raises RequestValidationError, as FastAPI does for what it reads itself."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
-        problems = [{**problem, "loc": (place, *problem["loc"])} for problem in error.errors(include_url=False)]
+        problems = [{**problem, "loc": (source, *problem["loc"])} for problem in error.errors(include_url=False)]
         raise RequestValidationError(problems) from None
 
 

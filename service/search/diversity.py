@@ -24,16 +24,16 @@ def fold(vectors: Vectors, within: float, enough: int) -> list[int]:
         enough: stop after so many.
 
     Returns:
-        Their places, rising; the first shoe is always one of them.
+        Their positions, ascending; the first shoe is always one of them.
     """
-    open_places = np.ones(len(vectors), dtype=np.bool_)
+    open_positions = np.ones(len(vectors), dtype=np.bool_)
     leaders: list[int] = []
-    while len(leaders) < enough and open_places.any():
-        leader = int(open_places.argmax())
+    while len(leaders) < enough and open_positions.any():
+        leader = int(open_positions.argmax())
         leaders.append(leader)
-        open_places[leader] = False
-        rest = np.flatnonzero(open_places)
-        open_places[rest[are_near(vectors[rest], vectors[leader], within)]] = False
+        open_positions[leader] = False
+        rest = np.flatnonzero(open_positions)
+        open_positions[rest[are_near(vectors[rest], vectors[leader], within)]] = False
     return leaders
 
 
@@ -51,7 +51,7 @@ def diversify(distances: NDArray[np.float64], vectors: NDArray[np.float64], dive
         count: how many to choose.
 
     Returns:
-        Their places, in the order of the choice; of equal scores the earlier place comes first.
+        Their positions, in the order of the choice; of equal scores the earlier position comes first.
     """
     if not len(distances):
         return []
@@ -62,7 +62,7 @@ def diversify(distances: NDArray[np.float64], vectors: NDArray[np.float64], dive
     while len(chosen) < min(count, len(distances)):
         np.minimum(apart, np.linalg.norm(vectors - vectors[chosen[-1]], axis=1), out=apart)
         scores = (1 - diversity) * distances - diversity * apart
-        place = int(np.where(left, scores, np.inf).argmin())
-        chosen.append(place)
-        left[place] = False
+        position = int(np.where(left, scores, np.inf).argmin())
+        chosen.append(position)
+        left[position] = False
     return chosen

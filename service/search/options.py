@@ -1,14 +1,15 @@
 """Search options: their meaning, bounds and text forms. No HTTP."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 
 from model.errors import QueryError
 from model.framing import Box, View
 from model.text import nfc
 from service.search.pagination import Cursor, fingerprint_of
-from service.store.base import OVERALL, Filter, Weights
+from service.store.base import OVERALL, Weights
+from service.store.filters import Filter, canonical
 
 __all__ = [
     "DEFAULT_K",
@@ -16,7 +17,6 @@ __all__ = [
     "MAX_ROTATION",
     "SearchOptions",
     "parse_crop",
-    "parse_filter",
     "parse_weights",
     "to_view",
 ]
@@ -24,16 +24,16 @@ __all__ = [
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100
-"""Ids that one search may leave out."""
+"""Most ids that one search may exclude."""
 
 MAX_ROTATION = 180
-"""Degrees that a picture may be turned by, either way."""
+"""Largest rotation of a picture, in degrees, either way."""
 
 CROP_SLACK = 1e-6
-"""By how much a crop may reach out of its picture: clients add and divide in floating point."""
+"""Tolerance for crops that reach out of their picture by floating-point errors, as a share of it."""
 
 MAX_WEIGHTS = 64
-"""Slices that one condition may name."""
+"""Most slices that one condition may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class SearchOptions:
         k: how many shoes, or groups of near-duplicates.
         condition: what to compare by: `overall`, a slice's name, or what `weights` are written as.
         weights: of the slices to compare by; None: compare by `condition`.
-        filter: only shoes that pass it.
+        filter: only shoes that pass it; None: all.
+        ignore_case: the filter's values are meant in whatever case.
         exclude: ids of shoes to leave out, as the client names them.
         leave_out: further ids to leave out: of the shoes that are searched by.
         cursor: where the page begins; None: at the nearest shoe.
@@ -59,7 +60,8 @@ class SearchOptions:
     k: int
     condition: str = OVERALL
     weights: Weights | None = None
-    filter: Filter = field(default_factory=dict)
+    filter: Filter | None = None
+    ignore_case: bool = False
     exclude: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     cursor: Cursor | None = None
@@ -122,25 +124,21 @@ class SearchOptions:
 
     def fingerprint(self) -> bytes:
         """Equal for searches by one vector whose pages are of one ranking. Cursors hold it: it must not change."""
-        passing = sorted((name, sorted(values)) for name, values in self.filter.items())
         return fingerprint_of(
             [
                 self.comparison,
-                passing,
+                canonical(self.filter),
                 sorted(self.excluded),
                 self.max_distance,
                 self.fold_within,
                 self.diversity,
+                *(["ignore_case"] if self.ignore_case else []),
             ]
         )
 
 
 def parse_weights(text: str) -> Weights | None:
-    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name.
-
-    Raises:
-        QueryError: it has a colon or a comma and is no list of a name and a number each, or names one twice.
-    """
+    """The weights of several slices, as a condition writes them: `heel:0.7,category:0.3`; None if it is a name."""
     if ":" not in text and "," not in text:
         return None
     weights: dict[str, float] = {}
@@ -161,23 +159,8 @@ def parse_weights(text: str) -> Weights | None:
     return weights
 
 
-def parse_filter(texts: Sequence[str]) -> Filter:
-    """Several `Attribute:Value` as a filter; a value may hold colons itself. Raises QueryError."""
-    allowed: dict[str, set[str]] = {}
-    for text in texts:
-        attribute, colon, value = nfc(text).partition(":")
-        if not (attribute and colon and value):
-            raise QueryError("filter", f"filter {text!r} is not Attribute:Value, such as Gender:Women")
-        allowed.setdefault(attribute, set()).add(value)
-    return {attribute: frozenset(values) for attribute, values in allowed.items()}
-
-
 def parse_crop(given: str | Sequence[float]) -> Box:
-    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers.
-
-    Raises:
-        QueryError: they are not four numbers, or the part is empty or reaches out of the picture.
-    """
+    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers."""
     try:
         left, top, width, height = (float(part) for part in (given.split(",") if isinstance(given, str) else given))
     except (ValueError, OverflowError):

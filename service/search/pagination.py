@@ -3,7 +3,7 @@
     check (8 bytes) | offset (4) | prints of the last shoe's id, the options and the catalogue (8 each) | vector (4 D)
 
 The vector is the one that the pages before were ranked by: a picture's differs in its last bits with the batch that it
-rides in, and pages must not. Nothing in a cursor is secret, and none of it is trusted: whatever it says is checked as
+is in, and pages must not. Nothing in a cursor is secret, and none of it is trusted: whatever it says is checked as
 a request's own options are.
 """
 
@@ -27,7 +27,7 @@ HEAD = struct.Struct("<8sI8s8s8s")
 MAX_CHARACTERS = 32 * 1024
 
 TOLERANCE = 1e-4
-"""How far a number of one picture's vector may be off between two requests."""
+"""Tolerance, relative and absolute, between the vectors of one picture in two requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Cursor:
 
 
 def fingerprint_of(parts: Iterable[object]) -> bytes:
-    """8 bytes that tell texts and numbers from others."""
+    """8-byte fingerprint of texts and numbers."""
     return blake2b(repr(list(parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 

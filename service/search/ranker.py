@@ -25,18 +25,18 @@ from service.store.index.weighted import scale_of
 __all__ = ["MAX_LOOKED_AT", "POOL", "Ranked", "Searcher"]
 
 POOL = 200
-"""How many of the nearest shoes, or groups of them, `diversity` chooses among; those beyond follow by distance."""
+"""Nearest shoes, or groups of them, that `diversity` re-ranks; those beyond follow by distance."""
 
 MAX_LOOKED_AT = 5_000
-"""How many of the nearest shoes are looked at to find groups of near-duplicates."""
+"""Most nearest shoes that are fetched to find groups of near-duplicates."""
 
 MAX_FOLDED = 100
-"""How many near-duplicates are named with one shoe."""
+"""Most near-duplicates that are named with one shoe."""
 
 FEW_FOLDED = 8
-"""How many are looked for at first."""
+"""Near-duplicates of each shoe that are fetched at first."""
 
-RIDE = 16
+MERGED_FETCH = 16
 """Searches whose numbers of shoes differ by at most this share one query of the store: it costs less than two."""
 
 
@@ -96,7 +96,7 @@ class Searcher:
     def _ask(
         self, vectors: Sequence[Vector], options: SearchOptions, fetch: int
     ) -> Sequence[list[Hit] | SolemateError]:
-        """The nearest `fetch` shoes of each vector, by options that the store can't tell apart."""
+        """The nearest `fetch` shoes of each vector, by options that are the same to the store."""
         try:
             return self._store.search(
                 np.stack(vectors),
@@ -157,7 +157,7 @@ class Searcher:
         pool = ranked[:POOL]
         distances = np.array([hit.distance for hit in pool])
         scaled = vectors_of(pool) * self._scale(options.compare_by)
-        chosen = [pool[place] for place in diversify(distances, scaled, options.diversity, options.stop)]
+        chosen = [pool[position] for position in diversify(distances, scaled, options.diversity, options.stop)]
         return chosen + ranked[POOL:] if options.stop > POOL else chosen
 
     def _name_folded(
@@ -166,15 +166,15 @@ class Searcher:
         """What is folded into each hit of a page, looked for around it: it may be far behind it in the ranking."""
         folded: dict[str, tuple[str, ...]] = {}
         excluded = options.excluded
-        place_of = {hit.item.id: place for place, hit in enumerate(leaders)}
+        position_of = {hit.item.id: position for position, hit in enumerate(leaders)}
         vectors = vectors_of(leaders)
         scale = None if options.max_distance is None else self._scale(options.compare_by)
         for hit, neighbours in zip(page, self._find_near(options, page), strict=True):
-            before = vectors[: place_of[hit.item.id] + 1]
+            before = vectors[: position_of[hit.item.id] + 1]
             folded[hit.item.id] = tuple(
                 near.item.id
                 for near in neighbours
-                if near.item.id not in place_of and near.item.id not in excluded
+                if near.item.id not in position_of and near.item.id not in excluded
                 if _is_folded_into_last(options, near, before) and _is_in_reach(vector, options, near, scale)
             )[:MAX_FOLDED]
         return folded
@@ -185,13 +185,13 @@ class Searcher:
         assert within is not None
         near: list[list[Hit]] = [[] for _ in page]
         for fetch in (FEW_FOLDED, 1 + MAX_FOLDED + len(options.excluded)):
-            asked = [place for place, hits in enumerate(near) if fetch == FEW_FOLDED or len(hits) >= FEW_FOLDED]
+            asked = [position for position, hits in enumerate(near) if fetch == FEW_FOLDED or len(hits) >= FEW_FOLDED]
             if asked:
-                around = vectors_of([page[place] for place in asked])
+                around = vectors_of([page[position] for position in asked])
                 found = self._store.search(around, fetch, filter=options.filter, vectors=True)
-                for place, hits in zip(asked, found, strict=True):
+                for position, hits in zip(asked, found, strict=True):
                     # Rather one too many: what is near is decided by the same sum everywhere.
-                    near[place] = [hit for hit in hits if hit.distance <= within * (1 + 1e-5)]
+                    near[position] = [hit for hit in hits if hit.distance <= within * (1 + 1e-5)]
         return near
 
     def _scale(self, condition: str | Weights) -> NDArray[np.float64]:
@@ -207,20 +207,22 @@ def _lead(options: SearchOptions, found: list[Hit], needed: int) -> list[Hit]:
     """The first `needed` shoes that are not folded into one before them; all, where nothing is to be folded."""
     if options.fold_within is None:
         return found
-    return [found[place] for place in fold(vectors_of(found), options.fold_within, needed)]
+    return [found[position] for position in fold(vectors_of(found), options.fold_within, needed)]
 
 
 def _begin(options: SearchOptions, order: Sequence[Hit]) -> int:
-    """The place of the page's first shoe: behind the last one of the page before.
+    """Position of the page's first shoe: behind the last one of the page before.
 
     An approximate index looks further when it is asked for more, and so may come upon shoes that belong before that
-    one: by its place alone it would be shown again.
+    one: by its position alone it would be shown again.
     """
     if options.cursor is None or not options.cursor.last:
         return options.offset
     last, likely = options.cursor.last, options.offset - 1
-    places = chain(range(likely, len(order)), range(min(likely, len(order))))
-    return next((place + 1 for place in places if fingerprint_of([order[place].item.id]) == last), options.offset)
+    positions = chain(range(likely, len(order)), range(min(likely, len(order))))
+    return next(
+        (position + 1 for position in positions if fingerprint_of([order[position].item.id]) == last), options.offset
+    )
 
 
 def vectors_of(hits: Sequence[Hit]) -> NDArray[np.float32]:
@@ -231,7 +233,7 @@ def vectors_of(hits: Sequence[Hit]) -> NDArray[np.float32]:
 
 
 def _count_needed(options: SearchOptions) -> int:
-    """How many shoes, or groups, must be known: one beyond the page, to tell whether another page follows."""
+    """How many shoes, or groups, must be known: one beyond the page, which decides whether another page follows."""
     return max(options.stop + 1, POOL) if options.diversity else options.stop + 1
 
 
@@ -249,7 +251,7 @@ def _gather(options: Sequence[SearchOptions], fetches: Mapping[int, int]) -> Ite
     groups: dict[Hashable, list[int]] = {}
     for index in fetches:
         one = options[index]
-        key = (one.comparison, frozenset(one.filter.items()), one.needs_vectors)
+        key = (one.comparison, one.filter, one.needs_vectors)
         groups.setdefault(key, []).append(index)
     for indexes in groups.values():
         yield from _divide(indexes, fetches)
@@ -258,10 +260,10 @@ def _gather(options: Sequence[SearchOptions], fetches: Mapping[int, int]) -> Ite
 def _divide(indexes: list[int], fetches: Mapping[int, int]) -> Iterator[tuple[list[int], int]]:
     indexes.sort(key=fetches.__getitem__)
     start = 0
-    for place, index in enumerate(indexes):
-        if fetches[index] > fetches[indexes[start]] + RIDE:
-            yield indexes[start:place], fetches[indexes[place - 1]]
-            start = place
+    for position, index in enumerate(indexes):
+        if fetches[index] > fetches[indexes[start]] + MERGED_FETCH:
+            yield indexes[start:position], fetches[indexes[position - 1]]
+            start = position
     yield indexes[start:], fetches[indexes[-1]]
 
 

@@ -60,10 +60,12 @@ class Sampler:
         # Combinations of the vectors themselves have their covariance, without a factor of it.
         noise = draws @ (vectors - mean) / sqrt(max(len(vectors) - 1, 1))
         if around is None:
-            return (mean + noise).astype(np.float32)
+            samples: Vector = (mean + noise).astype(np.float32)
+            return samples
         centre = self._store.vector(around) - mean
         # So weighed, the sum has the covariance of the two, whatever the spread.
-        return (mean + sqrt(1 - spread**2) * centre + spread * noise).astype(np.float32)
+        around_it: Vector = (mean + sqrt(1 - spread**2) * centre + spread * noise).astype(np.float32)
+        return around_it
 
     def _read(self) -> NDArray[np.float64]:
         """Vectors of shoes all over the catalogue, (n, D)."""

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is loaded and checked; `banner` tells a person at the terminal what is served."""
+    """Everything is loaded and checked; `banner` is printed at the terminal."""
 
     facts: Facts
     banner: tuple[str, ...]

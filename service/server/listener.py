@@ -12,7 +12,7 @@ __all__ = ["BACKLOG", "NOT_ACCEPTING", "Acceptor", "ConnectionCounts", "bind", "
 logger = logging.getLogger(__name__)
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
-"""Where to reach a server that listens on every interface."""
+"""Wildcard address -> the loopback address at which such a server is reached."""
 
 NOT_ACCEPTING = 2**31 - 1
 """Published connection count of a worker that accepts none."""
@@ -21,18 +21,14 @@ STEP_ASIDE_SECONDS = 0.01
 """Delay, in seconds, for which a worker leaves a new connection to one that has fewer."""
 
 BACKLOG = 2048
-"""How many connections may wait to be accepted; the system may set a lower bound."""
+"""Length of the queue of connections to accept; the system may limit it further."""
 
 RETRY_SECONDS = 0.5
 """Delay, in seconds, before accepting again when the process has no file descriptors left."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not yet listening.
-
-    Raises:
-        AddressTaken: another program has it, or it is not one of this machine's.
-    """
+    """A socket bound to the address, not yet listening."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)

@@ -26,7 +26,7 @@ from service.telemetry import metrics
 __all__ = ["ClientConnection", "ConnectionConfig"]
 
 MAX_PIPELINED = 16
-"""Requests that may wait on one connection for the one before."""
+"""Largest number of pipelined requests that wait on one connection."""
 
 LINGER_SECONDS = 5
 """Seconds for which input is discarded after a refusal: closed at once, the client would not see its answer."""
@@ -125,9 +125,6 @@ class ClientConnection(HttpToolsProtocol):
         """Feed the parser. A request that asks for another protocol is parsed as if it did not (RFC 9110, 7.8).
 
         httptools ends such a message with its head, whatever is answered: the body would be read as the next request.
-
-        Raises:
-            HttpParserError: this is not HTTP; CONNECT counts as such, as a server that is no proxy can't frame it.
         """
         rest = memoryview(data)
         while not self.transport.is_closing():

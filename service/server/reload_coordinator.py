@@ -14,7 +14,7 @@ __all__ = ["Answer", "ReloadCoordinator", "Worker"]
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[Sequence[Outcome], str], None]
-"""Is given each worker's outcome, and why nothing was switched; "" where all have."""
+"""Called with each worker's outcome, and the reason why nothing was switched; "" where all have."""
 
 CHANGED = "it found other artifacts than the rest: they changed while they were read; reload again"
 
@@ -41,7 +41,7 @@ class ReloadCoordinator:
     """One reload after another. What is asked for while one is under way is answered by the next, all at once."""
 
     def __init__(self, switched: Callable[[Sequence[Outcome]], None]) -> None:
-        """`switched` is told what all members serve now, each time that they have switched."""
+        """`switched` is called with what all workers serve, each time that they have switched."""
         self._switched = switched
         self._asked: list[Answer] = []
         self._round: _Reload | None = None
@@ -127,8 +127,8 @@ class _Reload:
     Attributes:
         began: on the monotonic clock.
         outcomes: worker -> what it reported.
-        switch: what was decided; None as long as reports are missing.
-        settled: workers that have done what was decided, or have ended.
+        commit: what was decided; None as long as reports are missing.
+        finished: workers that have done what was decided, or have ended.
     """
 
     def __init__(self, number: int, workers: Sequence[Worker], answers: list[Answer]) -> None:

@@ -37,7 +37,7 @@ __all__ = ["Server", "describe_start", "freeze_memory", "run", "work"]
 logger = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 1
-"""How long requests may take to be cancelled, when the time to finish them is over."""
+"""Seconds that requests have to be cancelled after `drain_seconds`."""
 
 LOOK_AT = 20
 """Number of shoes among which one with a picture is chosen for the example request."""
@@ -49,7 +49,7 @@ def run(settings: Settings, listener: socket.socket, announce: Callable[[Sequenc
     Args:
         settings: what the environment says.
         listener: bound; closed in the end.
-        announce: is given the lines that tell what is served, once it is.
+        announce: called with the lines to print, once everything is loaded.
 
     Raises:
         ArtifactError: a checkpoint or a catalogue can't be used.
@@ -180,7 +180,7 @@ class _Watched(set[Any]):
 
 
 def describe_start(engine: Engine, address: str) -> Sequence[str]:
-    """What to tell the person at the terminal: where the page is, and a request that works."""
+    """What is printed at the terminal: where the page is, and a request that works."""
     info = engine.store.info()
     banner = [f"solemate serves {info.count:,} shoes on {address}"]
     picture = _find_picture(engine)

@@ -43,22 +43,22 @@ ENDING = {signal.SIGTERM, signal.SIGINT}
 
 PING_SECONDS = 5.0
 MISSED_PINGS = 6
-"""A worker that leaves so many pings unanswered hangs, and is killed."""
+"""Unanswered pings after which a worker is taken to hang, and killed."""
 
 LOADING_SECONDS = 600.0
-"""A worker that has not loaded by then hangs, too, at its start or in a reload."""
+"""Seconds after which a worker that still loads, at its start or in a reload, is taken to hang."""
 
 LONGEST_PAUSE = 30.0
-"""Between two attempts to replace a worker, in seconds."""
+"""Longest backoff between two attempts to replace a worker, in seconds."""
 
 STABLE_SECONDS = 60.0
-"""A worker that has served for so long ended by accident; one that ends sooner may do so again."""
+"""Seconds of serving after which a worker's exit does not count as a repeated failure."""
 
 ATTEMPTS = 3
-"""How often a start may fail while no worker serves, before the service gives up."""
+"""Failed starts in a row after which the service gives up, while no worker serves."""
 
 MARGIN_SECONDS = 5.0
-"""How long a worker may take to end after the time for its requests is over."""
+"""Seconds that a worker has to exit after `drain_seconds`."""
 
 
 class StartFailed(SolemateError):
@@ -66,7 +66,7 @@ class StartFailed(SolemateError):
 
 
 class Supervisor:
-    """Keeps worker processes serving until it is told to stop."""
+    """Keeps worker processes serving until a signal stops it."""
 
     def __init__(
         self, settings: Settings, listener: socket.socket, work: Work, announce: Callable[[Sequence[str]], None]
@@ -77,7 +77,7 @@ class Supervisor:
             settings: for the workers too; says how many they are.
             listener: bound, not yet listening; it does once all workers are ready, and `run` closes it.
             work: what a worker process runs.
-            announce: is given the lines that tell what is served, once all workers are ready.
+            announce: called with the lines to print, once all workers are ready.
         """
         self._listener, self._announce = listener, announce
         self._drain_seconds = settings.drain_seconds

@@ -55,7 +55,7 @@ class SupervisorLink:
 
         Args:
             banner: what to print at the terminal.
-            server: is told to stop when the supervisor is gone; that ends the waiting too.
+            server: stopped when the supervisor is gone; that ends the waiting too.
         """
         self._server = server
         self._loop = asyncio.get_running_loop()
@@ -128,4 +128,4 @@ class SupervisorLink:
         try:
             self._pipe.send(message)
         except OSError:  # the supervisor is gone, which reading will notice
-            logger.debug("nobody hears %s", message)
+            logger.debug("the supervisor is gone, and did not get %s", message)

@@ -9,6 +9,7 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, pick_device
 from model.errors import ArtifactError, ArtifactMismatch
 from model.preprocess import ImageLimits
+from service.catalog.attribute_types import read_types
 from service.catalog.indexing.ledger import is_complete
 from service.catalog.maintenance.duplicates import read_measure
 from service.catalog.uploads import Uploads
@@ -96,6 +97,8 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
                 max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
             ),
             uploads=uploads,
+            attribute_types=read_types(settings.index),
+            folder=settings.index,
             duplicate_distance=_find_duplicate_distance(settings, info),
         )
     except BaseException:
@@ -135,13 +138,13 @@ def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> N
     digest = embedder.checkpoint.digest
     if info.checkpoint != digest:
         raise ArtifactMismatch(
-            f"the catalogue in {settings.place} was indexed by the checkpoint {info.checkpoint[:16]}, and "
+            f"the catalogue in {settings.location} was indexed by the checkpoint {info.checkpoint[:16]}, and "
             f"{settings.checkpoint} holds {digest[:16]}; {remedy}"
         )
     # With the digests equal, these can only differ where somebody has changed the catalogue's own facts.
     if (info.dimension, dict(info.slices)) != (embedder.dimension, embedder.slices):
         raise ArtifactMismatch(
-            f"the catalogue in {settings.place} has vectors of {info.dimension} numbers in the slices "
+            f"the catalogue in {settings.location} has vectors of {info.dimension} numbers in the slices "
             f"{', '.join(info.slices)}, and {settings.checkpoint} makes {embedder.dimension} in "
             f"{', '.join(embedder.slices)}; {remedy}"
         )

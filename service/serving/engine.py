@@ -3,8 +3,11 @@
 `service.serving.pipeline` runs these steps for many requests at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,15 +20,19 @@ from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
+from service.catalog.attribute_types import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import Picture, read_picture
+from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
-from service.errors import NotReady, PictureMissing, UnknownItem
+from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
 from service.search.explain import Explanation, explain
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
 from service.search.sampling import Sampler
-from service.store.base import OVERALL, Filter, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
+from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore
+from service.store.checks import check_vectors
+from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
 __all__ = [
     "CANARY_VIEW",
@@ -42,6 +49,9 @@ SHORT_DIGEST = 16
 
 MANY_VALUES = 100
 """Values up to which an attribute is always a facet; with more, it is none if nearly every shoe has its own."""
+
+COMPARED: frozenset[AttributeType] = frozenset({"number", "date"})
+"""Types of attributes that have ranges."""
 
 MAX_STEPS = 16
 """Pictures in one interpolation."""
@@ -95,12 +105,15 @@ class Catalogue:
     Attributes:
         info: of the store.
         attributes: all of them.
-        unlisted: those of which nearly every shoe has a value of its own, as of titles: facets don't list them.
+        unlisted: those that facets don't list: of which nearly every shoe has a value of its own, as of titles, numbers
+            and dates of many values, and what is only displayed.
+        types: attribute -> the kind of its values.
     """
 
     info: StoreInfo
     attributes: tuple[str, ...]
     unlisted: frozenset[str] = frozenset()
+    types: Mapping[str, AttributeType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,7 @@ class Embedded:
     """The vectors of pictures, (B, D) float32, and the catalogue's fingerprint.
 
     `subjects`: what of each picture was taken for the shoe; None where all of it was. `confidences`: how likely each
-    shows a shoe; None where the checkpoint can't tell.
+    shows a shoe; None where the checkpoint has no confidence.
     """
 
     vectors: Vector
@@ -124,10 +137,12 @@ class Facets:
     Attributes:
         counts: attribute -> value -> number of shoes, most first.
         total: how many shoes there are; one may have several values, or none.
+        ranges: attribute whose values are numbers or dates -> the least and the largest of them.
     """
 
     counts: Mapping[str, Mapping[str, int]]
     total: int
+    ranges: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class Engine:
@@ -142,6 +157,8 @@ class Engine:
         limits: EngineLimits | None = None,
         uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
+        attribute_types: Mapping[str, AttributeType] | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Assemble the engine.
 
@@ -152,6 +169,8 @@ class Engine:
             limits: what one call may ask for.
             uploads: where pictures of new shoes are kept; without it nothing can be changed.
             duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
+            attribute_types: those that were declared; others are inferred.
+            folder: of the catalogue, which has its map; without it there is none.
         """
         self.embedder = embedder
         self.uploads = uploads
@@ -159,6 +178,8 @@ class Engine:
         self.network = network
         self.limits = limits or EngineLimits()
         self.duplicate_distance = duplicate_distance
+        self._declared = attribute_types or {}
+        self._folder = folder
         self.nearness = NearnessScale(store, network.nearness)
         self.sampler = Sampler(store)
         self._searcher = Searcher(store)
@@ -187,11 +208,51 @@ class Engine:
         known = self._catalogue
         if known is None or known.info != info:
             counts = self.store.facets()
+            types = {name: self._declared.get(name) or infer_type(values) for name, values in counts.items()}
             unlisted = (
-                name for name, values in counts.items() if len(values) > MANY_VALUES and is_nearly_unique(values)
+                name
+                for name, values in counts.items()
+                if types[name] == "display"
+                or (len(values) > MANY_VALUES and (types[name] in COMPARED or is_nearly_unique(values)))
             )
-            known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted))
+            known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted), types)
         return known
+
+    @property
+    def declares_types(self) -> bool:
+        """Whether types of attributes were declared, which a filter has to heed."""
+        return bool(self._declared)
+
+    def resolve(self, filter: Filter | None, *, ignore_case: bool = False) -> Filter | None:
+        """A client's filter as the store is to be asked it: by the declared types, and in the catalogue's spelling.
+
+        Raises:
+            QueryError: an attribute is only displayed, or is a text that can't be compared.
+        """
+        if filter is None or not (ignore_case or self.declares_types):
+            return filter
+        for leaf in find_leaves(filter):
+            kind = self._declared.get(leaf.attribute)
+            if kind == "display":
+                raise QueryError("filter", f"{leaf.attribute!r} is only displayed: it can't be filtered by")
+            if isinstance(leaf, InRange) and kind in {"text", "flag"}:
+                raise QueryError("filter", f"{leaf.attribute!r} is a {kind}, of which there are no ranges")
+        flags = {name for name, kind in self._declared.items() if kind == "flag"}
+        if not ignore_case and flags.isdisjoint(leaf.attribute for leaf in find_leaves(filter)):
+            return filter
+        counts = self.store.facets()
+
+        def find_spellings(leaf: HasValue | InRange) -> Filter:
+            if isinstance(leaf, InRange) or not (ignore_case or leaf.attribute in flags):
+                return leaf
+            fold = fold_flag if leaf.attribute in flags else str.casefold
+            wanted = {fold(value) for value in leaf.values}
+            found = frozenset(value for value in counts.get(leaf.attribute, ()) if fold(value) in wanted)
+            known = {fold(value) for value in found}
+            # What nobody has is left as it is, for the store to say so.
+            return HasValue(leaf.attribute, found | {value for value in leaf.values if fold(value) not in known})
+
+        return replace_leaves(filter, find_spellings)
 
     def decode(self, image: bytes, view: View | None = None) -> Framed:
         """The bytes of a picture as the network takes it. Raises ImageError, and QueryError for the view."""
@@ -257,9 +318,15 @@ class Engine:
         """How the shoes that pass the filter divide, by all attributes but the unlisted ones. Raises QueryError."""
         counts = self.store.facets(filter)
         ordered = {key: dict(sorted(values.items(), key=lambda each: -each[1])) for key, values in counts.items()}
-        for attribute in self.catalogue().unlisted:
+        catalogue = self.catalogue()
+        ranges = {
+            name: find_range(values, catalogue.types[name])
+            for name, values in counts.items()
+            if values and catalogue.types.get(name) in COMPARED
+        }
+        for attribute in catalogue.unlisted:
             ordered.pop(attribute, None)
-        return Facets(ordered, self.store.page(limit=1, filter=filter).total)
+        return Facets(ordered, self.store.page(limit=1, filter=filter).total, ranges)
 
     def picture(self, item_id: str) -> Picture:
         """A shoe's own picture. Raises UnknownItem and PictureMissing."""
@@ -273,6 +340,18 @@ class Engine:
                 if item.image == before.image:
                     raise
         raise PictureMissing(item_id)
+
+    def map(self) -> MapFacts:
+        """The map of the catalogue as it is on disk now. Raises MapMissing."""
+        if self._folder is None:
+            raise MapMissing
+        return read_map(self._folder)
+
+    def map_file(self, facts: MapFacts, kind: Literal["tile", "atlas"], number: int) -> bytes:
+        """A file of the map. Raises MapMissing, and QueryError for a number that it does not have."""
+        if self._folder is None:
+            raise MapMissing
+        return read_map_file(self._folder, facts, kind, number)
 
     def clean(self, image: bytes) -> CleanPicture:
         """A picture as it may be kept: see `service.catalog.uploads.clean_picture`. Raises ImageError."""
@@ -372,6 +451,24 @@ class Engine:
     def close(self) -> None:
         """Release the store's files."""
         self.store.close()
+
+
+def find_range(values: Iterable[str], kind: AttributeType) -> tuple[str, str]:
+    """The least and the largest of the numbers or dates among some values, as they are written; there is one at least.
+
+    What was declared a number need not be one.
+    """
+    parse = InRange("", dates=kind == "date").parse
+    pairs = [(parsed, value) for value in values if not isnan(parsed := parse(value))]
+    return (min(pairs)[1], max(pairs)[1]) if pairs else ("", "")
+
+
+def fold_flag(value: str) -> str:
+    """One text for all words for yes, and one for all words for no."""
+    folded = value.casefold()
+    if folded in TRUE:
+        return "true"
+    return "false" if folded in FALSE else folded
 
 
 def _draw_canary(size: int) -> bytes:

@@ -204,7 +204,7 @@ class OneProcess:
 
 
 async def prepare(live: Live, worker: int = 0) -> Outcome:
-    """Open and check a new generation, and tell how that went; nothing is raised."""
+    """Open and check a new generation, and return how that went; nothing is raised."""
     began = perf_counter()
     facts, reason = None, ""
     try:

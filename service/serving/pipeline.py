@@ -51,7 +51,7 @@ class Found:
         folded: id of a hit -> ids of its near-duplicates; None where they were not folded.
         facets: how the shoes divide that pass the filter; None where that was not asked.
         subjects: what was taken for the shoe of the picture that was searched by; none where it was not by one.
-        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint can't tell.
+        confidence: how likely that picture shows a shoe, in [0, 1]; None where the checkpoint has no confidence.
     """
 
     hits: Sequence[Hit]
@@ -142,7 +142,7 @@ class Pipeline:
 
         Raises:
             QueryError: none, or too many, or the view can't be had of one of them.
-            ImageError: one of them can't be used; the message tells which, where there are several.
+            ImageError: one of them can't be used; the message says which, where there are several.
         """
         self.engine.check_count(len(images))
         parts: list[Vector] = []
@@ -308,11 +308,15 @@ class Pipeline:
         assert options is not None
         if options.fields:
             await asyncio.to_thread(self.engine.check_fields, options.fields)  # may count a catalogue that has changed
+        asked = options
+        if options.filter is not None and (options.ignore_case or self.engine.declares_types):
+            passing = await asyncio.to_thread(self.engine.resolve, options.filter, ignore_case=options.ignore_case)
+            work.search = asked = replace(options, filter=passing)
         work = await self._batcher.submit(work, size=size)
         found = work.found
         assert found.nearness is not None
         # Not in the batch, which would wait for it.
-        facets = await asyncio.to_thread(self.engine.facets, options.filter) if options.facets else None
+        facets = await asyncio.to_thread(self.engine.facets, asked.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
         confidences = None
         if subjects and work.vectors is not None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from model.errors import QueryError
+from service.store.filters import Filter
 
 __all__ = [
     "OVERALL",
@@ -20,18 +20,13 @@ __all__ = [
     "StoreInfo",
     "VectorStore",
     "Weights",
-    "check_vectors",
     "iterate_items",
-    "require_positive",
 ]
 
 OVERALL = "overall"
 """The condition that compares whole vectors."""
 
 IndexKind = Literal["exact", "approximate"]
-
-Filter = Mapping[str, frozenset[str]]
-"""Attribute -> allowed values. AND across attributes, OR within one; an empty mapping lets every shoe pass."""
 
 Weights = Mapping[str, float]
 """Slice -> how much it counts: the distance is the root of the sum over slices of weight times squared distance.
@@ -144,7 +139,8 @@ class VectorStore(Protocol):
             For each query its hits; equal distances come in the order of insertion.
 
         Raises:
-            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones),
+            QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones), a
+                range of an attribute that has none of its kind,
                 weights that are none, k below 1, a wrong shape, or a value that is not finite. Its field is
                 `condition`, `filter`, `k` or `vector`.
         """
@@ -174,7 +170,7 @@ class VectorStore(Protocol):
         ...
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """Insert or replace by id, all or nothing; durable once it returns.
+        """Insert or replace by id, all or nothing (in Milvus shoe by shoe); durable once it returns.
 
         Args:
             records: shoes with their vectors.
@@ -209,34 +205,12 @@ class VectorStore(Protocol):
         ...
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove by id, all or nothing; durable once it returns. Returns how many were there."""
+        """Remove by id, all or nothing (in Milvus shoe by shoe); then durable. Returns how many were there."""
         ...
 
     def close(self) -> None:
         """Release files and connections."""
         ...
-
-
-def check_vectors(vectors: ArrayLike, dimension: int, field: str = "vector") -> NDArray[np.float32]:
-    """Vectors from outside as (B, dimension) float32: the one check of a vector, whatever it comes with.
-
-    Raises:
-        QueryError: of `field`: another shape, or a number that is not finite in float32.
-    """
-    with np.errstate(over="ignore"):
-        checked = np.ascontiguousarray(vectors, dtype=np.float32)
-    if checked.ndim != 2 or checked.shape[1] != dimension:
-        found = f"has {checked.shape[1]} numbers" if checked.ndim == 2 else f"is one of the shape {checked.shape[1:]}"
-        raise QueryError(field, f"the vector {found}; expected {dimension}")
-    if not np.isfinite(checked).all():
-        raise QueryError(field, "the vector holds a number that is not finite in float32")
-    return checked
-
-
-def require_positive(field: str, value: int) -> None:
-    """Raise QueryError unless `value` is at least 1."""
-    if value < 1:
-        raise QueryError(field, f"{field} must be at least 1, not {value}")
 
 
 def iterate_items(store: VectorStore, *, at_once: int = 1000) -> Iterator[Item]:

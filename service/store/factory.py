@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from model.errors import ArtifactError
 from service.milvus_address import parse_address
 from service.store.base import Item, VectorStore, iterate_items
+from service.store.checks import Facts
 from service.store.embedded.database import BUSY_SECONDS
 from service.store.embedded.maintenance import read_items
 from service.store.embedded.store import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore
@@ -71,11 +72,11 @@ def create_store(
 ) -> VectorStore:
     """Make an empty catalogue, or open the one that is there if these facts are its own.
 
-    See `EmbeddedStore.create` and `MilvusStore.create` for the arguments, and for what they raise.
+    See `EmbeddedStore.create` and `MilvusStore.open` for the arguments, and for what they raise.
     """
     if store:
-        address, milvus = parse_address(store), load_milvus()
-        return milvus.create(address, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root, token=token)
+        facts = Facts.of(dimension, slices, checkpoint, root)
+        return load_milvus().open(parse_address(store), create=facts, token=token)
     return EmbeddedStore.create(folder, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root)
 
 

@@ -19,7 +19,7 @@ __all__ = ["JsonFormatter", "TextFormatter", "fields", "set_up"]
 TEXT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 
 LOUD = {
-    "faiss": logging.WARNING,  # it tells at length which variant of itself it loads
+    "faiss": logging.WARNING,  # it logs at length which variant of itself it loads
 }
 """Loggers of libraries -> the least level that is logged of them."""
 
@@ -71,8 +71,8 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """The line itself; what a client may have put into it can neither end it nor begin another."""
-        told = "".join(f" {name}={serialize(value)}" for name, value in fields_of(record).items())
-        line = super().formatMessage(record) + told
+        text = "".join(f" {name}={serialize(value)}" for name, value in fields_of(record).items())
+        line = super().formatMessage(record) + text
         return CONTROL.sub(lambda found: ascii(found.group())[1:-1], line)
 
 

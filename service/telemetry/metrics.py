@@ -43,7 +43,7 @@ __all__ = [
 drop_created_series: Callable[[], None] = disable_created_metrics
 mark_process_dead: Callable[[int], None] = multiprocess.mark_process_dead
 
-# They tell when each series began: as many again, and none at all where several processes share their numbers.
+# Series with creation times would double their number, and do not exist where several processes share metrics.
 drop_created_series()
 
 REGISTRY = CollectorRegistry()
@@ -64,7 +64,7 @@ REASONS = (
     "wrong-host",
     "disconnected",  # the client went away before its answer was worked out
 )
-"""Why a request is turned away, or dropped, without having been looked into."""
+"""Labels of rejected requests: why they were refused or dropped before they were handled."""
 
 OTHER = "other"
 
@@ -100,7 +100,7 @@ in_flight = Gauge(
 )
 queue_depth = Gauge(
     "solemate_queue_depth",
-    "Jobs that wait for a place in a batch.",
+    "Jobs that wait for a batch.",
     ("queue",),
     multiprocess_mode="livesum",
     registry=REGISTRY,

@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 KINDS = ("counter", "histogram", "gauge_livesum")
-"""Of files, one each for a process, as the library names them: those of the metrics in `service.telemetry.metrics`."""
+"""Kinds of files that the library keeps for each process, for the metrics in `service.telemetry.metrics`."""
 
 BYTES = 512 * 1024
-"""Of each file: several times what all routes and statuses take."""
+"""Size reserved for each file, in bytes: several times what all routes and statuses take."""
 
 
 @contextmanager
 def share_metrics() -> Iterator[None]:
     """A folder for the files, and this process's own, until the block ends. For the supervisor.
 
-    Without room for them the service starts all the same: each worker then tells its own numbers only.
+    Without room for them the service starts all the same: each worker then reports its own numbers only.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="solemate-metrics-")

@@ -11,7 +11,7 @@ STAGES = ("receive", "decode", "queue", "encode", "search", "write", "respond")
 """The stages, in the order in which a search by a picture passes them:
 
 receive: waiting for the body's bytes. decode: the picture's bytes become pixels, and the shoe in them is found. queue:
-waiting for a place in a batch. encode: the network, for the whole batch that the picture rode in. search: the store,
+waiting for a batch. encode: the network, for the whole batch that the picture was in. search: the store,
 likewise. write: a change of the catalogue, which no search passes, with all that is written in one step with it.
 respond: the answer is built, written as JSON and handed to the server. What a request takes beyond them is routing,
 validation and, in a batch, waiting for the others' pictures to be decoded.
@@ -22,7 +22,7 @@ class Stages:
     """Seconds of one request by stage. One thread at a time adds to it: a request is in one stage at a time.
 
     Attributes:
-        request: the request's id, as the log and the answer's header tell it.
+        request: the request's id, as it is in the log and the answer's header.
         last: when the latest stage ended, on the clock of `time.perf_counter`; at first, when the request began.
     """
 

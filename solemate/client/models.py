@@ -23,6 +23,8 @@ __all__ = [
     "ItemAnswer",
     "ItemsAnswer",
     "Limits",
+    "MapAnswer",
+    "MapTile",
     "Problem",
     "ReloadAnswer",
     "SamplesAnswer",
@@ -245,6 +247,27 @@ class BatchSearchAnswer(BaseModel):
     results: list[SearchAnswer | Problem]
 
 
+class MapAnswer(BaseModel):
+    """The map of the catalogue: its tiles, the attributes that can colour it, and pixels a side of a thumbnail."""
+
+    method: str
+    items: int
+    tile_items: int
+    tiles: int
+    attributes: list[str]
+    thumbnail: int
+
+
+class MapTile(BaseModel):
+    """The shoes of a tile: ids, places from 0 to 65535, and for each attribute the index of the value in `legend`."""
+
+    ids: list[str]
+    x: list[int]
+    y: list[int]
+    values: dict[str, list[int]]
+    legend: dict[str, list[str]]
+
+
 class BatchLine(BaseModel):
     """What came of one shoe of a batch: the shoe, or a problem."""
 
@@ -296,6 +319,7 @@ class Info(BaseModel):
     conditions: list[str]
     slices: dict[str, tuple[int, int]]
     attributes: list[str]
+    attribute_types: dict[str, str] | None = None
     duplicate_distance: float | None
     limits: Limits
 

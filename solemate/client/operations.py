@@ -3,7 +3,6 @@
 Names of options are those of the HTTP interface; what one leaves out has the service's default.
 """
 
-import base64
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from solemate.client.pictures import Picture, to_bytes
 __all__ = ["Example", "Filter", "NewItem", "Operations", "Options", "PictureOptions", "Query", "View"]
 
 Filter: TypeAlias = str | Sequence[str] | Mapping[str, Any]
-"""`Attribute:Value`, several of them, or the nested form `{"all": [...], "any": [...], "not": [...]}`."""
+"""`Attribute:Value` (or `price:20..80`, `-Brand:Ana`), several of them, or nested: `{"any": [..., {"not": [...]}]}`."""
 
 Example: TypeAlias = str | Iterable[float]
 """The id of a shoe, or a vector."""
@@ -255,6 +254,21 @@ class Operations:
         """Shoes that could be, or variations of one of the catalogue, each with the shoe that is nearest to it."""
         return Request(query={"count": count, "seed": seed, "around": around, "spread": spread}, headers=JSON)
 
+    @operation("GET", "/v1/map", as_json(models.MapAnswer))
+    def map(self) -> Request:
+        """The map of the catalogue in two dimensions: how many tiles it has; `NotFound` if none was computed."""
+        return Request()
+
+    @operation("GET", "/v1/map/tiles/{n}", as_json(models.MapTile))
+    def map_tile(self, number: int, /) -> Request:
+        """The shoes of a tile, where they are, and their values."""
+        return Request(path={"n": str(number)})
+
+    @operation("GET", "/v1/map/atlas/{n}", as_bytes)
+    def map_atlas(self, number: int, /) -> Request:
+        """The thumbnails of a tile's shoes, row by row, a JPEG."""
+        return Request(path={"n": str(number)})
+
     # --- The service ------------------------------------------------------------------------------------------------
 
     @operation("GET", "/v1/info", as_json(models.Info))
@@ -291,12 +305,8 @@ class Operations:
 
 
 def _by_picture(image: Picture, options: PictureOptions | View, headers: Mapping[str, str] | None = None) -> Request:
-    """The picture alone as the body, options in the query string; all of it in JSON where a filter is nested."""
-    content = to_bytes(image)
-    if isinstance(options.get("filter"), Mapping):
-        encoded = base64.b64encode(content).decode("ascii")
-        return Request(json={"image": encoded, **_in_json(options)}, headers=headers or {})
-    return Request(content=content, query=_in_query(options), headers=headers or {})
+    """The picture alone as the body, options in the query string."""
+    return Request(content=to_bytes(image), query=_in_query(options), headers=headers or {})
 
 
 def _in_json(options: Options | View) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +19,10 @@ from solemate.client import (
     NotAllowed,
     NotFound,
     Picture,
+    models,
 )
+from solemate.client.calls import Operation
+from solemate.client.operations import Operations
 from tests.conftest import COUNT
 from tests.support.server import Artifacts, Server
 from tests.support.stack import draw_shoe
@@ -49,6 +53,23 @@ def size_of(content: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(content)).size
 
 
+def test_every_operation_of_the_description(live_server: str) -> None:
+    """There is a method for each operation that the service describes, and for the metrics."""
+    described = httpx2.get(f"{live_server}/openapi.json").json()["paths"]
+    expected = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    known = [each for each in vars(Operations).values() if isinstance(each, Operation)]
+    assert {(each.method, each.path) for each in known} >= expected | {("GET", "/metrics")}
+
+
+def test_names_as_in_the_description(live_server: str) -> None:
+    """Every field of an answer that the service describes is an attribute of the client's."""
+    described = httpx2.get(f"{live_server}/openapi.json").json()["components"]["schemas"]
+    for name, schema in described.items():
+        if (model := getattr(models, name, None)) is not None:
+            fields = {field.alias or given for given, field in model.model_fields.items()}
+            assert fields >= schema["properties"].keys(), name
+
+
 def test_every_form_of_a_picture(client: Client, photo: Path) -> None:
     """Path, bytes, Pillow image and array find the same shoe."""
     image = Image.open(photo)
@@ -71,6 +92,11 @@ def test_searching(client: Client, photo: Path) -> None:
     assert len(client.similar(SHOE, k=4, diversity=0.5).hits) == 4
     assert client.recommend([SHOE, embedding.vector], [other], k=2).hits
     assert client.recommend_pictures([photo], like=[SHOE], unlike=[other], k=2, filter="Gender:Men").hits
+    one, wrong = client.search_batch([{"item": SHOE, "k": 2}, {"item": "none"}]).results
+    assert isinstance(one, models.SearchAnswer)
+    assert [hit.id for hit in one.hits] == [hit.id for hit in client.similar(SHOE, k=2).hits]
+    assert isinstance(wrong, models.Problem)
+    assert len(client.search_pictures([photo, photo], k=1).results) == 2
     assert client.search(photo, crop=(0, 0, 1, 0.9), rotate=3, subject="whole", k=1).subject is None
 
 

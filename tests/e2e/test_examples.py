@@ -52,14 +52,13 @@ def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
         (tmp_path / f"{number}.jpg").write_bytes(draw_shoe(100 + number))
     server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY}")
     try:
-        settings = {"SOLEMATE_KEY": KEY}
         write(0, 1)
         expected = f"2 sent, {COUNT} removed, 0 as they were, 0 refused"
-        assert run("sync_catalogue.py", server.url, table, **settings).strip() == expected
+        assert run("sync_catalogue.py", server.url, table, SOLEMATE_KEY=KEY).strip() == expected
         (tmp_path / "2.jpg").write_bytes(b"no picture")
         (tmp_path / "1.jpg").write_bytes(draw_shoe(200))
         write(0, 1, 2)
-        printed = run("sync_catalogue.py", server.url, table, status=1, **settings)
+        printed = run("sync_catalogue.py", server.url, table, status=1, SOLEMATE_KEY=KEY)
         assert "s2: " in printed
         assert "1 sent, 0 removed, 1 as they were, 1 refused" in printed
         with Client(server.url, api_key=KEY) as client:

@@ -246,3 +246,18 @@ def test_a_localizer_that_does_not_fit(tmp_path: Path, widths: object) -> None:
     path.write_text(json.dumps(config | {"digest": digest_of(config)}))
     with pytest.raises(ArtifactCorrupt, match="do not fit together"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(("hidden", "refused"), [(0, False), (400, True)])
+def test_a_network_of_an_older_release(folder: Path, *, hidden: int, refused: bool) -> None:
+    """What older releases wrote of convolutional networks loads; networks without convolutions are refused by name."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["network"]["hidden"] = hidden
+    config["digest"] = digest_of(config)
+    path.write_text(json.dumps(config))
+    if refused:
+        with pytest.raises(ArtifactCorrupt, match="a network without convolutions"):
+            load_checkpoint(folder)
+    else:
+        assert load_checkpoint(folder).tvae.config == tiny_checkpoint().tvae.config

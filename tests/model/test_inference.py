@@ -20,7 +20,6 @@ NETWORKS = {
         image_size=16, widths=(4, 8), slices=(Slice("type", 3), Slice("free", 2)), encoder_blocks=(0, 2), separate=True
     ),
     "grey": TVAEConfig(image_size=12, channels=1, widths=(6, 4), blocks=1, slices=(Slice("free", 3),)),
-    "no convolutions": TVAEConfig(image_size=8, widths=(), hidden=32, slices=(Slice("free", 3),)),
 }
 
 

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from model.catalog import read_catalog
 from model.preprocess import ImageLimits
 from service.catalog.indexing.index import index_catalog
+from service.catalog.maintenance.map import draw_map
 from service.catalog.uploads import Uploads
 from service.http.app import create_app
 from service.serving.engine import Engine, EngineLimits, Network
@@ -53,7 +54,8 @@ def memory_engine(indexed_store: MemoryStore, settings: Settings, tmp_path: Path
     store = indexed_store.copy()
     limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
     network, uploads = Network(DIGEST, ("category", "closure")), Uploads(tmp_path)
-    return Engine(embedder, store, network, limits=limits, uploads=uploads)
+    draw_map(tmp_path, store)
+    return Engine(embedder, store, network, limits=limits, uploads=uploads, folder=tmp_path)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_options() -> None:
         ("milvus://db.example/shoes/boots", "'shoes/boots' is no name"),
         ("milvus://db.example/shoes?index=ivf", "index is 'ivf'; expected one of: flat, hnsw"),
         ("milvus://db.example/shoes?shards=0", "shards is '0'; expected 1 to 99"),
-        ("milvus://db.example/shoes?consistency=maybe", "expected one of: acknowledged, strong"),
+        ("milvus://db.example/shoes?consistency=maybe", "expected one of: session, strong"),
         ("milvus://db.example/shoes?colour=red", "unknown option 'colour'"),
     ],
 )

@@ -22,12 +22,12 @@ def test_a_store_in_milvus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOLEMATE_STORE", "milvus://db.example:19530/shoes")
     monkeypatch.setenv("SOLEMATE_STORE_TOKEN", "root:geheim")
     settings = Settings()
-    assert settings.place == "milvus://db.example:19530/shoes"
+    assert settings.location == "milvus://db.example:19530/shoes"
     assert settings.store_token.get_secret_value() == "root:geheim"
     assert "geheim" not in settings.describe()
     with pytest.raises(pydantic.ValidationError, match="milvus://host:port/collection"):
         Settings(store="redis://db.example/0")
-    assert Settings(store="").place == "artifacts/catalog"
+    assert Settings(store="").location == "artifacts/catalog"
 
 
 def test_loopback_by_default() -> None:
@@ -49,7 +49,7 @@ def test_description_is_one_line() -> None:
     """The log's line has the settings that are not at their defaults, and no others."""
     assert Settings().describe() == "all at their defaults"
     own = Settings(max_k=7, workers=64, index=Path("shoes"), cors_origins=("https://a.example",), max_depth=1000)
-    assert own.describe() == "index=shoes workers=64 max_k=7 cors_origins=['https://a.example']"
+    assert own.describe() == "index=shoes workers=64 cors_origins=['https://a.example'] max_k=7"
 
 
 def test_several_words(monkeypatch: pytest.MonkeyPatch) -> None:

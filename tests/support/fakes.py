@@ -14,7 +14,10 @@ from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import Framing, ImageLimits, PreprocessConfig, Preprocessor
 from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.index.weighted import check_weights, scale_of
+from service.store.checks import check_weights
+from service.store.filters import find_leaves
+from service.store.index.weighted import scale_of
+from tests.support.filters import passes
 
 __all__ = ["DIGEST", "SLICES", "FakeEmbedder", "FindsRed", "MemoryStore"]
 
@@ -178,14 +181,10 @@ class MemoryStore:
 
     def _passing(self, filter: Filter | None) -> list[Record]:
         known = {attribute for record in self.records.values() for attribute in record.item.attributes}
-        unknown = set(filter or {}) - known
+        unknown = {leaf.attribute for leaf in find_leaves(filter)} - known if filter is not None else set()
         if unknown:
             raise QueryError("filter", f"unknown attribute {sorted(unknown)}; known: {', '.join(sorted(known))}")
-        return [
-            record
-            for record in self.records.values()
-            if all(allowed & set(record.item.attributes.get(key, ())) for key, allowed in (filter or {}).items())
-        ]
+        return [record for record in self.records.values() if passes(filter, record.item.attributes)]
 
 
 def leave_out(item_id: str, hits: Sequence[Hit]) -> list[Hit]:

@@ -13,6 +13,7 @@ import pytest
 
 from service.store.base import OVERALL, Item, Record
 from service.store.embedded.store import EmbeddedStore
+from service.store.filters import HasValue
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import DIMENSION, SLICES, NaiveStore, ids
 
@@ -108,7 +109,7 @@ def find_wrong_answer(store: EmbeddedStore, truth: NaiveStore, rng: np.random.Ge
     """Search for random vectors, by every condition and with a filter; the first answer that is not the truth's."""
     if not truth.records:
         return None
-    colours = [{"Colour": frozenset({value})} for value in truth.facets().get("Colour", ())]
+    colours = [HasValue("Colour", frozenset({value})) for value in truth.facets().get("Colour", ())]
     for condition, passing in [*((each, None) for each in (OVERALL, *SLICES)), *((OVERALL, each) for each in colours)]:
         queries = rng.normal(size=(4, DIMENSION)).astype(np.float32)
         for query, hits in zip(queries, store.search(queries, 10, condition=condition, filter=passing), strict=True):

@@ -34,9 +34,9 @@ IMAGES = coloured_squares(160)
 
 def stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let trainings raise the error after so many epochs."""
-    whole: Callable[..., dict[str, Any]] = trainer.train_epoch
+    whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
 
-    def epoch(run: Any, *rest: Any) -> dict[str, Any]:
+    def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
         if run.state.epoch == epochs:
             raise error
         return whole(run, *rest)

@@ -51,10 +51,10 @@ def test_a_finished_checkpoint_is_kept(tmp_path: Path, options: dict[str, Any]) 
 def test_overwriting_switches_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever loads the folder finds the old checkpoint whole until the new one is finished, then the new one."""
     old, whole = _train(tmp_path / "out"), _train(tmp_path / "whole", OTHER)
-    epoch: Callable[..., dict[str, Any]] = trainer.train_epoch
+    epoch: Callable[..., dict[str, Any] | None] = trainer.train_epoch
     found = []
 
-    def observed(*arguments: Any) -> dict[str, Any]:
+    def observed(*arguments: Any) -> dict[str, Any] | None:
         found.append(load_checkpoint(tmp_path / "out").digest)
         return epoch(*arguments)
 

@@ -14,14 +14,14 @@ from model.checkpoint import load_checkpoint
 from model.errors import TrainingError
 from model.tvae import TVAE, TVAEConfig
 from tests.support.server import environment
-from tests.training.team_run import run
+from tests.training.distributed_run import run
 from training import distributed
-from training.distributed import Team, TeamBatchNorm, join_team
+from training.distributed import ProcessGroup, SyncBatchNorm, join_process_group
 
 
 def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.training.team_run", *arguments]
+    command += ["-m", "tests.training.distributed_run", *arguments]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=200, check=False)
 
 
@@ -33,29 +33,29 @@ def _history(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes left: `whole`, `cut` and what they said of `refused`."""
-    folder = tmp_path_factory.mktemp("team")
+    folder = tmp_path_factory.mktemp("group")
     done = _torchrun("train", str(folder))
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("(100%)") == 2, done.stderr  # the leader's two whole runs alone
+    assert done.stderr.count("shoes are few to train on") == 2, done.stderr  # said by the leader alone, of two runs
     return folder
 
 
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(trained: Path, tmp_path: Path) -> None:
     """At the same batch size the losses, the measurements and the weights are the same, up to rounding."""
-    run(tmp_path, Team())
+    run(tmp_path, ProcessGroup())
     for one, two in zip(_history(tmp_path), _history(trained / "whole"), strict=True):
         assert two["training"] == pytest.approx(one["training"], rel=1e-4)
         assert two["validation"] == pytest.approx(one["validation"], abs=1e-3)
     alone = load_checkpoint(tmp_path).tvae.state_dict()
-    team = load_checkpoint(trained / "whole").tvae.state_dict()
-    assert alone.keys() == team.keys()
+    together = load_checkpoint(trained / "whole").tvae.state_dict()
+    assert alone.keys() == together.keys()
     for name, value in alone.items():
-        assert torch.allclose(team[name], value, atol=1e-4), name
+        assert torch.allclose(together[name], value, atol=1e-4), name
 
 
 @pytest.mark.slow
-def test_a_team_resumes(trained: Path) -> None:
+def test_two_processes_resume(trained: Path) -> None:
     """Two processes that stopped and went on end with the weights, to the bit, of two that did not stop."""
     assert load_checkpoint(trained / "cut").digest == load_checkpoint(trained / "whole").digest
 
@@ -88,17 +88,17 @@ def test_one_failure_ends_all(tmp_path: Path) -> None:
 
 
 def test_alone() -> None:
-    """Without torchrun the team is this process: every batch is its own."""
-    with join_team(torch.device("cpu")) as team:
+    """Without torchrun there is this process alone: every batch is its own."""
+    with join_process_group(torch.device("cpu")) as process_group:
         batch = torch.arange(5)
-        assert team.leads
-        assert torch.equal(team.share(batch), batch)
-        assert team.gather(batch, 5) is batch
-        assert team.average({"loss": 2.0}) == {"loss": 2.0}
-        assert team.follow(decision=True)
-        assert team.agrees("facts")
+        assert process_group.is_leader
+        assert torch.equal(process_group.shard(batch), batch)
+        assert process_group.gather(batch, 5) is batch
+        assert process_group.mean({"loss": 2.0}) == {"loss": 2.0}
+        assert process_group.broadcast(decision=True)
+        assert process_group.agrees("facts")
         module = nn.BatchNorm2d(3)
-        assert team.parallel(module) is team.adapt(module) is module
+        assert process_group.wrap(module) is process_group.synchronize_norms(module) is module
 
 
 def test_a_process_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,25 +107,28 @@ def test_a_process_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     message = "process 3 of this machine has no GPU for itself; there are 2"
-    with pytest.raises(TrainingError, match=message), join_team(torch.device("cuda")):
+    with pytest.raises(TrainingError, match=message), join_process_group(torch.device("cuda")):
         pass
 
 
 def test_shares() -> None:
     """The shares are the batch, each row once; the weighed means of the shares average to the batch's mean."""
     batch = torch.randn(11, 2)
-    teams = [Team(rank, 4) for rank in range(4)]
-    shares = [team.share(batch) for team in teams]
+    process_groups = [ProcessGroup(rank, 4) for rank in range(4)]
+    shares = [process_group.shard(batch) for process_group in process_groups]
     assert torch.equal(torch.cat(shares), batch)
     assert [len(share) for share in shares] == [3, 3, 3, 2]
-    means = [team.weigh(len(share), 11) * share.mean() for team, share in zip(teams, shares, strict=True)]
+    means = [
+        process_group.shard_weight(len(share), 11) * share.mean()
+        for process_group, share in zip(process_groups, shares, strict=True)
+    ]
     assert torch.allclose(torch.stack(means).mean(), batch.mean())
 
 
 def test_batch_norm_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """With nobody to add to, outputs, gradients, statistics and eval mode are those of torch's own layer."""
     monkeypatch.setattr(distributed, "_add", lambda values: values)
-    torchs, ours = nn.BatchNorm2d(3), TeamBatchNorm(3)
+    torchs, ours = nn.BatchNorm2d(3), SyncBatchNorm(3)
     generator = torch.Generator().manual_seed(0)
     for norm in (torchs, ours):
         nn.init.constant_(norm.weight, 1.5)
@@ -149,8 +152,8 @@ def test_norms_are_replaced_with_their_weights() -> None:
     """Every batch normalisation of a network is replaced, also in residual blocks, and keeps its weights."""
     tvae = TVAE(TVAEConfig(image_size=16, widths=(4, 8), blocks=1))
     before = {name: value.clone() for name, value in tvae.state_dict().items()}
-    Team(0, 2).adapt(tvae)
+    ProcessGroup(0, 2).synchronize_norms(tvae)
     norms = [module for module in tvae.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
-    assert all(isinstance(norm, TeamBatchNorm) for norm in norms)
+    assert all(isinstance(norm, SyncBatchNorm) for norm in norms)
     assert all(torch.equal(value, before[name]) for name, value in tvae.state_dict().items())

@@ -13,7 +13,7 @@ from model.checkpoint import load_checkpoint
 from tests.training.runs import CONFIG, CPU, IMAGES, stop_after
 from training import train as trainer
 from training.config import TrainConfig
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.execution import Execution, list_candidates, tune, usual_execution
 from training.train import Run, prepare_run, train
 
@@ -55,7 +55,7 @@ def two_threads() -> Any:
 def _tune(config: TrainConfig, *seconds: float) -> tuple[Execution, Stopwatch]:
     """The choice where one thread and two, in float32 and bf16 each, take so long."""
     watch = Stopwatch(dict(zip((ONE, ONE_BF16, TWO, TWO_BF16), seconds, strict=True)))
-    return tune(prepare_run(IMAGES, config, CPU, Team(), None), watch.step, watch.clock), watch
+    return tune(prepare_run(IMAGES, config, CPU, ProcessGroup(), None), watch.step, watch.clock), watch
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,16 @@ def test_the_figures_are_said(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_candidates() -> None:
-    """On a CPU the powers of two up to torch's own threads; on a GPU and in a team the precisions alone."""
+    """On a CPU the powers of two up to torch's own threads; on a GPU or in several processes the precisions alone."""
     usual = Execution(6, "float32")
 
-    def list_for(config: TrainConfig, device: str, team: Team) -> list[str]:
-        candidates = list_candidates(config, usual, torch.device(device), team)
+    def list_for(config: TrainConfig, device: str, process_group: ProcessGroup) -> list[str]:
+        candidates = list_candidates(config, usual, torch.device(device), process_group)
         return [f"{each.threads} {each.precision}" for each in candidates]
 
     named = replace(CONFIG, precision="float32")
-    assert list_for(named, "cpu", Team()) == ["1 float32", "2 float32", "4 float32", "6 float32"]
-    assert list_for(CONFIG, "cpu", Team(0, 2)) == ["6 float32", "6 bf16"]
+    assert list_for(named, "cpu", ProcessGroup()) == ["1 float32", "2 float32", "4 float32", "6 float32"]
+    assert list_for(CONFIG, "cpu", ProcessGroup(0, 2)) == ["6 float32", "6 bf16"]
 
 
 @pytest.mark.parametrize("able", [True, False])
@@ -139,13 +139,13 @@ def test_candidates_on_a_gpu(monkeypatch: pytest.MonkeyPatch, *, able: bool) -> 
     """A GPU that does not know bf16 is not asked for it."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
     expected = [TWO, TWO_BF16] if able else [TWO]
-    assert list_candidates(CONFIG, TWO, torch.device("cuda"), Team()) == expected
+    assert list_candidates(CONFIG, TWO, torch.device("cuda"), ProcessGroup()) == expected
 
 
 def test_the_usual() -> None:
     """Unmeasured, a run is computed as its configuration says, and else on torch's threads in float32."""
-    assert usual_execution(CONFIG, Team()) == Execution(torch.get_num_threads(), "float32")
-    assert usual_execution(replace(CONFIG, threads=3, precision="bf16"), Team()) == Execution(3, "bf16")
+    assert usual_execution(CONFIG, ProcessGroup()) == Execution(torch.get_num_threads(), "float32")
+    assert usual_execution(replace(CONFIG, threads=3, precision="bf16"), ProcessGroup()) == Execution(3, "bf16")
 
 
 MEASURED = replace(CONFIG, threads=1, epochs=20)
@@ -214,7 +214,7 @@ def test_a_resumed_run_keeps_the_choice(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_failure_while_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error in a timed step leaves the run as it was."""
-    run = prepare_run(IMAGES, replace(MEASURED, epochs=1000), CPU, Team(), None)
+    run = prepare_run(IMAGES, replace(MEASURED, epochs=1000), CPU, ProcessGroup(), None)
     before = {name: value.clone() for name, value in run.state.network.state_dict().items()}
     streams = torch.random.get_rng_state()
     steps = iter(range(3))
@@ -235,15 +235,15 @@ def test_a_failure_while_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_processes_choose_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a team each step counts with its mean over the processes, so that all choose the same."""
+    """With several processes each step counts with its mean over the processes, so that all choose the same."""
     asked = []
 
-    def average(team: Team, figures: dict[str, float]) -> dict[str, float]:
+    def average(process_group: ProcessGroup, figures: dict[str, float]) -> dict[str, float]:
         asked.append(figures)
         return {"seconds": 0.1 if len(asked) % 2 else 1.0}
 
-    run = prepare_run(IMAGES, replace(LONG, threads=1), CPU, Team(), None)
+    run = prepare_run(IMAGES, replace(LONG, threads=1), CPU, ProcessGroup(), None)
     watch = Stopwatch({ONE: 1.0, ONE_BF16: 0.1})
-    monkeypatch.setattr(Team, "average", average)
+    monkeypatch.setattr(ProcessGroup, "mean", average)
     assert tune(run, watch.step, watch.clock) == ONE
     assert len(asked) == watch.taken.total() - 1

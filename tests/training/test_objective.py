@@ -5,24 +5,27 @@ import pytest
 import torch
 
 from model.tvae import Posterior
-from training.distributed import Team
+from training.config import ObjectiveConfig
+from training.distributed import ProcessGroup
 from training.losses import instance_loss
 from training.miners import MINERS, MinerName
-from training.objective import ConditionLabels, Objective, ObjectiveConfig, Terms
+from training.objective import ConditionLabels, Objective, Terms
 
 CONFIG = ObjectiveConfig(kl_weight=2.0, kl_warmup=0.5, triplet_weight=10.0, perceptual_weight=7.0, label_weight=3.0)
 LABELS = [ConditionLabels("kind", "Kind", 0, 2, torch.eye(2).repeat(4, 1))]
 ROWS = torch.tensor([0, 1, 2, 5, 6])
 
 
-def _terms(config: ObjectiveConfig = CONFIG, *, progress: float = 1.0, team: Team | None = None) -> Terms:
+def _terms(
+    config: ObjectiveConfig = CONFIG, *, progress: float = 1.0, process_group: ProcessGroup | None = None
+) -> Terms:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(5, 3, 4, 4, generator=generator)
     logits = torch.randn(5, 3, 4, 4, generator=generator)
     posterior = Posterior(torch.randn(5, 4, generator=generator), torch.randn(5, 4, generator=generator))
     features = torch.rand(5, generator=generator)
     class_logits = [torch.randn(5, 2, generator=generator)] if config.label_weight else []
-    return Objective(config, LABELS, team)(
+    return Objective(config, LABELS, process_group)(
         images,
         logits,
         posterior,

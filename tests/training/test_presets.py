@@ -60,11 +60,11 @@ def test_several_processes_make_none(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_presets_are_usable(name: str) -> None:
     """Each preset has known options only, and they make a configuration."""
     assert PRESETS[name].keys() <= default_options().keys()
-    config = make_config(default_options() | PRESETS[name])
+    config = make_config({**default_options(), **PRESETS[name]})
     assert config.preprocess.size == config.network.image_size
 
 
 def test_mnist_is_grey() -> None:
     """The preset for digits reads pictures as its network takes them, and does not mirror them."""
-    config = make_config(default_options() | PRESETS["mnist"])
+    config = make_config({**default_options(), **PRESETS["mnist"]})
     assert (config.preprocess.size, config.preprocess.channels, config.augment.flip) == (28, 1, 0.0)

@@ -12,7 +12,7 @@ from tests.training.images import coloured_squares
 from tests.training.runs import CONFIG, CPU
 from training.config import TrainConfig
 from training.data.images import ImageSet
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.plan import FEW_SHOES, find_shortcomings
 from training.train import prepare_run, train
 
@@ -27,7 +27,7 @@ def _label(values: list[str], name: str = "Colour") -> ImageSet:
 
 
 def _find(images: ImageSet, config: TrainConfig) -> list[str]:
-    run = prepare_run(images, config, CPU, Team(), None)
+    run = prepare_run(images, config, CPU, ProcessGroup(), None)
     return find_shortcomings(images, config, run.objective.conditions)
 
 
@@ -103,7 +103,7 @@ def test_a_condition_that_batches_hardly_meet() -> None:
 def test_a_named_condition_that_orders_nothing_is_an_error(values: list[str]) -> None:
     """Who names a condition gets it, or an error that names the attribute."""
     with pytest.raises(TrainingError, match=r"attribute 'Colour'.*(order nothing|no two apart)"):
-        prepare_run(_label(values), CONFIG, CPU, Team(), None)
+        prepare_run(_label(values), CONFIG, CPU, ProcessGroup(), None)
 
 
 def test_the_warning_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

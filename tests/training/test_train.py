@@ -49,6 +49,7 @@ def test_training_learns(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tmp_path)
     assert checkpoint.digest == metrics["checkpoint"]
     assert checkpoint.conditions == CONFIG.conditions
+    assert checkpoint.nearness.keys() <= {"overall", *(condition.name for condition in CONFIG.conditions)}
     assert checkpoint.training["epoch"] == 30
     card = (tmp_path / "README.md").read_text()
     assert checkpoint.digest in card

@@ -15,7 +15,7 @@ from training.data.labels import Labels, encode_labels
 from training.evaluation.metrics import measure_triplets
 from training.evaluation.triplet_lists import draw_triplets
 from training.photos.views import Views
-from training.validation import FEWEST_TO_WEIGH, Validation, measure_photos
+from training.validation import MIN_PHOTOS, Validation, measure_photos
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -164,11 +164,11 @@ def test_weights_against_a_search() -> None:
     assert scores[chosen["looks"], chosen[FREE]] == pytest.approx(max(scores.values()), abs=1e-3)
 
 
-@pytest.mark.parametrize("usable", [0, 1, FEWEST_TO_WEIGH - 1])
+@pytest.mark.parametrize("usable", [0, 1, MIN_PHOTOS - 1])
 def test_too_few_photos_to_weigh(usable: int) -> None:
     """With fewer usable photos than can tell, all slices count as they are; one more is enough."""
     assert Validation(_photographed(40, usable=usable), PHOTO_CONFIG).weigh(PHOTO_NETWORK, CPU) == {}
-    enough = Validation(_photographed(40, usable=FEWEST_TO_WEIGH), PHOTO_CONFIG)
+    enough = Validation(_photographed(40, usable=MIN_PHOTOS), PHOTO_CONFIG)
     assert enough.weigh(PHOTO_NETWORK, CPU) != {}
 
 

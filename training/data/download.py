@@ -1,4 +1,4 @@
-"""The user's own copy of UT-Zap50K: `python -m training download`.
+"""Download of UT-Zap50K: `python -m training download`.
 
 Nothing of the data set is part of this project: it is for academic, non-commercial use only, and comes from where
 its authors publish it.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from model.catalog import Catalog, read_zappos
 from model.errors import CatalogError
-from training.data.fetch import MEGABYTE, Patience, fetch
+from training.data.fetch import MEGABYTE, RetryPolicy, fetch
 from training.data.unpack import unpack
 
 __all__ = ["BASE_URL", "NOTICE", "download"]
@@ -53,7 +53,9 @@ IMAGES = Archive("ut-zap50k-images", 291)
 SQUARE = Archive("ut-zap50k-images-square", None)
 
 
-def download(out: Path, *, base_url: str = BASE_URL, square: bool = False, patience: Patience | None = None) -> Catalog:
+def download(
+    out: Path, *, base_url: str = BASE_URL, square: bool = False, policy: RetryPolicy | None = None
+) -> Catalog:
     """Fetch UT-Zap50K's table and pictures, and unpack them.
 
     Says on what terms first. A broken download is taken up again, now or in the next run; what is unpacked already
@@ -64,7 +66,7 @@ def download(out: Path, *, base_url: str = BASE_URL, square: bool = False, patie
         out: the folder that will hold `ut-zap50k-data` and `ut-zap50k-images`; made if it is not there.
         base_url: where the archives are; http or https.
         square: the square pictures, `ut-zap50k-images-square`, instead of the original ones.
-        patience: with the server; None is the usual one.
+        policy: of retries; None is the default one.
 
     Returns:
         the catalogue, as `read_zappos` reads it.
@@ -79,7 +81,7 @@ def download(out: Path, *, base_url: str = BASE_URL, square: bool = False, patie
         out.mkdir(parents=True, exist_ok=True)
         with _alone(out):
             for archive in (DATA, SQUARE if square else IMAGES):
-                _obtain(archive, base, out, patience)
+                _obtain(archive, base, out, policy)
     except OSError as error:
         raise CatalogError(f"can't write to {error.filename or out}: {error.strerror or error}") from error
     return read_zappos(out, images="square" if square else "original")
@@ -111,7 +113,7 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _obtain(archive: Archive, base: str, out: Path, patience: Patience | None) -> None:
+def _obtain(archive: Archive, base: str, out: Path, policy: RetryPolicy | None) -> None:
     folder, url = out / archive.folder, base + archive.name
     theirs, ours = out / archive.name, out / f".{archive.name}"
     if folder.is_dir() and any(folder.iterdir()):
@@ -121,7 +123,7 @@ def _obtain(archive: Archive, base: str, out: Path, patience: Patience | None) -
     else:
         if not ours.exists():
             expected = archive.megabytes
-            fetch(url, ours, max_bytes=(4 * expected if expected else 2_000) * MEGABYTE, patience=patience)
+            fetch(url, ours, max_bytes=(4 * expected if expected else 2_000) * MEGABYTE, policy=policy)
             _warn_if_small(ours, url, expected)
         _unpack(ours, folder, url, ours=True)
     # Also that of a process which was killed before it came to this.

@@ -1,4 +1,7 @@
-"""One file over HTTP, taken up again where an earlier attempt stopped."""
+"""HTTP download of one file that resumes where an earlier attempt stopped.
+
+pooch, which others use for data sets, begins a broken download anew; the archives here are large and their server slow.
+"""
 
 import json
 import logging
@@ -18,21 +21,21 @@ from model.errors import CatalogError
 from model.files import sync_folder, write_json
 from model.progress import progress
 
-__all__ = ["MEGABYTE", "Patience", "fetch"]
+__all__ = ["MEGABYTE", "RetryPolicy", "fetch"]
 
 _log = logging.getLogger(__name__)
 
 MEGABYTE = 10**6
 CHUNK = 1 << 18
-LONGEST_PAUSE = 30.0
+MAX_PAUSE = 30.0
 
-WORTH_ANOTHER_TRY = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
-"""HTTP statuses that another request may get past."""
+RETRIED_STATUSES = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses after which the request is repeated."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How much a server is forgiven.
+class RetryPolicy:
+    """How often and how long a download is tried.
 
     Attributes:
         timeout: seconds without a byte after which a connection counts as broken.
@@ -45,7 +48,7 @@ class Patience:
     pause: float = 1.0
 
 
-def fetch(url: str, target: Path, *, max_bytes: int, patience: Patience | None = None) -> None:
+def fetch(url: str, target: Path, *, max_bytes: int, policy: RetryPolicy | None = None) -> None:
     """Download a file.
 
     What has come is kept in `<target>.part`, with the server's mark of the file's version beside it, so that this
@@ -56,29 +59,29 @@ def fetch(url: str, target: Path, *, max_bytes: int, patience: Patience | None =
         url: http or https.
         target: the file to make; its folder is there.
         max_bytes: a larger file is refused.
-        patience: None is the usual one.
+        policy: of retries; None is the default one.
 
     Raises:
         CatalogError: the server can't be reached, does not have the file, sends something else, or breaks off again
             and again; or the file can't be written. The message has the URL and the reason.
     """
-    patience = patience or Patience()
-    part = _Part(target)
+    policy = policy or RetryPolicy()
+    part = _PartialFile(target)
     try:
-        _fetch_part(url, part, max_bytes, patience)
+        _fetch_part(url, part, max_bytes, policy)
         part.path.replace(target)
-        part.note_path.unlink(missing_ok=True)
+        part.version_path.unlink(missing_ok=True)
         sync_folder(target.parent)
     except OSError as error:
         raise CatalogError(f"can't write {url} to {target}: {error.strerror or error}") from error
 
 
-class _Interrupted(Exception):
-    """An attempt failed in a way that another one may not. `hopeless`: unless it went well before."""
+class _AttemptFailed(Exception):
+    """An attempt failed. `permanent`: repeating it is no use unless an earlier attempt went well."""
 
-    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
+    def __init__(self, reason: str, *, permanent: bool = False) -> None:
         super().__init__(reason)
-        self.hopeless = hopeless
+        self.permanent = permanent
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,13 @@ class _Version:
     size: int | None
 
 
-class _Part:
-    """What has come of a file."""
+class _PartialFile:
+    """The bytes of a file that have arrived, with the version that they are of."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.path = target.with_name(f"{target.name}.part")
-        self.note_path = target.with_name(f"{target.name}.part.json")
+        self.version_path = target.with_name(f"{target.name}.part.json")
 
     @property
     def size(self) -> int:
@@ -106,7 +109,7 @@ class _Part:
     def version(self, url: str) -> _Version | None:
         """The part's version, or None where nothing can be added to it."""
         try:
-            version = _Version(**json.loads(self.note_path.read_bytes()))
+            version = _Version(**json.loads(self.version_path.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
         return version if version.url == url and version.validator and self.size else None
@@ -115,36 +118,36 @@ class _Part:
         """Start again."""
         self.discard()
         self.path.touch()
-        write_json(self.note_path, asdict(version))
+        write_json(self.version_path, asdict(version))
 
     def discard(self) -> None:
-        """Forget what has come."""
-        # The part first: a note without a part is harmless.
+        """Delete the bytes that have arrived."""
+        # The bytes first: a version without them is harmless.
         self.path.unlink(missing_ok=True)
-        self.note_path.unlink(missing_ok=True)
+        self.version_path.unlink(missing_ok=True)
 
 
-def _fetch_part(url: str, part: _Part, max_bytes: int, patience: Patience) -> None:
+def _fetch_part(url: str, part: _PartialFile, max_bytes: int, policy: RetryPolicy) -> None:
     longest = before = part.size
     failures = 0
     while True:
         try:
-            _attempt(url, part, max_bytes, patience.timeout)
-        except _Interrupted as error:
+            _attempt(url, part, max_bytes, policy.timeout)
+        except _AttemptFailed as error:
             # A server that can't send parts begins from the start each time: only what is new counts.
             failures = 1 if part.size > longest else failures + 1
             longest = max(longest, part.size)
-            if failures >= patience.attempts or (error.hopeless and longest == before):
+            if failures >= policy.attempts or (error.permanent and longest == before):
                 kept = f"; {part.size / MEGABYTE:.1f} MB are kept: run it again to go on" if part.size else ""
                 raise CatalogError(f"can't download {url}: {error}{kept}") from error
-            pause = min(LONGEST_PAUSE, patience.pause * 2 ** (failures - 1))
+            pause = min(MAX_PAUSE, policy.pause * 2 ** (failures - 1))
             _log.warning("%s: %s; trying again in %g s", url, error, pause)
             time.sleep(pause)
         else:
             return
 
 
-def _attempt(url: str, part: _Part, max_bytes: int, timeout: float) -> None:
+def _attempt(url: str, part: _PartialFile, max_bytes: int, timeout: float) -> None:
     """Ask for what is missing, and add it to the part."""
     version = part.version(url)
     start = part.size if version is not None else 0
@@ -157,7 +160,7 @@ def _attempt(url: str, part: _Part, max_bytes: int, timeout: float) -> None:
         found = _Version(url, _validator(response.headers), _full_size(response))
         if response.status == 206 and not _continues(response, version, found, start):
             part.discard()
-            raise _Interrupted("the file has changed on the server meanwhile")
+            raise _AttemptFailed("the file has changed on the server meanwhile")
         _check(response, found, max_bytes)
         if response.status != 206:
             part.begin(found)
@@ -165,7 +168,7 @@ def _attempt(url: str, part: _Part, max_bytes: int, timeout: float) -> None:
         _copy(response, part, found, max_bytes)
 
 
-def _open(url: str, headers: dict[str, str], timeout: float, part: _Part) -> HTTPResponse:
+def _open(url: str, headers: dict[str, str], timeout: float, part: _PartialFile) -> HTTPResponse:
     opener = urllib.request.OpenerDirector()
     # build_opener's, less those that would read files, FTP and data URLs after a redirect.
     for handler in (
@@ -183,17 +186,17 @@ def _open(url: str, headers: dict[str, str], timeout: float, part: _Part) -> HTT
         response: HTTPResponse = opener.open(url, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code not in WORTH_ANOTHER_TRY:
+        if error.code not in RETRIED_STATUSES:
             raise CatalogError(f"can't download {url}: the server answers {error.code} {error.reason}") from error
         if error.code == 416:
             part.discard()
-        raise _Interrupted(f"the server answers {error.code} {error.reason}") from error
+        raise _AttemptFailed(f"the server answers {error.code} {error.reason}") from error
     except InvalidURL as error:
         raise CatalogError(f"can't download {url}: {error}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        hopeless = isinstance(reason, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError, str))
-        raise _Interrupted(_describe(reason), hopeless=hopeless) from error
+        permanent = isinstance(reason, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError, str))
+        raise _AttemptFailed(_describe(reason), permanent=permanent) from error
     return response
 
 
@@ -241,7 +244,7 @@ def _check(response: HTTPResponse, found: _Version, max_bytes: int) -> None:
         )
 
 
-def _check_room(part: _Part, found: _Version) -> None:
+def _check_room(part: _PartialFile, found: _Version) -> None:
     missing = (found.size or 0) - part.size
     free = shutil.disk_usage(part.path.parent).free
     if missing > free:
@@ -251,7 +254,7 @@ def _check_room(part: _Part, found: _Version) -> None:
         )
 
 
-def _copy(response: HTTPResponse, part: _Part, found: _Version, max_bytes: int) -> None:
+def _copy(response: HTTPResponse, part: _PartialFile, found: _Version, max_bytes: int) -> None:
     """Append what comes to the part, until it is whole."""
     done, size = part.size, found.size
     most = max_bytes if size is None else size
@@ -268,12 +271,12 @@ def _copy(response: HTTPResponse, part: _Part, found: _Version, max_bytes: int) 
         part.discard()
         raise CatalogError(f"can't download {found.url}: more than the {most} bytes expected came")
     if size is not None and done < size:
-        raise _Interrupted(f"the connection broke after {done / MEGABYTE:.1f} of {size / MEGABYTE:.1f} MB")
+        raise _AttemptFailed(f"the connection broke after {done / MEGABYTE:.1f} of {size / MEGABYTE:.1f} MB")
 
 
 def _read(response: HTTPResponse) -> bytes:
     try:
         data: bytes = response.read(CHUNK)
     except (OSError, HTTPException) as error:
-        raise _Interrupted(f"the connection broke: {_describe(error)}") from error
+        raise _AttemptFailed(f"the connection broke: {_describe(error)}") from error
     return data

@@ -1,4 +1,4 @@
-"""A catalogue in memory: every picture decoded once, as the network sees it."""
+"""`ImageSet`: a catalogue in memory, every picture decoded once by the network's preprocessing."""
 
 import hashlib
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Who is like whom: the values of a catalogue's attributes, as arrays."""
+"""`Labels`: the values of a catalogue's attributes as multi-hot arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A zip archive from elsewhere, unpacked so that nothing lands outside and nothing is left half done."""
+"""Safe extraction of zip archives: nothing lands outside the target, and nothing is left half done."""
 
 import errno
 import re

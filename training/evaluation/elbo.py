@@ -1,4 +1,4 @@
-"""How likely a network finds pictures: upper bounds of -log p(picture), in nats per picture; lower is better.
+"""The negative ELBO and a tighter upper bound of -log p(picture), in nats per picture; lower is better.
 
 A Bernoulli's is a probability's, and at least 0. A Gaussian's is a density's, which may be above 1 and its bound below
 0; it depends on the standard deviation, so that only networks of the same one are compared by it.

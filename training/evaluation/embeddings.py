@@ -1,4 +1,4 @@
-"""The evaluated shoes as vectors: of checkpoints, and of bare pixels."""
+"""Embeddings of the evaluated shoes: by checkpoints, and by bare pixels as the baseline."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,10 +56,10 @@ class Embedding:
         parts = {name: self.vectors[:, start:stop] for name, (start, stop) in bounds if (start, stop) != whole}
         return {**parts, OVERALL: self.vectors}
 
-    def answers(self, part: str, question: str) -> bool:
+    def answers(self, part: str, task: str) -> bool:
         """Is this slice to be measured by that attribute? The whole vector is, by all."""
         named = [condition for condition in self.conditions if condition.name == part]
-        return part == OVERALL or any(question in (part, *condition.attributes) for condition in named)
+        return part == OVERALL or any(task in (part, *condition.attributes) for condition in named)
 
 
 def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:

@@ -1,4 +1,4 @@
-"""The evaluation of checkpoints on shoes they have not seen: `python -m training evaluate`."""
+"""Evaluation of checkpoints on held-out shoes: `python -m training evaluate`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ from training.data.images import ImageSet, digest_ids, load_images, read_ids, sp
 from training.evaluation.embeddings import Embedding, embed_pixels, embed_shoes
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_retrieval, measure_triplets
-from training.evaluation.questions import Question, ask, keep_drawn, name_questions
 from training.evaluation.report import AttributeFacts, ModelFacts, Row, Summary
+from training.evaluation.tasks import SimilarityTask, list_attributes, make_tasks, write_drawn_triplets
 
 __all__ = ["evaluate", "parse_lists"]
 
@@ -64,26 +64,26 @@ def evaluate(
     used = pick_device(device)
     checkpoints = [load_checkpoint(folder) for folder in folders]
     metrics = _read_metrics(folders[0])
-    names = name_questions(checkpoints, triplets or {}, attributes)
+    names = list_attributes(checkpoints, triplets or {}, attributes)
     shoes, choice, warnings = _choose_shoes(read_catalog(catalog), checkpoints, ids)
     embeddings, images = _embed(folders, checkpoints, shoes, used)
-    questions, more = ask(names, images, triplets or {}, seed)
+    tasks, more = make_tasks(names, images, triplets or {}, seed)
     summary = Summary(
         catalog=catalog,
         shoes=len(images),
         choice=choice,
         attributes=tuple(
-            AttributeFacts(q.name, 0 if q.triplets is None else len(q.triplets), q.source) for q in questions
+            AttributeFacts(each.name, 0 if each.triplets is None else len(each.triplets), each.source) for each in tasks
         ),
         models=tuple(ModelFacts(e.name, e.digest, e.vectors.shape[1], e.reconstruction, e.elbo) for e in embeddings),
-        rows=_measure(embeddings, questions),
+        rows=_measure(embeddings, tasks),
         warnings=(*warnings, *more, *_warn_of_missing_bounds(embeddings)),
     )
     out.mkdir(parents=True, exist_ok=True)
-    keep_drawn(out, questions, images)
+    write_drawn_triplets(out, tasks, images)
     drawn = []
     if pictures:
-        for heading, name, png in draw_gallery(embeddings, images, questions, seed=seed):
+        for heading, name, png in draw_gallery(embeddings, images, tasks, seed=seed):
             write_atomic(out / name, png)
             drawn.append((heading, name))
     write_atomic(out / "report.md", summary.to_markdown(drawn).encode())
@@ -174,20 +174,20 @@ def _keep(catalog: Catalog, indices: Sequence[int]) -> Catalog:
     return replace(catalog, shoes=tuple(catalog.shoes[i] for i in indices), bad_rows=())
 
 
-def _measure(embeddings: Sequence[Embedding], questions: Sequence[Question]) -> tuple[Row, ...]:
+def _measure(embeddings: Sequence[Embedding], tasks: Sequence[SimilarityTask]) -> tuple[Row, ...]:
     """All figures, by attribute and then by embedding. Each slice is ranked once for all its attributes."""
     rows: list[tuple[int, Row]] = []
     parts = [(embedding, name, part) for embedding in embeddings for name, part in embedding.parts().items()]
     with progress(desc="measure", unit="slices", total=len(parts)) as shown:
         for embedding, name, part in parts:
-            asked = [question for question in questions if embedding.answers(name, question.name)]
-            labelled = [question for question in asked if question.labels is not None]
+            measured = [task for task in tasks if embedding.answers(name, task.name)]
+            labelled = [task for task in measured if task.labels is not None]
             found = measure_retrieval(part, [q.labels for q in labelled if q.labels is not None])
-            retrieval = dict(zip((question.name for question in labelled), found, strict=True))
-            for question in asked:
-                accuracy = None if question.triplets is None else measure_triplets(part, question.triplets)
-                row = Row(embedding.name, name, question.name, part.shape[1], accuracy, retrieval.get(question.name))
-                rows.append((questions.index(question), row))
+            retrieval = dict(zip((task.name for task in labelled), found, strict=True))
+            for task in measured:
+                accuracy = None if task.triplets is None else measure_triplets(part, task.triplets)
+                row = Row(embedding.name, name, task.name, part.shape[1], accuracy, retrieval.get(task.name))
+                rows.append((tasks.index(task), row))
             shown.update()
     return tuple(row for _, row in sorted(rows, key=lambda pair: pair[0]))
 

@@ -1,4 +1,4 @@
-"""Which shoes the pictures of a report show, and what is written beside them."""
+"""The pictures of a report: chooses the shoes that they show, and captions them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from training.data.images import ImageSet
 from training.data.labels import Labels
 from training.evaluation.embeddings import OVERALL, Embedding
 from training.evaluation.metrics import Vectors, squared_distances
-from training.evaluation.questions import Question
+from training.evaluation.tasks import SimilarityTask
 from training.figures.maps import Panel, draw_map, draw_picture_map
 from training.figures.pictures import Reconstructed, Tile, TileRow, draw_reconstructions, draw_tile_rows
 from training.figures.tsne import tsne
@@ -28,7 +28,7 @@ MAP_POINTS = 1000
 def draw_gallery(
     embeddings: Sequence[Embedding],
     images: ImageSet,
-    questions: Sequence[Question],
+    tasks: Sequence[SimilarityTask],
     *,
     seed: int,
 ) -> Iterator[tuple[str, str, bytes]]:
@@ -37,13 +37,13 @@ def draw_gallery(
     Args:
         embeddings: the evaluated checkpoint's first.
         images: the evaluated shoes.
-        questions: the notions of likeness.
+        tasks: whose labels are shown.
         seed: of the choice of shoes.
 
     Yields:
         heading, file name and PNG.
     """
-    labelled = {question.name: question.labels for question in questions if question.labels is not None}
+    labelled = {task.name: task.labels for task in tasks if task.labels is not None}
     anything = next(iter(labelled.values()), None)
     chosen = (
         spread_over_values(anything, RECONSTRUCTIONS, seed)

@@ -1,4 +1,4 @@
-"""What an embedding is worth: triplet accuracy, recall@k, MAP@R and reconstruction error.
+"""Metrics of an embedding: triplet accuracy, recall@k, MAP@R and reconstruction error.
 
 Pure functions over arrays, exact and in blocks: memory stays at some tens of MiB however many shoes there are.
 Distances are Euclidean and computed in float64, in which equal vectors are at equal distances.
@@ -38,7 +38,7 @@ class Retrieval:
     """How well nearest others are alike, leave-one-out.
 
     Attributes:
-        queries: shoes that were asked for.
+        queries: shoes that were searched with.
         left_out: shoes that were not: without a label, or without any alike shoe.
         recall: k -> the share of queries with at least one alike shoe among the k nearest others.
         map_at_r: mean average precision at R (Musgrave, Belongie, Lim, "A Metric Learning Reality Check", 2020,

@@ -1,4 +1,4 @@
-"""What an evaluation found, as text for a terminal, as Markdown and as JSON."""
+"""The report of an evaluation, as text for a terminal, as Markdown and as JSON."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -143,7 +143,7 @@ class Summary:
                        "queries": int, "left_out": int, "recall": {"1": share, "5": ..., "10": ...},
                        "map_at_r": share}]}
 
-        The last four keys of a row are null where nothing could be asked for.
+        The last four keys of a row are null where no shoe could be a query.
         """
         return {
             "format_version": 1,

@@ -1,4 +1,4 @@
-"""Fixed lists of triplets: read from disk, drawn once by a seed, and kept for the next evaluation."""
+"""Fixed triplet lists: read from disk, drawn by a seed, and written for the next evaluation."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The curves of a run: how its losses fell, and what was measured on the held-out shoes."""
+"""Learning curves of a run: its losses and its validation metrics by epoch."""
 
 import io
 from collections.abc import Mapping, Sequence

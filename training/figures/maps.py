@@ -1,4 +1,4 @@
-"""Maps of an embedding for a report: as points coloured by value, and as the pictures themselves."""
+"""Scatter plots of t-SNE layouts for a report: points coloured by value, and the pictures themselves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The figures of a run for TensorBoard, where it is installed."""
+"""TensorBoard: the figures of a run as event files, where the package is installed."""
 
 import importlib
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from typing import Any
 
 from model.errors import TrainingError
 
-__all__ = ["Board", "open_board"]
+__all__ = ["TensorBoardWriter", "open_writer"]
 
 
-class Board:
+class TensorBoardWriter:
     """Writes event files. Figures of a resumed run continue those that are there."""
 
     def __init__(self, folder: Path, epoch: int) -> None:
@@ -29,7 +29,7 @@ class Board:
             ) from None
         self._writer = tensorboard.SummaryWriter(str(folder), purge_step=epoch + 1)
 
-    def show(self, figures: Mapping[str, Any]) -> None:
+    def add_epoch(self, figures: Mapping[str, Any]) -> None:
         """Add one epoch of the history."""
         for group in ("training", "validation"):
             for name, value in figures[group].items():
@@ -43,6 +43,6 @@ class Board:
         self._writer.close()
 
 
-def open_board(folder: Path, epoch: int, *, wanted: bool) -> AbstractContextManager[Board | None]:
-    """A board in `folder`/tensorboard for the epochs after `epoch`, closed with the block; None if it isn't wanted."""
-    return closing(Board(folder / "tensorboard", epoch)) if wanted else nullcontext()
+def open_writer(folder: Path, epoch: int, *, wanted: bool) -> AbstractContextManager[TensorBoardWriter | None]:
+    """A writer to `folder`/tensorboard for the epochs after `epoch`, closed with the block; None if not `wanted`."""
+    return closing(TensorBoardWriter(folder / "tensorboard", epoch)) if wanted else nullcontext()

@@ -19,7 +19,7 @@ from training.photos.views import CANVASES
 if TYPE_CHECKING:
     from training.train import Run
 
-__all__ = ["Samples", "Seen", "fit_confidence", "learn_confidence", "make_empty_scenes"]
+__all__ = ["FramedPictures", "Samples", "fit_confidence", "learn_confidence", "make_empty_scenes"]
 
 PLAIN_SHARE = 0.25
 """Share of the empty scenes that are objects on a plain, bright ground, as catalogue pictures of other things are."""
@@ -34,8 +34,8 @@ PENALTY = 1e-2
 """Weight of the squared coefficients of standardised features in the regression's mean loss."""
 
 
-class Seen(NamedTuple):
-    """M pictures as the network sees them.
+class FramedPictures(NamedTuple):
+    """M pictures after the preprocessing, as the network gets them.
 
     Attributes:
         pixels: (M, C, H, W) uint8.
@@ -46,7 +46,7 @@ class Seen(NamedTuple):
     found: NDArray[np.float64]
 
 
-def make_empty_scenes(bank: NDArray[np.uint8], preprocessor: Preprocessor, count: int, *, seed: int) -> Seen:
+def make_empty_scenes(bank: NDArray[np.uint8], preprocessor: Preprocessor, count: int, *, seed: int) -> FramedPictures:
     """Draw pictures without a shoe.
 
     Args:
@@ -71,7 +71,7 @@ def make_empty_scenes(bank: NDArray[np.uint8], preprocessor: Preprocessor, count
             canvas = add_decoys(random, pick_background(random, bank, size), bank)
         framed = preprocessor.frame_picture(Image.fromarray(canvas))
         pixels[index], found[index] = framed.pixels, rate_found(framed.subject)
-    return Seen(pixels, found)
+    return FramedPictures(pixels, found)
 
 
 def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | None:
@@ -83,13 +83,13 @@ def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | No
         return None
     embedder = Embedder(checkpoint, device=run.device)
 
-    def describe(*parts: Seen) -> NDArray[np.float64]:
+    def describe(*parts: FramedPictures) -> NDArray[np.float64]:
         return np.concatenate([expand(embedder.embed_pixels(each.pixels), each.found) for each in parts])
 
     middle = len(run.scenes.pixels) // 2
-    first = Seen(run.scenes.pixels[:middle], run.scenes.found[:middle])
-    second = Seen(run.scenes.pixels[middle:], run.scenes.found[middle:])
-    photos = Seen(run.views.pixels[usable, 0].numpy(), run.views.found[usable, 0].numpy())
+    first = FramedPictures(run.scenes.pixels[:middle], run.scenes.found[:middle])
+    second = FramedPictures(run.scenes.pixels[middle:], run.scenes.found[middle:])
+    photos = FramedPictures(run.views.pixels[usable, 0].numpy(), run.views.found[usable, 0].numpy())
     # Catalogue pictures as well: they are asked about, and pictures of other things on white are among the scenes.
     return fit_confidence(
         Samples(describe(photos, as_plain(run.pixels[usable].numpy())), describe(first)),
@@ -97,9 +97,9 @@ def learn_confidence(checkpoint: Checkpoint, run: "Run") -> ConfidenceModel | No
     )
 
 
-def as_plain(pixels: NDArray[np.uint8]) -> Seen:
+def as_plain(pixels: NDArray[np.uint8]) -> FramedPictures:
     """Catalogue pictures, (M, C, H, W), which the localizer need not look at."""
-    return Seen(pixels, np.ones(len(pixels)))
+    return FramedPictures(pixels, np.ones(len(pixels)))
 
 
 class Samples(NamedTuple):

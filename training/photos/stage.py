@@ -19,8 +19,8 @@ from model.localizer import Localizer
 from model.preprocess import PreprocessConfig, Preprocessor
 from training.config import PhotoConfig
 from training.data.images import ImageSet, load_images, split_by_group
-from training.distributed import Team
-from training.photos.confidence import Seen, make_empty_scenes
+from training.distributed import ProcessGroup
+from training.photos.confidence import FramedPictures, make_empty_scenes
 from training.photos.localizer import LocalizerTraining, draw_backgrounds, train_localizer
 from training.photos.outlines import Outlined, outline_all
 from training.photos.state import PhotoStage, load_stage, save_stage
@@ -63,7 +63,7 @@ class Prepared(NamedTuple):
     images: ImageSet
     decoded: int
     localizer: Localizer | None = None
-    scenes: Seen | None = None
+    scenes: FramedPictures | None = None
 
 
 def prepare_images(
@@ -74,7 +74,7 @@ def prepare_images(
     excluded: Collection[str],
     validation_share: float,
     seed: int,
-    team: Team,
+    process_group: ProcessGroup,
     max_bad_share: float,
     report: Path | None,
     folder: Path | None = None,
@@ -89,7 +89,7 @@ def prepare_images(
         excluded: ids of shoes to leave out.
         validation_share: of the shoes' groups, held out of the localizer's training as of the network's.
         seed: of everything random.
-        team: the processes that train.
+        process_group: the processes that train.
         max_bad_share: of the rows.
         report: where bad rows are written; None for nowhere.
         folder: where the localizer and the photos are kept for a resumed run; None keeps nothing.
@@ -102,9 +102,9 @@ def prepare_images(
     """
     learned, shoes = None, [shoe for shoe in catalog.shoes if shoe.id not in excluded]
     if config.views:
-        if team.size > 1:
+        if process_group.world_size > 1:
             raise TrainingError(
-                f"{team.size} processes can't learn from photos together; start one, or --photo-views 0"
+                f"{process_group.world_size} processes can't learn from photos together; start one, or --photo-views 0"
             )
         fingerprint = _fingerprint(shoes, preprocess, config, validation_share, seed)
         if resume and folder is not None:
@@ -116,7 +116,7 @@ def prepare_images(
                 Preprocessor(preprocess),
                 config,
                 taught=set(taught),
-                device=team.device,
+                device=process_group.device,
                 seed=seed,
                 workers=WORKERS,
             )
@@ -156,7 +156,7 @@ def _stamp(shoe: Shoe) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-class _Taught(NamedTuple):
+class _TrainedLocalizer(NamedTuple):
     """A localizer in eval mode, and the backgrounds, (N, side, side, 3), that it was taught on."""
 
     localizer: Localizer
@@ -193,7 +193,7 @@ def learn_from_photos(
     if preprocessor.config.framing != "subject":
         raise TrainingError(f"framing is {preprocessor.config.framing!r}; learning from photos needs 'subject'")
     outlined = [_outline(shoe, preprocessor) for shoe in shoes]
-    result = _teach([outlined[index] for index in sorted(taught)], config, device, seed)
+    result = _fit_localizer([outlined[index] for index in sorted(taught)], config, device, seed)
     if result is None:
         return None
     sighted = Preprocessor(preprocessor.config, preprocessor.limits, fold_norms(result.localizer))
@@ -214,7 +214,9 @@ def _outline(shoe: Shoe, preprocessor: Preprocessor) -> Outlined | None:
     return outline_all([np.asarray(picture)])[0]
 
 
-def _teach(shoes: Sequence[Outlined | None], config: PhotoConfig, device: torch.device, seed: int) -> _Taught | None:
+def _fit_localizer(
+    shoes: Sequence[Outlined | None], config: PhotoConfig, device: torch.device, seed: int
+) -> _TrainedLocalizer | None:
     """Teach a localizer on these shoes; None where too few of them could be cut out."""
     outlined = [each for each in shoes if each is not None]
     if len(outlined) < FEWEST_OUTLINED:
@@ -232,4 +234,4 @@ def _teach(shoes: Sequence[Outlined | None], config: PhotoConfig, device: torch.
     bank = draw_backgrounds(outlined, seed)
     samples = min(config.samples, max(FEWEST_SAMPLES, SAMPLES_PER_SHOE * len(outlined)))
     training = LocalizerTraining(samples=samples, seed=seed)
-    return _Taught(train_localizer(outlined, bank, training, device), bank)
+    return _TrainedLocalizer(train_localizer(outlined, bank, training, device), bank)

@@ -9,7 +9,7 @@ import torch
 
 from model.files import explained, make_folder
 from model.localizer import Localizer, LocalizerConfig
-from training.photos.confidence import Seen
+from training.photos.confidence import FramedPictures
 from training.photos.views import Views
 
 __all__ = ["STAGE_FILE", "PhotoStage", "forget_stage", "load_stage", "save_stage"]
@@ -30,7 +30,7 @@ class PhotoStage(NamedTuple):
 
     localizer: Localizer
     views: Views
-    scenes: Seen
+    scenes: FramedPictures
 
 
 def save_stage(folder: Path, stage: PhotoStage, fingerprint: str) -> None:
@@ -64,7 +64,7 @@ def load_stage(folder: Path, fingerprint: str) -> PhotoStage | None:
         with (folder / STAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["fingerprint"]) != fingerprint:
                 return None
-            scenes = Seen(arrays["scenes"], arrays["found_in_scenes"])
+            scenes = FramedPictures(arrays["scenes"], arrays["found_in_scenes"])
             views = Views(*(arrays[name] for name in Views._fields))
             names = [name for name in arrays.files if name.startswith(_LOCALIZER)]
             state = {name.removeprefix(_LOCALIZER): torch.from_numpy(arrays[name]) for name in names}

@@ -1,4 +1,4 @@
-"""`python -m training reproduce`: the published experiments, again."""
+"""The command line `python -m training reproduce`: the published experiments."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def mnist(
     device: DeviceOption = "auto",
 ) -> None:
     """Train the paper's VAE and TVAE on MNIST, and ours; measure all four on the held-out pictures."""
-    from training.reproduce.mnist import QUICK, Plan, reproduce_mnist
+    from training.reproduce.mnist.experiment import QUICK, Plan, reproduce_mnist
 
     base = QUICK if quick else Plan()
     plan = replace(base, seeds=tuple(range(seeds)), epochs=epochs or base.epochs, pictures=pictures)
@@ -67,7 +67,7 @@ def zappos(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a VAE, a triplet network and TVAEs on shoes; measure them on the triplets of CSN's test lists."""
-    from training.reproduce.zappos import QUICK, Plan, reproduce_zappos
+    from training.reproduce.zappos.experiment import QUICK, Plan, reproduce_zappos
 
     base = QUICK if quick else Plan()
     plan = replace(base, seeds=tuple(range(seeds)), epochs=epochs or base.epochs, network=network, pictures=pictures)

@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 CHUNK = 64
-"""Pictures that a worker decodes and embeds at once: what goes through the network in one piece."""
+"""Pictures of a chunk, which a worker decodes and puts through the network as one batch."""
 
 CHUNKS_AHEAD = 4
-"""Chunks under way for each worker: enough to keep it busy while a batch is stored."""
+"""Chunks under way for each worker, so that it is busy while a batch is stored."""
 
 WORTH_PROCESSES = 20_000
-"""With fewer pictures than this, threads are done before processes have gained what their start costs."""
+"""Pictures from which processes are faster than threads, in spite of their start."""
 
 OMP_THREADS = "OMP_NUM_THREADS"
 
@@ -102,7 +102,7 @@ class Chunk:
 
     Attributes:
         vectors: (G, D) float32, of those that could be used, in their order.
-        reasons: place among all of them -> why that one could not.
+        reasons: position among all of them -> why that one could not.
     """
 
     vectors: NDArray[np.float32]
@@ -126,9 +126,6 @@ class EmbedPool:
 
         Yields:
             Shoes, each with its vector, (D,) float32, or with the reason why it has none.
-
-        Raises:
-            TeamLost: a process has ended.
         """
         source = iter(shoes)
         pending: deque[tuple[list[Shoe], Future[Chunk]]] = deque()
@@ -154,7 +151,7 @@ class EmbedPool:
 
 
 PoolFactory = Callable[[int], AbstractContextManager[EmbedPool]]
-"""Gives a worker pool fit for so many pictures."""
+"""Number of pictures -> a worker pool for them."""
 
 
 def choose_pool(
@@ -216,12 +213,12 @@ def embed_chunk(embedder: PictureEmbedder, halt: Halt, paths: Sequence[str]) -> 
     """Decode and embed some files. A bad one is left out by itself. Raises CancelledError once `halt` is set."""
     pixels: list[NDArray[np.uint8]] = []
     reasons: dict[int, str] = {}
-    for place, path in enumerate(paths):
+    for position, path in enumerate(paths):
         if halt.is_set():
             raise CancelledError
         picture = decode_picture(Path(path), embedder.preprocessor)
         if isinstance(picture, str):
-            reasons[place] = picture
+            reasons[position] = picture
         else:
             pixels.append(picture)
     vectors = embedder.embed_pixels(np.stack(pixels)) if pixels else np.empty((0, embedder.dimension), np.float32)
@@ -231,8 +228,8 @@ def embed_chunk(embedder: PictureEmbedder, halt: Halt, paths: Sequence[str]) -> 
 def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[Embedded]:
     vectors = iter(chunk.vectors)
     return [
-        (shoe, BadRow(shoe.id, chunk.reasons[place]) if place in chunk.reasons else next(vectors))
-        for place, shoe in enumerate(shoes)
+        (shoe, BadRow(shoe.id, chunk.reasons[position]) if position in chunk.reasons else next(vectors))
+        for position, shoe in enumerate(shoes)
     ]
 
 
@@ -256,7 +253,7 @@ class _PoolWorker:
 
 
 _pool_worker: list[_PoolWorker] = []
-"""The one worker that this process is, if it is one."""
+"""The worker of this process, if it is one of a pool."""
 
 
 def _join(recipe: EmbedderRecipe, halt: Halt) -> None:
@@ -272,7 +269,7 @@ def _work(paths: Sequence[str]) -> Chunk:
 
 
 def _end_with_parent() -> None:
-    """Killed, a parent can't tell; and its pipes stay open, since each worker holds both ends of them."""
+    """End with the parent process, even if it is killed: its pipes stay open, as each worker holds both ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -38,7 +38,7 @@ class IndexReport:
 
 
 class IndexingStopped(Exception):
-    """An indexing was told to stop, and has, with everything in the store that it had begun to store.
+    """An indexing was stopped; everything that it had begun to store is in the store.
 
     Attributes:
         left: shoes that are still to embed.

@@ -16,7 +16,7 @@ LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"
 
 Stamp = tuple[int, int]
-"""A picture file's size in bytes and its time of modification in nanoseconds: the cheap way to see that it changed."""
+"""A picture file's size in bytes and its modification time in nanoseconds, by which a change is noticed."""
 
 
 class Ledger:
@@ -66,7 +66,7 @@ def begin(folder: Path, shard: Shard) -> None:
     """Note that this part is being indexed: until all parts are, the catalogue is unfinished. Raises ArtifactError."""
     with explained(folder / UNFINISHED), locked(folder):
         finished = _finished_parts(folder, shard.count) or set()
-        _note(folder, shard.count, finished - {shard.number})
+        _write_state(folder, shard.count, finished - {shard.number})
 
 
 def finish(folder: Path, shard: Shard) -> None:
@@ -79,7 +79,7 @@ def finish(folder: Path, shard: Shard) -> None:
         if len(finished) == shard.count:
             (folder / UNFINISHED).unlink()
         else:
-            _note(folder, shard.count, finished)
+            _write_state(folder, shard.count, finished)
 
 
 def is_complete(folder: Path) -> bool:
@@ -90,15 +90,15 @@ def is_complete(folder: Path) -> bool:
 def _finished_parts(folder: Path, count: int) -> set[int] | None:
     """The parts of an unfinished indexing that are done; None if there is none in `count` parts."""
     try:
-        noted = json.loads((folder / UNFINISHED).read_bytes())
-        return set(noted["finished"]) if noted["parts"] == count else None
+        state = json.loads((folder / UNFINISHED).read_bytes())
+        return set(state["finished"]) if state["parts"] == count else None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):  # torn, or of a version that kept nothing in it
         return None
 
 
-def _note(folder: Path, count: int, finished: set[int]) -> None:
+def _write_state(folder: Path, count: int, finished: set[int]) -> None:
     text = json.dumps({"parts": count, "finished": sorted(finished)})
     remove_leftovers(folder / UNFINISHED)
     write_atomic(folder / UNFINISHED, text.encode() + b"\n")

@@ -57,4 +57,4 @@ class Shard:
 
 
 WHOLE = Shard(1, 1)
-"""The only part of a catalogue that is not divided."""
+"""The shard of a catalogue that is not divided."""

@@ -37,7 +37,7 @@ MANIFEST, ITEMS, VECTORS, PICTURES = "manifest.json", "items.jsonl", "vectors.f3
 MANIFEST_BYTES = 2**20
 LINE_BYTES = 2**20
 PICTURE_BYTES = 64 * 2**20
-"""What an archive's parts may have at most: one of them unpacked must not fill the memory."""
+"""Largest parts of an archive, in bytes unpacked: none may fill the memory."""
 
 COPY_BYTES = 2**20
 
@@ -144,8 +144,8 @@ class Archive:
                 raise self._corrupt(f"{name} fails its digest")
 
     def _read_item(self, line: bytes, number: int) -> Item:
-        told = json.loads(line)
-        item_id, image, attributes = told["id"], told["image"], told["attributes"]
+        facts = json.loads(line)
+        item_id, image, attributes = facts["id"], facts["image"], facts["attributes"]
         values = {name: tuple(values) for name, values in attributes.items()}
         texts = [item_id, image, *values, *(value for each in values.values() for value in each)]
         if not all(isinstance(text, str) and text for text in texts) or not _is_safe(image):

@@ -29,12 +29,12 @@ __all__ = ["MEASURE", "MIN_SHOES", "Measure", "measure_duplicates", "read_measur
 logger = logging.getLogger(__name__)
 
 MEASURE = "duplicates.json"
-"""The file in the catalogue's folder."""
+"""Name of the file in the catalogue's folder."""
 
 FORMAT = 1
 
 MIN_SHOES = 100
-"""With fewer, one in a hundred is none."""
+"""Fewest shoes that are measured: with fewer, the share WRONG is less than one shoe."""
 
 PICTURES = 300
 SHOES = 1000
@@ -59,7 +59,7 @@ COPIES: Mapping[str, Callable[[Image.Image], bytes]] = {
     "double size": lambda picture: _resize(picture, 2.0),
     "mirrored": lambda picture: _to_bytes(ImageOps.mirror(picture), "PNG"),
 }
-"""What is made of each picture: kind -> a file's bytes."""
+"""Kind of copy -> how it is made of a picture, as a file's bytes."""
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,12 @@ SAVED = "uploaded-shoes.jsonl"
 BATCH = 64
 
 
-def save_uploads(folder: Path, place: str = "", *, token: str = "") -> None:
-    """Write down the uploaded shoes of a catalogue in `folder`. One that is damaged is passed over.
+def save_uploads(folder: Path, address: str = "", *, token: str = "") -> None:
+    """Save the uploaded shoes of a catalogue in `folder`. One that is damaged is passed over.
 
     Args:
-        folder: where their pictures are, and the catalogue itself if `place` names none.
-        place: an address of Milvus.
+        folder: where their pictures are, and the catalogue itself if there is no `address`.
+        address: of a catalogue in Milvus.
         token: for Milvus.
 
     Raises:
@@ -46,7 +46,7 @@ def save_uploads(folder: Path, place: str = "", *, token: str = "") -> None:
         ArtifactError: the file can't be written.
     """
     try:
-        items = [item for item in list_shoes(folder, place, token=token) if is_upload(item.image)]
+        items = [item for item in list_shoes(folder, address, token=token) if is_upload(item.image)]
     except ArtifactMissing:
         return  # perhaps a run before was interrupted after it had removed the store
     except ArtifactError as error:

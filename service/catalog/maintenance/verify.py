@@ -22,9 +22,9 @@ from service.store.embedded.store import DATABASE, EmbeddedStore
 __all__ = ["CatalogReport", "verify_catalog"]
 
 TOLERANCE = 1e-3
-"""How far a vector made again may be from the one that is stored, as a share of its length and one more.
+"""Largest distance between a vector made again and the stored one, as a share of its length plus one.
 
-The same network gives numbers that differ in the sixth digit with the batch that a picture rides in, and in the fourth
+The same network gives numbers that differ in the sixth digit with the batch that a picture is in, and in the fourth
 on another device."""
 
 BATCH = 64
@@ -107,7 +107,7 @@ def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport,
 def _check_vectors(
     store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int, seed: int
 ) -> None:
-    """Make some vectors again, from their pictures. Shoes whose pictures are gone have been told of already."""
+    """Make some vectors again, from their pictures. Shoes whose pictures are gone have been reported already."""
     items = list(iterate_items(store))
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(items), size=min(sample, len(items)), replace=False)

@@ -20,7 +20,7 @@ __all__ = ["AccessLog"]
 logger = logging.getLogger("service.requests")
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-"""Ids of a proxy's that are taken over: they go into logs and headers as they are."""
+"""Request ids that are taken over from a proxy, as they go into logs and headers."""
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Routes of health checks and scrapers; logged at DEBUG unless they fail."""
@@ -57,7 +57,7 @@ class AccessLog:
                     exchange.status = exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR
                     raise
                 finally:
-                    exchange.note(scope["method"], self._template(scope, path))
+                    exchange.record(scope["method"], self._template(scope, path))
         finally:
             metrics.request_ended()
 
@@ -109,7 +109,7 @@ class _Exchange:
         self._complete = not message.get("more_body", False)
         self._respond()
 
-    def note(self, method: str, route: str) -> None:
+    def record(self, method: str, route: str) -> None:
         """The request has ended: count it, and write its line."""
         status = self.status or CLIENT_GONE
         seconds = perf_counter() - self._began
@@ -117,7 +117,7 @@ class _Exchange:
         quiet = route in QUIET and status < HTTPStatus.BAD_REQUEST
         level = logging.DEBUG if quiet else logging.INFO
         if logger.isEnabledFor(level):
-            told = {
+            entry = {
                 "method": method,
                 "route": route,
                 "status": status,
@@ -126,9 +126,9 @@ class _Exchange:
                 "stages": {stage: milliseconds(spent) for stage, spent in self.stages.seconds.items()},
             }
             if not self._complete:
-                told["cut"] = True  # the answer's end was not sent
+                entry["cut"] = True  # the answer's end was not sent
             # As logger.log does, without a walk up the stack to find who calls.
-            extra = logs.fields(**told)
+            extra = logs.fields(**entry)
             logger.handle(logger.makeRecord(logger.name, level, __file__, 0, "request", (), None, extra=extra))
 
     def _respond(self) -> None:
@@ -150,5 +150,5 @@ def find_id(scope: Scope) -> str:
 
 
 def milliseconds(seconds: float) -> float:
-    """Rounded to what a clock in a busy process can tell."""
+    """Milliseconds, rounded to a hundredth."""
     return round(seconds * 1000, 2)

@@ -32,7 +32,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASHED = re.compile(r"sha256=([0-9a-fA-F]{64})")
 PRINTABLE = re.compile(r"[!-~]+")
 SHORTEST_KEY = 20
-"""Characters. Keys are not typed: `openssl rand -hex 32` makes one."""
+"""Fewest characters of a key; `openssl rand -hex 32` makes one."""
 
 FORM = f"expected name:read:key or name:admin:key, with {SHORTEST_KEY} characters of key or more, or sha256=hex for it"
 
@@ -62,7 +62,7 @@ class Keys:
         return len(self._keys)
 
     def find(self, given: bytes) -> Key | None:
-        """The key that was given, if it is one of these; how long that takes doesn't tell how near to one it came."""
+        """The key that was given, if it is one of these; in a time that does not depend on how near to one it is."""
         digest = hashlib.sha256(given).digest()
         found = None
         for key in self._keys:
@@ -72,11 +72,7 @@ class Keys:
 
 
 def read_keys(settings: Settings) -> Keys:
-    """The keys that the settings give or point to.
-
-    Raises:
-        KeysUnusable: the file can't be read, or an entry is no key; the message never holds one.
-    """
+    """The keys that the settings give or point to."""
     entries = [("SOLEMATE_API_KEYS", entry) for entry in settings.api_keys.get_secret_value().split()]
     if settings.api_keys_file is not None:
         entries += [(str(settings.api_keys_file), entry) for entry in _read_lines(settings.api_keys_file)]
@@ -139,7 +135,7 @@ ADMIN_FOLDER = "/v1/admin/"
 
 
 class RequireKey:
-    """Lets a request through whose key allows what it asks for, and one for which there is no route to be told so."""
+    """Lets a request through whose key allows what it asks for, or that has no route and is answered as such."""
 
     def __init__(self, app: ASGIApp, keys: Keys, settings: Settings, routes: Sequence[BaseRoute]) -> None:
         """Wrap `app`, whose routes are `routes`."""

@@ -8,7 +8,7 @@ __all__ = ["AnswerUnexpected"]
 
 
 class AnswerUnexpected:
-    """Turns what nobody foresaw into a 500 that tells nothing of the inside, and logs it under the number it tells."""
+    """Turns unexpected exceptions into 500 problems, which only name the number of the log entry."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

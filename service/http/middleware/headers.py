@@ -12,7 +12,7 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page loads its own files, and nothing else from anywhere."""
+"""Content-Security-Policy: the page loads its own files, and nothing else from anywhere."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 

@@ -12,10 +12,10 @@ from service.telemetry import metrics
 __all__ = ["MAX_HEADERS", "LimitRequest", "body_limits"]
 
 ENVELOPE = 64 * 1024
-"""Bytes of a form beside its pictures: boundaries, headers, filters, attributes."""
+"""Allowance for a form's boundaries, headers and fields, in bytes."""
 
 OTHER_BODY = 2**20
-"""Bytes of any other body, such as a vector in JSON."""
+"""Largest body of any other path, in bytes."""
 
 PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddings", "/v1/subjects"})
 """Paths that take pictures in base64, which needs four bytes for three."""
@@ -23,7 +23,7 @@ PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddin
 MAX_HEADERS = 100
 
 SEPARATORS = 4
-"""Bytes between a header's name and its value, and after them."""
+"""Bytes counted for the separators of each header."""
 
 
 def body_limits(settings: Settings) -> dict[str, int]:

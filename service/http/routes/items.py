@@ -15,9 +15,9 @@ from service.http.item_request import (
     refuse_to_replace,
     wants_to_replace,
 )
-from service.http.openapi import answers, form_only, lines, request_examples
+from service.http.openapi import answers, form_only, ndjson, request_examples
 from service.http.responses import (
-    LINES,
+    NDJSON,
     answer_changed,
     answer_explanation,
     answer_facets,
@@ -25,7 +25,7 @@ from service.http.responses import (
     answer_item,
     answer_items,
     answer_page,
-    write_lines,
+    stream_results,
 )
 from service.http.schemas import (
     BatchForm,
@@ -56,7 +56,7 @@ ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.
 @router.get(
     "/items",
     response_model=ItemsAnswer,
-    dependencies=[Depends(known_query("ids", "limit", "cursor", "filter"))],
+    dependencies=[Depends(known_query("ids", "limit", "cursor", "filter", "ignore_case"))],
     responses=answers("items", 200, 422),
 )
 def list_items(
@@ -113,7 +113,9 @@ def explain_likeness(
     return answer_explanation(engine, engine.explain(id, other))
 
 
-@router.get("/facets", dependencies=[Depends(known_query("filter"))], responses=answers("facets", 200, 422))
+@router.get(
+    "/facets", dependencies=[Depends(known_query("filter", "ignore_case"))], responses=answers("facets", 200, 422)
+)
 def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
     """Each attribute's values and how many shoes have them, among those that pass the filter.
 
@@ -123,7 +125,7 @@ def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
 
 
 changes = APIRouter(prefix="/v1", tags=["changes"])
-"""Changing the catalogue: every path here takes an API key of the scope admin."""
+"""Routes that change the catalogue; they take an API key of the scope admin."""
 
 
 @changes.post(
@@ -169,7 +171,7 @@ async def replace_item(request: Request, engine: EngineOf, editor: EditorOf, id:
     "/items:batch",
     response_class=StreamingResponse,
     openapi_extra=form_only(BatchForm, conditional=True),
-    responses={**lines("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
+    responses={**ndjson("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
 )
 async def add_items(request: Request, editor: EditorOf) -> Response:
     """Put many shoes into the catalogue, at most 1000 in one request.
@@ -182,7 +184,7 @@ async def add_items(request: Request, editor: EditorOf) -> Response:
     cut off after it.
     """
     overwrite, additions = wants_to_replace(request), await read_additions(request)
-    return StreamingResponse(write_lines(editor, additions, overwrite=overwrite), media_type=LINES)
+    return StreamingResponse(stream_results(editor, additions, overwrite=overwrite), media_type=NDJSON)
 
 
 @changes.patch(

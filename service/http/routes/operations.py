@@ -84,7 +84,7 @@ class Processes(Collector):
 
 
 def resident_bytes(pid: int) -> int | None:
-    """Bytes of memory that a process holds; None if that can't be told."""
+    """Bytes of memory that a process holds; None where it is not known."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
     except OSError:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
 from service.http.cancellation import unless_gone
-from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, get_pipeline, known_query
+from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
 from service.http.openapi import answers, batch_body, example_body, form_body, request_examples
 from service.http.responses import answer_batch, answer_embeddings, answer_found
 from service.http.schemas import (
@@ -20,6 +20,7 @@ from service.http.schemas import (
     VectorSearch,
 )
 from service.http.search_request import read_batch_search, read_example_search, read_picture_search, to_options
+from service.serving.pipeline import Pipeline
 
 __all__ = ["direct", "router"]
 
@@ -39,7 +40,7 @@ async def search_by_image(request: Request) -> Response:
     taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
     """
     search = await read_picture_search(request)
-    pipeline = await get_pipeline(request)
+    pipeline: Pipeline = request.state.backend.pipeline
     work = pipeline.search_image(search.image, search.options, search.view)
     return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
 

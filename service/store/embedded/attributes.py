@@ -6,19 +6,17 @@ rows pass touches few: it costs what it finds, not what there is.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import QueryError
-from service.store.base import Filter
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 
-__all__ = ["AttributeTable", "Column", "Counts", "check_filter", "sort_counts"]
-
-VALUES_LISTED = 20
-
-Counts = Mapping[str, Mapping[str, int]]
-"""Attribute -> value -> number of shoes."""
+__all__ = [
+    "AttributeTable",
+    "Column",
+]
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,34 @@ class Column:
     def counts(self) -> NDArray[np.int64]:
         """(V,), how many rows have each value."""
         return np.diff(self.starts)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """(V,), the values as numbers; NaN for those that are none."""
+        return self._parse(InRange(""))
+
+    @cached_property
+    def dates(self) -> NDArray[np.float64]:
+        """(V,), the values as dates; NaN for those that are none."""
+        return self._parse(InRange("", dates=True))
+
+    def _parse(self, range: InRange) -> NDArray[np.float64]:
+        return np.fromiter(map(range.parse, self.codes_of), np.float64, len(self.codes_of))
+
+    def can_compare(self, range: InRange) -> bool:
+        """Whether any value is of the kind that a range compares."""
+        return not bool(np.isnan(self.dates if range.dates else self.numbers).all())
+
+    def within(self, range: InRange) -> NDArray[np.int32]:
+        """The rows that have a value in a range, ascending, each once."""
+        values = self.dates if range.dates else self.numbers
+        chosen = ~np.isnan(values)
+        if range.low is not None:
+            chosen &= values > range.low if range.open_low else values >= range.low
+        if range.high is not None:
+            chosen &= values < range.high if range.open_high else values <= range.high
+        rows: NDArray[np.int32] = np.unique(self.rows[np.repeat(chosen, self.counts)])
+        return rows
 
     def having(self, values: Iterable[str]) -> NDArray[np.int32]:
         """The rows that have any of some values, ascending, each once."""
@@ -89,18 +115,20 @@ class AttributeTable:
     def of(cls, attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> "AttributeTable":
         """The table of rows with these attributes. Quick where many rows share one and the same mapping."""
         size = len(attributes)
-        places: dict[int, int] = {}
-        place_of = np.fromiter((places.setdefault(id(each), len(places)) for each in attributes), np.int64, size)
-        distinct = dict(zip(place_of.tolist(), attributes, strict=True))
-        order = np.argsort(place_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
-        counts = np.bincount(place_of, minlength=len(places))
+        positions: dict[int, int] = {}
+        position_of = np.fromiter(
+            (positions.setdefault(id(each), len(positions)) for each in attributes), np.int64, size
+        )
+        distinct = dict(zip(position_of.tolist(), attributes, strict=True))
+        order = np.argsort(position_of, kind="stable").astype(np.int32)  # the rows of each mapping side by side
+        counts = np.bincount(position_of, minlength=len(positions))
         ends = np.cumsum(counts)
         pairs: dict[str, list[tuple[int, int]]] = {}
         codes_of: dict[str, dict[str, int]] = {}
-        for place, mapping in distinct.items():
+        for position, mapping in distinct.items():
             for name, values in mapping.items():
                 codes = codes_of.setdefault(name, {})
-                new = [(codes.setdefault(value, len(codes)), place) for value in dict.fromkeys(values)]
+                new = [(codes.setdefault(value, len(codes)), position) for value in dict.fromkeys(values)]
                 pairs.setdefault(name, []).extend(new)
         columns = {}
         for name in sorted(name for name, found in pairs.items() if found):
@@ -131,16 +159,39 @@ class AttributeTable:
         return AttributeTable(size, {name: column for name, column in columns.items() if len(column.rows)})
 
     def rows(self, filter: Filter) -> NDArray[np.int32]:
-        """The rows that pass, ascending; none for an attribute or a value that no row has. `filter` is not empty."""
-        having = sorted(
-            (self.columns.get(name, EMPTY_COLUMN).having(values) for name, values in filter.items()), key=len
-        )
-        passing = having[0]
-        for other in having[1:]:
-            mask = np.zeros(self.size, dtype=np.bool_)
-            mask[other] = True
-            passing = passing[mask[passing]]
+        """The rows that pass, ascending; none for an attribute or a value that no row has."""
+        match filter:
+            case HasValue(attribute, values):
+                return self.column(attribute).having(values)
+            case InRange():
+                return self.column(filter.attribute).within(filter)
+            case Not(part):
+                return np.flatnonzero(~self._mark(self.rows(part))).astype(np.int32)
+            case AnyOf(parts):
+                return np.unique(np.concatenate([np.empty(0, np.int32), *map(self.rows, parts)]))
+            case All(parts):
+                return self._rows_of_all(parts)
+
+    def _rows_of_all(self, parts: Sequence[Filter]) -> NDArray[np.int32]:
+        """The rows that pass every part: the few of the narrowest are looked up among those of the others."""
+        required = sorted((self.rows(part) for part in parts if not isinstance(part, Not)), key=len)
+        passing = required[0] if required else np.arange(self.size, dtype=np.int32)
+        for other in required[1:]:
+            passing = passing[self._mark(other)[passing]]
+        for part in parts:
+            if isinstance(part, Not):
+                passing = passing[~self._mark(self.rows(part.part))[passing]]
         return passing
+
+    def _mark(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(N,), True for some rows."""
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[rows] = True
+        return mask
+
+    def column(self, attribute: str) -> Column:
+        """Of an attribute; an empty one where no row has it."""
+        return self.columns.get(attribute, EMPTY_COLUMN)
 
     def facets(self, mask: NDArray[np.bool_] | None) -> dict[str, dict[str, int]]:
         """Attribute -> value -> number of rows where `mask` is True; in no order, and with zeros."""
@@ -152,27 +203,3 @@ def column_of(codes_of: Mapping[str, int], keys: NDArray[np.int64], size: int) -
     keys.sort()  # numbers, since that takes a fraction of sorting pairs
     starts = np.searchsorted(keys, np.arange(len(codes_of) + 1) * size)
     return Column(codes_of, (keys % max(size, 1)).astype(np.int32), starts)
-
-
-def sort_counts(counts: Counts) -> dict[str, dict[str, int]]:
-    """The same, attributes by name, frequent values first, without zeros."""
-    ordered = {}
-    for name in sorted(counts):
-        pairs = [(value, count) for value, count in counts[name].items() if count]
-        if pairs:
-            ordered[name] = dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
-    return ordered
-
-
-def check_filter(filter: Filter, known: Counts) -> None:
-    """Raise QueryError for an attribute, or a value of it, that no shoe has. `known`: of all shoes."""
-    for name, values in filter.items():
-        if not any(known.get(name, {}).values()):
-            attributes = ", ".join(sort_counts(known)) or "none"
-            raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {attributes}")
-        for value in values:
-            if not known[name].get(value):
-                listed = list(sort_counts({name: known[name]})[name])
-                shown = ", ".join(listed[:VALUES_LISTED])
-                more = f" and {len(listed) - VALUES_LISTED} more" if len(listed) > VALUES_LISTED else ""
-                raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")

@@ -32,11 +32,11 @@ LOCK = "growth.lock"
 """File that the process which builds an index, or a base, has locked."""
 
 BASE = ""
-"""In place of a condition's name: a new base is wanted."""
+"""Request for a new base, in place of a condition's name."""
 
 PENDING_LEAST = 4096
 PENDING_SHARE = 0.02
-"""So many changes, or so large a share of the base, are kept beside it; beyond them a new base is made."""
+"""Changes beside the base, in rows and as a share of it, beyond both of which a new base is built."""
 
 
 class SnapshotHolder(Protocol):
@@ -59,49 +59,54 @@ class BackgroundIndexer:
     """Builds what is requested, one after the other; its thread ends when nothing is."""
 
     def __init__(
-        self, store: SnapshotHolder, truth: Truth, *, minimum: float, note: Callable[[str, float], None] | None = None
+        self,
+        store: SnapshotHolder,
+        truth: Truth,
+        *,
+        minimum: float,
+        record_recall: Callable[[str, float], None] | None = None,
     ) -> None:
-        """Make nothing yet.
+        """Start nothing yet.
 
         Args:
             store: whose snapshots are to grow.
             truth: where its files are; its connection is not used.
             minimum: recall@10 that an inverted index has to reach; else the searches stay exact.
-            note: is told the condition and the recall of each index that is put in place.
+            record_recall: called with the condition and the recall of each index that is put in place.
         """
-        self._store, self._path, self._minimum, self._note = store, truth.path, minimum, note
+        self._store, self._path, self._minimum, self._record_recall = store, truth.path, minimum, record_recall
         self._uuid, self._dimension = truth.uuid, truth.facts.dimension
         self._changed = threading.Condition()
-        self._wanted: list[str] = []
+        self._requested: list[str] = []
         self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def look_at(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
+    def request_missing(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
         """See to it that what a search by this condition lacks is made. Takes no time."""
         base = snapshot.base
         if not base.is_large:
             return
         if condition not in base.tuned and self._failed.get(condition) != base.seq:
-            self.want(condition, base.seq)
+            self.request(condition, base.seq)
         if snapshot.pending > max(PENDING_LEAST, PENDING_SHARE * len(base)) and self._failed.get(BASE) != base.seq:
-            self.want(BASE, base.seq)
+            self.request(BASE, base.seq)
 
-    def make(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
+    def build_all(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
         """Make all that a snapshot's searches by some conditions lack, and wait until it is there, or can't be made."""
         if snapshot.pending:
-            self.want(BASE, snapshot.base.seq)
+            self.request(BASE, snapshot.base.seq)
         for condition in conditions:
-            self.want(condition, snapshot.base.seq)
+            self.request(condition, snapshot.base.seq)
         with self._changed:
-            self._changed.wait_for(lambda: not self._wanted)
+            self._changed.wait_for(lambda: not self._requested)
 
-    def want(self, what: str, seq: int) -> None:
+    def request(self, what: str, seq: int) -> None:
         """Have the index of a condition made, or a new base, unless it is on its way or could not be made for `seq`."""
         with self._changed:
-            if self._stopping or what in self._wanted or self._failed.get(what) == seq:
+            if self._stopping or what in self._requested or self._failed.get(what) == seq:
                 return
-            self._wanted.append(what)
+            self._requested.append(what)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="growth", daemon=True)
                 self._thread.start()
@@ -119,12 +124,12 @@ class BackgroundIndexer:
         while True:
             with self._changed:
                 if self._stopping:
-                    self._wanted.clear()
-                if not self._wanted:
+                    self._requested.clear()
+                if not self._requested:
                     self._thread = None
                     self._changed.notify_all()
                     return
-                what = self._wanted[0]
+                what = self._requested[0]
             seq = self._store.current().base.seq
             try:
                 made = self._rebuild_base() if what == BASE else self._index(what)
@@ -136,7 +141,7 @@ class BackgroundIndexer:
             with self._changed:
                 if not made:
                     self._failed[what] = seq
-                self._wanted.remove(what)
+                self._requested.remove(what)
 
     def _index(self, condition: str) -> bool:
         """Make a condition's inverted index and put it in place; whether it finds enough."""
@@ -152,7 +157,7 @@ class BackgroundIndexer:
         if tuned is None:
             return False
         self._store.put_base(base, base.with_tuned(condition, tuned))
-        self._tell(condition, tuned)
+        self._report(condition, tuned)
         return True
 
     def _rebuild_base(self) -> bool:
@@ -176,7 +181,7 @@ class BackgroundIndexer:
                     base = base.with_tuned(condition, tuned)
             self._store.put_snapshot(new.with_indexes(new.base, base))
         for condition, tuned in base.tuned.items():
-            self._tell(condition, tuned)
+            self._report(condition, tuned)
         return True
 
     def _stored(self, base: Segment) -> Segment:
@@ -222,9 +227,9 @@ class BackgroundIndexer:
             save_tuned(path, key, tuned)
         return tuned
 
-    def _tell(self, condition: str, tuned: Tuned) -> None:
-        if self._note is not None:
-            self._note(condition, tuned.recall)
+    def _report(self, condition: str, tuned: Tuned) -> None:
+        if self._record_recall is not None:
+            self._record_recall(condition, tuned.recall)
 
     def _is_stopping(self) -> bool:
         return self._stopping

@@ -23,13 +23,12 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, Artif
 from model.files import explain_failure, sync_folder
 from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import Item
+from service.store.checks import REBUILD, Facts, require_same
 from service.store.embedded import rows
 
 __all__ = [
     "BUSY_SECONDS",
-    "REBUILD",
     "Changes",
-    "Facts",
     "State",
     "Truth",
     "check",
@@ -42,12 +41,10 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30.0
-"""How long a change waits for those of others, unless it is told otherwise."""
+"""Default of the seconds that a change waits for those of others."""
 
 BUSY_RETRY = 2
-"""Seconds after which a change is worth another try."""
-
-REBUILD = "index it anew with `python -m service index --rebuild`"
+"""`Retry-After` of a change that found the catalogue busy, in seconds."""
 
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -72,10 +69,6 @@ def connect_to_read(path: Path, *, named: Path | None = None) -> sqlite3.Connect
     Args:
         path: of the file.
         named: what to call it in errors, where that differs.
-
-    Raises:
-        ArtifactMissing: there is no such file.
-        sqlite3.Error: it can't be read.
     """
     if not path.is_file():
         command = "python -m service index --catalog PATH"
@@ -103,7 +96,7 @@ def primary_code(error: sqlite3.Error) -> int:
 def translated(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite and of the file system into ArtifactError, with the file and the way out.
 
-    Where only somebody else's change is in the way, it is StoreBusy, which names no file: clients are told of it.
+    Where only somebody else's change is in the way, it is StoreBusy, which names no file, as clients see it.
     """
     try:
         yield
@@ -157,7 +150,7 @@ ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, image = excluded.image, attri
 PATCH = "UPDATE shoes SET seq = ?, attributes = ?, checksum = ? WHERE id = ?"
 
 TEXT_OF = "SELECT id, image, attributes, checksum FROM shoes WHERE id = ?"
-# All of them are read in the order of the table; for few, SQLite would do the same, were it not told otherwise.
+# All of them are read in the order of the table; without `INDEXED BY`, SQLite would read few in that order as well.
 ALL, FEW = "shoes", "shoes INDEXED BY shoes_by_seq"
 TEXTS_SINCE = (
     "SELECT number, seq, vector_checksum, id, image, attributes, checksum FROM {} WHERE seq > ? ORDER BY number"
@@ -165,23 +158,6 @@ TEXTS_SINCE = (
 VECTORS_SINCE = "SELECT vector, vector_checksum FROM {} WHERE seq > ? ORDER BY number"
 VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What holds for a whole catalogue, from its creation on.
-
-    Attributes:
-        dimension: D, the size of every vector.
-        slices: condition -> (start, stop).
-        checkpoint: digest of the checkpoint that made the vectors.
-        root: the folder under which the pictures lie.
-    """
-
-    dimension: int
-    slices: Mapping[str, tuple[int, int]]
-    checkpoint: str
-    root: str
 
 
 class State(NamedTuple):
@@ -228,11 +204,6 @@ class Truth:
             path: of the file. Where a link leads to it, this stays with what the link led to now.
             checked: whether to look through all of it first.
             busy_seconds: how long a change waits for those of others.
-
-        Raises:
-            ArtifactMissing: there is no such file.
-            ArtifactCorrupt: it fails its check, or is of another format.
-            ArtifactError: it can't be read.
         """
         self.path = path
         # The folder may be a link that is turned to another catalogue: reading and writing must not part then.
@@ -253,13 +224,7 @@ class Truth:
 
     @classmethod
     def create(cls, path: Path, facts: Facts) -> "Truth":
-        """Make the file and its folder; open it if it is there already.
-
-        Raises:
-            ArtifactMismatch: it is there, with other facts.
-            ArtifactCorrupt: it is there, and fails its check.
-            ArtifactError: it can't be written.
-        """
+        """Make the file and its folder; open it if it is there already."""
         with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent.parent)
@@ -289,11 +254,7 @@ class Truth:
             return State(int(seq), int(shoes))
 
     def changes(self, since: int, *, vectors: bool = True) -> Changes:
-        """All that happened after the change number `since`, as of one moment.
-
-        Raises:
-            ArtifactCorrupt: a row fails its checksum, or the file can't be read.
-        """
+        """All that happened after the change number `since`, as of one moment."""
         table = FEW if since else ALL
         try:
             with translated(self.path), self._moment():
@@ -316,13 +277,7 @@ class Truth:
             raise ArtifactCorrupt(f"{self.path}: {error}; {REBUILD}") from error
 
     def upsert(self, new: Sequence[rows.Row], *, overwrite: bool = True) -> None:
-        """Insert or replace by id, in one transaction; durable once it returns.
-
-        Raises:
-            ItemExists: one of the ids is there, and is not to be overwritten.
-            StoreBusy: another process holds the file for too long.
-            ArtifactError: it can't be written.
-        """
+        """Insert or replace by id, in one transaction; durable once it returns."""
         with self._transaction() as (connection, seq):
             if not overwrite:
                 refuse_known(connection, new)
@@ -334,13 +289,7 @@ class Truth:
             set_seq(connection, seq + len(new))
 
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
-        """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one.
-
-        Raises:
-            UnknownItem: no shoe has that id.
-            ArtifactCorrupt: its row fails its checksum.
-            StoreBusy, ArtifactError: as `upsert`.
-        """
+        """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one."""
         with self._transaction() as (connection, seq):
             (item,) = rows.decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
             if item is None:
@@ -384,11 +333,7 @@ class Truth:
             self._reader.execute("COMMIT")
 
     def _read_vectors(self, table: str, since: int, count: int) -> NDArray[np.float32]:
-        """The vectors of `count` shoes, or of none: (count, D). A few at a time, as SQLite's form takes twice as much.
-
-        Raises:
-            ArtifactCorrupt: a vector fails its checksum.
-        """
+        """The vectors of `count` shoes, or of none: (count, D). A few at a time: SQLite's form takes twice as much."""
         vectors = np.empty((count, self.facts.dimension), dtype=np.float32)
         if count:
             cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
@@ -496,14 +441,3 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
         return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
-
-
-def require_same(path: Path, found: Facts, wanted: Facts) -> None:
-    """Raise ArtifactMismatch, with every fact that differs."""
-    differences = [
-        f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
-        for name in ("checkpoint", "dimension", "slices", "root")
-        if getattr(found, name) != getattr(wanted, name)
-    ]
-    if differences:
-        raise ArtifactMismatch(f"{path} was indexed with {'; '.join(differences)}; {REBUILD}, or choose another --out")

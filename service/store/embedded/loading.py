@@ -37,11 +37,7 @@ def damaged_files(folder: Path) -> list[Path]:
 
 
 def load(truth: Truth, layout: Layout) -> Snapshot:
-    """The catalogue as it is now. For a small one the flat index, for a large one the vectors' file is used if it fits.
-
-    Raises:
-        ArtifactCorrupt: the truth can't be read.
-    """
+    """The catalogue as it is now, by the flat index of a small one, or the vectors' file of a large one, if it fits."""
     state = truth.state()
     if not state.shoes:
         return Snapshot.read(truth.changes(0), layout)
@@ -92,15 +88,15 @@ def base_of(changes: Changes, stored: StoredVectors, layout: Layout) -> Segment 
     """
     old = np.flatnonzero(changes.seqs <= stored.seq)
     numbers = changes.numbers[old]
-    places = np.searchsorted(stored.numbers, numbers)
-    if stored.seq > changes.seq or (len(places) and places[-1] >= len(stored.numbers)):
+    positions = np.searchsorted(stored.numbers, numbers)
+    if stored.seq > changes.seq or (len(positions) and positions[-1] >= len(stored.numbers)):
         return None
-    same = (stored.numbers[places] == numbers) & (stored.checksums[places] == changes.checksums[old])
+    same = (stored.numbers[positions] == numbers) & (stored.checksums[positions] == changes.checksums[old])
     if not same.all():
         return None
     items = [GONE] * len(stored.numbers)
-    for place, row in zip(places.tolist(), old.tolist(), strict=True):
-        items[place] = changes.items[row]
+    for position, row in zip(positions.tolist(), old.tolist(), strict=True):
+        items[position] = changes.items[row]
     return Segment(
         layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=stored.vectors, digest=stored.digest
     )

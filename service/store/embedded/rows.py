@@ -8,15 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ArtifactCorrupt, QueryError
-from service.store.base import Item, Record, check_vectors
+from model.errors import ArtifactCorrupt
+from service.store.base import Item, Record
+from service.store.checks import check_vector, encode_attributes
 
 __all__ = ["Row", "decode_items", "decode_vectors", "encode", "encode_text", "text_checksum"]
 
 Attributes = dict[str, tuple[str, ...]]
-
-# Made once: json.dumps makes one for each shoe.
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Row(NamedTuple):
@@ -40,28 +38,17 @@ class Row(NamedTuple):
 
 
 def encode(record: Record, dimension: int) -> Row:
-    """Serialize one shoe.
-
-    Raises:
-        QueryError: the vector is not (dimension,) and finite, or a text can't be stored.
-    """
+    """Serialize one shoe."""
     item = record.item
-    try:
-        (vector,) = check_vectors(record.vector[None], dimension)
-    except QueryError as error:
-        raise QueryError(error.field, f"shoe {item.id!r}: {error}") from None
+    blob = check_vector(record, dimension).tobytes()
     attributes, checksum = encode_text(item)
-    blob = vector.astype("<f4", copy=False).tobytes()
     return Row(item.id, item.image, attributes, checksum, blob, zlib.crc32(blob))
 
 
 def encode_text(item: Item) -> tuple[str, int]:
     """A shoe's attributes as JSON, and the checksum of its texts. Raises QueryError for one that can't be stored."""
-    attributes = _to_json({name: list(values) for name, values in item.attributes.items() if values})
-    try:
-        return attributes, text_checksum(item.id, item.image, attributes)
-    except UnicodeEncodeError as error:
-        raise QueryError("id", f"shoe {item.id!r} has text that is not Unicode: {error}") from error
+    attributes = encode_attributes(item)
+    return attributes, text_checksum(item.id, item.image, attributes)
 
 
 def text_checksum(item_id: str, image: str, attributes: str) -> int:
@@ -70,11 +57,7 @@ def text_checksum(item_id: str, image: str, attributes: str) -> int:
 
 
 def decode_items(rows: Sequence[tuple[str, str, str, int]]) -> list[Item]:
-    """Read back (id, image, attributes, checksum) of many shoes; those with equal attributes share one mapping.
-
-    Raises:
-        ArtifactCorrupt: a checksum differs.
-    """
+    """Read back (id, image, attributes, checksum) of many shoes; those with equal attributes share one mapping."""
     for item_id, image, attributes, checksum in rows:
         if text_checksum(item_id, image, attributes) != checksum:
             raise ArtifactCorrupt(f"the row of shoe {item_id!r} fails its checksum")
@@ -97,9 +80,6 @@ def decode_vectors(rows: Sequence[tuple[bytes, int]], dimension: int) -> NDArray
 
     Returns:
         (N, dimension) float32.
-
-    Raises:
-        ArtifactCorrupt: a vector has another size, or its checksum differs.
     """
     for number, (vector, checksum) in enumerate(rows):
         if len(vector) != 4 * dimension or zlib.crc32(vector) != checksum:

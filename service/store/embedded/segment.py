@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.store.base import OVERALL, Filter, Item, Weights
 from service.store.embedded.attributes import AttributeTable
+from service.store.filters import InRange
 from service.store.index.exact import Neighbours, Selection, scan
 from service.store.index.flat import FlatIndex
 from service.store.index.large import SharedIndex
@@ -21,13 +22,13 @@ __all__ = ["GONE", "Layout", "Segment"]
 Vectors = NDArray[np.float32]
 
 GONE = Item("", "", {})
-"""Takes the place of a shoe that is no longer there, where nothing is known of it any more."""
+"""Placeholder of a removed shoe of which nothing is known any more."""
 
 SCANNED_SHARE = 1 / 16
-"""So few of a small catalogue's rows take less time one by one than FAISS takes to pass over the others."""
+"""Share of a small segment's rows up to which a selection is scanned rather than searched by FAISS."""
 
 SCANNED_ROWS = 50_000
-"""So few of a large catalogue's rows are looked at one by one, exactly; that takes a few milliseconds."""
+"""Rows of a large segment up to which a selection is scanned; that takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Segment:
         A value that no shoe has lets none pass: whether that is an error is for the whole catalogue to say.
         """
         selection: Selection | None = None
-        if filter:
+        if filter is not None:
             selection = Selection(len(self), rows=self._attributes.rows(filter))
             selection = selection if self.present is None else selection.within(self.present)
         elif self.present is not None:
@@ -156,6 +157,10 @@ class Segment:
             return index.search(queries, k, selection)
         return self._flat_of(condition).search(queries, k, None if selection is None else selection.mask)
 
+    def can_compare(self, range: InRange) -> bool:
+        """Whether a range's attribute has a value of its kind here, perhaps of a shoe that has gone."""
+        return self._attributes.column(range.attribute).can_compare(range)
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Attribute -> value -> number of the shoes that are there; in no order, and with zeros."""
         counts = self._attributes.facets(None)
@@ -165,7 +170,7 @@ class Segment:
         return counts
 
     def facets(self, filter: Filter) -> dict[str, dict[str, int]]:
-        """The same of the shoes that pass the filter, which is not empty."""
+        """The same of the shoes that pass the filter."""
         selection = self.select(filter)
         return self._attributes.facets(None if selection is None else selection.mask)
 
@@ -190,9 +195,9 @@ class Segment:
 
     def without(self, numbers: NDArray[np.int64]) -> "Segment":
         """The same segment, but the shoes of some numbers are gone, as far as they are in it."""
-        places = np.searchsorted(self.numbers, numbers)
-        places = places[places < len(self)]
-        rows = np.unique(places[np.isin(self.numbers[places], numbers)])
+        positions = np.searchsorted(self.numbers, numbers)
+        positions = positions[positions < len(self)]
+        rows = np.unique(positions[np.isin(self.numbers[positions], numbers)])
         if self.present is not None:
             rows = rows[self.present[rows]]
         if not len(rows):

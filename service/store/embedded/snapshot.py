@@ -5,8 +5,6 @@ small and searched exactly. A shoe of the base that was removed or changed is ma
 among the recent ones, with its old number, and so in its old place.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from heapq import merge
@@ -17,17 +15,17 @@ from numpy.typing import NDArray
 from model.errors import QueryError
 from service.errors import UnknownItem
 from service.store.base import OVERALL, Filter, Hit, Item, Page, Weights
-from service.store.embedded.attributes import check_filter, sort_counts
+from service.store.checks import check_condition, check_filter, read_cursor, sort_counts, write_cursor
 from service.store.embedded.database import Changes
 from service.store.embedded.segment import Layout, Segment
+from service.store.filters import InRange, find_leaves
 from service.store.index.exact import Neighbours
 from service.store.index.flat import FlatIndex
-from service.store.index.weighted import check_weights
 
 __all__ = ["Snapshot"]
 
 Found = tuple[float, int, Item]
-"""Distance, number and shoe: in this order hits come."""
+"""Distance, number and shoe; hits are sorted by the first two."""
 
 
 class Snapshot:
@@ -71,7 +69,7 @@ class Snapshot:
 
     @property
     def pending(self) -> int:
-        """How many rows tell the base from the catalogue."""
+        """How many rows differ between the base and the catalogue."""
         return len(self.recent) + self.base.gone
 
     def compacted(self) -> "Snapshot":
@@ -97,12 +95,12 @@ class Snapshot:
 
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""
-        segment, row = self._place(item_id)
+        segment, row = self._locate(item_id)
         return segment.items[row]
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """One shoe's vector, (D,) float32, a copy. Raises UnknownItem."""
-        segment, row = self._place(item_id)
+        segment, row = self._locate(item_id)
         vector: NDArray[np.float32] = segment.vectors[row].copy()
         return vector
 
@@ -120,7 +118,7 @@ class Snapshot:
         answers: list[list[Found]] = [[] for _ in queries]
         for segment in self._segments:
             found = segment.search(queries, k, condition, segment.select(filter))
-            answers = [_first(k, *pair) for pair in zip(answers, _spell(segment, found), strict=True)]
+            answers = [_first(k, *pair) for pair in zip(answers, _to_found(segment, found), strict=True)]
         if vectors:
             return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]
         return [[Hit(item, distance) for distance, _, item in answer] for answer in answers]
@@ -147,7 +145,7 @@ class Snapshot:
 
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""
-        if not filter:
+        if filter is None:
             return sort_counts(self._counts)
         self._check(OVERALL, filter)
         return sort_counts(_add(*(segment.facets(filter) for segment in self._segments)))
@@ -162,23 +160,23 @@ class Snapshot:
 
     def _check(self, condition: str | Weights, filter: Filter | None) -> None:
         """Raise QueryError for a condition, an attribute or a value that the catalogue does not have."""
-        slices = self.base.layout.slices
-        if not isinstance(condition, str):
-            check_weights(condition, slices)
-        elif condition != OVERALL and condition not in slices:
-            known = ", ".join([OVERALL, *slices])
-            raise QueryError("condition", f"unknown condition {condition!r}; known conditions: {known}")
-        if filter:
-            check_filter(filter, self._counts)
+        check_condition(condition, self.base.layout.slices)
+        if filter is None:
+            return
+        check_filter(filter, self._counts)
+        for leaf in find_leaves(filter):
+            if isinstance(leaf, InRange) and not any(segment.can_compare(leaf) for segment in self._segments):
+                kind = "date" if leaf.dates else "number"
+                raise QueryError("filter", f"{leaf.attribute!r} has no {kind} that could be compared to one")
 
-    def _place(self, item_id: str) -> tuple[Segment, int]:
+    def _locate(self, item_id: str) -> tuple[Segment, int]:
         for segment in self._segments:
             if (row := segment.row(item_id)) is not None:
                 return segment, row
         raise UnknownItem(item_id)
 
 
-def _spell(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
+def _to_found(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
     """Each query's neighbours in a segment, as shoes."""
     return [
         [
@@ -207,19 +205,3 @@ def _add(*counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
             for value, number in values.items():
                 of_name[value] = of_name.get(value, 0) + number
     return total
-
-
-def write_cursor(number: int) -> str:
-    """An opaque text for a shoe's number."""
-    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str) -> int:
-    """The number in a cursor. Raises QueryError for a text that `write_cursor` never gave."""
-    try:
-        number = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
-        number = -1
-    if not 0 <= number < 2**63 or write_cursor(number) != cursor:
-        raise QueryError("cursor", f"{cursor!r} is no cursor; leave it out to begin at the first page")
-    return number

@@ -18,21 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import (
-    OVERALL,
-    Filter,
-    Hit,
-    Item,
-    Page,
-    Record,
-    StoreInfo,
-    Weights,
-    check_vectors,
-    require_positive,
-)
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.checks import Facts, check_vectors, require_positive
 from service.store.embedded import rows
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import BUSY_SECONDS, Facts, Truth
+from service.store.embedded.database import BUSY_SECONDS, Truth
 from service.store.embedded.loading import derived_files, load, save_flat
 from service.store.embedded.segment import Layout, Segment
 from service.store.embedded.snapshot import Snapshot
@@ -44,12 +34,12 @@ logger = logging.getLogger(__name__)
 DATABASE = "catalog.sqlite"
 
 EXACT_UP_TO = 100_000
-"""Shoes that can be looked through in about a millisecond."""
+"""Default of the shoes up to which searches are exact: they are scanned in about a millisecond."""
 
 MIN_RECALL = 0.98
 
 RECENT_MOST = 256
-"""Shoes that a small catalogue keeps beside its index; beyond them, or when others go, it is made anew."""
+"""Recent shoes that a small catalogue keeps beside its base; beyond them, or when others go, the two are merged."""
 
 
 class EmbeddedStore:
@@ -72,7 +62,7 @@ class EmbeddedStore:
         """Read the whole catalogue; see `open` and `create`."""
         self._truth = truth
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
-        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, note=record_recall)
+        self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
         self._refreshing = threading.Lock()
@@ -81,7 +71,7 @@ class EmbeddedStore:
         if record_recall is not None:
             for condition in (OVERALL, *truth.facts.slices):
                 record_recall(condition, 1.0)
-        self._indexer.look_at(self._snapshot)
+        self._indexer.request_missing(self._snapshot)
 
     @classmethod
     def create(
@@ -114,12 +104,7 @@ class EmbeddedStore:
             ArtifactError: the folder can't be written.
             ValueError: a slice does not lie within the vector, or is called `overall`.
         """
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
-        pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
-        facts = Facts(int(dimension), pairs, checkpoint, str(root))
-        truth = Truth.create(Path(folder) / DATABASE, facts)
+        truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
         with closing_on_error(truth):
             return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
 
@@ -195,7 +180,7 @@ class EmbeddedStore:
         snapshot = self._current()
         found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
         if isinstance(condition, str):
-            self._indexer.look_at(snapshot, condition)
+            self._indexer.request_missing(snapshot, condition)
         return found
 
     def get(self, item_id: str) -> Item:
@@ -254,7 +239,7 @@ class EmbeddedStore:
         """
         snapshot = self._current()
         if snapshot.base.is_large:
-            self._indexer.make((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+            self._indexer.build_all((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""

@@ -22,13 +22,13 @@ __all__ = [
 Vectors = NDArray[np.float32]
 
 ROUNDING = 2.0**-24
-"""Half the distance from 1 to the next float32: the most that one operation is off, relative to its result."""
+"""Unit roundoff of float32: the largest relative error of one operation."""
 
 SPARE = 16
-"""Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues."""
+"""Candidates beyond k, so that the end of a tie at the k-th rank is seen in nearly all catalogues."""
 
 ROWS_AT_ONCE = 8192
-"""Rows of which the distances are worked out at once; bounds the memory."""
+"""Rows whose distances are computed at once, which bounds the memory."""
 
 
 class Neighbours(NamedTuple):
@@ -84,9 +84,9 @@ def scan(vectors: Vectors, queries: Vectors, k: int, rows: NDArray[np.integer]) 
     with np.errstate(over="ignore"):  # such a row is as far as can be, and the floor below says so
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = vectors[rows[start : start + ROWS_AT_ONCE]]
-            for place, query in enumerate(queries):
+            for position, query in enumerate(queries):
                 difference = part - query
-                squared[place, start : start + len(part)] = np.einsum("nd,nd->n", difference, difference)
+                squared[position, start : start + len(part)] = np.einsum("nd,nd->n", difference, difference)
     chosen = np.argpartition(squared, fetch, axis=1)[:, : fetch + 1]
     # One subtraction, one square, D additions: see `FlatIndex`. The farthest of the chosen is the first of the rest.
     floors = np.take_along_axis(squared, chosen, axis=1).max(axis=1) * (1.0 - (vectors.shape[1] + 3) * ROUNDING)

@@ -15,7 +15,7 @@ from service.store.index.faiss import faiss, omp_threads, selecting
 
 __all__ = ["FAISS_QUERIES", "Candidates", "FlatIndex", "Product", "least_rows"]
 
-# Rows are looked through in so many strides: the least of each stride's place first, then all of the best places.
+# Rows are scanned in so many strides: first the least of each position over all of them, then the best positions.
 STRIDES = 64
 
 # Lengths whose products are far from the ends of float32's range.
@@ -74,17 +74,17 @@ def least_rows(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """The rows of the `count` least numbers of each column of (N, B), in no order: (B, count).
 
     A partition of all of a column would take longer than the product did. But the least numbers are where the least
-    of some place over all strides is, and that goes at the speed of the memory.
+    of some position over all strides is, and that goes at the speed of the memory.
     """
     total, columns = scores.shape
-    places = total // STRIDES
-    if places <= count:
+    positions = total // STRIDES
+    if positions <= count:
         return np.argpartition(scores, count - 1, axis=0)[:count].T
-    strided = scores[: places * STRIDES].reshape(STRIDES, places, columns)
-    least = np.ascontiguousarray(strided.min(axis=0).T)  # (B, places)
+    strided = scores[: positions * STRIDES].reshape(STRIDES, positions, columns)
+    least = np.ascontiguousarray(strided.min(axis=0).T)  # (B, positions)
     best = np.argpartition(least, count - 1, axis=1)[:, :count]
-    rows = (best[:, None, :] + np.arange(STRIDES)[:, None] * places).reshape(columns, -1)
-    rest = np.broadcast_to(np.arange(places * STRIDES, total), (columns, total - places * STRIDES))
+    rows = (best[:, None, :] + np.arange(STRIDES)[:, None] * positions).reshape(columns, -1)
+    rest = np.broadcast_to(np.arange(positions * STRIDES, total), (columns, total - positions * STRIDES))
     rows = np.concatenate([rows, rest], axis=1)
     values = scores[rows, np.arange(columns)[:, None]]
     chosen = np.argpartition(values, count - 1, axis=1)[:, :count]
@@ -146,11 +146,7 @@ class FlatIndex:
 
     @classmethod
     def from_bytes(cls, data: memoryview, *, threads: int = 1) -> "FlatIndex":
-        """Read FAISS's own format, which is not safe to read from damaged bytes: check them before.
-
-        Raises:
-            ValueError: it holds another kind of index.
-        """
+        """Read FAISS's own format, which is not safe to read from damaged bytes: check them before."""
         index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
         kind = type(index).__name__
         if kind != "IndexFlatL2":
@@ -197,10 +193,10 @@ class FlatIndex:
             floor = found.floor
             if fetch == available:  # then nothing is beyond them, unless FAISS found fewer
                 floor = np.where(found.rows.min(axis=1) < 0, -np.inf, np.inf)
-            answers += self._settle(some, rank(self._vectors, some, found.rows, k), floor, mask)
+            answers += self._verify(some, rank(self._vectors, some, found.rows, k), floor, mask)
         return answers
 
-    def _settle(
+    def _verify(
         self,
         queries: NDArray[np.float32],
         ranked: list[Neighbours],
@@ -208,16 +204,16 @@ class FlatIndex:
         mask: NDArray[np.bool_] | None,
     ) -> list[Neighbours]:
         """`ranked`, with those put right for which a row that is no candidate may belong among the neighbours."""
-        settled = []
+        verified = []
         for query, answer, floor in zip(queries, ranked, floors.tolist(), strict=True):
             last = float(answer.distances[-1])
             if floor > last * last:
-                settled.append(answer)
+                verified.append(answer)
             elif len(queries) > 1:  # alone it goes to FAISS, whose errors are far smaller
-                settled += self.search(query[None], len(answer.rows), mask)
+                verified += self.search(query[None], len(answer.rows), mask)
             else:
-                settled.append(self.exact(query, len(answer.rows), mask))
-        return settled
+                verified.append(self.exact(query, len(answer.rows), mask))
+        return verified
 
     def _ask_faiss(self, queries: NDArray[np.float32], count: int, mask: NDArray[np.bool_] | None) -> Candidates:
         with omp_threads(self._threads):

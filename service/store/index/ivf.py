@@ -26,20 +26,20 @@ KIND = "IndexIVFPQFastScan"
 
 MOST_LISTS = 2**14
 POINTS_FOR_A_LIST = 64
-"""Vectors that each centre is learned from; more of them move it hardly any more."""
+"""Training vectors for each centre."""
 
 CODES = 16
-"""Of each number; FAISS learns them from at least as many vectors."""
+"""Codes of each dimension (4 bits); FAISS learns them from at least as many vectors."""
 
 ROUNDS = 8
-"""Of k-means."""
+"""Iterations of k-means."""
 
 ROWS_AT_ONCE = 2**16
-"""Vectors that are copied and added at once."""
+"""Vectors that are copied and added at once, which bounds the memory."""
 
 
 class Stopped(Exception):
-    """A build was told to stop."""
+    """A build was stopped."""
 
 
 def never() -> bool:
@@ -69,9 +69,6 @@ class InvertedIndex:
             threads: for building and for searching.
             stop: is asked now and then whether to give up.
             seed: of the sample.
-
-        Raises:
-            Stopped: it was.
         """
         count, dimension = vectors.shape
         lists = count_lists(count)
@@ -92,11 +89,7 @@ class InvertedIndex:
 
     @classmethod
     def from_bytes(cls, data: memoryview, *, threads: int = 1) -> "InvertedIndex":
-        """Read FAISS's own format, which is not safe to read from damaged bytes: check them before.
-
-        Raises:
-            ValueError: it holds another kind of index.
-        """
+        """Read FAISS's own format, which is not safe to read from damaged bytes: check them before."""
         index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
         kind = type(index).__name__
         if kind != KIND:

@@ -53,16 +53,18 @@ class SharedIndex:
         answers: dict[int, Neighbours] = {}
         for setting in self.tuned.settings if self.tuned is not None else ():
             if setting.depth >= needed:
-                left = [place for place in range(len(queries)) if place not in answers]
+                left = [position for position in range(len(queries)) if position not in answers]
                 found = self._look(queries[left], k, setting, selection)
-                answers.update((place, each) for place, each in zip(left, found, strict=True) if len(each.rows) == k)
+                answers.update(
+                    (position, each) for position, each in zip(left, found, strict=True) if len(each.rows) == k
+                )
                 if len(answers) == len(queries):
                     break
-        left = [place for place in range(len(queries)) if place not in answers]
+        left = [position for position in range(len(queries)) if position not in answers]
         for start in range(0, len(left), FAISS_QUERIES):
             some = left[start : start + FAISS_QUERIES]
             answers.update(zip(some, self._look_through(queries[some], k, selection), strict=True))
-        return [answers[place] for place in range(len(queries))]
+        return [answers[position] for position in range(len(queries))]
 
     def _look(self, queries: Vectors, k: int, setting: Setting, selection: Selection | None) -> list[Neighbours]:
         """The k nearest that are selected, of those neighbours that a setting finds; fewer where it finds fewer."""

@@ -3,8 +3,8 @@
 Two kinds of queries are drawn: rows, whose neighbours are then all others; and what lies halfway between two rows, as
 strange to a catalogue as a picture may be that is none of it. The neighbours of each are worked out exactly. Then more
 and more lists are looked into, and among more and more candidates, until the share of those neighbours that is found is
-high enough for both kinds; of the ways to get there the fastest is taken. Other queries than these tell how much it
-finds, and where that is too little, it looks further.
+high enough for both kinds; of the ways to get there the fastest is taken. Its recall is measured with other queries,
+and where that is too little, it looks further.
 """
 
 import logging
@@ -26,22 +26,22 @@ logger = logging.getLogger(__name__)
 Vectors = NDArray[np.float32]
 
 RECALL_DEPTH = 10
-"""Of the neighbours whose recall is reported."""
+"""Depth of the recall that is reported: recall@10."""
 
 DEPTHS = (16, 128, 1024)
-"""Neighbours that a search may want; it takes the next larger."""
+"""Numbers of neighbours that settings are tuned for; a search takes the next larger."""
 
 SAMPLES = (256, 96, 48)
-"""Queries of each kind that are drawn for each depth."""
+"""Sample queries of each kind, for each depth."""
 
 MARGIN = 0.25
 """Share by which misses are kept below what is allowed, as the queries drawn may be easy ones."""
 
 WAYS = 3
-"""Numbers of lists to compare, from the least that does."""
+"""Numbers of probed lists that are compared, from the least that reaches the recall."""
 
 TIMED = 48
-"""Searches that tell how long one takes."""
+"""Searches whose median is the time that one takes."""
 
 ROWS_AT_ONCE = 2**16
 QUERIES_AT_ONCE = 16
@@ -86,7 +86,7 @@ class Sample:
     Attributes:
         rows: (Q,) int64, the row that a query is, and that is not its own neighbour; -1 for one between two rows.
         queries: (Q, D) float32.
-        radii: depth -> (Q,) float64, the distance of the neighbour at that place.
+        radii: depth -> (Q,) float64, the distance of the neighbour at that rank.
     """
 
     rows: NDArray[np.int64]
@@ -210,7 +210,7 @@ def recalls(
     """The share of the neighbours that is among the first c candidates, for c = 1 to `most`: (most,), ascending.
 
     That of the kind of queries for which it is lower. A candidate counts if it is not farther than the neighbour at the
-    last place: of equal vectors any will do.
+    last rank: of equal vectors any will do.
     """
     # One more, as a query's own row is among them.
     rows = np.concatenate(

@@ -9,17 +9,16 @@ kept for it beside them is one number for each slice of each shoe.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import QueryError
 from service.store.base import Weights
 from service.store.index.exact import ROUNDING, ROWS_AT_ONCE, SPARE, Neighbours
 from service.store.index.flat import least_rows
 
-__all__ = ["WeightedIndex", "check_weights", "scale_of"]
+__all__ = ["WeightedIndex", "scale_of"]
 
 # Queries of one product: bounds its memory, N numbers for each.
 QUERIES_AT_ONCE = 32
@@ -55,7 +54,7 @@ class WeightedIndex:
 
         Args:
             queries: (B, D) float32, finite.
-            weights: as `check_weights` lets pass.
+            weights: as `service.store.checks.check_weights` lets pass.
             k: at least 1.
             mask: (N,), True for the rows to look at; None for all.
         """
@@ -89,7 +88,7 @@ class WeightedIndex:
     def _by_product(
         self, queries: NDArray[np.float32], scale: "_Scale", k: int, mask: NDArray[np.bool_] | None, available: int
     ) -> list[Neighbours | None]:
-        """Each query's neighbours; None where the product can't tell them for certain."""
+        """Each query's neighbours; None where the product leaves doubt."""
         lengths = np.linalg.norm(queries * scale.roots, axis=1)  # float64
         longest = sqrt(float(self._longest @ scale.shares))
         least, most = SAFE_LENGTHS
@@ -108,11 +107,11 @@ class WeightedIndex:
         error = (self._vectors.shape[1] + len(self._slices) + 5) * ROUNDING * longest * (lengths + longest)
         floor = lengths * lengths + 2.0 * (last - error)
         return [
-            self._settle(query, chosen, scale, k, np.inf if fetch == available else bound)
+            self._verify(query, chosen, scale, k, np.inf if fetch == available else bound)
             for query, chosen, bound in zip(queries, rows, floor.tolist(), strict=True)
         ]
 
-    def _settle(
+    def _verify(
         self, query: NDArray[np.float32], rows: NDArray[np.int64], scale: "_Scale", k: int, floor: float
     ) -> Neighbours | None:
         """The k nearest among candidates; None if another row, all of which are beyond `floor`, may belong to them."""
@@ -162,16 +161,3 @@ def scale_of(weights: Weights, slices: Mapping[str, tuple[int, int]], dimension:
     for name, weight in weights.items():
         squared[slice(*slices[name])] += weight
     return np.sqrt(squared)
-
-
-def check_weights(weights: Weights, slices: Mapping[str, tuple[int, int]]) -> None:
-    """Raise QueryError, of the field `condition`, unless these are weights of slices that there are."""
-    if unknown := [name for name in weights if name not in slices]:
-        raise QueryError(
-            "condition", f"no slice {unknown[0]!r} to give a weight; expected some of: {', '.join(slices) or 'none'}"
-        )
-    for name, weight in weights.items():
-        if not (isfinite(weight) and weight >= 0):
-            raise QueryError("condition", f"the weight of {name} is {weight}; expected a number that is at least 0")
-    if not any(weights.values()):
-        raise QueryError("condition", "all weights are 0; expected one at least that is above")

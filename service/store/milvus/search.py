@@ -1,191 +1,109 @@
 """The nearest shoes: Milvus finds candidates, and their distances are worked out here, in float64.
 
-Candidates are the m nearest in each slice that is asked about. Any shoe that is not among them is at least as far in
-each slice c as the last one there, r_c, and so in all of them together as far as sqrt(sum_c w_c r_c^2). As soon as the
+Candidates are the m nearest by each slice that is asked about. Any shoe that is not among them is at least as far by
+each slice c as the last one there, r_c, and so by all of them together as far as sqrt(sum_c w_c r_c^2). As soon as the
 k-th best candidate is nearer than that, the k best candidates are the answer; until then m is doubled. (This is the
-threshold algorithm of Fagin, Lotem and Naor, "Optimal aggregation algorithms for middleware", 2003.) With one slice it
-comes to asking for a few more than k, so that it is seen where a tie at the k-th place ends.
+threshold algorithm of Fagin, Lotem and Naor, "Optimal aggregation algorithms for middleware", 2003. Milvus's own hybrid
+search merges ranks, or scores that it squeezes into [0, 1]; neither gives distances.) With one slice it comes to asking
+for a few more than k, so that it is seen where a tie at the k-th place ends.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import sqrt
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pymilvus import MilvusClient
-from pymilvus.client.search_result import SearchResult
 
-from service.store.base import Hit, Weights
-from service.store.index.exact import ROUNDING
-from service.store.milvus.layout import Layout, Place
-from service.store.milvus.link import Link
-from service.store.milvus.records import ITEM_FIELDS, decode_item, decode_vector
-from service.store.milvus.tables import WINDOW, Row, Tables, batches
+from service.store.base import OVERALL, Hit, Weights
+from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode
+from service.store.milvus.schema import Catalog, field_of
 
-__all__ = ["Question", "Searcher"]
+__all__ = ["Searcher"]
 
-SPARE = 16
-"""Candidates beyond k: enough to see where a tie at the k-th place ends, in all but odd catalogues."""
+SPARE, EF = 16, 64
+"""Candidates beyond k, enough to see where most ties at the k-th place end; the least breadth of a search by HNSW."""
 
 QUERIES_AT_ONCE = 16
 """Of one search of Milvus. For more, its library may compute |x|^2 + |y|^2 - 2xy, which loses small distances."""
 
-ROWS_AT_ONCE = 2000
-"""Shoes fetched at once."""
-
 LONGEST = 1e15
-"""Queries longer than this are as good as equally far from all shoes, and their squares soon leave float32's range."""
+"""Longer queries are as good as equally far from all shoes, and their squares soon leave float32's range."""
 
-EF = 64
-"""The least breadth of a search by HNSW."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What all queries of a search have in common.
-
-    Attributes:
-        k: at least 1.
-        weights: of the places to compare by; their names are those of `Layout.places`.
-        expression: what holds for the shoes to look at; "" for all.
-        moment: up to which the answer is to be complete.
-        vectors: whether hits are to carry their vectors.
-    """
-
-    k: int
-    weights: Weights
-    expression: str
-    moment: int
-    vectors: bool
-
-
-class Found(NamedTuple):
-    """Candidates of one query: their numbers, and the last one of each place that has more of them."""
-
-    numbers: frozenset[int]
-    last: Mapping[str, int]
+ROUNDING = 2.0**-24
+"""Half the distance from 1 to the next float32: the most that one operation is off, relative to its result."""
 
 
 class Searcher:
     """Searches one catalogue. For any thread."""
 
-    def __init__(self, link: Link, tables: Tables, layout: Layout) -> None:
-        self._link, self._tables, self._layout = link, tables, layout
-        self._places = layout.places
+    def __init__(self, rows: Rows, catalog: Catalog, *, approximate: bool) -> None:
+        self._rows, self._parts, self._approximate = rows, catalog.parts, approximate
+        self._whole = field_of(catalog.parts[OVERALL])
 
-    def search(self, queries: NDArray[np.float32], question: Question) -> list[list[Hit]]:
-        """The nearest shoes of each query, (B, D)."""
+    def search(
+        self, queries: NDArray[np.float32], k: int, weights: Weights, expression: str, *, vectors: bool
+    ) -> list[list[Hit]]:
+        """The k nearest shoes of each query, (B, D), of those that an expression holds for."""
+        weights = {name: weight for name, weight in weights.items() if weight > 0}
+        lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+        shrunk = (queries * np.minimum(1.0, LONGEST / np.maximum(lengths, 1.0))[:, None]).astype(np.float32)
         answers: list[list[Hit] | None] = [None] * len(queries)
-        shoes: dict[int, Row] = {}
-        count = question.k + SPARE
+        count = k + SPARE
         while pending := [index for index, answer in enumerate(answers) if answer is None]:
             count = min(count, WINDOW)
-            found = self._candidates(queries[pending], question, count)
-            self._fetch(shoes, (number for each in found for number in each.numbers), question.moment)
-            for index, each in zip(pending, found, strict=True):
-                answers[index] = self._settle(queries[index], each, shoes, question, final=count == WINDOW)
+            ranked = {name: self._ask(shrunk[pending], self._parts[name], expression, count) for name in weights}
+            for place, index in enumerate(pending):
+                nearest = {name: each[place] for name, each in ranked.items()}
+                # Where one condition has no more shoes, all were looked at.
+                is_all = any(len(rows) < count for rows in nearest.values())
+                final = is_all or count == WINDOW or lengths[index] > LONGEST
+                answers[index] = self._rank(queries[index], nearest, k, weights, vectors=vectors, final=final)
             count *= 2
         return [answer for answer in answers if answer is not None]
 
-    def _candidates(self, queries: NDArray[np.float32], question: Question, count: int) -> list[Found]:
-        lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
-        if (lengths > LONGEST).any():
-            return [self._first(question) if length > LONGEST else self._candidates(query[None], question, count)[0]
-                    for query, length in zip(queries, lengths.tolist(), strict=True)]  # fmt: skip
-        numbers: list[set[int]] = [set() for _ in queries]
-        last: list[dict[str, int]] = [{} for _ in queries]
-        for name in [name for name, weight in question.weights.items() if weight > 0]:
-            for index, ranked in enumerate(self._ask(queries, self._places[name], question, count)):
-                numbers[index].update(ranked)
-                if len(ranked) == count:
-                    last[index][name] = ranked[-1]
-        return [Found(frozenset(each), ends) for each, ends in zip(numbers, last, strict=True)]
-
-    def _ask(self, queries: NDArray[np.float32], place: Place, question: Question, count: int) -> list[list[int]]:
-        """For each query the numbers of the nearest shoes in one place, nearest first."""
-        parts = np.pad(queries[:, place.start : place.stop], ((0, 0), (0, place.padding)))
-        parameters = {"ef": max(EF, 2 * count)} if self._layout.address.index == "hnsw" else {}
-        ranked: list[list[int]] = []
-        for some in batches(list(parts), QUERIES_AT_ONCE):
-
-            def ask(client: MilvusClient, seconds: float, some: list[NDArray[np.float32]] = some) -> SearchResult:
-                return client.search(
-                    place.collection,
-                    data=some,
-                    anns_field=place.field,
-                    filter=question.expression,
-                    limit=count,
-                    search_params={"metric_type": "L2", "params": parameters},
-                    timeout=seconds,
-                    **self._tables.complete(question.moment),
-                )
-
-            ranked += [[int(hit.id) for hit in hits] for hits in self._link.call(ask)]
-        return ranked
-
-    def _first(self, question: Question) -> Found:
-        """Candidates where all shoes are equally far: the first ones in the catalogue."""
-        most = min(question.k + SPARE, WINDOW)
-        rows = self._tables.first(
-            self._layout.main, question.expression, ["number"], question.moment, after=-1, limit=most
-        )
-        return Found(frozenset(int(row["number"]) for row in rows), {})
-
-    def _fetch(self, shoes: dict[int, Row], numbers: Iterable[int], moment: int) -> None:
-        """Put into `shoes` those that are not there yet."""
-        missing = sorted({number for number in numbers if number not in shoes})
-        for some in batches(missing, ROWS_AT_ONCE):
-            rows = self._tables.query(self._layout.main, f"number in {some}", [*ITEM_FIELDS, "overall"], moment)
-            shoes.update({int(row["number"]): row for row in rows})
-
-    def _settle(
-        self, query: NDArray[np.float32], found: Found, shoes: Mapping[int, Row], question: Question, *, final: bool
-    ) -> list[Hit] | None:
-        """The hits, or None if a shoe that is no candidate may belong to them."""
-        # Who was removed since is no candidate any more.
-        rows = [shoes[number] for number in sorted(found.numbers) if number in shoes]
-        if not rows:
-            return []
-        vectors = np.stack([decode_vector(row["overall"], self._layout.facts.dimension) for row in rows])
-        differences = vectors - query.astype(np.float64)
-        squares = {
-            name: np.square(differences[:, place.start : place.stop]).sum(axis=1)
-            for name, place in self._places.items()
-            if question.weights.get(name, 0.0) > 0
-        }
-        distances = np.sqrt(sum(question.weights[name] * each for name, each in squares.items()))
-        order = np.argsort(distances, kind="stable")[: question.k]  # rows are in the order of insertion
-        if (
-            found.last
-            and not final
-            and not self._is_settled(found, rows, squares, question, float(distances[order[-1]]))
-        ):
-            return None
+    def _ask(self, queries: NDArray[np.float32], part: slice, expression: str, count: int) -> list[list[Row]]:
+        """For each query the rows that are nearest to it by one part of the vectors, nearest first."""
         return [
-            Hit(decode_item(rows[row]), float(distances[row]), vectors[row] if question.vectors else None)
-            for row in order.tolist()
+            rows
+            for start in range(0, len(queries), QUERIES_AT_ONCE)
+            for rows in self._rows.search(
+                data=list(queries[start : start + QUERIES_AT_ONCE, part]),
+                anns_field=field_of(part),
+                filter=expression,
+                limit=count,
+                output_fields=["key", self._whole, *ITEM_FIELDS],
+                search_params={"metric_type": "L2", "params": {"ef": max(EF, 2 * count)} if self._approximate else {}},
+            )
         ]
 
-    def _is_settled(
+    def _rank(
         self,
-        found: Found,
-        rows: Sequence[Row],
-        squares: Mapping[str, NDArray[np.float64]],
-        question: Question,
-        worst: float,
-    ) -> bool:
-        """Whether every shoe that is no candidate is farther than `worst`, the k-th best of the candidates."""
-        if set(found.last) != set(squares):
-            return True  # in one of the places all shoes were looked at
-        row_of = {int(row["number"]): index for index, row in enumerate(rows)}
-        floor = 0.0
-        for name, number in found.last.items():
-            if number not in row_of:
-                return True  # removed meanwhile: nothing better is known
-            place = self._places[name]
-            # Milvus ranks in float32: one subtraction, one square, and a sum.
-            error = (place.stop - place.start + 3) * ROUNDING
-            floor += question.weights[name] * float(squares[name][row_of[number]]) * (1 - error)
-        return sqrt(floor) > worst
+        query: NDArray[np.float32],
+        nearest: Mapping[str, Sequence[Row]],
+        k: int,
+        weights: Weights,
+        *,
+        vectors: bool,
+        final: bool,
+    ) -> list[Hit] | None:
+        """The hits among the nearest by each condition; None, unless `final`, if another shoe may belong to them."""
+        by_key = {int(row["key"]): row for rows in nearest.values() for row in rows}
+        rows = sorted(by_key.values(), key=lambda row: int(row["number"]))
+        if not rows:
+            return []
+        stored = np.array([row[self._whole] for row in rows], dtype=np.float32)
+        squares = np.square(stored - query.astype(np.float64))
+        sums = {name: squares[:, self._parts[name]].sum(axis=1) for name in weights}
+        distances = np.sqrt(sum(weights[name] * each for name, each in sums.items()))
+        order = np.argsort(distances, kind="stable")[:k]  # rows are in the order of insertion
+        if not final:
+            place = {int(row["key"]): index for index, row in enumerate(rows)}
+            floor = 0.0
+            for name, each in nearest.items():
+                # Milvus ranks in float32: one subtraction, one square, and a sum.
+                error = (self._parts[name].stop - self._parts[name].start + 3) * ROUNDING
+                floor += weights[name] * sums[name][place[int(each[-1]["key"])]] * (1 - error)
+            if floor <= distances[order[-1]] ** 2:
+                return None
+        return [
+            Hit(decode(rows[row]), float(distances[row]), stored[row] if vectors else None) for row in order.tolist()
+        ]

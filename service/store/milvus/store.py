@@ -1,144 +1,84 @@
 """The catalogue in Milvus as a `VectorStore`."""
 
-import logging
+import hashlib
+import json
+import secrets
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from contextlib import closing
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pymilvus import MilvusClient
 
-from model.errors import QueryError, SolemateError
-from service.errors import StoreUnavailable, UnknownItem
+from model.errors import QueryError
+from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
-from service.store.base import (
-    OVERALL,
-    Filter,
-    Hit,
-    Item,
-    Page,
-    Record,
-    StoreInfo,
-    Weights,
-    check_vectors,
-    require_positive,
-)
-from service.store.embedded.database import Facts, require_same
-from service.store.embedded.snapshot import read_cursor, write_cursor
-from service.store.index.weighted import check_weights
-from service.store.milvus import layout as layouts
-from service.store.milvus.attributes import Attributes
-from service.store.milvus.claims import LEASE_SECONDS
-from service.store.milvus.editing import Editor
-from service.store.milvus.layout import Layout
-from service.store.milvus.link import Link
-from service.store.milvus.records import ITEM_FIELDS, decode_item, decode_vector, digest, encode
-from service.store.milvus.search import Question, Searcher
-from service.store.milvus.tables import WINDOW, Row, Tables
-from service.store.milvus.versions import Version, Versions
+from service.store import checks
+from service.store.base import OVERALL, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.filters import Filter, InRange, find_leaves
+from service.store.milvus.connection import Connection
+from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode, translate
+from service.store.milvus.schema import CHANGED, FACTS, Catalog, field_of, make_numbers, open_catalog
+from service.store.milvus.search import Searcher
 
 __all__ = ["MilvusStore"]
 
-logger = logging.getLogger(__name__)
+LITE_WRITES = threading.Lock()
+"""Of two writes at once, Milvus Lite can lose one: its collections have no lock of their own."""
+
+Facets = dict[str, dict[str, int]]
 
 
 class MilvusStore:
     """A `VectorStore` in a Milvus server. Safe for several threads, processes and machines.
 
-    It keeps nothing of the catalogue but what it found out about the state that its shoes are in now.
+    What others have written is read at Milvus's consistency level Session, unless the address says strong. Shoes are
+    written one by one, and the last write of a shoe wins: see docs/scaling.md.
     """
 
-    def __init__(self, link: Link, layout: Layout) -> None:
-        """See `open` and `create`."""
-        self._link, self._layout = link, layout
-        self._tables = Tables(link)
-        self._versions = Versions(link, layout)
-        self._attributes = Attributes(self._tables, layout)
-        self._searcher = Searcher(link, self._tables, layout)
-        self._editor = Editor(self._tables, layout, self._versions)
-        self._mending = threading.Lock()
-        self._closed = threading.Event()
-        link.probe = self._probe
+    def __init__(self, connection: Connection, catalog: Catalog) -> None:
+        """See `open`."""
+        self._connection, self._catalog = connection, catalog
+        self._rows, self._whole = Rows(connection), field_of(catalog.parts[OVERALL])
+        self._searcher = Searcher(self._rows, catalog, approximate=connection.address.index == "hnsw")
+        self._writing = LITE_WRITES if connection.address.is_lite else threading.Lock()
+        self._count_values = lru_cache(maxsize=64)(self._read_values)
 
     @classmethod
-    def create(
-        cls,
-        address: Address,
-        *,
-        dimension: int,
-        slices: Mapping[str, tuple[int, int]],
-        checkpoint: str,
-        root: str | Path,
-        token: str = "",
-    ) -> "MilvusStore":
-        """Make an empty store, or open the one that is there if these facts are its own.
+    def open(cls, address: Address, *, create: checks.Facts | None = None, token: str = "") -> "MilvusStore":
+        """Open the store at `address`; where none is, make an empty one of the facts `create`.
 
-        Args:
-            address: where.
-            dimension: D, the size of every vector.
-            slices: condition -> (start, stop) of its part of the vector; without `overall`.
-            checkpoint: digest of the checkpoint that makes the vectors.
-            root: the folder under which the pictures lie.
-            token: `user:password` or an API key; "" for none.
-
-        Raises:
-            ArtifactMismatch: a store with other facts is there.
-            ArtifactCorrupt: the collection that is there is no store.
-            StoreUnavailable: Milvus does not answer.
-            ValueError: a slice does not lie within the vector, or is called `overall`.
+        Raises ArtifactMismatch where one of other facts is, and all else as `open_catalog`. `token`: see `Connection`.
         """
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
-        pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
-        wanted = Facts(int(dimension), pairs, checkpoint, str(root))
-        link = Link(address, token=token)
+        connection = Connection(address, token=token)
         try:
-            layout = layouts.create(link, wanted)
-            require_same(Path(str(address)), layout.facts, wanted)
-            return cls(link, layout)
+            catalog = open_catalog(connection, create)
+            checks.require_same(str(address), catalog.facts, create or catalog.facts)
+            return cls(connection, catalog)
         except BaseException:
-            link.close()
-            raise
-
-    @classmethod
-    def open(cls, address: Address, *, token: str = "") -> "MilvusStore":
-        """Open the store at `address`.
-
-        Raises:
-            ArtifactMissing: there is none; the message names the command that makes one.
-            ArtifactCorrupt: the collection that is there is no store.
-            StoreUnavailable: Milvus does not answer.
-        """
-        link = Link(address, token=token)
-        try:
-            return cls(link, layouts.open_layout(link))
-        except BaseException:
-            link.close()
+            connection.close()
             raise
 
     @staticmethod
     def remove(address: Address, *, token: str = "") -> None:
-        """Drop the store's collections, and no others, so that `create` starts anew. Raises StoreUnavailable."""
-        link = Link(address, token=token)
-        try:
-            layouts.remove(link)
-        finally:
-            link.close()
+        """Drop the store's collection, if there is one. Raises StoreUnavailable."""
+        with closing(Connection(address, token=token)) as connection:
+            Rows(connection).call("drop_collection")
 
     def info(self) -> StoreInfo:
-        """What is in the store now; the fingerprint is the same in every replica that sees the same catalogue."""
-        version, facts = self._version(), self._layout.facts
+        """What is in the store now."""
+        facts = self._catalog.facts
         return StoreInfo(
-            count=self._attributes.count("", version),
-            dimension=facts.dimension,
-            slices=dict(facts.slices),
+            self._rows.count(""),
+            facts.dimension,
+            dict(facts.slices),
             checkpoint=facts.checkpoint,
-            fingerprint=version.fingerprint,
             root=facts.root,
-            uuid=self._layout.uuid,
+            uuid=self._catalog.uuid,
+            fingerprint=self._fingerprint(),
         )
 
     def search(
@@ -150,122 +90,122 @@ class MilvusStore:
         filter: Filter | None = None,
         vectors: bool = False,
     ) -> list[list[Hit]]:
-        """See `VectorStore.search`. Equal distances come in the order of insertion."""
-        require_positive("k", k)
-        checked = check_vectors(queries, self._layout.facts.dimension)
-        weights = self._weights(condition)
-        version = self._version()
-        expression = self._attributes.expression(filter, version)
-        question = Question(min(k, WINDOW), weights, expression, version.moment, vectors)
-        return self._searcher.search(checked, question) if len(checked) else []
+        """See `VectorStore.search`. At most 16,384 shoes are found, whatever `k` is."""
+        checks.require_positive("k", k)
+        checked = checks.check_vectors(queries, self._catalog.facts.dimension)
+        weights = checks.check_condition(condition, self._catalog.facts.slices)
+        expression = self._expression(filter, self._fingerprint())
+        return self._searcher.search(checked, min(k, WINDOW), weights, expression, vectors=vectors)
 
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""
-        return decode_item(self._row(item_id, ITEM_FIELDS))
+        return decode(self._row(item_id, ITEM_FIELDS))
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """One shoe's vector, (D,) float32. Raises UnknownItem."""
-        row = self._row(item_id, ["number", "id", "overall"])
-        return decode_vector(row["overall"], self._layout.facts.dimension)
+        return np.array(self._row(item_id, [self._whole])[self._whole], dtype=np.float32)
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
-        require_positive("limit", limit)
-        last = -1 if cursor is None else read_cursor(cursor)
-        version = self._version()
-        passing = self._attributes.expression(filter, version)
+        checks.require_positive("limit", limit)
+        last = self._catalog.start if cursor is None else checks.read_cursor(cursor)
+        passing = self._expression(filter, self._fingerprint())
         # One more than that, to see whether it is the last page.
-        rows = self._tables.first(self._layout.main, passing, ITEM_FIELDS, version.moment, after=last, limit=limit + 1)
-        shown = rows[:limit]
+        rows = self._rows.first(passing, after=last, limit=limit + 1)
         return Page(
-            items=tuple(decode_item(row) for row in shown),
-            next=write_cursor(int(shown[-1]["number"])) if len(rows) > limit else None,
-            total=self._attributes.count(passing, version),
+            items=tuple(decode(row) for row in rows[:limit]),
+            next=checks.write_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None,
+            total=self._rows.count(passing),
         )
 
-    def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
-        """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
-        version = self._version()
-        return self._attributes.facets(self._attributes.expression(filter, version), version)
+    def facets(self, filter: Filter | None = None) -> Facets:
+        """See `VectorStore.facets`. Reads the attributes of all shoes that pass, once a state of the catalogue."""
+        fingerprint = self._fingerprint()
+        counts = self._count_values(self._expression(filter, fingerprint), fingerprint)
+        return {name: dict(values) for name, values in counts.items()}
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """Insert or replace by id, all or nothing; durable, and in the next answer of every replica, once it returns.
-
-        Returns:
-            How many records were given; of several with one id, the last one stays.
-
-        Raises:
-            QueryError: a record's vector has the wrong shape or a value that is not finite, or its texts are too long.
-            ItemExists: one of the ids is there, and `overwrite` is False.
-            StoreBusy: others are changing the same shoes.
-            StoreUnavailable: Milvus does not answer.
-        """
-        encoded = [encode(record, self._layout.facts.dimension) for record in records]
-        if encoded:
-            self._editor.upsert({shoe.row.id: shoe for shoe in encoded}, overwrite=overwrite)
-        return len(encoded)
+        """See `VectorStore.upsert`; but shoe by shoe, and of two replicas that insert one, neither gets ItemExists."""
+        given = list(records)
+        vectors = {record.item.id: checks.check_vector(record, self._catalog.facts.dimension) for record in given}
+        items = {record.item.id: record.item for record in given}
+        with self._writing:
+            there = {item_id: int(row["number"]) for item_id, row in self._find(items, ["number"]).items()}
+            if there and not overwrite:
+                raise ItemExists(next(item_id for item_id in items if item_id in there))
+            numbers = dict(zip(items, make_numbers(), strict=False)) | there
+            self._write([self._encode(items[each], vectors[each], numbers[each]) for each in items])
+        return len(given)
 
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
-        """See `VectorStore.patch`. Raises as `upsert`, and UnknownItem."""
-        return self._editor.patch(item_id, attributes)
+        """See `VectorStore.patch`. It is read and written again: a change by another replica in between is lost."""
+        with self._writing:
+            row = self._row(item_id, [*ITEM_FIELDS, self._whole])
+            item = decode(row)
+            kept = {name: values for name, values in {**item.attributes, **attributes}.items() if values}
+            item = replace(item, attributes=kept)
+            self._write([self._encode(item, np.array(row[self._whole], dtype=np.float32), int(row["number"]))])
+        return item
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove by id, all or nothing; durable once it returns. Returns how many were there. Raises as `upsert`."""
-        return self._editor.delete(ids) if ids else 0
+        """Remove by id, shoe by shoe. Returns how many were there."""
+        with self._writing:
+            there = self._find(ids, [])
+            self._write([], removed=[digest(item_id) for item_id in there])
+        return len(there)
 
     def close(self) -> None:
         """End the connection."""
-        self._closed.set()
-        self._link.close()
+        self._connection.close()
 
-    def _weights(self, condition: str | Weights) -> Weights:
-        """What to compare by, as weights of places. Raises QueryError."""
-        slices = self._layout.facts.slices
-        if not isinstance(condition, str):
-            check_weights(condition, slices)
-            return condition
-        if condition != OVERALL and condition not in slices:
-            known = ", ".join([OVERALL, *slices])
-            raise QueryError("condition", f"unknown condition {condition!r}; known conditions: {known}")
-        return {condition: 1.0}
+    def _fingerprint(self) -> str:
+        """Of the catalogue as it is now. Raises StoreUnavailable if another has taken its place."""
+        properties = self._rows.call("describe_collection")["properties"]
+        if self._catalog.uuid not in properties.get(FACTS, ""):  # its vectors may be another checkpoint's
+            raise StoreUnavailable("the catalogue was made anew, and has to be loaded anew before it is served")
+        return hashlib.sha256((self._catalog.uuid + properties.get(CHANGED, "")).encode()).hexdigest()[:16]
+
+    def _expression(self, filter: Filter | None, fingerprint: str) -> str:
+        """What holds for the shoes that pass; "" for all. Raises QueryError for what no shoe has."""
+        if filter is None:
+            return ""
+        for leaf in find_leaves(filter):
+            if isinstance(leaf, InRange):
+                raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates: {leaf.attribute!r}")
+            tokens = [digest(leaf.attribute, value) for value in leaf.values] or [digest(leaf.attribute, None)]
+            if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens):
+                checks.check_filter(leaf, self._count_values("", fingerprint))
+        return translate(filter)
+
+    def _read_values(self, expression: str, _fingerprint: str) -> Facets:
+        """Attribute -> value -> number of the shoes that an expression holds for."""
+        found: dict[str, Counter[str]] = {}
+        for row in self._rows.scan(expression, ["attributes"]):
+            for name, values in json.loads(row["attributes"]).items():
+                found.setdefault(name, Counter()).update(set(values))
+        return checks.sort_counts(found)
+
+    def _encode(self, item: Item, vector: NDArray[np.float32], number: int) -> Row:
+        return encode(item, number) | {field: vector[part] for field, part in self._catalog.fields.items()}
+
+    def _write(self, rows: Sequence[Row], *, removed: Sequence[int] = ()) -> None:
+        """Write and remove rows, and have another fingerprint then."""
+        if rows or removed:
+            self._rows.upsert(rows)
+            self._rows.delete(removed)
+            self._rows.call("alter_collection_properties", properties={CHANGED: secrets.token_hex(16)})
+
+    def _find(self, ids: Iterable[str], fields: Sequence[str]) -> dict[str, Row]:
+        """Id -> row, of those that are there. Raises QueryError for one whose digest is another's."""
+        id_of = {digest(item_id): item_id for item_id in ids}
+        found = {id_of[int(row["key"])]: row for row in self._rows.find(id_of, ["key", "id", *fields])}
+        for item_id, row in found.items():
+            if row["id"] != item_id:
+                raise QueryError("id", f"{item_id!r} can't be told from {row['id']!r}; rename one of them")
+        return found
 
     def _row(self, item_id: str, fields: Sequence[str]) -> Row:
         """The row of one shoe. Raises UnknownItem."""
-        moment = self._version().moment
-        rows = self._tables.query(self._layout.main, f"key == {digest(item_id)}", fields, moment)
-        for row in rows:
-            if row["id"] == item_id:
-                return row
+        if row := self._find([item_id], fields).get(item_id):
+            return row
         raise UnknownItem(item_id)
-
-    def _version(self) -> Version:
-        """How the catalogue is now, with every change that was acknowledged before this call, by any process."""
-        version = self._versions.read()
-        try:
-            version.require_whole()
-        except StoreUnavailable:
-            self._mend_aside()
-            raise
-        return version
-
-    def _mend_aside(self) -> None:
-        """Have a thread finish the change that was cut short, unless one is at it."""
-        if self._mending.acquire(blocking=False):
-            threading.Thread(target=self._mend, name="store-mend", daemon=True).start()
-
-    def _mend(self) -> None:
-        try:
-            until = time.monotonic() + 2 * LEASE_SECONDS
-            while time.monotonic() < until and not self._versions.read().quiet:
-                self._editor.mend()
-                if self._closed.wait(1.0):
-                    return
-        except SolemateError as error:
-            logger.warning("a change that was cut short is not finished yet: %s", error)
-        finally:
-            self._mending.release()
-
-    def _probe(self, client: MilvusClient, seconds: float) -> None:
-        """Fail unless the shoes can be read, from every collection."""
-        for collection in self._layout.collections:
-            client.query(collection, filter="number > 0", output_fields=["number"], limit=1, timeout=seconds)

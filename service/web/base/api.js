@@ -237,7 +237,7 @@ export async function reconstructVector(vector, { signal }) {
 }
 
 /**
- * The values of each attribute and how many shoes choosing them would leave: {facets, total}.
+ * The values of each attribute and how many shoes choosing them would leave: {facets, ranges, total}.
  *
  * Values of one attribute are alternatives, so an attribute's counts must not be narrowed by its own chosen values:
  * each attribute in use is counted again without them.
@@ -249,9 +249,10 @@ export async function countFacets(filters, { signal }) {
     ask(filters),
     ...keys.map((key) => ask(filters.filter((filter) => filter.key !== key))),
   ]);
-  const facets = { ...all.facets };
+  const [facets, ranges] = [{ ...all.facets }, { ...all.ranges }];
   keys.forEach((key, index) => {
     facets[key] = rest[index].facets[key] ?? [];
+    if (rest[index].ranges?.[key]) ranges[key] = rest[index].ranges[key];
   });
-  return { facets, total: all.total };
+  return { facets, ranges, total: all.total };
 }

@@ -23,9 +23,6 @@ const expanded = new Set();
 /** Attributes with one value in the whole catalogue: nothing to choose. Seen when no filter is in use. */
 let single = new Set();
 
-/** Attribute -> [least, most] in the whole catalogue, for those that are numbers. */
-const extents = new Map();
-
 function same(one, other) {
   return one.key === other.key && one.value === other.value;
 }
@@ -43,7 +40,7 @@ function bare(key) {
 }
 
 function isRange(value) {
-  return /^-?[\d.]+\.\.-?[\d.]+$/.test(value);
+  return /^(-?\d+(\.\d+)?|\d{4}-\d\d-\d\d)\.\.(-?\d+(\.\d+)?|\d{4}-\d\d-\d\d)$/.test(value);
 }
 
 function option(key, { value, count: number }, { checked, excluded, onToggle }) {
@@ -78,64 +75,62 @@ function valuesOf(key, values, filters) {
   return [...values, ...chosen.map(({ value }) => ({ value, count: 0 }))];
 }
 
-function extentOf(key, values) {
-  if (extents.has(key)) return extents.get(key);
-  const numbers = values.map(({ value }) => Number(value));
-  const numeric = values.length >= MANY_NUMBERS && values.every(({ value }) => value.trim()) && numbers.every(Number.isFinite);
-  return numeric ? [Math.min(...numbers), Math.max(...numbers)] : null;
+/** {min, max, dates} of an attribute that is chosen by a range; null for one that is chosen by its values. */
+function extentOf(ranges, key, values) {
+  const { min, max } = ranges[key] ?? {};
+  if (min === undefined || min === max || (values.length > 0 && values.length < MANY_NUMBERS)) return null;
+  if (/^\d{4}-\d\d-\d\d$/.test(min)) return { min, max, dates: true };
+  const [least, most] = [Number(min), Number(max)];
+  return Number.isFinite(least) && Number.isFinite(most) ? { min: least, max: most, dates: false } : null;
 }
 
-function range(key, [least, most], filters, onToggle) {
+function range(key, { min, max, dates }, filters, onToggle) {
   const given = filters.find((each) => each.key === key && isRange(each.value));
-  const [low, high] = given ? given.value.split("..").map(Number) : [least, most];
-  const whole = Number.isInteger(least) && Number.isInteger(most);
-  const end = (name, value) =>
+  const [low, high] = given ? given.value.split("..") : [min, max];
+  const whole = Number.isInteger(min) && Number.isInteger(max);
+  const field = (type, name, value, others) =>
     make("input", {
-      type: "number",
-      min: least,
-      max: most,
-      step: whole ? 1 : "any",
+      type,
+      min,
+      max,
+      step: dates || whole ? 1 : type === "range" ? (max - min) / 100 : "any",
       value,
-      "aria-label": `${label(key)}, ${name}`,
-      "data-filter": `${key}:${name}`,
+      "aria-label": `${label(key)}, ${name}${type === "range" ? ", slider" : ""}`,
+      "data-filter": `${key}:${name} ${type}`,
       change: apply,
+      ...others,
     });
-  const slide = (name, value) =>
-    make("input", {
-      type: "range",
-      min: least,
-      max: most,
-      step: whole ? 1 : (most - least) / 100,
-      value,
-      "aria-label": `${label(key)}, ${name}, slider`,
-      "data-filter": `${key}:${name} slider`,
-      input: (event) => {
-        (name === "from" ? from : to).value = event.target.value;
-      },
-      change: apply,
-    });
+  const end = (name, value) => field(dates ? "date" : "number", name, value, { class: "field" });
   const [from, to] = [end("from", low), end("to", high)];
+  const slide = (target, name, value) =>
+    field("range", name, value, {
+      input: (event) => {
+        target.value = event.target.value;
+      },
+    });
   function apply() {
-    const ends = [from.valueAsNumber, to.valueAsNumber].map((number, index) => (Number.isFinite(number) ? number : [least, most][index]));
-    const value = `${Math.min(...ends)}..${Math.max(...ends)}`;
-    if (value === `${least}..${most}`) {
+    const ends = [from.value || String(min), to.value || String(max)];
+    ends.sort((one, other) => (dates ? one.localeCompare(other) : Number(one) - Number(other)));
+    const value = ends.join("..");
+    if (value === `${min}..${max}`) {
       if (given) onToggle(given);
     } else if (value !== given?.value) {
       onToggle({ key, value });
     }
   }
+  const slides = dates ? [] : [make("div", { class: "range-slides" }, slide(from, "from", low), slide(to, "to", high))];
   return make(
     "div",
     { class: "range" },
-    make("div", { class: "range-slides" }, slide("from", low), slide("to", high)),
+    ...slides,
     make("div", { class: "range-ends" }, from, make("span", { "aria-hidden": "true" }, "to"), to),
   );
 }
 
-function group(key, values, { filters, first, onToggle }) {
+function group(key, values, { ranges, filters, first, onToggle }) {
   const isChosen = ({ value }) => filters.some((each) => same(each, { key, value }));
   const isExcluded = ({ value }) => filters.some((each) => same(each, { key: `-${key}`, value }));
-  const extent = extentOf(key, values);
+  const extent = extentOf(ranges, key, values);
   const number = filters.filter((each) => bare(each.key) === key).length;
   // Chosen values are always in sight, even where the rest is folded away.
   const shown = expanded.has(key)
@@ -155,18 +150,18 @@ function group(key, values, { filters, first, onToggle }) {
   // A click, not the toggle event: that one also fires when the group is drawn open.
   summary.addEventListener("click", () => opened.set(key, !details.open));
   if (!extent && (values.length > shown.length || expanded.has(key))) {
-    details.append(foldButton(key, values, shown, { details, filters, onToggle }));
+    details.append(foldButton(key, values, shown, { details, ranges, filters, onToggle }));
   }
   return details;
 }
 
-function foldButton(key, values, shown, { details, filters, onToggle }) {
+function foldButton(key, values, shown, { details, ...options }) {
   const open = expanded.has(key);
   const text = open ? "Show fewer" : `Show ${count(values.length - shown.length)} more`;
   const onClick = () => {
     if (open) expanded.delete(key);
     else expanded.add(key);
-    const redrawn = group(key, values, { filters, first: true, onToggle });
+    const redrawn = group(key, values, { ...options, first: true });
     details.replaceWith(redrawn);
     redrawn.querySelector(".fold")?.focus();
   };
@@ -174,23 +169,18 @@ function foldButton(key, values, shown, { details, filters, onToggle }) {
 }
 
 /** Show the groups for these counts; `onToggle({key, value})` is called for a box ticked or cleared, or a range. */
-export function show({ facets, total }, { keys, filters, onToggle }) {
+export function show({ facets, ranges, total }, { keys, filters, onToggle }) {
   const focused = document.activeElement?.dataset?.filter;
-  const all = [...keys.filter((key) => key in facets), ...Object.keys(facets).filter((key) => !keys.includes(key))];
-  const order = all.filter((key) => !isAddress(facets[key].slice(0, 3).map(({ value }) => value)));
-  if (!filters.length) {
-    single = new Set(order.filter((key) => facets[key].length < 2));
-    extents.clear();
-    for (const key of order) {
-      const extent = extentOf(key, facets[key]);
-      if (extent) extents.set(key, extent);
-    }
-  }
+  const counted = new Set([...Object.keys(facets), ...Object.keys(ranges)]);
+  const all = [...keys.filter((key) => counted.has(key)), ...[...counted].filter((key) => !keys.includes(key))];
+  const valuesIn = (key) => facets[key] ?? [];
+  const order = all.filter((key) => !isAddress(valuesIn(key).slice(0, 3).map(({ value }) => value)));
+  if (!filters.length) single = new Set(order.filter((key) => valuesIn(key).length === 1));
   const useful = order
-    .map((key) => [key, valuesOf(key, facets[key], filters)])
-    .filter(([key, values]) => values.length && (!single.has(key) || filters.some((each) => bare(each.key) === key)));
+    .map((key) => [key, valuesOf(key, valuesIn(key), filters)])
+    .filter(([key, values]) => (values.length || key in ranges) && (!single.has(key) || filters.some((each) => bare(each.key) === key)));
   groups.replaceChildren(
-    ...useful.map(([key, values], index) => group(key, values, { filters, first: index < OPEN_AT_FIRST, onToggle })),
+    ...useful.map(([key, values], index) => group(key, values, { ranges, filters, first: index < OPEN_AT_FIRST, onToggle })),
   );
   available(useful.length > 0);
   byId("filter-done").textContent = total ? `Show ${shoes(total)}` : "No shoe matches";

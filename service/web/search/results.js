@@ -82,7 +82,7 @@ function copies(shoe, { hrefOf, onOpen }) {
 }
 
 function card(shoe, index, options) {
-  const { keys, hrefOf, onOpen, onLike, onDislike, onSearch, likes } = options;
+  const { keys, hrefOf, onOpen, onLike, onDislike, onSearch, likes, measured } = options;
   const words = describe(shoe, keys);
   const title = make("span", { class: "name" }, words.name);
   // Its name to assistive technology is the text in it.
@@ -94,7 +94,7 @@ function card(shoe, index, options) {
   if (words.details) opener.append(make("span", { class: "details" }, words.details));
   const price = offer(shoe);
   if (price) opener.append(price);
-  if (shoe.distance !== undefined) opener.append(nearness(shoe));
+  if (measured && shoe.distance !== undefined) opener.append(nearness(shoe));
   const actions = make("div", { class: "card-actions" });
   if (onLike) actions.append(choice("like", shoe, words, likes.includes(shoe.id), onLike));
   if (onDislike) actions.append(choice("dislike", shoe, words, null, onDislike));
@@ -153,9 +153,9 @@ export function show(shoes, { next, ending, ...options }) {
   grid.removeAttribute("aria-busy");
   grid.hidden = shoes.length === 0;
   empty.hidden = true;
-  const { onLike, onDislike, likes, hrefOf } = options;
+  const { onLike, onDislike, likes, hrefOf, measured } = options;
   const wanted = shoes.map((shoe) =>
-    [shoe.id, shoe.distance ?? "", shoe.duplicates?.length ?? "", !onLike, !onDislike, likes.includes(shoe.id), hrefOf(shoe)].join("\n"),
+    [shoe.id, (measured && shoe.distance) ?? "", shoe.duplicates?.length ?? "", !onLike, !onDislike, likes.includes(shoe.id), hrefOf(shoe)].join("\n"),
   );
   let same = 0;
   while (same < wanted.length && grid.children[same]?.shoeKey === wanted[same]) same += 1;

@@ -14,6 +14,12 @@ import * as results from "./results.js";
 
 const PAGE = 24;
 
+/** Score below which not even the nearest shoe is called similar. */
+const CLOSE = 0.25;
+
+/** Brands that only the catalogue has that `solemate demo-catalog` draws. */
+const DRAWN = ["Alderfoot", "Saltmarsh"];
+
 let info = null; // what is served
 let shown = null; // the route on the screen
 let pictured = null; // the route whose query pictures are on the screen
@@ -122,6 +128,8 @@ async function showFacets(route, signal, counted) {
   try {
     const facets = counted ?? (await countFacets(route.filters, { signal }));
     signal.throwIfAborted();
+    const brands = (facets.facets.Brand ?? []).map(({ value }) => value);
+    byId("drawn").hidden = !DRAWN.every((brand) => brands.includes(brand));
     filters.show(facets, { keys: info.attributes, filters: route.filters, onToggle: toggle });
     return facets;
   } catch (error) {
@@ -129,6 +137,12 @@ async function showFacets(route, signal, counted) {
     if (error.name !== "AbortError") filters.hide();
     return undefined;
   }
+}
+
+function head(route) {
+  const [first] = answer.shoes;
+  const far = isQuery(route) && !route.dislikes.length && first && first.score < CLOSE;
+  byId("results-heading").textContent = !isQuery(route) ? "The catalogue" : far ? "Nothing here is close" : "Most similar";
 }
 
 function tally(route) {
@@ -168,6 +182,7 @@ function searchWith(shoe) {
 function present(route) {
   meet(answer.shoes);
   routes.keep(answer);
+  head(route);
   tally(route);
   if (!answer.shoes.length) return presentNothing(route);
   const open = ({ id }) => ({ name: "shoe", id, with: route.item && route.item !== id ? route.item : null });
@@ -175,6 +190,7 @@ function present(route) {
   results.show(answer.shoes, {
     keys: info.attributes,
     likes: route.likes,
+    measured: route.dislikes.length === 0, // with dislikes, distances are from a point beyond all shoes
     hrefOf: (shoe) => routes.format(open(shoe)),
     onOpen: (shoe) => routes.go(open(shoe)),
     onSearch: searchWith,
@@ -301,7 +317,6 @@ export async function show(route, kept) {
   pictured = route;
   document.body.dataset.query = isQuery(route) ? "yes" : "no";
   byId("shelf").hidden = false;
-  byId("results-heading").textContent = isQuery(route) ? "Most similar" : "The catalogue";
   if (!kept && (!refined || reviewed)) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
   conditions.show(conditionOf(route), isQuery(route));
   byId("fold-choice").hidden = !isQuery(route) || info.duplicate_distance === null;

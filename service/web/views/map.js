@@ -3,6 +3,7 @@
 import { getAtlas, getItem, getMap, getTile, imageOf, isAbsent } from "../base/api.js";
 import { iconButton, link, make, vary } from "../base/dom.js";
 import { framed, image } from "../base/shoes.js";
+import { toast } from "../base/notice.js";
 import * as routes from "../base/route.js";
 import { count, describe, label, shoes } from "../base/words.js";
 import { known, meet } from "../search/search.js";
@@ -15,6 +16,9 @@ const OTHER = "#8a928d";
 /** Points in sight up to which their thumbnails are drawn. */
 const FEW = 600;
 
+/** How much longer one side of the map may be drawn than the other. */
+const STRETCH = 1.4;
+
 /** Screen pixels around a pointer in which a point is found. */
 const REACH = 14;
 
@@ -22,6 +26,11 @@ const REACH = 14;
 const EXAMPLES = 24;
 
 const MOST_ZOOM = 120;
+
+const METHODS = { opentsne: "laid out by t-SNE", pca: "laid out by two principal components" };
+
+/** Screen pixels that a press may move and still be a click. */
+const STILL = 6;
 
 let map = null; // what is loaded: {ids, x, y, values, legend, info}
 
@@ -91,7 +100,7 @@ class Chart {
     listen("pointerdown", (event) => this.press(event));
     listen("pointermove", (event) => this.drag(event));
     for (const kind of ["pointerup", "pointercancel"]) listen(kind, (event) => this.release(event));
-    listen("pointerleave", () => this.onHover(null));
+    listen("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.onHover(null));
     listen("wheel", (event) => {
       event.preventDefault();
       this.zoomBy(Math.exp(-event.deltaY * 0.002), this.place(event));
@@ -109,16 +118,19 @@ class Chart {
     this.later();
   }
 
-  /** Pixels of the screen that the map's side has. */
-  get side() {
-    return Math.min(this.canvas.clientWidth, this.canvas.clientHeight) * 0.94 * this.view.zoom;
+  /** Pixels of the screen that the map has across and down; it is stretched a little to fill its place. */
+  get sides() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const least = Math.min(width, height) * STRETCH;
+    return [Math.min(width, least), Math.min(height, least)].map((side) => side * 0.94 * this.view.zoom);
   }
 
   screen(index) {
     const { clientWidth, clientHeight } = this.canvas;
+    const [across, down] = this.sides;
     return [
-      clientWidth / 2 + (map.x[index] - this.view.x) * this.side,
-      clientHeight / 2 - (map.y[index] - this.view.y) * this.side,
+      clientWidth / 2 + (map.x[index] - this.view.x) * across,
+      clientHeight / 2 - (map.y[index] - this.view.y) * down,
     ];
   }
 
@@ -127,18 +139,19 @@ class Chart {
   }
 
   zoomBy(factor, [x, y] = [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2]) {
-    const before = this.side;
+    const before = this.sides;
     this.view.zoom = Math.min(MOST_ZOOM, Math.max(0.8, this.view.zoom * factor));
-    const after = this.side;
+    const after = this.sides;
     const [right, up] = [x - this.canvas.clientWidth / 2, this.canvas.clientHeight / 2 - y];
-    this.view.x += right / before - right / after;
-    this.view.y += up / before - up / after;
+    this.view.x += right / before[0] - right / after[0];
+    this.view.y += up / before[1] - up / after[1];
     this.later();
   }
 
   moveBy(right, down) {
-    this.view.x = Math.min(1, Math.max(0, this.view.x - right / this.side));
-    this.view.y = Math.min(1, Math.max(0, this.view.y + down / this.side));
+    const [across, high] = this.sides;
+    this.view.x = Math.min(1, Math.max(0, this.view.x - right / across));
+    this.view.y = Math.min(1, Math.max(0, this.view.y + down / high));
     this.later();
   }
 
@@ -159,11 +172,12 @@ class Chart {
     if (!width || !height) return;
     const ratio = window.devicePixelRatio;
     let seen = 0;
-    const [across, down] = [width / 2 / this.side, height / 2 / this.side];
+    const sides = this.sides;
+    const [across, down] = [width / 2 / sides[0], height / 2 / sides[1]];
     for (let index = 0; index < map.ids.length; index += 1) {
       if (Math.abs(map.x[index] - this.view.x) < across && Math.abs(map.y[index] - this.view.y) < down) seen += 1;
     }
-    const scale = [(2 * this.side) / width, (2 * this.side) / height];
+    const scale = [(2 * sides[0]) / width, (2 * sides[1]) / height];
     const pictured = seen <= FEW;
     const size = pictured ? Math.min(56, Math.max(22, 900 / Math.sqrt(seen + 1))) : Math.min(12, 4 + 1.6 * Math.log2(this.view.zoom + 0.5) + 400 / Math.sqrt(map.ids.length * 16));
     this.points.draw({ scale, shift: [-this.view.x * scale[0], -this.view.y * scale[1]], size: size * ratio, pictured });
@@ -185,9 +199,12 @@ class Chart {
 
   nearest([x, y], reach = REACH) {
     let [best, least] = [null, reach * reach];
+    const { clientWidth, clientHeight } = this.canvas;
+    const [across, down] = this.sides;
     for (let index = 0; index < map.ids.length; index += 1) {
-      const [left, top] = this.screen(index);
-      const far = (left - x) ** 2 + (top - y) ** 2;
+      const right = clientWidth / 2 + (map.x[index] - this.view.x) * across - x;
+      const below = clientHeight / 2 - (map.y[index] - this.view.y) * down - y;
+      const far = right * right + below * below;
       if (far < least) [best, least] = [index, far];
     }
     return best;
@@ -222,7 +239,7 @@ class Chart {
     } else {
       this.moveBy(at[0] - before[0], at[1] - before[1]);
     }
-    this.onHover(null);
+    if (this.moved >= STILL) this.onHover(null);
   }
 
   release(event) {
@@ -232,7 +249,7 @@ class Chart {
       this.outline.setAttribute("d", "");
       if (this.path.length > 4) this.onLasso(this.inside(this.path));
       this.path = [];
-    } else if (this.moved < 6 && event.type === "pointerup") {
+    } else if (this.moved < STILL && event.type === "pointerup") {
       const index = this.nearest(at, event.pointerType === "mouse" ? REACH : 2 * REACH);
       if (index !== null) this.onOpen(index, event.pointerType);
     }
@@ -360,13 +377,14 @@ function build(view, route, { info, signal }) {
     chart.colour(select.value, entries);
     list.replaceChildren(...legend(chart, entries, repaint));
   };
-  const choose = (found) => {
+  const choose = (found, cleared = false) => {
+    if (!found.size && !cleared) toast("There is no shoe in there.");
     chart.chosen = found.size ? found : null;
     lasso.setAttribute("aria-pressed", "false");
     chart.lassoing = false;
     canvas.classList.remove("lassoing");
     repaint();
-    showSelection(side, [...found], () => choose(new Set()));
+    showSelection(side, [...found], () => choose(new Set(), true));
   };
   const chart = new Chart(canvas, outline, { onHover: hover, onOpen: openShoe, onLasso: choose });
   if (!chart.points) {
@@ -378,7 +396,7 @@ function build(view, route, { info, signal }) {
     lasso.setAttribute("aria-pressed", String(chart.lassoing));
     canvas.classList.toggle("lassoing", chart.lassoing);
   }, { class: "button small", "aria-pressed": "false" });
-  const among = iconButton("whole", "Choose what is in view", () => {
+  const among = iconButton("plus", "Take all in view", () => {
     const { clientWidth: width, clientHeight: height } = canvas;
     choose(chart.inside([[0, 0], [width, 0], [width, height], [0, height]]));
   }, { class: "button small" });
@@ -388,7 +406,7 @@ function build(view, route, { info, signal }) {
       "div",
       { class: "section-head map-head" },
       make("h1", { tabindex: -1 }, "Map"),
-      make("p", { class: "fine" }, `${shoes(map.ids.length)} by ${map.info.method}: near here is mostly alike`),
+      make("p", { class: "fine" }, `${shoes(map.ids.length)}, ${METHODS[map.info.method] ?? map.info.method}: near here is mostly alike${map.info.stale ? ". The catalogue has changed since" : ""}`),
     ),
     make(
       "div",
@@ -399,9 +417,22 @@ function build(view, route, { info, signal }) {
         make("label", { class: "fine" }, "Colour by ", select),
         lasso,
         among,
-        make("span", { class: "zoom" }, quiet("minus", "Farther", () => chart.zoomBy(1 / 1.6)), quiet("plus", "Nearer", () => chart.zoomBy(1.6)), quiet("whole", "All of the map", () => chart.whole())),
       ),
-      make("div", { class: "map-stage" }, canvas, svg, make("span", { class: "cross", "aria-hidden": "true" }), tip),
+      make(
+        "div",
+        { class: "map-stage" },
+        canvas,
+        svg,
+        make("span", { class: "cross", "aria-hidden": "true" }),
+        tip,
+        make(
+          "div",
+          { class: "zoom" },
+          quiet("plus", "Nearer", () => chart.zoomBy(1.6)),
+          quiet("minus", "Farther", () => chart.zoomBy(1 / 1.6)),
+          quiet("whole", "All of the map", () => chart.whole()),
+        ),
+      ),
       list,
       side,
     ),
@@ -418,7 +449,7 @@ function build(view, route, { info, signal }) {
   for (const { first } of map.tiles) {
     getAtlas(map.tiles.findIndex((tile) => tile.first === first), { signal })
       .then((bitmap) => {
-        chart.points.picture(first, bitmap);
+        chart.points.picture(first, bitmap, map.info.thumbnail);
         chart.later();
       })
       .catch(() => {}); // then they stay points

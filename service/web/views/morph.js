@@ -167,8 +167,8 @@ export async function show(view, route, { info: served, signal }) {
       make(
         "p",
         { class: "buttons" },
-        iconButton("swap", "Exchange the two", () => go({ from: to.id, to: from.id }), { class: "button small" }),
-        iconButton("dice", "Two others", shuffle, { class: "button small" }),
+        iconButton("swap", "Exchange", () => go({ from: to.id, to: from.id }), { class: "button small" }),
+        iconButton("dice", "Surprise me", shuffle, { class: "button small" }),
       ),
     ),
     make("p", { class: "fine lead" }, "Between two shoes lie others. Each step is drawn by the network from a point on the straight line between the two vectors; beside it is the shoe of the catalogue that lies nearest."),

@@ -24,14 +24,16 @@ in vec4 colour;
 flat in highp int cell;
 uniform bool pictured;
 uniform sampler2D atlas;
+uniform vec2 cells;
 out vec4 pixel;
 void main() {
   vec2 at = gl_PointCoord;
   if (pictured) {
     vec2 edge = abs(at - 0.5);
     bool inside = max(edge.x, edge.y) < 0.44;
-    vec2 grid = vec2(float(cell % 64), float(cell / 64));
-    vec4 picture = texture(atlas, (grid + clamp((at - 0.06) / 0.88, 0.02, 0.98)) / 64.0);
+    int columns = int(cells.x);
+    vec2 grid = vec2(float(cell % columns), float(cell / columns));
+    vec4 picture = texture(atlas, (grid + clamp((at - 0.06) / 0.88, 0.02, 0.98)) / cells);
     pixel = inside ? vec4(picture.rgb, 1.0) : vec4(colour.rgb, 1.0);
     pixel *= colour.a > 0.5 ? 1.0 : 0.25;
     return;
@@ -64,8 +66,8 @@ function link(gl) {
  * Room for `count` points on a canvas; null where the browser has no WebGL 2.
  *
  * `place(first, points)` puts points, (2 n) uint16, from `first` on. `tint(colours)` gives all their colours, (4 count)
- * uint8, where an alpha below one half marks those in the background. `picture(first, bitmap)` gives the points from
- * `first` on their thumbnails. `draw({scale, shift, size, pictured})` draws: places in [0, 1] times `scale` plus `shift`
+ * uint8, where an alpha below one half marks those in the background. `picture(first, bitmap, side)` gives the points from
+ * `first` on their thumbnails, squares of `side` pixels row by row. `draw({scale, shift, size, pictured})` draws: places in [0, 1] times `scale` plus `shift`
  * are clip space, `size` is in device pixels.
  */
 export function open(canvas, count) {
@@ -74,7 +76,7 @@ export function open(canvas, count) {
   const program = link(gl);
   gl.useProgram(program);
   const uniform = Object.fromEntries(
-    ["scale", "shift", "size", "first", "pictured", "atlas"].map((name) => [name, gl.getUniformLocation(program, name)]),
+    ["scale", "shift", "size", "first", "pictured", "atlas", "cells"].map((name) => [name, gl.getUniformLocation(program, name)]),
   );
   const places = gl.createBuffer();
   gl.bindBuffer(gl.ARRAY_BUFFER, places);
@@ -88,7 +90,7 @@ export function open(canvas, count) {
   gl.enableVertexAttribArray(1);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-  const tiles = []; // {first, number, atlas}
+  const tiles = []; // {first, number, atlas, cells}
 
   return {
     place(first, points) {
@@ -100,13 +102,16 @@ export function open(canvas, count) {
       gl.bindBuffer(gl.ARRAY_BUFFER, tints);
       gl.bufferSubData(gl.ARRAY_BUFFER, 0, colours);
     },
-    picture(first, bitmap) {
+    picture(first, bitmap, side) {
       const atlas = gl.createTexture();
       gl.bindTexture(gl.TEXTURE_2D, atlas);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
       for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-      tiles.find((tile) => tile.first === first).atlas = atlas;
+      Object.assign(
+        tiles.find((tile) => tile.first === first),
+        { atlas, cells: [bitmap.width / side, bitmap.height / side] },
+      );
     },
     draw({ scale, shift, size, pictured }) {
       gl.viewport(0, 0, canvas.width, canvas.height);
@@ -115,10 +120,13 @@ export function open(canvas, count) {
       gl.uniform2f(uniform.scale, ...scale);
       gl.uniform2f(uniform.shift, ...shift);
       gl.uniform1f(uniform.size, size);
-      for (const { first, number, atlas } of tiles) {
+      for (const { first, number, atlas, cells } of tiles) {
         gl.uniform1i(uniform.first, first);
         gl.uniform1i(uniform.pictured, Number(pictured && atlas !== null));
-        if (atlas) gl.bindTexture(gl.TEXTURE_2D, atlas);
+        if (atlas) {
+          gl.bindTexture(gl.TEXTURE_2D, atlas);
+          gl.uniform2f(uniform.cells, ...cells);
+        }
         gl.drawArrays(gl.POINTS, first, number);
       }
     },

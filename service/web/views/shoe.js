@@ -180,7 +180,7 @@ function agreements(shoe, other, info) {
 }
 
 function row(shoe, condition, { info, signal }) {
-  const list = make("ul", { class: "row", tabindex: 0, role: "group", "aria-label": `Nearest by ${words.label(condition)}`, "aria-busy": "true" });
+  const list = make("ul", { class: "row", tabindex: 0, "aria-label": `Nearest by ${words.label(condition)}`, "aria-busy": "true" });
   list.append(...Array.from({ length: 6 }, () => make("li", { class: "skeleton" }, make("span", { class: "frame" }))));
   const route = { item: shoe.id, condition: condition === info.conditions[0] ? null : condition };
   const all = link({ href: routes.format(route), go: () => routes.go(route), class: "link" }, "See all", make("span", { class: "unseen" }, ` by ${words.label(condition)}`));

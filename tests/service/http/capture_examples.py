@@ -22,16 +22,19 @@ from starlette.testclient import TestClient
 
 from model.errors import ArtifactMissing, StorageFull
 from model.files import write_json
-from service.errors import NotReady
+from service.errors import MapMissing, NotReady
 from service.http.app import create_app
 from service.http.openapi import EXAMPLES
-from service.http.responses import LINES
+from service.http.responses import NDJSON
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 
 __all__ = ["KEYS", "ask", "body_of", "main", "shorten", "shrink"]
 
 Answers = Iterator[tuple[str, httpx2.Response]]
+
+LONG = 500
+"""Ids or numbers of an example, as a tile of the map has them, of which three are enough."""
 
 UNKNOWN = "/v1/items/no-such-shoe"
 
@@ -63,6 +66,7 @@ def ask(client: TestClient, guarded: TestClient) -> Answers:
         condition = {"condition": client.get("/v1/info").json()["conditions"][-1]} if operation == "swaps" else {}
         yield operation, client.get(f"/v1/{operation}", params={**good, **condition, next(iter(query)): "no-such-shoe"})
     yield from _ask_for_drawings(client, first["id"])
+    yield from _ask_for_map(client)
     yield "info", client.get("/v1/info")
     yield "info", client.get("/v1/info", params={"verbose": "1"})
     yield "healthz", client.get("/healthz")
@@ -85,6 +89,17 @@ def _ask_for_drawings(client: TestClient, item_id: str) -> Answers:
         yield operation, client.get(f"/v1/{operation}", params=query, headers={"accept": "application/json"})
     yield "samples", client.get("/v1/samples", params={"count": "100"})
     yield "samples", client.get("/v1/samples", params={"around": "no-such-shoe"})
+
+
+def _ask_for_map(client: TestClient) -> Answers:
+    yield "map", client.get("/v1/map")
+    yield "map", client.get("/v1/map", params={"tiles": "3"})
+    yield "map_tile", client.get("/v1/map/tiles/0")
+    yield "map_tile", client.get("/v1/map/tiles/999")
+    yield "map_atlas", client.get("/v1/map/atlas/999")
+    with mock.patch("service.serving.engine.read_map", side_effect=MapMissing):
+        for operation, path in (("map", ""), ("map_tile", "/tiles/0"), ("map_atlas", "/atlas/0")):
+            yield operation, client.get(f"/v1/map{path}")
 
 
 def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
@@ -146,7 +161,7 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
 
 def body_of(response: httpx2.Response) -> Any:
     """What an answer says; of one that says it line by line, a list."""
-    if response.headers["content-type"] == LINES:
+    if response.headers["content-type"] == NDJSON:
         return [json.loads(line) for line in response.text.splitlines()]
     return response.json()
 
@@ -158,7 +173,10 @@ def shorten(body: Any) -> Any:
             name: f"{value[:60]}..." if name == "image" and value.startswith("data:") else shorten(value)
             for name, value in body.items()
         }
-    return [shorten(each) for each in body] if isinstance(body, list) else body
+    if isinstance(body, list):
+        long = len(body) > LONG and isinstance(body[0], str | int)
+        return body[:3] if long else [shorten(each) for each in body]
+    return body
 
 
 def _ask_admin(guarded: TestClient) -> Answers:

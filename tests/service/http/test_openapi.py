@@ -43,6 +43,9 @@ OPERATIONS = {
     "sampleShoes": "GET /v1/samples",
     "getHealth": "GET /healthz",
     "getReadiness": "GET /readyz",
+    "getMap": "GET /v1/map",
+    "getMapAtlas": "GET /v1/map/atlas/{n}",
+    "getMapTile": "GET /v1/map/tiles/{n}",
     "getInfo": "GET /v1/info",
     "reloadArtifacts": "POST /v1/admin/reload",
 }
@@ -70,6 +73,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "swaps": schemas.SwapAnswer,
     "samples": schemas.SamplesAnswer,
     "facets": schemas.FacetsAnswer,
+    "map": schemas.MapAnswer,
+    "map_tile": schemas.MapTile,
     "info": schemas.Info,
     "healthz": schemas.Status,
     "readyz": schemas.Status,

@@ -4,6 +4,7 @@ import pytest
 
 from model.errors import QueryError
 from service.search.options import SearchOptions, parse_weights
+from tests.support.filters import where
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_lets_the_rest_pass() -> None:
                 3,
                 "heel:0.7,category:0.3",
                 {"heel": 0.7, "category": 0.3},
-                {"Gender": frozenset({"Women", "Men"}), "Brand": frozenset({"A"})},
+                where({"Gender": {"Women", "Men"}, "Brand": {"A"}}),
                 exclude=("b", "a", "b"),
                 leave_out=("c",),
                 max_distance=2.0,

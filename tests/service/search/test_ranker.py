@@ -18,11 +18,12 @@ from service.search.pagination import Cursor, fingerprint_of
 from service.search.ranker import Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Record, Weights
 from tests.service.search.test_diversity import naive_fold, naive_mmr
-from tests.service.store.naive import distance, passes, shoe, shoes
+from tests.service.store.naive import distance, shoe, shoes
 from tests.support.fakes import MemoryStore
+from tests.support.filters import passes, where
 
 WEIGHTS: Weights = {"category": 0.7, "free": 0.3}
-SOME: Filter = {"Gender": frozenset({"Women", "Men"})}
+SOME: Filter = where({"Gender": frozenset({"Women", "Men"})})
 
 
 def make_searcher(records: Sequence[Record]) -> Searcher:
@@ -58,7 +59,7 @@ def rank_naively(
     near = [
         (distance(vector, record.vector, options.compare_by), record)
         for record in records
-        if passes(record.item, options.filter) and record.item.id not in options.exclude
+        if passes(options.filter, record.item.attributes) and record.item.id not in options.exclude
     ]
     near.sort(key=lambda pair: pair[0])
     ranked = [record for far, record in near if options.max_distance is None or far <= options.max_distance]
@@ -120,7 +121,7 @@ def pages(searcher: Searcher, vector: NDArray[np.float32], options: SearchOption
     each=st.integers(1, 5),
     k=st.integers(1, 30),
     condition=st.sampled_from([OVERALL, "closure", WEIGHTS]),
-    filter=st.sampled_from([{}, SOME]),
+    filter=st.sampled_from([None, SOME]),
     excluded=st.integers(0, 4),
     max_distance=st.none() | st.sampled_from([0.5, 2.0, 4.0]),
     fold_within=st.none() | st.sampled_from([0.0, 0.05, 0.5, 3.0, 100.0]),

@@ -17,6 +17,7 @@ from service.search.ranker import Ranked
 from service.serving.engine import Engine, Network
 from service.store.base import OVERALL, Filter, Hit, Item, Weights
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore, leave_out
+from tests.support.filters import where
 from tests.support.stack import draw_shoe
 
 Asked = tuple[NDArray[np.float32], SearchOptions]
@@ -39,7 +40,7 @@ def ask(engine: Engine, asked: Sequence[Asked]) -> list[Ranked | SolemateError]:
 
 def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> None:
     """Whatever other searches it is asked with, a search has its own answer, in its own place."""
-    men = {"Gender": frozenset({"Men"})}
+    men = where({"Gender": frozenset({"Men"})})
     queries = [
         query(memory_engine, 0),
         query(memory_engine, 1, condition="closure"),
@@ -47,7 +48,7 @@ def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> Non
         query(memory_engine, 3, filter=men),
         query(memory_engine, 4, k=5),
         query(memory_engine, 5, exclude=("1002.2",)),
-        query(memory_engine, 6, filter={"Gender": frozenset({"Men"})}),
+        query(memory_engine, 6, filter=where({"Gender": frozenset({"Men"})})),
     ]
     alone = [ask(memory_engine, [each])[0] for each in queries]
     assert ask(memory_engine, queries) == alone
@@ -106,7 +107,7 @@ def test_leaving_one_out(memory_engine: Engine, k: int, left_out: str) -> None:
 
 def test_a_wrong_search_fails_alone(memory_engine: Engine) -> None:
     """What is wrong with one search is its own answer; those that are alike fail each with an error of its own."""
-    wrong = {"Colour": frozenset({"Red"})}
+    wrong = where({"Colour": frozenset({"Red"})})
     queries = [query(memory_engine, 0), *(query(memory_engine, number, filter=wrong) for number in (1, 2))]
     good, *bad = ask(memory_engine, [*queries, query(memory_engine, 3, condition="colour")])
     assert good == ask(memory_engine, queries[:1])[0]

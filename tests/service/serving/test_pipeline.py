@@ -33,6 +33,7 @@ from service.store.base import Item, Record
 from service.telemetry.request_timing import Stages, watch
 from tests.model.networks import tiny_checkpoint
 from tests.support.fakes import DIGEST, FakeEmbedder, FindsRed, MemoryStore, leave_out
+from tests.support.filters import where
 from tests.support.stack import draw_shoe
 
 PATIENCE = 20.0
@@ -358,7 +359,7 @@ async def test_what_is_out_of_range_costs_nothing(engine: Engine, embedder: Mood
 
 async def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Pictures, vectors and shoes, by different conditions and filters, ride together and are answered each rightly."""
-    men = {"Gender": frozenset({"Men"})}
+    men = where({"Gender": frozenset({"Men"})})
     vector = engine.store.vector(IDS[3])
 
     async with running(engine) as pipeline:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.store.base import OVERALL, Filter, Hit, Item, Record, VectorStore, Weights, iterate_items
+from tests.support.filters import passes
 
 DIMENSION = 8
 SLICES = {"category": (0, 3), "closure": (3, 5), "free": (5, 8)}
@@ -46,7 +47,7 @@ class NaiveStore:
 
     def passing(self, filter: Filter | None) -> list[Record]:
         """Those that pass, in the order of insertion."""
-        return [record for record in self.records.values() if passes(record.item, filter or {})]
+        return [record for record in self.records.values() if passes(filter, record.item.attributes)]
 
     def search(
         self,
@@ -80,11 +81,6 @@ def distance(one: NDArray[np.float32], other: NDArray[np.float32], condition: st
         return float(np.linalg.norm(difference[start:stop]))
     squares = (weight * float(np.sum(difference[slice(*SLICES[name])] ** 2)) for name, weight in condition.items())
     return math.sqrt(sum(squares))
-
-
-def passes(item: Item, filter: Filter) -> bool:
-    """AND across attributes, OR within one."""
-    return all(values & set(item.attributes.get(name, ())) for name, values in filter.items())
 
 
 def shoe(

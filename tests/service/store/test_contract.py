@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from model.errors import QueryError
 from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Item, Record, VectorStore, Weights
-from tests.service.store.conftest import StoreFactory
+from service.store.filters import All, AnyOf, HasValue, Not
+from tests.service.store.conftest import StoreFactory, require_conditions
 from tests.service.store.naive import (
     CHECKPOINT,
     DIMENSION,
@@ -27,13 +28,15 @@ from tests.service.store.naive import (
     shoe,
     shoes,
 )
+from tests.support.filters import where
 
-WOMEN = {"Gender": frozenset({"Women"})}
+ZIP = frozenset({"Zipper"})
+WOMEN = where({"Gender": frozenset({"Women"})})
 FILTERS: tuple[Filter | None, ...] = (
     None,
     WOMEN,
-    {"Category": frozenset({"Boots", "Shoes"})},
-    {"Category": frozenset({"Boots", "Shoes"}), "Gender": frozenset({"Men"}), "Closure": frozenset({"Zipper"})},
+    where({"Category": frozenset({"Boots", "Shoes"})}),
+    where({"Category": frozenset({"Boots", "Shoes"}), "Gender": frozenset({"Men"}), "Closure": frozenset({"Zipper"})}),
 )
 
 
@@ -154,7 +157,7 @@ class TestItems:
         assert store.facets()["Gender"] == {"Girls": 1, "Women": 1}
         assert "Closure" not in store.facets()
         np.testing.assert_array_equal(store.vector("a"), before.vector)
-        assert ids(store.search(query(1.5), 1, filter={"Farbe": frozenset({"grün"})})[0]) == ["a"]
+        assert ids(store.search(query(1.5), 1, filter=where({"Farbe": frozenset({"grün"})}))[0]) == ["a"]
         assert [item.id for item in store.page(limit=5).items] == ["a", "b"]
 
     def test_patch_with_nothing_to_do(self, store: VectorStore) -> None:
@@ -210,6 +213,7 @@ class TestInfo:
         """The facts of the catalogue come back."""
         info = filled.info()
         assert (info.count, info.dimension, info.checkpoint, info.root) == (300, DIMENSION, CHECKPOINT, ROOT)
+        require_conditions(filled)
         assert info.slices == SLICES
 
     def test_the_fingerprint_changes_with_every_change_and_only_then(self, store: VectorStore) -> None:
@@ -235,6 +239,8 @@ class TestSearch:
         self, filled: VectorStore, naive: NaiveStore, condition: str, filter: Filter | None, k: int
     ) -> None:
         """Ids, order and distances are those of the plain definition, for whole vectors and for slices."""
+        if condition != OVERALL:
+            require_conditions(filled)
         queries = np.random.default_rng(1).normal(size=(3, DIMENSION)).astype(np.float32)
         answers = filled.search(queries, k, condition=condition, filter=filter)
         for one, hits in zip(queries, answers, strict=True):
@@ -276,7 +282,7 @@ class TestSearch:
     def test_a_filter_that_nothing_passes_finds_nothing(self, store: VectorStore) -> None:
         """Known values that no shoe has together give an empty answer, not an error."""
         store.upsert([shoe("a", [1.0], {"Gender": ("Men",)}), shoe("b", [1.0], {"Category": ("Boots",)})])
-        both = {"Gender": frozenset({"Men"}), "Category": frozenset({"Boots"})}
+        both = where({"Gender": frozenset({"Men"}), "Category": frozenset({"Boots"})})
         assert store.search(query(), 5, filter=both) == [[]]
         assert store.facets(both) == {}
         assert store.page(limit=5, filter=both).total == 0
@@ -318,6 +324,7 @@ class TestSearch:
 
     def test_an_unknown_condition_lists_the_known_ones(self, filled: VectorStore) -> None:
         """The message says what could have been meant."""
+        require_conditions(filled)
         with pytest.raises(QueryError, match=r"'colour'.*overall, category, closure, free") as caught:
             filled.search(query(), 5, condition="colour")
         assert caught.value.field == "condition"
@@ -331,6 +338,7 @@ class TestWeights:
         self, filled: VectorStore, naive: NaiveStore, weights: Weights, filter: Filter | None, k: int
     ) -> None:
         """Ids, order and distances are those of the definition: the root of the weighted sum of squares."""
+        require_conditions(filled)
         queries = np.random.default_rng(4).normal(size=(3, DIMENSION)).astype(np.float32)
         answers = filled.search(queries, k, condition=weights, filter=filter)
         for one, hits in zip(queries, answers, strict=True):
@@ -340,6 +348,7 @@ class TestWeights:
 
     def test_equal_weights_of_all_slices_are_overall(self, filled: VectorStore, naive: NaiveStore) -> None:
         """Slices that make up the whole vector, each with the weight 1, compare as the whole vector does."""
+        require_conditions(filled)
         asked = naive.records["shoe-5"].vector[None]
         weighted = filled.search(asked, 20, condition=dict.fromkeys(SLICES, 1.0))[0]
         overall = filled.search(asked, 20)[0]
@@ -360,6 +369,7 @@ class TestWeights:
     )
     def test_refuses_weights_that_are_none(self, filled: VectorStore, weights: Weights, said: str) -> None:
         """An unknown slice, a weight below 0 or not finite, and weights that are all 0 are errors of the caller."""
+        require_conditions(filled)
         with pytest.raises(QueryError, match=said) as caught:
             filled.search(query(), 5, condition=weights)
         assert caught.value.field == "condition"
@@ -369,6 +379,8 @@ class TestWeights:
         self, filled: VectorStore, naive: NaiveStore, condition: str | Weights
     ) -> None:
         """With `vectors` each hit has its whole vector, whatever was compared; without, none has."""
+        if condition != OVERALL:
+            require_conditions(filled)
         asked = naive.records["shoe-5"].vector[None]
         hits = filled.search(asked, 12, condition=condition, vectors=True)[0]
         assert hits == filled.search(asked, 12, condition=condition)[0]
@@ -381,7 +393,7 @@ class TestWeights:
 class TestFilters:
     def test_an_unknown_attribute_lists_the_known_ones(self, filled: VectorStore) -> None:
         """Wherever a filter is taken."""
-        unknown = {"Colour": frozenset({"Red"})}
+        unknown = where({"Colour": frozenset({"Red"})})
         for ask in (
             lambda: filled.search(query(), 5, filter=unknown),
             lambda: filled.page(limit=5, filter=unknown),
@@ -394,14 +406,14 @@ class TestFilters:
     def test_an_unknown_value_lists_the_known_ones(self, filled: VectorStore) -> None:
         """A value nobody has is a misspelling; the message has the right ones."""
         with pytest.raises(QueryError, match="'Womens' of 'Gender'") as caught:
-            filled.facets({"Gender": frozenset({"Womens"})})
+            filled.facets(where({"Gender": frozenset({"Womens"})}))
         assert all(value in str(caught.value) for value in VALUES["Gender"])
 
     def test_a_long_list_of_known_values_is_cut(self, store: VectorStore) -> None:
         """Twenty values, and how many more there are."""
         store.upsert(shoe(f"{number}", [1.0], {"Brand": (f"Brand {number}",)}) for number in range(30))
         with pytest.raises(QueryError, match="and 10 more"):
-            store.facets({"Brand": frozenset({"Nobody"})})
+            store.facets(where({"Brand": frozenset({"Nobody"})}))
 
     def test_a_value_is_unknown_once_its_last_shoe_is_gone(self, store: VectorStore) -> None:
         """What is known follows the catalogue."""
@@ -420,6 +432,24 @@ class TestFilters:
         """And equally frequent ones by name."""
         store.upsert(shoe(f"{number}", [1.0], {"Gender": (value,)}) for number, value in enumerate("cbaab"))
         assert list(store.facets()["Gender"].items()) == [("a", 2), ("b", 2), ("c", 1)]
+
+    @pytest.mark.parametrize(
+        "filter",
+        [
+            Not(HasValue("Gender", frozenset({"Men", "Boys"}))),
+            AnyOf((WOMEN, HasValue("Closure", frozenset({"Zipper"})))),
+            All((Not(AnyOf((WOMEN, HasValue("Category", frozenset({"Boots"}))))), Not(Not(HasValue("Closure", ZIP))))),
+        ],
+    )
+    def test_expressions_agree_with_a_loop(self, filled: VectorStore, naive: NaiveStore, filter: Filter) -> None:
+        """Negations and alternatives across attributes, in any nesting."""
+        assert filled.facets(filter) == naive.facets(filter)
+        assert ids(filled.search(query(), 9, filter=filter)[0]) == ids(naive.search(query()[0], 9, filter=filter))
+
+    def test_what_is_excluded_has_to_be_known_too(self, filled: VectorStore) -> None:
+        """A misspelt exclusion must not let everything pass."""
+        with pytest.raises(QueryError, match="'Womens' of 'Gender'"):
+            filled.facets(Not(HasValue("Gender", frozenset({"Womens"}))))
 
 
 class TestPages:
@@ -513,6 +543,8 @@ class Machine(RuleBasedStateMachine):
     @rule(vector=VECTORS, k=st.integers(1, 12), condition=st.sampled_from(CONDITIONS))
     def search(self, vector: list[int], k: int, condition: str | Weights) -> None:
         """Ask for neighbours."""
+        if not self.store.info().slices:
+            condition = OVERALL
         asked = shoe("query", vector).vector
         hits = self.store.search(asked[None], k, condition=condition)[0]
         expected = self.naive.search(asked, k, condition=condition)
@@ -526,7 +558,7 @@ class Machine(RuleBasedStateMachine):
         assert self.store.facets() == facets
         assert self.store.info().count == len(self.naive.records)
         filters: list[Filter | None] = [None]
-        filters += [{name: frozenset({value})} for name, values in facets.items() for value in values]
+        filters += [where({name: {value}}) for name, values in facets.items() for value in values]
         for chosen in filters:
             browsed = [item_id for page in pages(self.store, limit, chosen) for item_id in page]
             assert browsed == [record.item.id for record in self.naive.passing(chosen)]

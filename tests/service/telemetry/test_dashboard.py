@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from service.telemetry import metrics
 
 DASHBOARD = Path(__file__).parents[3] / "docs" / "grafana" / "solemate.json"
+
+ALERTS = Path(__file__).parents[3] / "deploy" / "alerts.yaml"
 
 METRIC = re.compile(r"\bsolemate_\w+")
 
@@ -25,6 +28,13 @@ def dashboard() -> dict[str, Any]:
     """The file."""
     read: dict[str, Any] = json.loads(DASHBOARD.read_bytes())
     return read
+
+
+def alerts() -> Iterator[str]:
+    """Every query of the alerts."""
+    for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            yield rule["expr"]
 
 
 def queries(dashboard: dict[str, Any]) -> Iterator[str]:
@@ -48,15 +58,15 @@ def labels_of(client: TestClient) -> dict[str, set[str]]:
 
 
 def test_every_metric_exists(client: TestClient, dashboard: dict[str, Any]) -> None:
-    """Every metric and every label that a query names is in the service's answer."""
+    """Every metric and every label that a query of the dashboard or an alert names is in the service's answer."""
     known = labels_of(client)
-    for query in queries(dashboard):
+    for query in (*queries(dashboard), *alerts()):
         named = METRIC.findall(query)
-        assert named, query
+        assert named or query.startswith("up{"), query
         assert set(named) <= set(known), query
-        labels = set().union(*(known[name] for name in named)) | OF_PROMETHEUS
+        labels = set[str]().union(*(known[name] for name in named)) | OF_PROMETHEUS
         groups = [label.strip() for group in re.findall(r"\bby \(([^)]*)\)", query) for label in group.split(",")]
-        matched = re.findall(r"(\w+)\s*=~?\s*\"", query)
+        matched = re.findall(r"(\w+)\s*!?=~?\s*\"", query)
         assert set(groups) | set(matched) <= labels, query
 
 

@@ -22,10 +22,7 @@ from solemate.client import (
     NotFound,
     UnexpectedAnswer,
     Unreachable,
-    models,
 )
-from solemate.client.calls import Operation
-from solemate.client.operations import Operations
 
 ROOT = Path(__file__).parents[3]
 
@@ -79,23 +76,6 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-def test_every_operation_of_the_description() -> None:
-    """There is a method for each operation that the service describes, and for the metrics."""
-    described = json.loads((ROOT / "tests/service/http/openapi.json").read_text(encoding="utf-8"))["paths"]
-    expected = {(method.upper(), path) for path, methods in described.items() for method in methods}
-    known = [each for each in vars(Operations).values() if isinstance(each, Operation)]
-    assert {(each.method, each.path) for each in known} >= expected | {("GET", "/metrics")}
-
-
-def test_names_as_in_the_description() -> None:
-    """Every field of an answer has the name that the service describes, and no answer lacks one."""
-    described = json.loads((ROOT / "tests/service/http/openapi.json").read_text(encoding="utf-8"))["components"]
-    for name, schema in described["schemas"].items():
-        if (model := getattr(models, name, None)) is not None:
-            fields = {field.alias or given for given, field in model.model_fields.items()}
-            assert fields == schema["properties"].keys(), name
-
-
 def test_needs_no_torch() -> None:
     """Importing the client loads httpx2 and pydantic, and none of what serves and trains."""
     unwanted = ("torch", "numpy", "PIL", "typer", "fastapi", "model", "service", "training")
@@ -124,6 +104,23 @@ def test_ids_are_quoted() -> None:
     service = Played({**ITEM, "vector": [1.0], **MADE_FROM})
     service.client().item("a/b?c")
     assert service.asked[0].url.raw_path == b"/under/v1/items/a%2Fb%3Fc"
+
+
+def test_map() -> None:
+    """The map's tiles and thumbnails are asked for by number."""
+    tile = {"ids": ["a"], "x": [0], "y": [65535], "values": {"Colour": [1]}, "legend": {"Colour": ["red", "blue"]}}
+    service = Played(tile, httpx2.Response(200, content=b"jpeg"))
+    client = service.client()
+    assert client.map_tile(3).y == [65535]
+    assert client.map_atlas(3) == b"jpeg"
+    assert [request.url.path for request in service.asked] == ["/under/v1/map/tiles/3", "/under/v1/map/atlas/3"]
+
+
+def test_nested_filter() -> None:
+    """A nested filter goes into the query string as JSON."""
+    service = Played(answer("a"))
+    service.client().similar("a", filter={"any": ["A:b", {"not": ["C:d"]}]})
+    assert json.loads(service.asked[0].url.params["filter"]) == {"any": ["A:b", {"not": ["C:d"]}]}
 
 
 @pytest.mark.usefixtures("waited")

@@ -14,9 +14,9 @@ from model.errors import CatalogError
 from tests.training.file_server import FileServer, Served, serve_files
 from training.data import download as downloading
 from training.data.download import download
-from training.data.fetch import Patience
+from training.data.fetch import RetryPolicy
 
-QUICK = Patience(timeout=5, attempts=2, pause=0.001)
+QUICK = RetryPolicy(timeout=5, attempts=2, pause=0.001)
 
 TABLE = """CID,Category,SubCategory,HeelHeight,Insole,Closure,Gender,Material,ToeStyle
 100627-72,Shoes,Oxfords,,,Lace up,Men,Leather,
@@ -48,7 +48,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 def run(server: FileServer, out: Path, *, square: bool = False) -> Catalog:
     """Download from the server."""
-    return download(out, base_url=server.url, square=square, patience=QUICK)
+    return download(out, base_url=server.url, square=square, policy=QUICK)
 
 
 def names(folder: Path) -> list[str]:
@@ -164,7 +164,7 @@ def test_a_mirror_without_the_file(server: FileServer, tmp_path: Path) -> None:
 
 def test_a_base_url_without_its_slash(server: FileServer, tmp_path: Path) -> None:
     """The slash at the end of the base URL may be left out."""
-    assert len(download(tmp_path, base_url=server.url.rstrip("/"), patience=QUICK).shoes) == 2
+    assert len(download(tmp_path, base_url=server.url.rstrip("/"), policy=QUICK).shoes) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 
 from model.errors import CatalogError
 from tests.training.file_server import FileServer, Served, serve_files
-from training.data.fetch import Patience, fetch
+from training.data.fetch import RetryPolicy, fetch
 
 DATA = np.random.default_rng(0).bytes(1_000_000)
-QUICK = Patience(timeout=5, attempts=3, pause=0.001)
+QUICK = RetryPolicy(timeout=5, attempts=3, pause=0.001)
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
         yield running
 
 
-def run(server: FileServer, folder: Path, *, max_bytes: int = 10**7, patience: Patience = QUICK) -> Path:
+def run(server: FileServer, folder: Path, *, max_bytes: int = 10**7, policy: RetryPolicy = QUICK) -> Path:
     """Fetch the file called `file`."""
     target = folder / "a.zip"
-    fetch(server.url + "file", target, max_bytes=max_bytes, patience=patience)
+    fetch(server.url + "file", target, max_bytes=max_bytes, policy=policy)
     return target
 
 
@@ -217,16 +217,16 @@ def test_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    slow = Patience(pause=1000)
+    slow = RetryPolicy(pause=1000)
     with pytest.raises(CatalogError, match=rf"can't download http://127\.0\.0\.1:{port}/f: Connection refused"):
-        fetch(f"http://127.0.0.1:{port}/f", tmp_path / "f", max_bytes=10, patience=slow)
+        fetch(f"http://127.0.0.1:{port}/f", tmp_path / "f", max_bytes=10, policy=slow)
 
     def fail(*args: object, **kwargs: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(CatalogError, match="Name or service not known"):
-        fetch("http://shoes.invalid/f", tmp_path / "f", max_bytes=10, patience=slow)
+        fetch("http://shoes.invalid/f", tmp_path / "f", max_bytes=10, policy=slow)
 
 
 def test_a_server_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,4 +235,4 @@ def test_a_server_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/f"
         with pytest.raises(CatalogError, match="does not answer in time"):
-            fetch(url, tmp_path / "f", max_bytes=10, patience=Patience(timeout=0.05, attempts=2, pause=0.001))
+            fetch(url, tmp_path / "f", max_bytes=10, policy=RetryPolicy(timeout=0.05, attempts=2, pause=0.001))

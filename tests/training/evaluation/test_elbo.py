@@ -19,9 +19,10 @@ from training.evaluation.elbo import (
     read_observation,
     tighter_bound,
 )
+from training.reproduce.mnist.authors import AuthorsNetwork, AuthorsNetworkConfig
 
-NETWORK = TVAEConfig(image_size=4, channels=1, widths=(), hidden=6, slices=(Slice("free", 3),))
-TVAE_OF_FIXED_WEIGHTS = fixed_weights(TVAE(NETWORK))
+NETWORK = AuthorsNetworkConfig(image_size=4, channels=1, hidden=6, slices=(Slice("free", 3),))
+TVAE_OF_FIXED_WEIGHTS = fixed_weights(AuthorsNetwork(NETWORK))
 BERNOULLI, GAUSSIAN = Observation("bernoulli"), Observation("gaussian", 0.2)
 
 
@@ -37,7 +38,7 @@ def _elbo(pixels: np.ndarray, observation: Observation, seed: int = 0) -> Negati
 
 def _silent() -> TVAE:
     """A network whose decoder draws grey whatever it is given, and whose posterior is the prior."""
-    tvae = TVAE(NETWORK).eval()
+    tvae = AuthorsNetwork(NETWORK).eval()
     with torch.no_grad():
         for parameter in tvae.parameters():
             parameter.zero_()

@@ -17,11 +17,12 @@ from model.preprocess import PreprocessConfig, Preprocessor
 from tests.training.photos.shoes import draw_shot, same_views, shorten_stage
 from tests.training.runs import CONFIG, CPU
 from training.cli import app
+from training.config import PhotoConfig
 from training.data.images import split_by_group
-from training.distributed import Team
+from training.distributed import ProcessGroup
 from training.photos import stage
 from training.photos.outlines import Outlined
-from training.photos.stage import FEWEST_OUTLINED, PhotoConfig, Prepared, learn_from_photos, prepare_images
+from training.photos.stage import FEWEST_OUTLINED, Prepared, learn_from_photos, prepare_images
 from training.train import train
 
 FRAMING = PreprocessConfig(size=16, framing="subject")
@@ -49,7 +50,7 @@ def _prepare(catalog: Catalog, config: PhotoConfig | None = None, **options: Any
         "excluded": (),
         "validation_share": 0.2,
         "seed": 0,
-        "team": Team(),
+        "process_group": ProcessGroup(),
         "max_bad_share": 0.1,
         "report": None,
     }
@@ -76,8 +77,8 @@ def test_several_processes_are_refused(tmp_path: Path) -> None:
     """Two processes are told how to go on; without photos they share the pictures as before."""
     catalog = _make_catalog(tmp_path / "shoes", count=4)
     with pytest.raises(TrainingError, match=r"2 processes can't learn from photos together.*--photo-views 0"):
-        _prepare(catalog, team=Team(rank=0, size=2))
-    assert len(_prepare(catalog, PhotoConfig(), team=Team(rank=0, size=2)).images) == 4
+        _prepare(catalog, process_group=ProcessGroup(rank=0, world_size=2))
+    assert len(_prepare(catalog, PhotoConfig(), process_group=ProcessGroup(rank=0, world_size=2)).images) == 4
 
 
 def test_photos_need_their_framing(tmp_path: Path) -> None:
@@ -92,13 +93,13 @@ def test_the_localizer_learns_from_training_shoes_alone(tmp_path: Path, monkeypa
     """It never sees a shoe that is held out or excluded; views are made of all that are not excluded, in order."""
     shorten_stage(monkeypatch)
     taught: list[np.ndarray] = []
-    teach = stage._teach
+    teach = stage._fit_localizer
 
     def observed(shoes: list[Outlined | None], *others: Any) -> Any:
         taught.extend(each.pixels for each in shoes if each is not None)
         return teach(shoes, *others)
 
-    monkeypatch.setattr(stage, "_teach", observed)
+    monkeypatch.setattr(stage, "_fit_localizer", observed)
     catalog = _make_catalog(tmp_path / "shoes", plain=30, count=30)
     (tmp_path / "shoes" / "3.png").write_bytes(b"no picture")
     prepared = _prepare(catalog, excluded={"s0", "s7"}, validation_share=0.3)

@@ -10,7 +10,7 @@ from model.errors import ArtifactError
 from model.localizer import Localizer, LocalizerConfig
 from tests.model.networks import fixed_weights
 from tests.training.photos.shoes import same_views
-from training.photos.confidence import Seen
+from training.photos.confidence import FramedPictures
 from training.photos.state import STAGE_FILE, PhotoStage, forget_stage, load_stage, save_stage
 from training.photos.views import Views
 
@@ -20,7 +20,7 @@ def _stage() -> PhotoStage:
     localizer = fixed_weights(Localizer(LocalizerConfig())).to(memory_format=torch.channels_last)
     pixels = random.integers(0, 256, (5, 2, 3, 8, 8), dtype=np.uint8)
     usable, mirrored = random.random((2, 5, 2)) < 0.5
-    scenes = Seen(random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8), random.random(3))
+    scenes = FramedPictures(random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8), random.random(3))
     views = Views(pixels, usable, mirrored, *random.random((2, 5, 2)))
     return PhotoStage(localizer.requires_grad_(requires_grad=False), views, scenes)
 

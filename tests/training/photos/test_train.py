@@ -46,7 +46,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One command trains; its checkpoint has a localizer and weights, and answers photos that another command made."""
     shorten_stage(monkeypatch)
-    monkeypatch.setattr(validation, "FEWEST_TO_WEIGH", 1)
+    monkeypatch.setattr(validation, "MIN_PHOTOS", 1)
     monkeypatch.setattr("training.photos.views.LEAST_OVERLAP", 0.0)
     out = tmp_path / "out"
     result = _train(catalog, out, "--epochs", 1)

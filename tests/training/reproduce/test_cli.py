@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from training.cli import app
-from training.reproduce import mnist, zappos
+from training.reproduce.mnist import experiment as mnist
+from training.reproduce.zappos import experiment as zappos
 
 
 class _Report:

@@ -140,7 +140,7 @@ def png_of(illustration: Any) -> bytes:
 
 def test_interpolation_in_json(client: TestClient, memory_engine: Engine) -> None:
     """Each step comes with its position, its picture and the shoe nearest to it: at the ends, the two shoes."""
-    query = {"from": "1000.1", "to": "1004.2", "steps": 3}
+    query: dict[str, Any] = {"from": "1000.1", "to": "1004.2", "steps": 3}
     response = client.get("/v1/interpolations", params=query, headers=IN_JSON)
     steps = response.json()["steps"]
     assert [step["position"] for step in steps] == [0, 0.5, 1]
@@ -184,7 +184,7 @@ def test_samples_by_seed(client: TestClient) -> None:
 
 def test_samples_around_a_shoe(client: TestClient) -> None:
     """Without spread they are the shoe, and the more of it there is the farther they are."""
-    query = {"count": 4, "seed": 1, "around": "1000.1"}
+    query: dict[str, Any] = {"count": 4, "seed": 1, "around": "1000.1"}
     apart = []
     for spread in (0, 0.3, 1):
         samples = client.get("/v1/samples", params={**query, "spread": spread}, headers=IN_JSON).json()["samples"]

@@ -8,21 +8,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import QueryError
-from service.store.embedded.attributes import AttributeTable, check_filter, sort_counts
+from service.store.checks import check_filter, sort_counts
+from service.store.embedded.attributes import AttributeTable
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not, parse_date
+from tests.support.filters import passes, where
 
 Attributes = Mapping[str, tuple[str, ...]]
 
-ATTRIBUTES = st.dictionaries(st.sampled_from("AB"), st.lists(st.sampled_from("xyz"), max_size=3).map(tuple), max_size=2)
-FILTERS = st.dictionaries(st.sampled_from("ABC"), st.frozensets(st.sampled_from("xyzw"), min_size=1), min_size=1)
+VALUES = ("x", "y", "-1", "2.5", "1e3", "2020-02-29", "2020-03-01T12:00:00+02:00")
+ATTRIBUTES = st.dictionaries(
+    st.sampled_from("AB"), st.lists(st.sampled_from(VALUES), max_size=3).map(tuple), max_size=2
+)
+BOUNDS = st.none() | st.sampled_from([-1.0, 0.0, 2.5, 1000.0])
+DAYS = st.none() | st.sampled_from(["2020-02-29", "2020-03-01", "2020-03-01T10:00:00Z"]).map(parse_date)
+LEAVES = (
+    st.builds(HasValue, st.sampled_from("ABC"), st.frozensets(st.sampled_from((*VALUES, "w")), min_size=1))
+    | st.builds(InRange, st.sampled_from("ABC"), BOUNDS, BOUNDS, st.booleans(), st.booleans())
+    | st.builds(InRange, st.sampled_from("AB"), DAYS, DAYS, st.booleans(), st.booleans(), st.just(True))
+)
+FILTERS = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.builds(All, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(AnyOf, st.lists(inner, min_size=1, max_size=3).map(tuple))
+    ),
+    max_leaves=6,
+)
 
 
-def passing(rows: Sequence[Attributes], filter: Mapping[str, frozenset[str]]) -> list[int]:
-    """AND across attributes, OR within one."""
-    return [
-        row
-        for row, attributes in enumerate(rows)
-        if all(values & set(attributes.get(name, ())) for name, values in filter.items())
-    ]
+def passing(rows: Sequence[Attributes], filter: Filter) -> list[int]:
+    """Looked at one by one."""
+    return [row for row, attributes in enumerate(rows) if passes(filter, attributes)]
 
 
 def counted(rows: Sequence[Attributes]) -> dict[str, dict[str, int]]:
@@ -38,7 +55,7 @@ def counted(rows: Sequence[Attributes]) -> dict[str, dict[str, int]]:
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(rows=st.lists(ATTRIBUTES, max_size=12), filter=FILTERS, data=st.data())
-def test_agrees_with_a_loop(rows: list[Attributes], filter: Mapping[str, frozenset[str]], data: st.DataObject) -> None:
+def test_agrees_with_a_loop(rows: list[Attributes], filter: Filter, data: st.DataObject) -> None:
     """Rows that pass and numbers of values, whether the table was made at once or row by row, or shares mappings."""
     shared = list({repr(each): each for each in rows}.values())
     same = [next(each for each in shared if each == row) for row in rows]
@@ -78,7 +95,7 @@ def test_an_updated_table_is_that_of_the_rows_as_they_are(
     table = AttributeTable.of(rows).updated(moved, changed, len(left))
     assert sort_counts(table.facets(None)) == sort_counts(counted(left))
     for value in ("x", "y", "changed"):
-        chosen = {"B": frozenset({value})}
+        chosen = where({"B": frozenset({value})})
         assert table.rows(chosen).tolist() == passing(left, chosen)
 
 
@@ -94,7 +111,7 @@ def test_what_no_shoe_has_is_an_error_that_lists_the_rest() -> None:
     """The message has the known attributes, or the known values, and says how many it left out."""
     counts = {"Gender": {f"v{number:02}": 30 - number for number in range(25)} | {"none": 0}, "Empty": {"x": 0}}
     with pytest.raises(QueryError, match=r"unknown attribute 'Empty'; known attributes: Gender$"):
-        check_filter({"Empty": frozenset({"x"})}, counts)
+        check_filter(where({"Empty": frozenset({"x"})}), counts)
     with pytest.raises(QueryError, match=r"unknown value 'none' of 'Gender'; known values: v00, .*v19 and 5 more$"):
-        check_filter({"Gender": frozenset({"none"})}, counts)
-    check_filter({"Gender": frozenset({"v03", "v24"})}, counts)
+        check_filter(where({"Gender": frozenset({"none"})}), counts)
+    check_filter(where({"Gender": frozenset({"v03", "v24"})}), counts)

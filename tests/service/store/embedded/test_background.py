@@ -20,11 +20,12 @@ from service.store.index.ivf import InvertedIndex
 from tests.service.store.clusters import cluster_shoes, clusters
 from tests.service.store.damages import DAMAGES
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, NaiveStore, ids, ids_in, shoe
+from tests.support.filters import where
 
 COUNT = 700
 EXACT_UP_TO = 500
 QUERIES = clusters(COUNT)[::35] + np.float32(0.05)
-LOT = {"Lot": frozenset({"3"})}
+LOT = where({"Lot": frozenset({"3"})})
 
 
 def opened(folder: Path, **options: Any) -> EmbeddedStore:
@@ -117,7 +118,7 @@ class TestIndex:
 
     def test_filtered_searches_are_exact(self, grown: Path, naive: NaiveStore) -> None:
         """A filter's rows are looked at one by one: the ten nearest, in order."""
-        filters: tuple[Filter, ...] = (LOT, {"Lot": frozenset("17"), "Side": frozenset({"left"})})
+        filters: tuple[Filter, ...] = (LOT, where({"Lot": frozenset("17"), "Side": frozenset({"left"})}))
         with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
             store.build_indexes()
             for query in QUERIES:

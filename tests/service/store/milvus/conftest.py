@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.milvus_address import Address
-from tests.service.store.conftest import SERVER, ServerStores, needs_lite, needs_server
+from tests.service.store.conftest import SERVER, ServerStores, milvus_lite, needs_lite, needs_server
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,7 @@ def server_stores() -> Iterator[ServerStores]:
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
     """Where an empty store is, in each kind of Milvus in turn."""
     if request.param == "lite":
+        milvus_lite(tmp_path).close()
         return Address(str(tmp_path / "milvus.db"), "shoes")
     stores: ServerStores = request.getfixturevalue("server_stores")
     with closing(stores(tmp_path / "catalog")):

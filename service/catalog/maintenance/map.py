@@ -1,0 +1,261 @@
+"""A map of the catalogue: every shoe as a point on a plane, near those that are like it, with a small picture.
+
+index folder/map/map.json            what the map is; written last, it names the others by their token
+TOKEN-tile-0.json.gz   ids, coordinates and colours of up to 4,096 shoes
+TOKEN-atlas-0.jpg      their pictures, 64 a row, in the same order
+"""
+
+import gzip
+import io
+import json
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.errors import ImageError, QueryError
+from model.files import write_atomic, write_json
+from model.preprocess import PreprocessConfig, Preprocessor
+from model.progress import track
+from service.catalog.images import read_picture
+from service.catalog.uploads import Uploads
+from service.errors import MapMissing, PictureMissing
+from service.store.base import Item, VectorStore, iterate_items
+
+__all__ = ["MapFacts", "Method", "draw_map", "lay_out", "parse_method", "read_map", "read_map_file"]
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "map"
+FACTS = "map.json"
+FORMAT = 1
+
+TILE = 4096
+"""Shoes of one tile."""
+
+ROW = 64
+"""Pictures in a row of an atlas; a tile's are a square."""
+
+THUMBNAIL = 24
+"""Pixels a side of a picture."""
+
+GRID = 65_535
+"""The largest coordinate."""
+
+MAX_COLOURS = 24
+"""Values of one attribute that are told apart, the most frequent ones; shoes with others have none."""
+
+FEWEST_FOR_TSNE = 100
+"""With fewer shoes the principal components are all that there is to show."""
+
+PERPLEXITY = 30
+
+Method = Literal["auto", "opentsne", "pca"]
+
+
+@dataclass(frozen=True)
+class MapFacts:
+    """What a map is.
+
+    Attributes:
+        method: `opentsne` or `pca`.
+        items: shoes on it.
+        tile_items: shoes of one tile, but for the last.
+        tiles: how many.
+        attributes: those that the shoes can be coloured by.
+        thumbnail: pixels a side of a picture in an atlas.
+        fingerprint: of the catalogue that it was drawn of.
+        token: names the files.
+    """
+
+    method: Literal["opentsne", "pca"]
+    items: int
+    tile_items: int
+    tiles: int
+    attributes: tuple[str, ...]
+    thumbnail: int
+    fingerprint: str
+    token: str
+
+
+def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploads: Uploads | None = None) -> MapFacts:
+    """Lay out the shoes of a store, and write their map into the catalogue's folder, in place of the one before.
+
+    Raises:
+        QueryError: the store is empty, or the method can't be used.
+        OSError: something can't be written.
+    """
+    info = store.info()
+    items = list(iterate_items(store))
+    if not items:
+        raise QueryError("map", "the catalogue has no shoes to draw a map of")
+    used, places = lay_out(np.stack([store.vector(item.id) for item in items]), method)
+    grid = _to_grid(places)
+    legend = _find_legend(items)
+    target, token = folder / FOLDER, secrets.token_hex(8)
+    target.mkdir(parents=True, exist_ok=True)
+    tiles = range(0, len(items), TILE)
+    for number, start in enumerate(track(tiles, desc="map", unit="tiles", total=len(tiles))):
+        some = items[start : start + TILE]
+        tile = _describe_tile(some, grid[start : start + TILE], legend)
+        write_atomic(target / _tile_name(token, number), gzip.compress(json.dumps(tile).encode(), mtime=0))
+        write_atomic(target / _atlas_name(token, number), _draw_atlas(info.root, some, uploads))
+    facts = MapFacts(
+        used, len(items), TILE, len(tiles), tuple(legend), THUMBNAIL, fingerprint=info.fingerprint, token=token
+    )
+    write_json(target / FACTS, {"format": FORMAT, **asdict(facts)})
+    for stale in target.iterdir():
+        if stale.name != FACTS and not stale.name.startswith(token):
+            stale.unlink(missing_ok=True)
+    return facts
+
+
+def read_map(folder: Path) -> MapFacts:
+    """What the map in a catalogue's folder is. Raises MapMissing where there is none that can be used."""
+    try:
+        content = json.loads((folder / FOLDER / FACTS).read_bytes())
+        if content.pop("format") != FORMAT:
+            raise MapMissing
+        return MapFacts(**{**content, "attributes": tuple(content["attributes"])})
+    except FileNotFoundError:
+        raise MapMissing from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        logger.warning("the map in %s can't be used (%s)", folder, error)
+        raise MapMissing from error
+
+
+def read_map_file(folder: Path, facts: MapFacts, kind: Literal["tile", "atlas"], number: int) -> bytes:
+    """A tile, as JSON in gzip, or an atlas, as a JPEG.
+
+    Raises:
+        QueryError: the map has fewer tiles.
+        MapMissing: another map has just taken its place.
+    """
+    if not 0 <= number < facts.tiles:
+        raise QueryError("n", f"tile {number}; expected 0 to {facts.tiles - 1}")
+    name = _tile_name(facts.token, number) if kind == "tile" else _atlas_name(facts.token, number)
+    try:
+        return (folder / FOLDER / name).read_bytes()
+    except OSError:
+        raise MapMissing from None
+
+
+def lay_out(
+    vectors: NDArray[np.float32], method: Method = "auto"
+) -> tuple[Literal["opentsne", "pca"], NDArray[np.float64]]:
+    """Places on a plane, (N, 2), of vectors, (N, D), and the method that gave them: t-SNE, or principal components.
+
+    Args:
+        vectors: at least one.
+        method: `auto` is t-SNE where openTSNE is installed and there are enough vectors.
+
+    Raises:
+        QueryError: openTSNE is asked for and not installed.
+    """
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    components = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
+    # An eigenvector's sign is any: the same vectors are to give the same map.
+    largest = components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])]
+    components = components * np.where(largest < 0, -1, 1)
+    plane: NDArray[np.float64] = centred @ components
+    if plane.shape[1] < 2:
+        plane = np.pad(plane, ((0, 0), (0, 2 - plane.shape[1])))
+    if method == "pca" or (method == "auto" and len(vectors) < FEWEST_FOR_TSNE):
+        return "pca", plane
+    try:
+        from openTSNE import TSNE  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        if method == "auto":
+            return "pca", plane
+        raise QueryError(
+            "method", f"opentsne needs {error.name}, which is not installed: pip install 'solemate[map]'"
+        ) from error
+    start = plane / (plane[:, 0].std() or 1.0) * 1e-4  # as openTSNE wants a start to be
+    perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, initialization=start, random_state=0, neighbors="annoy", n_jobs=1)
+    return "opentsne", np.asarray(tsne.fit(vectors), dtype=np.float64)
+
+
+def parse_method(text: str) -> Method:
+    """The method of that name. Raises QueryError."""
+    for method in get_args(Method):
+        if text == method:
+            found: Method = method
+            return found
+    raise QueryError("method", f"method is {text!r}; expected one of {', '.join(get_args(Method))}")
+
+
+def _to_grid(places: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N, 2) in 0 to GRID, in the same proportions, in the middle."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    extent = float((high - low).max()) or 1.0
+    grid: NDArray[np.int64] = np.rint((places - (low + high) / 2) / extent * GRID + GRID / 2).astype(np.int64)
+    return grid.clip(0, GRID)
+
+
+def _find_legend(items: Sequence[Item]) -> dict[str, list[str]]:
+    """Attribute -> the values that are told apart, the most frequent first; titles and the like have too many."""
+    counts: dict[str, Counter[str]] = {}
+    for item in items:
+        for name, values in item.attributes.items():
+            counts.setdefault(name, Counter()).update(values[:1])
+    return {
+        name: [value for value, _ in counter.most_common(MAX_COLOURS)]
+        for name, counter in sorted(counts.items())
+        if 1 < len(counter) <= max(MAX_COLOURS, len(items) // 20)
+    }
+
+
+def _describe_tile(
+    items: Sequence[Item], grid: NDArray[np.int64], legend: Mapping[str, Sequence[str]]
+) -> dict[str, object]:
+    index_of = {name: {value: index for index, value in enumerate(values)} for name, values in legend.items()}
+    return {
+        "ids": [item.id for item in items],
+        "x": grid[:, 0].tolist(),
+        "y": grid[:, 1].tolist(),
+        "values": {
+            name: [index_of[name].get(next(iter(item.attributes.get(name, ())), ""), -1) for item in items]
+            for name in legend
+        },
+        "legend": legend,
+    }
+
+
+def _draw_atlas(root: str, items: Sequence[Item], uploads: Uploads | None) -> bytes:
+    rows = -(-len(items) // ROW)
+    atlas = Image.new("RGB", (ROW * THUMBNAIL, rows * THUMBNAIL), "white")
+    for place, thumbnail in enumerate(_read_thumbnails(root, items, uploads)):
+        if thumbnail is not None:
+            left = place % ROW * THUMBNAIL + (THUMBNAIL - thumbnail.width) // 2
+            top = place // ROW * THUMBNAIL + (THUMBNAIL - thumbnail.height) // 2
+            atlas.paste(thumbnail, (left, top))
+    buffer = io.BytesIO()
+    atlas.save(buffer, "JPEG", quality=80, optimize=True)
+    return buffer.getvalue()
+
+
+def _read_thumbnails(root: str, items: Sequence[Item], uploads: Uploads | None) -> Iterator[Image.Image | None]:
+    """The picture of each shoe, at most THUMBNAIL pixels a side; None where it can't be read."""
+    preprocessor = Preprocessor(PreprocessConfig())
+    for item in items:
+        try:
+            yield preprocessor.render(read_picture(root, item, uploads).content, THUMBNAIL)
+        except (ImageError, PictureMissing) as error:
+            logger.warning("the map shows no picture of shoe %r (%s)", item.id, error)
+            yield None
+
+
+def _tile_name(token: str, number: int) -> str:
+    return f"{token}-tile-{number}.json.gz"
+
+
+def _atlas_name(token: str, number: int) -> str:
+    return f"{token}-atlas-{number}.jpg"

@@ -1,0 +1,229 @@
+"""The page's views beside the search: a shoe, morph, status; by mouse, touch and keyboard, and for everybody."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from tests.support.browser import Visit, sync_api
+
+pytestmark = pytest.mark.slow
+
+ONE, OTHER = "1000.1", "1004.2"
+
+
+def arrive(visit: Visit, address: str, awaited: str) -> None:
+    """Open a view's address and wait for a part of it, and until nothing is being loaded any more."""
+    visit.page.goto("about:blank")
+    visit.page.goto(visit.base + address)
+    sync_api.expect(visit.page.locator(awaited).first).to_be_visible()
+    visit.page.wait_for_load_state("networkidle")
+
+
+def test_a_card_opens_the_shoe_and_back_returns(visit: Visit) -> None:
+    """A click on a card opens the shoe with what is known of it and its neighbours by each condition; Back returns."""
+    visit.open("/#filter=Gender%3AWomen")
+    found = visit.ids()
+    visit.page.mouse.wheel(0, 400)
+    visit.page.wait_for_function("scrollY > 300")
+    place = visit.page.evaluate("scrollY")
+    visit.page.locator("#grid .card").nth(5).click()
+    shoe = visit.get(f"/v1/items/{found[5]}")
+    facts = visit.page.locator("#view-shoe .facts")
+    for values in [*shoe["attributes"].values(), [shoe["id"]]]:
+        sync_api.expect(facts).to_contain_text(", ".join(values))
+    conditions = visit.get("/v1/info")["conditions"]
+    rows = visit.page.locator("#view-shoe .row")
+    sync_api.expect(rows).to_have_count(len(conditions))
+    for row, condition in zip(rows.all(), conditions, strict=True):
+        sync_api.expect(row.locator(".card").first).to_be_visible()
+        hits = visit.get(f"{shoe['similar']}?k=12&condition={condition}&duplicate_distance=0&group=duplicates")["hits"]
+        assert row.locator(".card").first.get_attribute("data-id") == hits[0]["id"]
+    visit.page.go_back()
+    visit.settle()
+    assert visit.ids() == found
+    assert visit.page.evaluate("scrollY") == pytest.approx(place, abs=2)
+
+
+def test_the_drawing_is_slid_over_the_picture(visit: Visit) -> None:
+    """A slider, by keyboard too, shows more or less of what the network kept over the shoe's own picture."""
+    arrive(visit, f"/#/shoe?id={ONE}", ".reveal .drawn img")
+    stage = visit.page.locator(".reveal")
+    before = stage.screenshot()
+    slider = visit.page.get_by_role("slider", name="How much of the drawing")
+    slider.focus()
+    slider.press("End")
+    assert stage.evaluate("each => each.style.getPropertyValue('--at')") == "100%"
+    assert stage.screenshot() != before
+
+
+def test_why_two_shoes_are_alike(visit: Visit) -> None:
+    """Comparing shows the parts of the distance by slice, as the service explains it, and which attributes agree."""
+    arrive(visit, f"/#/shoe?id={ONE}", ".row .card")
+    compare = visit.page.locator(".row").first.get_by_role("button", name="Compare with").first
+    other = visit.page.locator(".row").first.locator(".card").first.get_attribute("data-id")
+    compare.focus()
+    compare.press("Enter")
+    section = visit.page.locator(".why-section")
+    sync_api.expect(section.get_by_role("heading", level=2)).to_be_focused()
+    why = visit.get(f"/v1/items/{ONE}/explain?with={other}")
+    bars = section.locator(".bars li")
+    sync_api.expect(bars).to_have_count(len(why["conditions"]))
+    for bar, condition in zip(bars.all(), why["conditions"], strict=True):
+        sync_api.expect(bar).to_contain_text(f"{round(condition['share'] * 100)}%")
+    agreeing = {each["name"] for each in why["attributes"] if each["agree"]}
+    assert section.locator("tr.agrees").count() == len(agreeing)
+    visit.page.reload()
+    sync_api.expect(section.locator(".bars li")).to_have_count(len(why["conditions"]))
+    section.get_by_role("button", name="Close the comparison").click()
+    sync_api.expect(section).to_be_hidden()
+    visit.page.go_back()
+    sync_api.expect(section).to_be_visible()
+
+
+def test_morph_by_slider_and_by_the_film(visit: Visit) -> None:
+    """Each step shows what is drawn and the nearest shoe that the service names; the address keeps the step."""
+    arrive(visit, f"/#/morph?from={ONE}&to={OTHER}", ".film button")
+    answer = visit.page.request.get(
+        f"{visit.base}/v1/interpolations?from={ONE}&to={OTHER}&steps=11", headers={"accept": "application/json"}
+    )
+    steps = answer.json()["steps"]
+    stage = visit.page.locator(".way .stage")
+    slider = visit.page.get_by_role("slider", name="Step of the way")
+    sync_api.expect(slider).to_have_value("5")
+    slider.focus()
+    slider.press("ArrowRight")
+    sync_api.expect(stage.locator(".card[data-id], a.card")).to_have_attribute(
+        "href", f"#/shoe?id={steps[6]['nearest']['id']}"
+    )
+    sync_api.expect(stage).to_contain_text("60% of the way")
+    visit.page.locator(".film button").first.click()
+    sync_api.expect(stage).to_contain_text("0% of the way")
+    assert visit.page.url.endswith("step=0")
+    visit.page.get_by_role("button", name="Exchange").click()
+    sync_api.expect(visit.page.locator(".slot-picture").first).to_have_attribute("href", f"#/shoe?id={OTHER}")
+
+
+def test_one_trait_is_swapped(visit: Visit) -> None:
+    """A trait of the other shoe is drawn into the first, beside the nearest shoe of the catalogue."""
+    arrive(visit, f"/#/morph?from={ONE}&to={OTHER}", ".swap-result .card")
+    visit.page.locator(".swaps").get_by_role("button", name="Closure").click()
+    answer = visit.page.request.get(
+        f"{visit.base}/v1/swaps?item={ONE}&condition=closure&of={OTHER}", headers={"accept": "application/json"}
+    ).json()
+    result = visit.page.locator(".swap-result")
+    sync_api.expect(result).to_contain_text("With the other's closure")
+    sync_api.expect(result.locator("a.card")).to_have_attribute("href", f"#/shoe?id={answer['after']['nearest']['id']}")
+    assert "swap=closure" in visit.page.url
+
+
+def test_shoes_are_chosen_on_a_phone(phone: Visit) -> None:
+    """By touch, a shoe to compare with is chosen from the catalogue in a sheet."""
+    arrive(phone, f"/#/shoe?id={ONE}", ".row .card")
+    phone.page.get_by_role("button", name="Compare", exact=True).tap()
+    sheet = phone.page.get_by_role("dialog", name="Compare with which shoe?")
+    sheet.locator(f'[data-id="{OTHER}"]').tap()
+    sync_api.expect(sheet).to_be_hidden()
+    sync_api.expect(phone.page.locator(".why-section")).to_contain_text("Agree")
+    assert f"with={OTHER}" in phone.page.url
+    phone.page.get_by_role("link", name="Morph").tap()
+    sync_api.expect(phone.page.locator(".film button").first).to_be_visible()
+    phone.page.wait_for_load_state("networkidle")
+
+
+def test_filters_are_a_sheet_on_a_phone(phone: Visit) -> None:
+    """By touch, filters open as a sheet over the shoes, count what they leave, and close again."""
+    phone.open()
+    phone.page.get_by_role("button", name="Filters").tap()
+    sheet = phone.page.get_by_role("dialog", name="Filters")
+    sheet.get_by_text("Gender").tap()
+    sheet.get_by_text("Women", exact=True).tap()
+    done = sheet.get_by_role("button", name="Show 2")
+    sync_api.expect(done).to_be_visible()
+    done.tap()
+    sync_api.expect(sheet).to_be_hidden()
+    sync_api.expect(phone.page.locator("#chips")).to_contain_text("Gender: Women")
+    phone.settle()
+
+
+def test_a_value_is_left_out(visit: Visit) -> None:
+    """A value can be excluded: no shoe with it is left, and the chip says so."""
+    visit.open()
+    visit.page.get_by_role("button", name="Without Women").click()
+    sync_api.expect(visit.page.locator("#chips")).to_contain_text("Gender: not Women")
+    visit.settle()
+    assert visit.ids()
+    for shoe in visit.ids():
+        assert visit.get(f"/v1/items/{shoe}")["attributes"]["Gender"] == ["Men"]
+
+
+def test_a_sample_is_tried(visit: Visit) -> None:
+    """The start offers three photos to try; one click searches with it."""
+    visit.open()
+    samples = visit.page.get_by_role("button", name="Sample photo")
+    sync_api.expect(samples).to_have_count(3)
+    samples.first.click()
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    visit.settle()
+    assert visit.page.locator("#query-picture img").first.evaluate("image => image.naturalWidth") == 360
+
+
+def test_colours_are_chosen(visit: Visit) -> None:
+    """Dark and light can be chosen whatever the device prefers, and the choice outlives a reload."""
+    visit.page.emulate_media(color_scheme="light")
+    visit.open()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = visit.page.evaluate(ground)
+    visit.page.get_by_label("Colours").select_option("dark")
+    dark = visit.page.evaluate(ground)
+    assert dark != light
+    visit.page.reload()
+    visit.settle()
+    assert visit.page.evaluate(ground) == dark
+    visit.page.get_by_label("Colours").select_option("auto")
+    assert visit.page.evaluate(ground) == light
+
+
+def test_status_tells_what_is_served(visit: Visit) -> None:
+    """The status has the service's facts, leads to the interface's description, and a value leads to its shoes."""
+    info = visit.get("/v1/info")
+    arrive(visit, "/#/status", ".panel")
+    view = visit.page.locator("#view-status")
+    for text in (info["version"], info["catalog"]["fingerprint"], info["checkpoint"]["digest"][:16], "Answering"):
+        sync_api.expect(view).to_contain_text(text)
+    assert view.get_by_role("link", name="The interface").get_attribute("href") == f"{visit.base}/docs"
+    view.get_by_role("link", name="Women").click()
+    sync_api.expect(visit.page.locator("#chips")).to_contain_text("Gender: Women")
+    visit.settle()
+
+
+VIEWS = {
+    "start": ("/", "#sample-list button"),
+    "search": (f"/#item={ONE}&like=1003.1&condition=closure%3A1%2Ccategory%3A0.5&filter=Gender%3AWomen", "#grid .card"),
+    "shoe": (f"/#/shoe?id={ONE}&with={OTHER}", ".row .card"),
+    "morph": (f"/#/morph?from={ONE}&to={OTHER}", ".swap-result .card"),
+    "status": ("/#/status", ".panel"),
+}
+
+
+@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="needs axe (pip install axe-playwright-python)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_axe_finds_nothing(request: pytest.FixtureRequest, name: str, scheme: str) -> None:
+    """Axe finds nothing of any level in any view: on a laptop in light colours, on a phone in dark ones."""
+    visit: Visit = request.getfixturevalue("visit" if scheme == "light" else "phone")
+    visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    arrive(visit, *VIEWS[name])
+    axe: Any = import_module("axe_playwright_python.sync_playwright").Axe()
+    violations = axe.run(visit.page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in violations] == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280, 1680])
+def test_no_view_sticks_out(visit: Visit, width: int) -> None:
+    """On every width each view fits beside itself."""
+    visit.page.set_viewport_size({"width": width, "height": 860})
+    for name, (address, awaited) in VIEWS.items():
+        arrive(visit, address, awaited)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == width, name

@@ -1,0 +1,101 @@
+"""Filters of every kind, over HTTP, and the types of attributes."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from service.serving.engine import Engine
+from service.store.base import Item, Record
+from tests.support.problems import check_problem
+
+SHOES: dict[str, dict[str, tuple[str, ...]]] = {
+    "cheap": {"price": ("19.95",), "released": ("2019-05-01",), "Brand": ("Ana",), "sale": ("yes",), "url": ("x",)},
+    "dear": {"price": ("120",), "released": ("2021-05-01",), "Brand": ("ANA",), "sale": ("0",), "url": ("y",)},
+    "other": {"Brand": ("Bo",)},
+}
+
+
+@pytest.fixture
+def memory_engine(memory_engine: Engine) -> Engine:
+    """Of three shoes with prices, dates and flags."""
+    store = memory_engine.store
+    store.delete([item.id for item in memory_engine.page(100).items])
+    store.upsert(
+        [Record(Item(name, "x.jpg", attributes), np.full(8, number, np.float32))
+         for number, (name, attributes) in enumerate(SHOES.items())]
+    )  # fmt: skip
+    return memory_engine
+
+
+def list_ids(client: TestClient, **query: Any) -> list[str]:
+    """The shoes that pass, by the list, the search and the number of a facet alike."""
+    listed = client.get("/v1/items", params=query)
+    assert listed.status_code == 200, listed.text
+    found = [item["id"] for item in listed.json()["items"]]
+    nearest = client.get("/v1/items/cheap/similar", params={**query, "facets": True}).json()
+    assert {hit["id"] for hit in nearest["hits"]} == set(found) - {"cheap"}
+    assert nearest["total"] == client.get("/v1/facets", params=query).json()["total"] == len(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["price:<=80"], ["cheap"]),
+        (["price:20..200"], ["dear"]),
+        (["released:>=2020-01-01"], ["dear"]),
+        (["-Brand:Bo"], ["cheap", "dear"]),
+        (["-price:>=0"], ["other"]),
+        ([json.dumps({"any": ["price:>100", {"not": ["Brand:Ana", "Brand:ANA"]}]})], ["dear", "other"]),
+    ],
+)
+def test_ranges_and_expressions(client: TestClient, texts: list[str], expected: list[str]) -> None:
+    """Ranges, exclusions and alternatives narrow lists, searches and facets alike."""
+    assert list_ids(client, filter=texts) == expected
+
+
+def test_case_by_choice(client: TestClient) -> None:
+    """A value is meant to the letter, unless it is asked for in whatever case."""
+    assert list_ids(client, filter="Brand:Ana") == ["cheap"]
+    assert list_ids(client, filter="Brand:aNa", ignore_case=True) == ["cheap", "dear"]
+    assert list_ids(client, filter="-Brand:ana", ignore_case=True) == ["other"]
+
+
+def test_expressions_in_json(client: TestClient) -> None:
+    """A body has its filter as a list of texts and objects, or as one object."""
+    vector = [0.0] * 8
+    one = {"attribute": "price", "max": 80}
+    for given in (one, [one], ["price:<=80"], {"all": [one]}):
+        answer = client.post("/v1/search/vector", json={"vector": vector, "filter": given})
+        assert [hit["id"] for hit in answer.json()["hits"]] == ["cheap"]
+    check_problem(client.post("/v1/search/vector", json={"vector": vector, "filter": {"both": []}}), 422, "filter")
+    check_problem(client.get("/v1/items", params={"filter": "price:>=much"}), 422, "filter")
+
+
+def test_ranges_of_facets(client: TestClient) -> None:
+    """Facets say how far numbers and dates reach, among the shoes that pass, and the types are told."""
+    facets = client.get("/v1/facets").json()
+    assert facets["ranges"] == {
+        "price": {"min": "19.95", "max": "120"},
+        "released": {"min": "2019-05-01", "max": "2021-05-01"},
+    }
+    assert client.get("/v1/facets", params={"filter": "Brand:Ana"}).json()["ranges"]["price"]["max"] == "19.95"
+    types = client.get("/v1/info").json()["attribute_types"]
+    assert types == {"price": "number", "released": "date", "Brand": "text", "sale": "flag", "url": "text"}
+
+
+def test_declared_types(client: TestClient, memory_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag is one by any word, a text has no range, and what is only displayed is neither counted nor filtered by."""
+    declared = {"sale": "flag", "price": "text", "url": "display"}
+    monkeypatch.setattr(memory_engine, "_declared", declared)
+    assert list_ids(client, filter="sale:true") == ["cheap"]
+    assert list_ids(client, filter="sale:No") == ["dear"]
+    check_problem(client.get("/v1/items", params={"filter": "price:>3"}), 422, "filter")
+    problem = check_problem(client.get("/v1/items/cheap/similar", params={"filter": "url:x"}), 422, "filter")
+    assert "displayed" in problem["detail"]
+    facets = client.get("/v1/facets").json()
+    assert "url" not in facets["facets"]
+    assert "price" not in facets["ranges"]

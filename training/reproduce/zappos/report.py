@@ -1,0 +1,250 @@
+"""The report of UT-Zap50K's reproduction: errors beside the published ones, as Markdown and as JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean
+from typing import Any
+
+from training.evaluation.csn import ATTRIBUTES, CONDITIONS, CsnTriplets
+from training.evaluation.embeddings import OVERALL
+from training.evaluation.metrics import Reconstruction
+from training.reproduce.common.tables import Spread, to_columns, to_pipe
+from training.reproduce.zappos.recipes import RECIPES, Recipe
+
+__all__ = ["SLICES", "Errors", "Measured", "Report"]
+
+SLICES = "slices"
+"""Each condition measured on its own slice, beside the whole vector."""
+
+PUBLISHED = (("standard triplet network", 0.2372), ("one network per condition", 0.1135), ("CSN", 0.1073))
+"""Mean errors over the four conditions (Veit et al., "Conditional Similarity Networks", CVPR 2017)."""
+
+DRAWN = """\
+**These lists are not CSN's: they were drawn from the labels of a catalogue. The published errors are of other triplets
+and, unless the catalogue is UT-Zap50K, of other pictures; they can't be compared with those measured here.**"""
+
+NOTES = """\
+The error is the share of test triplets whose close shoe is not nearer to the anchor than the far one, by the Euclidean
+distance of the mean vectors; in percent, lower is better, and a tie is an error. **mean** is over the four conditions.
+**MSE** is the mean squared error per pixel and channel of the decoded mean vector, of pictures in [0, 1], over the test
+shoes; their mean picture in place of each gets {mean_image_mse:.4f}. Behind ± stands the standard deviation over the
+seeds.
+
+- **pixel distance**: the {size}x{size} pictures themselves as vectors, as the networks see them.
+- **VAE**: no triplets at all.
+- **triplet network**: the encoder alone, all four conditions' triplets on its one vector.
+- **TVAE, one slice**: the same triplets on the one vector of a VAE.
+- **TVAE, slices**: the conditional TVAE, with each condition's triplets on a slice of its own, and a slice that none
+  of them orders. *{slices}*: each condition by its slice, which is what the network is for; *{overall}*: all of them by
+  the whole vector.
+
+The published errors are as published, not re-measured here. They come of other conditions than ours:
+
+- They, and the TVAE's paper, train on CSN's train triplets. Here training is our own, on the labels of the catalogue's
+  table ({attributes}): two shoes are alike if they share a value, and the
+  triplets of a batch are every negative for some positives of each anchor, in a softplus.
+- Here no shoe of the val and test lists is trained on, nor another colour of one.
+- CSN's network is a ResNet-18 that knows ImageNet, on pictures of 112x112. Ours starts from nothing, on {size}x{size}.
+- CSN's lists called class go by the type of shoe: shoes, boots, sandals or slippers. They measure our category."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of one part of a vector: shares of triplets in [0, 1]. `conditions`: condition -> its error."""
+
+    conditions: Mapping[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Over the conditions."""
+        return mean(self.conditions.values())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One trained network's figures.
+
+    Attributes:
+        parts: `SLICES` or `OVERALL` -> the errors of that part.
+        reconstruction: None of a network without a decoder.
+    """
+
+    recipe: Recipe
+    seed: int
+    epochs: int
+    seconds: float
+    images_per_second: float
+    digest: str
+    parts: Mapping[str, Errors]
+    reconstruction: Reconstruction | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was measured.
+
+    Attributes:
+        catalog: what was read.
+        lists: the folder of the triplet lists.
+        drawn: the lists were drawn, and are not the published ones.
+        shoes: of the catalogue.
+        listed: of them in the val or test lists.
+        variants: of them colour variants of those, and kept out of training as well.
+        training_shoes: how many were trained on.
+        test_shoes: how many were measured.
+        network: its preset.
+        image_size: of the pictures, in pixels.
+        triplets: condition -> its test triplets.
+        pixels: the errors of pixel distance.
+        runs: at least one of each recipe.
+    """
+
+    catalog: str
+    lists: str
+    drawn: bool
+    shoes: int
+    listed: int
+    variants: int
+    training_shoes: int
+    test_shoes: int
+    network: str
+    image_size: int
+    triplets: Mapping[str, CsnTriplets]
+    pixels: Errors
+    runs: tuple[Measured, ...]
+
+    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
+        """The report; `pictures` are headings and file names beside it."""
+        parts = [
+            "# TVAE on shoes, by drawn triplets" if self.drawn else "# TVAE on shoes, by CSN's triplets",
+            self._describe(),
+            *([DRAWN] if self.drawn else []),
+            to_pipe(self._table(), 2),
+            self._notes(),
+            "## Test triplets",
+            to_pipe(self._triplet_table(), 1),
+        ]
+        parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
+        return "\n\n".join(parts) + "\n"
+
+    def to_text(self) -> str:
+        """Who was trained on and measured, and the table of figures, for a terminal."""
+        warning = "The lists are drawn, not CSN's: the published errors can't be compared with these.\n\n"
+        return f"{self._describe()}\n\n{warning if self.drawn else ''}{to_columns(self._table())}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for programs: errors as shares in [0, 1], and seconds.
+
+        {"format_version": 1, "catalog", "lists": {"folder", "drawn"}, "network",
+         "shoes": {"catalog", "listed", "variants", "training", "test"},
+         "triplets": {condition: {"listed", "usable", "missing", "repeated"}},
+         "published": {name: mean error}, "pixels": {"errors": {condition: error}, "mean"},
+         "runs": [{"recipe", "seed", "epochs", "seconds", "images_per_second", "checkpoint", "mse", "mean_image_mse",
+                   "parts": {part: {"errors": {condition: error}, "mean"}}}],
+         "summary": [{"recipe", "part", "figures": {name: {"mean", "deviation"}}}]}
+        """
+        return {
+            "format_version": 1,
+            "catalog": self.catalog,
+            "lists": {"folder": self.lists, "drawn": self.drawn},
+            "network": self.network,
+            "shoes": {
+                "catalog": self.shoes,
+                "listed": self.listed,
+                "variants": self.variants,
+                "training": self.training_shoes,
+                "test": self.test_shoes,
+            },
+            "triplets": {
+                name: {
+                    "listed": each.listed,
+                    "usable": len(each.triplets),
+                    "missing": each.missing,
+                    "repeated": each.repeated,
+                }
+                for name, each in self.triplets.items()
+            },
+            "published": dict(PUBLISHED),
+            "pixels": _errors_json(self.pixels),
+            "runs": [_run_json(run) for run in self.runs],
+            "summary": [
+                {"recipe": recipe.key, "part": part, "figures": {name: asdict(each) for name, each in figures.items()}}
+                for recipe, part, figures in self._summary()
+            ],
+        }
+
+    def _describe(self) -> str:
+        seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in self.runs}))
+        usable = sum(len(each.triplets) for each in self.triplets.values())
+        return (
+            f"{self.training_shoes:,} shoes to train on, of {self.shoes:,} in {self.catalog}. Kept out of training: "
+            f"{self.listed:,} that the val and test lists in {self.lists} name, and {self.variants:,} other colours of "
+            f"them. Measured: {usable:,} test triplets of {self.test_shoes:,} shoes. Network: {self.network}; epochs: "
+            f"{self.runs[0].epochs}; seeds: {seeds}."
+        )
+
+    def _notes(self) -> str:
+        measured = [run.reconstruction for run in self.runs if run.reconstruction is not None]
+        return NOTES.format(
+            mean_image_mse=measured[0].mean_image_mse,
+            size=self.image_size,
+            attributes=", ".join(ATTRIBUTES.values()),
+            slices=SLICES,
+            overall=OVERALL,
+        )
+
+    def _summary(self) -> list[tuple[Recipe, str, dict[str, Spread]]]:
+        """Recipe, part of the vector, and figures over the seeds; those of the whole network with `overall` alone."""
+        rows = []
+        for recipe in RECIPES:
+            runs = [run for run in self.runs if run.recipe == recipe]
+            for part in runs[0].parts:
+                errors = [run.parts[part] for run in runs]
+                figures = {name: Spread.of([each.conditions[name] for each in errors]) for name in CONDITIONS}
+                figures["mean"] = Spread.of([each.mean for each in errors])
+                if part == OVERALL:
+                    figures["seconds"] = Spread.of([run.seconds for run in runs])
+                    mse = [run.reconstruction.mse for run in runs if run.reconstruction is not None]
+                    if mse:
+                        figures["MSE"] = Spread.of(mse)
+                rows.append((recipe, part, figures))
+        return rows
+
+    def _table(self) -> list[list[str]]:
+        names = [*CONDITIONS, "mean"]
+        table = [["network", "compared", *names, "MSE", "seconds"]]
+        blank = [""] * len(CONDITIONS)
+        table += [[name, "as published", *blank, f"{100 * error:.2f}", "", ""] for name, error in PUBLISHED]
+        pixels = [*(self.pixels.conditions[name] for name in CONDITIONS), self.pixels.mean]
+        table.append(["pixel distance", "pixels", *(f"{100 * error:.2f}" for error in pixels), "", ""])
+        for recipe, part, figures in self._summary():
+            cells = [figures[name].to_text(100, 2) for name in names]
+            for name, digits in (("MSE", 4), ("seconds", 0)):
+                cells.append(figures[name].to_text(1, digits) if name in figures else "")
+            table.append([recipe.title, part, *cells])
+        return table
+
+    def _triplet_table(self) -> list[list[str]]:
+        table = [["condition", "in the list", "usable", "of a shoe that the catalogue lacks", "naming a shoe twice"]]
+        for name, each in self.triplets.items():
+            counts = (each.listed, len(each.triplets), each.missing, each.repeated)
+            table.append([name, *(f"{count:,}" for count in counts)])
+        return table
+
+
+def _errors_json(errors: Errors) -> dict[str, Any]:
+    return {"errors": dict(errors.conditions), "mean": errors.mean}
+
+
+def _run_json(run: Measured) -> dict[str, Any]:
+    return {
+        "recipe": run.recipe.key,
+        "seed": run.seed,
+        "epochs": run.epochs,
+        "seconds": round(run.seconds, 1),
+        "images_per_second": round(run.images_per_second, 1),
+        "checkpoint": run.digest,
+        "mse": None if run.reconstruction is None else run.reconstruction.mse,
+        "mean_image_mse": None if run.reconstruction is None else run.reconstruction.mean_image_mse,
+        "parts": {part: _errors_json(errors) for part, errors in run.parts.items()},
+    }
