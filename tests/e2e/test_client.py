@@ -174,7 +174,7 @@ def test_changes(artifacts: Artifacts, photo: Path, tmp_path: Path) -> None:
     """A shoe is added, found, patched, replaced and removed; a batch tells of each of its shoes."""
     copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
     shutil.copytree(artifacts.catalog, copy.catalog)
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}", SOLEMATE_WORKERS="1")
+    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}")
     try:
         with Client(server.url, api_key=ADMIN) as client:
             made = client.create_item("new", photo, {"Gender": ["Women", "Men"]})

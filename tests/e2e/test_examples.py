@@ -49,7 +49,7 @@ def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
 
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(draw_shoe(100 + number))
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY}", SOLEMATE_WORKERS="1")
+    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY}")
     try:
         write(0, 1)
         expected = f"2 sent, {COUNT} removed, 0 as they were, 0 refused"
