@@ -23,7 +23,7 @@ from training.config import PERCEPTUAL_LAYERS
 
 __all__ = ["PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
 
-WEIGHTS_FILE = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+WEIGHTS_FILE: str = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
 """How torchvision calls them in its cache."""
 
 # Of ImageNet's pictures, for which the weights were trained. RGB.
@@ -120,7 +120,7 @@ def find_vgg_weights() -> Path:
     Raises:
         TrainingError: they are not there; says how to get them.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
+    path: Path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not path.is_file():
         raise TrainingError(
             f"the weights of VGG19 are not there: expected {path} (torchvision's VGG19_Weights.IMAGENET1K_V1, 548 MB). "

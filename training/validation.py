@@ -59,7 +59,7 @@ class Validation:
     def calibrate(self, checkpoint: Checkpoint, device: torch.device) -> dict[str, Nearness]:
         """What the distances of this checkpoint's embeddings mean, on the held-out shoes; see `calibrate_nearness`."""
         names = {bounds: name for name, bounds in self._bounds.items()}
-        questions = [(names[bounds], triplets) for _, bounds, triplets in self._questions]
+        questions = [(names[bounds], triplets) for _, bounds, triplets in self._triplets]
         if not questions:
             return {}
         return calibrate_nearness(

@@ -26,6 +26,7 @@ __all__ = [
     "MapAnswer",
     "MapTile",
     "Problem",
+    "Range",
     "ReloadAnswer",
     "SamplesAnswer",
     "SearchAnswer",
@@ -168,11 +169,19 @@ class ItemsAnswer(Answer):
     missing: list[str] | None = None
 
 
+class Range(BaseModel):
+    """The least and the largest value of an attribute, as the catalogue writes them."""
+
+    min: str
+    max: str
+
+
 class FacetsAnswer(Answer):
-    """How the shoes that pass a filter divide."""
+    """How the shoes that pass a filter divide, and how far their numbers and dates reach."""
 
     facets: dict[str, list[FacetValue]]
     total: int
+    ranges: dict[str, Range] | None = None
 
 
 class SliceDistance(BaseModel):
@@ -247,7 +256,7 @@ class BatchSearchAnswer(BaseModel):
     results: list[SearchAnswer | Problem]
 
 
-class MapAnswer(BaseModel):
+class MapAnswer(Answer):
     """The map of the catalogue: its tiles, the attributes that can colour it, and pixels a side of a thumbnail."""
 
     method: str
@@ -256,6 +265,7 @@ class MapAnswer(BaseModel):
     tiles: int
     attributes: list[str]
     thumbnail: int
+    stale: bool
 
 
 class MapTile(BaseModel):

@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     limit: int
     condition: str
     filter: Filter
+    ignore_case: bool
     exclude: Sequence[str]
     cursor: str
     max_distance: float
@@ -132,9 +133,17 @@ class Operations:
     # --- The catalogue ----------------------------------------------------------------------------------------------
 
     @operation("GET", "/v1/items", as_json(models.ItemsAnswer))
-    def items(self, *, limit: int | None = None, cursor: str | None = None, filter: Filter | None = None) -> Request:
+    def items(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        filter: Filter | None = None,
+        ignore_case: bool | None = None,
+    ) -> Request:
         """A page of the catalogue."""
-        return Request(query={"limit": limit, "cursor": cursor, "filter": _filter_in_text(filter)})
+        query = {"limit": limit, "cursor": cursor, "filter": _filter_in_text(filter), "ignore_case": ignore_case}
+        return Request(query=query)
 
     @operation("GET", "/v1/items", as_json(models.ItemsAnswer))
     def items_by_id(self, ids: Sequence[str], /) -> Request:
@@ -152,9 +161,9 @@ class Operations:
         return Request(path={"id": id}, query={"with": other})
 
     @operation("GET", "/v1/facets", as_json(models.FacetsAnswer))
-    def facets(self, *, filter: Filter | None = None) -> Request:
+    def facets(self, *, filter: Filter | None = None, ignore_case: bool | None = None) -> Request:
         """How many shoes have each value of each attribute."""
-        return Request(query={"filter": _filter_in_text(filter)})
+        return Request(query={"filter": _filter_in_text(filter), "ignore_case": ignore_case})
 
     @operation("POST", "/v1/items", as_json(models.ItemAnswer))
     def create_item(self, id: str, image: Picture, /, attributes: Attributes | None = None) -> Request:

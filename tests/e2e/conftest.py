@@ -8,11 +8,13 @@ import pytest
 from tests.support.browser import Upload, Visit, open_visit, start_chromium
 from tests.support.server import Artifacts, Server
 
+KEY = "reader-0123456789abcdef"
+
 
 @pytest.fixture(scope="session")
 def server(artifacts: Artifacts) -> Iterator[Server]:
-    """That catalogue, served from its own folder."""
-    server = Server(artifacts, cwd=artifacts.demo)
+    """That catalogue, served from its own folder by two workers."""
+    server = Server(artifacts, cwd=artifacts.demo, SOLEMATE_WORKERS="2")
     yield server
     server.stop()
 
@@ -21,6 +23,15 @@ def server(artifacts: Artifacts) -> Iterator[Server]:
 def live_server(server: Server) -> str:
     """The address of that server, such as http://127.0.0.1:41234."""
     return server.url
+
+
+@pytest.fixture(scope="session")
+def keyed_server(artifacts: Artifacts) -> Iterator[str]:
+    """The address of a service that answers only to a key, which it never logs."""
+    server = Server(artifacts, SOLEMATE_API_KEYS=f"shop:read:{KEY}")
+    yield server.url
+    server.stop()
+    assert KEY not in "".join(server.log)
 
 
 # Not of the session: where Playwright is, no test can run an event loop of its own.

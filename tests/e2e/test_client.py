@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,10 +173,8 @@ def test_asynchronous(live_server: str, photo: Path) -> None:
 def test_changes(artifacts: Artifacts, photo: Path, tmp_path: Path) -> None:
     """A shoe is added, found, patched, replaced and removed; a batch tells of each of its shoes."""
     copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
-    copy.catalog.mkdir()
-    for file in artifacts.catalog.iterdir():
-        (copy.catalog / file.name).write_bytes(file.read_bytes())
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}", SOLEMATE_WORKERS="1")
+    shutil.copytree(artifacts.catalog, copy.catalog)
+    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}")
     try:
         with Client(server.url, api_key=ADMIN) as client:
             made = client.create_item("new", photo, {"Gender": ["Women", "Men"]})

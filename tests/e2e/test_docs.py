@@ -1,27 +1,23 @@
 """The interface's description at /docs, in a real browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.e2e.conftest import KEY
 from tests.support.browser import Visit, sync_api
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts
 
 pytestmark = pytest.mark.slow
 
-KEY = "reader-0123456789abcdef"
-
 
 @pytest.fixture(scope="module")
-def live_server(artifacts: Artifacts) -> Iterator[str]:
+def live_server(keyed_server: str) -> str:
     """The address of a service that answers only to the key."""
-    server = Server(artifacts, SOLEMATE_API_KEYS=f"shop:read:{KEY}")
-    yield server.url
-    server.stop()
+    return keyed_server
 
 
 def open_docs(visit: Visit) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_every_operation_has_one(live_server: str) -> None:
     shown = set()
     for command in COMMANDS:
         for given in re.findall(r'"\$URL([^"?]*)', command):
-            path = re.sub(r"/items/(\$A|boot-\d)", "/items/{id}", given)
+            path = re.sub(r"/items/(\$A|boot-\d)", "/items/{id}", re.sub(r"(map/\w+)/0", r"\1/{n}", given))
             named = re.search(r"-X (\w+)", command)
             posts = re.search(r" (-F|--json|--data-binary) ", command)
             shown.add((named[1] if named else "POST" if posts else "GET", path))

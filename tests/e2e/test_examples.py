@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +38,7 @@ def test_find_alike(live_server: str, tmp_path: Path) -> None:
 def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
     """The catalogue becomes the file; again nothing is sent; a bad picture is named, and the others arrive."""
     copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
-    copy.catalog.mkdir()
-    for file in artifacts.catalog.iterdir():
-        (copy.catalog / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(artifacts.catalog, copy.catalog)
     table = tmp_path / "export.csv"
 
     def write(*numbers: int) -> None:
@@ -50,7 +49,7 @@ def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
 
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(draw_shoe(100 + number))
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY}", SOLEMATE_WORKERS="1")
+    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY}")
     try:
         write(0, 1)
         expected = f"2 sent, {COUNT} removed, 0 as they were, 0 refused"

@@ -2,8 +2,6 @@
 
 import io
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,7 +12,8 @@ from PIL import ExifTags, Image, ImageDraw
 
 from model.checkpoint import load_checkpoint, save_checkpoint
 from tests.support.browser import Upload, Visit, sync_api
-from tests.support.server import Artifacts, Server, environment, index_arguments
+from tests.support.commands import run_main
+from tests.support.server import Artifacts, Server, index_arguments
 
 pytestmark = pytest.mark.slow
 
@@ -33,8 +32,7 @@ def live_server(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) 
     checkpoint = load_checkpoint(artifacts.checkpoint)
     preprocess = replace(checkpoint.preprocess, framing="subject")
     save_checkpoint(framed.checkpoint, replace(checkpoint, preprocess=preprocess))
-    command = [sys.executable, "-m", "service", *index_arguments(framed)]
-    subprocess.run(command, env=environment(), capture_output=True, check=True, timeout=120)
+    assert run_main(*index_arguments(framed)).status == 0
     server = Server(framed)
     yield server.url
     server.stop()

@@ -1,26 +1,20 @@
 """The page of a service that asks for an API key, in a real browser."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import KEY
 from tests.support.browser import Upload, Visit, sync_api
-from tests.support.server import Artifacts, Server
 
 pytestmark = pytest.mark.slow
 
-KEY = "reader-0123456789abcdef"
-
 
 @pytest.fixture(scope="module")
-def live_server(artifacts: Artifacts) -> Iterator[str]:
+def live_server(keyed_server: str) -> str:
     """The address of a service that answers only to the key."""
-    server = Server(artifacts, SOLEMATE_API_KEYS=f"shop:read:{KEY}")
-    yield server.url
-    server.stop()
-    assert KEY not in "".join(server.log)
+    return keyed_server
 
 
 def answer(visit: Visit, key: str) -> Any:

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from service.cli.client import to_table
+from tests.e2e.conftest import KEY
 from tests.support.commands import Done, run_main
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts
 from tests.support.stack import draw_shoe
 
 
@@ -79,15 +80,11 @@ def test_refusals_are_one_line(artifacts: Artifacts, live_server: str, picture: 
     assert search(artifacts, tmp_path / "nothing.jpg").status == 2
 
 
-def test_key(artifacts: Artifacts, picture: Path) -> None:
+def test_key(keyed_server: str, picture: Path) -> None:
     """A service that asks for a key is given the one from the environment."""
-    server = Server(artifacts, SOLEMATE_API_KEYS="shop:read:0123456789abcdef0123456789", SOLEMATE_WORKERS="1")
-    try:
-        arguments = ("search", str(picture), "--url", server.url)
-        assert "answers 401" in run_main(*arguments).error
-        assert run_main(*arguments, SOLEMATE_SEARCH_KEY="0123456789abcdef0123456789").status == 0
-    finally:
-        server.stop()
+    arguments = ("search", str(picture), "--url", keyed_server)
+    assert "answers 401" in run_main(*arguments).error
+    assert run_main(*arguments, SOLEMATE_SEARCH_KEY=KEY).status == 0
 
 
 def test_sheet(artifacts: Artifacts, live_server: str, picture: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
+from tests.support.commands import run_training
 from tests.support.server import environment, heed_interrupts
 from training.checkpointing import STAGING
 
@@ -144,9 +145,8 @@ def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:
 def test_mistakes_are_named(catalog: Path, tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
     """A mistake is one line that says what was expected; nothing is written, no trace is shown."""
     filled = [each.format(catalog=catalog) for each in arguments]
-    process = _start("train", *filled, "--out", str(tmp_path / "out"))
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert expected in errors
-    assert "Traceback" not in errors
+    done = run_training("train", *filled, "--out", str(tmp_path / "out"))
+    assert done.status == 1
+    assert expected in done.error
+    assert "Traceback" not in done.error
     assert not (tmp_path / "out" / "config.json").exists()

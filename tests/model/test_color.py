@@ -11,6 +11,7 @@ from model.color import find_transform
 from model.preprocess import PreprocessConfig, Preprocessor
 from tests.model.pictures import NOISE, Pixels, decode, encode
 from tests.model.profiles import ADOBE_RGB, CMYK, GREY, P3, make_profile
+from tests.support.scale import LONG
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 PASTEL: Pixels = (60 + NOISE[:8, :8] // 2).astype(np.uint8)
@@ -170,7 +171,7 @@ def test_mutated_profiles(profile: bytes) -> None:
     """A profile with bytes changed gives a picture, whatever its colours."""
     generator = random.Random(0)
     picture = Image.fromarray(NOISE).convert({ADOBE_RGB: "RGB", CMYK: "CMYK"}.get(profile, "L"))
-    for _ in range(100):
+    for _ in range(1000 if LONG else 30):
         data = bytearray(profile)
         for _ in range(generator.randint(1, 6)):
             data[generator.randrange(len(data) if generator.random() < 0.5 else 260)] = generator.randrange(256)

@@ -21,6 +21,7 @@ from model.png import skip_bulk
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from tests.model.pictures import NOISE, decode, encode
 from tests.model.profiles import ADOBE_RGB, CMYK, GREY
+from tests.support.scale import LONG
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
@@ -313,7 +314,7 @@ def decode_or_refuse(data: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3000 if LONG else 150, deadline=None)
 @given(magic=st.sampled_from(MAGIC), data=st.binary(max_size=300))
 def test_random_bytes(magic: bytes, data: bytes) -> None:
     """Random bytes, also behind the first bytes of a format, give an array or an ImageError."""
@@ -321,7 +322,7 @@ def test_random_bytes(magic: bytes, data: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=6000 if LONG else 300, deadline=None)
 @given(
     name=st.sampled_from(sorted(SEEDS)),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),
@@ -375,7 +376,7 @@ def test_strips_make_no_difference(mode: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("profile", [None, "own"])
 def test_memory_of_large_pictures(mode: str, format: str, profile: str | None) -> None:
     """Decoding takes at most 9 bytes for a pixel of those allowed, whatever the picture is: the settings promise it."""
-    side = 4000
+    side = 4000 if LONG else 3000
     icc = {"CMYK": CMYK, "LA": GREY, "I;16": GREY}.get(mode, ADOBE_RGB) if profile else None
     all_options: dict[str, dict[str, Any]] = {
         "WEBP": {"lossless": True, "quality": 0, "method": 0},

@@ -1,4 +1,4 @@
-"""`python -m service` within the tests' own process, where torch is loaded already."""
+"""Commands within the tests' own process, where torch is loaded already."""
 
 import contextlib
 import io
@@ -6,12 +6,14 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 from unittest import mock
 
+import training.cli
 from service.cli.main import main
 
-__all__ = ["Done", "run_main"]
+__all__ = ["Done", "run_main", "run_training"]
 
 
 class Done(NamedTuple):
@@ -23,7 +25,17 @@ class Done(NamedTuple):
 
 
 def run_main(*arguments: str, **settings: str) -> Done:
-    """Run a command to its end, with these settings in its environment, and leave the process as it was."""
+    """Run a command of `python -m service` to its end, with these settings in its environment."""
+    return _run("service", main, *arguments, **settings)
+
+
+def run_training(*arguments: str) -> Done:
+    """Run a command of `python -m training` to its end."""
+    return _run("training", training.cli.main, *arguments)
+
+
+def _run(program: str, start: Callable[[], None], /, *arguments: str, **settings: str) -> Done:
+    """Leave the process as it was."""
     output, error = io.StringIO(), io.StringIO()
     level = logging.getLogger().level
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -31,12 +43,12 @@ def run_main(*arguments: str, **settings: str) -> Done:
     status = 0
     try:
         with (
-            mock.patch.object(sys, "argv", ["python -m service", *arguments]),
+            mock.patch.object(sys, "argv", [f"python -m {program}", *arguments]),
             mock.patch.dict(os.environ, {**environment, **settings}, clear=True),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(error),
         ):
-            main()
+            start()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:

@@ -33,7 +33,7 @@ def environment(**settings: str) -> dict[str, str]:
     """This process's environment without settings of the developer's own, and with these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SOLEMATE_")}
     # Processes run in the tree that is tested, wherever the tests were started from.
-    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SOLEMATE_WORKERS": "2", **settings}
+    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SOLEMATE_WORKERS": "1", **settings}
 
 
 def heed_interrupts() -> None:
@@ -53,7 +53,7 @@ def index_arguments(artifacts: Artifacts, *options: str) -> list[str]:
 
 
 class Server:
-    """`python -m service serve` in a process of its own.
+    """`python -m service serve` in a process of its own, with one worker unless the settings say otherwise.
 
     Attributes:
         lines: what it said on stdout, up to the example.

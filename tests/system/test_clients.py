@@ -30,7 +30,7 @@ FORM = {"content-type": bodies.CONTENT_TYPE}
 JPEG = {"content-type": "image/jpeg"}
 JSON = {"content-type": "application/json"}
 
-Check = Callable[[httpx2.Response], None]
+Check = Callable[[httpx2.Response], object]
 Case = tuple[Check, str, str, bytes, dict[str, str]]
 """What must come of a request; its method, path, body and headers."""
 
@@ -54,21 +54,26 @@ def ask_all(url: str, cases: list[Case], clients: int = 8) -> None:
 
 def refused(status: int) -> Check:
     """The answer is a problem of this status."""
-    return lambda response: void(check_problem(response, status, response.json().get("field")))
+    return lambda response: check_problem(response, status, response.json().get("field"))
 
 
-def void(_: object) -> None:
-    """Nothing."""
-
-
-def finds(query: Query) -> Check:
-    """The answer has the nearest shoes."""
+def finds(query: Query, besides: str = "") -> Check:
+    """The answer has the nearest shoes, besides one."""
+    others = {
+        key: {name: far for name, far in each.items() if name != besides} for key, each in query.distances.items()
+    }
 
     def check(response: httpx2.Response) -> None:
         assert response.status_code == 200, response.text
-        assert not query.find_mistake(response.json())
+        assert not Query(query.picture, others).find_mistake(response.json())
 
     return check
+
+
+def is_picture(response: httpx2.Response) -> None:
+    """The answer is one."""
+    assert response.status_code == 200, response.text
+    Image.open(io.BytesIO(response.content)).load()
 
 
 def has(get: Callable[[Any], Any], *expected: Any) -> Check:
@@ -97,9 +102,9 @@ def good_cases(artifacts: Artifacts) -> Iterator[Case]:
         embedded = has(lambda told: [each["vector"] for each in told["embeddings"]], vector, vectors[other])
         yield embedded, "POST", "/v1/embeddings", two, FORM
         yield has(lambda told: [told["vector"]], vector), "GET", item, b"", {}
-        yield lambda response: void(response.json()["hits"][5]), "GET", f"{item}/similar?k=9", b"", {}
-        yield lambda response: void(Image.open(io.BytesIO(response.content))), "GET", f"{item}/image", b"", {}
-        yield lambda response: void(Image.open(io.BytesIO(response.content))), "GET", f"{item}/reconstruction", b"", {}
+        yield finds(query, besides=shoe.id), "GET", f"{item}/similar?k=9", b"", {}
+        yield is_picture, "GET", f"{item}/image", b"", {}
+        yield is_picture, "GET", f"{item}/reconstruction", b"", {}
 
 
 def bad_cases(picture: bytes) -> Iterator[Case]:
@@ -226,8 +231,13 @@ SLOW = {
 @long_only
 def test_slow_clients(artifacts: Artifacts) -> None:
     """Hundreds of clients that send a byte now and then, or nothing, are told 408 or closed; good ones are served."""
-    patience = {f"SOLEMATE_{name}_SECONDS": "5" for name in ("HEAD", "GRACE", "KEEP_ALIVE")}
-    server = Server(artifacts, cwd=None, SOLEMATE_WORKERS="2", **patience)
+    server = Server(
+        artifacts,
+        SOLEMATE_WORKERS="2",
+        SOLEMATE_HEAD_SECONDS="5",
+        SOLEMATE_GRACE_SECONDS="5",
+        SOLEMATE_KEEP_ALIVE_SECONDS="5",
+    )
     port = urlsplit(server.url).port
 
     async def trickle(first: bytes, drop: bytes, status: bytes) -> None:

@@ -177,7 +177,8 @@ def test_service_on_a_full_disk(artifacts: Artifacts, tmp_path: Path) -> None:
         (on_disk.catalog / "overall.faiss").unlink()
         (disk / "tmp").mkdir()
         queries = make_queries(PICTURES, artifacts)
-        server = Server(on_disk, SOLEMATE_API_KEYS=f"operators:admin:{KEY}", TMPDIR=str(disk / "tmp"))
+        keys = f"operators:admin:{KEY}"
+        server = Server(on_disk, SOLEMATE_WORKERS="2", SOLEMATE_API_KEYS=keys, TMPDIR=str(disk / "tmp"))
         try:
             fill(disk / "filler")
             with Load(server.url, queries, HEADERS, clients=2) as load:

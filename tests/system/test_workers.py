@@ -50,7 +50,7 @@ def test_killed_worker_comes_back(crew: Crew) -> None:
 def test_killed_batcher_comes_back(artifacts: Artifacts) -> None:
     """Where the thread that runs batches dies, what it had in hand is a 503, and a new one takes its place."""
     kills = 10 if LONG else 1
-    server = Server(artifacts, module="tests.system.wounded", SOLEMATE_WORKERS="1")
+    server = Server(artifacts, module="tests.system.wounded")
 
     def deaths() -> int:
         return "".join(server.log).count("were lost with the thread of the batcher")
@@ -61,7 +61,7 @@ def test_killed_batcher_comes_back(artifacts: Artifacts) -> None:
                 load.wait_for(50)
                 server.process.send_signal(signal.SIGUSR1)
                 wait_until(lambda before=number: deaths() > before)  # type: ignore[misc]
-                wait_until(lambda: httpx2.get(f"{server.url}/readyz").status_code == 200)
+                wait_until(lambda: httpx2.get(f"{server.url}/readyz", timeout=60).status_code == 200)
                 load.wait_for(50)
     finally:
         server.stop()
@@ -127,7 +127,7 @@ def test_reload_by_signal(crew: Crew) -> None:
     crew.server.process.send_signal(signal.SIGHUP)
 
     def served() -> str:
-        info = httpx2.get(f"{crew.server.url}/v1/info", headers=HEADERS).json()
+        info = httpx2.get(f"{crew.server.url}/v1/info", headers=HEADERS, timeout=60).json()
         return str(info["checkpoint"]["digest"][:16])
 
     wait_until(lambda: served() != before)
@@ -139,15 +139,15 @@ def test_change_is_seen_by_every_worker(crew: Crew) -> None:
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-4]))
     assert run_main(*index_arguments(crew.artifacts, "--max-bad-share", "1")).status == 0
     for _ in range(8):  # each over a connection of its own
-        info = httpx2.get(f"{crew.server.url}/v1/info", headers=HEADERS).json()
+        info = httpx2.get(f"{crew.server.url}/v1/info", headers=HEADERS, timeout=60).json()
         assert info["catalog"]["count"] == 36
 
 
 def test_reload_takes_an_admin(crew: Crew) -> None:
     """A reload takes a key of the scope admin."""
     url = f"{crew.server.url}/v1/admin/reload"
-    check_problem(httpx2.post(url), 401)
-    check_problem(httpx2.get(url, headers=HEADERS), 405)
+    check_problem(httpx2.post(url, timeout=60), 401)
+    check_problem(httpx2.get(url, headers=HEADERS, timeout=60), 405)
 
 
 @pytest.mark.parametrize("stop", range(5 if LONG else 1))

@@ -1,6 +1,7 @@
 import torch
 
-from training.augment import AugmentConfig, draw_changes, erase, mirror, reframe
+from training.augment import draw_changes, erase, mirror, reframe
+from training.config import AugmentConfig
 
 NOTHING = AugmentConfig(flip=0, shift=0, scale=0, turn=0)
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from model.tvae import Posterior
+from training.config import ObjectiveConfig
 from training.distributed import ProcessGroup
 from training.losses import instance_loss
 from training.miners import MINERS, MinerName
-from training.objective import ConditionLabels, Objective, ObjectiveConfig, Terms
+from training.objective import ConditionLabels, Objective, Terms
 
 CONFIG = ObjectiveConfig(kl_weight=2.0, kl_warmup=0.5, triplet_weight=10.0, perceptual_weight=7.0, label_weight=3.0)
 LABELS = [ConditionLabels("kind", "Kind", 0, 2, torch.eye(2).repeat(4, 1))]

@@ -85,15 +85,15 @@ class Rows:
             lambda client, left: getattr(client, method)(name, timeout=left, **options), seconds=seconds
         )
 
-    def search(self, **options: object) -> list[list[Row]]:
+    def search(self, **options: Any) -> list[list[Row]]:  # noqa: ANN401 - by option
         """The rows that a search finds for each query, nearest first; options as those of `MilvusClient.search`."""
         found = self.call("search", consistency_level=self._level, **options)
         return [[hit["entity"] for hit in hits] for hits in found]
 
     def query(self, expression: str, fields: Sequence[str], *, level: str = "") -> list[Row]:
         """Rows that an expression holds for, in no order; any `WINDOW` of them where there are more."""
-        options = {"output_fields": fields, "limit": WINDOW, "consistency_level": level or self._level}
-        return list(self.call("query", filter=expression, **options))
+        level = level or self._level
+        return list(self.call("query", filter=expression, output_fields=fields, limit=WINDOW, consistency_level=level))
 
     def find(self, keys: Iterable[int], fields: Sequence[str]) -> list[Row]:
         """The rows with these keys that are there, in no order."""
@@ -101,8 +101,8 @@ class Rows:
 
     def count(self, expression: str) -> int:
         """How many rows an expression holds for."""
-        counted = {"output_fields": ["count(*)"], "consistency_level": self._level}
-        return int(self.call("query", filter=expression, **counted)[0]["count(*)"])
+        rows = self.call("query", filter=expression, output_fields=["count(*)"], consistency_level=self._level)
+        return int(rows[0]["count(*)"])
 
     def scan(self, expression: str, fields: Sequence[str]) -> Iterator[Row]:
         """All rows that an expression holds for, in no order, as they are now."""

@@ -17,11 +17,12 @@ from model.preprocess import PreprocessConfig, Preprocessor
 from tests.training.photos.shoes import draw_shot, same_views, shorten_stage
 from tests.training.runs import CONFIG, CPU
 from training.cli import app
+from training.config import PhotoConfig
 from training.data.images import split_by_group
 from training.distributed import ProcessGroup
 from training.photos import stage
 from training.photos.outlines import Outlined
-from training.photos.stage import FEWEST_OUTLINED, PhotoConfig, Prepared, learn_from_photos, prepare_images
+from training.photos.stage import FEWEST_OUTLINED, Prepared, learn_from_photos, prepare_images
 from training.train import train
 
 FRAMING = PreprocessConfig(size=16, framing="subject")
