@@ -3,7 +3,7 @@
 import { loadSheet } from "../base/dom.js";
 
 /** Least width and height of the box on the screen, in CSS pixels: what a finger can still hold. */
-const LEAST = 32;
+const LEAST = 24;
 
 /** How far an arrow key moves or resizes the box, as a share of the photo. */
 const STEP = 0.02;
