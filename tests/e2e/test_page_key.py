@@ -53,6 +53,8 @@ def test_page_asks_for_the_key(visit: Visit, photo: Upload) -> None:
     visit.page.get_by_role("button", name="Search with this shoe").nth(1).click()
     sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From the catalogue")
     sync_api.expect(visit.page.locator("#query-reconstruction img")).not_to_have_js_property("naturalWidth", 0)
+    visit.page.locator("#more").scroll_into_view_if_needed()
+    sync_api.expect(visit.page.locator("#end")).to_contain_text("That is all")
     visit.page.locator("#grid img").last.scroll_into_view_if_needed()
     sync_api.expect(visit.page.locator("#grid img").last).not_to_have_js_property("naturalWidth", 0)
 
