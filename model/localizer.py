@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 LETTERBOX_GREY = 114
-SECOND_LOOK = 0.15
+SECOND_LOOK = 0.08
 """Margin around the first look's box that the second look sees, as a share of the box's longer side."""
 
 
