@@ -330,15 +330,16 @@ def draw_catalog_map(
     from service.store.embedded.store import EmbeddedStore
 
     with closing(EmbeddedStore.open(index)) as store:
-        _draw_map(index, store, method)
+        typer.echo(_draw_map(index, store, method))
 
 
-def _draw_map(folder: Path, store: "VectorStore", method: str) -> None:
+def _draw_map(folder: Path, store: "VectorStore", method: str) -> str:
+    """Draw the map; what to tell of it."""
     from service.catalog.maintenance.map import draw_map, parse_method
     from service.catalog.uploads import Uploads
 
     facts = draw_map(folder, store, method=parse_method(method), uploads=Uploads(folder))
-    typer.echo(f"the map has {facts.items:,} shoes in {facts.tiles} tiles, laid out by {facts.method}")
+    return f"the map has {facts.items:,} shoes in {facts.tiles} tiles, laid out by {facts.method}"
 
 
 catalog.install(app)

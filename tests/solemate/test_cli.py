@@ -26,7 +26,7 @@ OF_THE_SOURCE = {
 }
 
 OF_THE_INDEX = {
-    *("serve", "search", "duplicates", "verify", "export", "import", "backup"),
+    *("serve", "search", "duplicates", "verify", "export", "import", "backup", "map"),
     *("items list", "items add", "items delete"),
 }
 

@@ -99,6 +99,7 @@ def test_table_covers_clients_errors() -> None:
         service_errors.UnknownItem,
         service_errors.ItemExists,
         service_errors.PictureMissing,
+        service_errors.MapMissing,
         service_errors.Overloaded,
     )
     tells = {error for error in leaves if error in PROBLEMS and PROBLEMS[error].detail is None}

@@ -134,7 +134,7 @@ def test_pages_are_one_long_answer_by_the_definitions(
     """Every option with every other: the pages, put together, are the naive ranking, whatever their size."""
     records = copies(count, each, seed)
     if not any("Gender" in record.item.attributes for record in records):
-        given_options["filter"] = {}
+        given_options["filter"] = None
     condition, fold_within = given_options.pop("condition"), given_options.pop("fold_within")
     left_out = (*(record.item.id for record in records[:excluded]), "nobody")
     options = SearchOptions(exclude=left_out, **by(condition), **within(fold_within), **given_options)
