@@ -7,6 +7,7 @@ Environment:
     SOLEMATE_TORCH_INDEX  a package index to take torch and torchvision from, such as
                           https://download.pytorch.org/whl/cpu; default: as pip is configured
     SOLEMATE_PYTHON       a Python that has solemate installed, to use as it is instead of .venv
+    SCRIPT                the script's name, for messages
 """
 
 import argparse
@@ -29,6 +30,8 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 STAMP = VENV / ".solemate-installed"
+SCRIPT = os.environ.get("SCRIPT", "launch.py")
+"""The script that a person called."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 RESOLVE = """
@@ -54,7 +57,7 @@ def say(text: str) -> None:
 
 def die(text: str) -> NoReturn:
     """End with an error."""
-    sys.exit(f"scripts/{sys.argv[2]}: {text}")
+    sys.exit(f"scripts/{SCRIPT}: {text}")
 
 
 @contextmanager
@@ -134,7 +137,7 @@ def _install(base: str, python: str, extras: str, lock: tuple[int, ...]) -> None
         pip("--index-url", index, "--no-deps", "torch", "torchvision")
     elif (platform.system(), platform.machine()) == ("Linux", "x86_64") and not shutil.which("nvidia-smi"):
         say("torch for Linux comes with CUDA, some gigabytes. Without a GPU this is enough, and smaller: ")
-        say(f"SOLEMATE_TORCH_INDEX={CPU_INDEX} scripts/{sys.argv[2]}")
+        say(f"SOLEMATE_TORCH_INDEX={CPU_INDEX} scripts/{SCRIPT}")
     pip("--editable", f".[{extras}]")
     STAMP.write_text(f"{_make_key()} {extras}\n")
     say(f"Installed in {time.monotonic() - began:.0f} s")

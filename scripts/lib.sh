@@ -44,5 +44,5 @@ find_base() {
 # Runs launch.py in place of this shell: launch serve|prepare|install ARGUMENTS
 launch() {
   find_base
-  exec "$base" -P "$root/scripts/launch.py" "$base" "$@"
+  SCRIPT=${0##*/} exec "$base" -P "$root/scripts/launch.py" "$base" "$@"
 }
