@@ -26,6 +26,7 @@ __all__ = [
     "check_weights",
     "encode_attributes",
     "read_cursor",
+    "require_positive",
     "require_same",
     "sort_counts",
     "write_cursor",

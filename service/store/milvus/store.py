@@ -18,7 +18,7 @@ from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
 from service.store import checks
 from service.store.base import OVERALL, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.filters import Filter, InRange, find_leaves
+from service.store.filters import Filter, HasValue, find_leaves
 from service.store.milvus.connection import Connection
 from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode, translate
 from service.store.milvus.schema import CHANGED, FACTS, Catalog, field_of, make_numbers, open_catalog
@@ -169,13 +169,13 @@ class MilvusStore:
         """What holds for the shoes that pass; "" for all. Raises QueryError for what no shoe has."""
         if filter is None:
             return ""
+        expression = translate(filter)
         for leaf in find_leaves(filter):
-            if isinstance(leaf, InRange):
-                raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates: {leaf.attribute!r}")
-            tokens = [digest(leaf.attribute, value) for value in leaf.values] or [digest(leaf.attribute, None)]
-            if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens):
-                checks.check_filter(leaf, self._count_values("", fingerprint))
-        return translate(filter)
+            if isinstance(leaf, HasValue):
+                tokens = [digest(leaf.attribute, value) for value in leaf.values] or [digest(leaf.attribute, None)]
+                if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens):
+                    checks.check_filter(leaf, self._count_values("", fingerprint))
+        return expression
 
     def _read_values(self, expression: str, _fingerprint: str) -> Facets:
         """Attribute -> value -> number of the shoes that an expression holds for."""
