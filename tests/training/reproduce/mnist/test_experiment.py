@@ -1,9 +1,7 @@
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from PIL import Image
 from model.checkpoint import load_checkpoint
 from model.errors import CatalogError
 from tests.training.reproduce.mnist.digits import write_mnist
+from tests.training.runs import stop_after
 from training import train as trainer
 from training.checkpointing import STAGING, STATE_FILE
 from training.data.mnist import read_mnist
@@ -80,18 +79,6 @@ def test_a_second_run_trains_nothing(data: Path, out: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-def _stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole: Callable[..., Any] = trainer.train_epoch
-
-    def epoch(run: Any, *rest: Any) -> Any:
-        if run.state.epoch == 1:
-            raise MemoryError
-        return whole(run, *rest)
-
-    monkeypatch.setattr(trainer, "train_epoch", epoch)
-    monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
-
-
 def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was stopped is resumed with the same settings, and replaced with others."""
     images = read_mnist(data).training
@@ -99,7 +86,8 @@ def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.M
     def run(epochs: int, out: Path = tmp_path, *, stop: bool = False) -> Trained:
         with monkeypatch.context() as patch:
             if stop:
-                _stop_after_an_epoch(patch)
+                stop_after(1, MemoryError, patch)
+                patch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
             device = torch.device("cpu")
             return train_recipe(
                 RECIPES[3], images, out, seed=0, epochs=epochs, authors=PLAN.authors, device=device, source="bars"

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from model.errors import CatalogError, TrainingError
 from model.preprocess import Preprocessor
 from model.tvae import Slice
 from tests.training.images import coloured_squares
+from tests.training.runs import stop_after
 from training import train as trainer
 from training.checkpointing import STATE_FILE
 from training.data.images import digest_ids
@@ -209,18 +210,6 @@ def test_a_second_run_trains_nothing(demo: Path, lists: Path, out: Path) -> None
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-def _stop_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole: Callable[..., Any] = trainer.train_epoch
-
-    def epoch(run: Any, *rest: Any) -> Any:
-        if run.state.epoch == 1:
-            raise MemoryError
-        return whole(run, *rest)
-
-    monkeypatch.setattr(trainer, "train_epoch", epoch)
-    monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
-
-
 def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network whose training was stopped is trained on, with the result of one that was not."""
     images = coloured_squares(24, size=64)
@@ -231,7 +220,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return train_shoes(RECIPES[0], images, config, out, device=device, source="squares", excluded=())
 
     with monkeypatch.context() as patch:
-        _stop_after_an_epoch(patch)
+        stop_after(1, MemoryError, patch)
+        patch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
         with pytest.raises(MemoryError):
             run(tmp_path / "cut")
     assert (tmp_path / "cut" / STATE_FILE).exists()
