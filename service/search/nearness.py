@@ -1,33 +1,41 @@
-"""How near the distances of a catalogue are: as the training calibrated them, or as the catalogue's own shoes lie."""
+"""Scores of a catalogue's distances: as the training calibrated them, or as the catalogue's own shoes lie."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from model.errors import SolemateError
-from model.nearness import Nearness, combine
+from model.nearness import Nearness, calibrate, combine
+from service.errors import UnknownItem
 from service.store.base import OVERALL, StoreInfo, VectorStore, Weights
 
-__all__ = ["NEIGHBOUR", "POWER", "NearnessScale"]
+__all__ = ["NearnessScale"]
 
-NEIGHBOUR = 10
-"""Without a calibration, the score is 0.5 at the distance that a shoe's tenth nearest one has in the median."""
+SAMPLE = 200
+"""Shoes that are measured where the checkpoint has no calibration."""
+
+PAGE = 1000
+PAGES = 10
+"""Pages of the catalogue, of 1,000 shoes each, among which they are chosen: so many are read in well under a second."""
 
 POWER = 4.0
-"""How steeply scores fall without a calibration: 0.94 at half of that distance, 0.06 at twice of it."""
-
-SAMPLE = 100
-"""Shoes that are asked for that distance: the first ones of the catalogue."""
+"""How steeply scores fall where there is nothing to measure."""
 
 
 class NearnessScale:
     """Gives each condition of a catalogue its nearness. Safe in many threads at once."""
 
-    def __init__(self, store: VectorStore, calibrated: Mapping[str, Nearness]) -> None:
-        """Take a store, and what the checkpoint knows: condition, `overall` or a slice -> nearness."""
-        self._store, self._calibrated = store, calibrated
+    def __init__(self, store: VectorStore, calibrated: Mapping[str, Nearness], conditions: Collection[str]) -> None:
+        """Take a store, and what the checkpoint knows.
+
+        Args:
+            store: of the catalogue.
+            calibrated: `overall`, or a slice -> nearness.
+            conditions: the slices that each compare one trait.
+        """
+        self._store, self._calibrated, self._conditions = store, calibrated, conditions
         # A catalogue is measured again once it has grown to twice its size.
-        self._measured: dict[tuple[str, int], Nearness] = {}
+        self._measured: tuple[int, Mapping[str, Nearness]] | None = None
 
     def of(self, condition: str | Weights) -> Nearness:
         """Of a condition that the store knows, or of weights of several slices. May ask the store, once."""
@@ -36,22 +44,30 @@ class NearnessScale:
         if (known := self._calibrated.get(condition)) is not None:
             return known
         info = self._store.info()
-        key = (condition, info.count.bit_length())
-        if (measured := self._measured.get(key)) is None:
-            try:
-                measured = self._measured[key] = self._measure(condition, info)
-            except SolemateError:  # a shoe that has just gone, or a store that is away: next time
-                return _assume(condition, info)
-        return measured
+        return self._measure(info).get(condition) or _assume(condition, info)
 
-    def _measure(self, condition: str, info: StoreInfo) -> Nearness:
-        sample = self._store.page(limit=SAMPLE).items
-        if not sample:
-            return _assume(condition, info)
-        queries = np.stack([self._store.vector(item.id) for item in sample])
-        found = self._store.search(queries, 1 + NEIGHBOUR, condition=condition)
-        distance = float(np.median([hits[-1].distance for hits in found]))
-        return Nearness(distance, POWER) if distance > 0 else _assume(condition, info)
+    def _measure(self, info: StoreInfo) -> Mapping[str, Nearness]:
+        size, known = info.count.bit_length(), self._measured
+        if known is None or known[0] != size:
+            try:
+                known = self._measured = size, self._calibrate(info)
+            except SolemateError:  # a store that is away: next time
+                return {}
+        return known[1]
+
+    def _calibrate(self, info: StoreInfo) -> Mapping[str, Nearness]:
+        step = max(1, -(-min(info.count, PAGE * PAGES) // SAMPLE))
+        vectors, cursor = [], None
+        for _ in range(PAGES):
+            page = self._store.page(limit=PAGE, cursor=cursor)
+            for item in page.items[::step]:
+                try:
+                    vectors.append(self._store.vector(item.id))
+                except UnknownItem:  # it has just gone
+                    continue
+            if (cursor := page.next) is None:
+                break
+        return calibrate(np.stack(vectors), info.slices, self._conditions) if vectors else {}
 
 
 def _assume(condition: str, info: StoreInfo) -> Nearness:

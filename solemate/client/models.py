@@ -73,7 +73,7 @@ class Hit(Item):
 
     Attributes:
         distance: Euclidean, between mean vectors or their slices; 0 is identical.
-        score: of likeness, in [0, 1]; falls with the distance. None from a service that has none.
+        score: how near that is, in [0, 1]; falls with the distance. None from a service that has none.
         duplicates: with `group="duplicates"`: ids of the shoes folded into this one.
     """
 
