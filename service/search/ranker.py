@@ -19,8 +19,7 @@ from model.nearness import Nearness
 from service.search.diversity import are_near, diversify, fold
 from service.search.options import SearchOptions
 from service.search.pagination import fingerprint_of
-from service.store.base import OVERALL, Hit, VectorStore, Weights
-from service.store.index.weighted import scale_of
+from service.store.base import OVERALL, Hit, VectorStore, Weights, scale_of
 
 __all__ = ["MAX_LOOKED_AT", "POOL", "Ranked", "Searcher"]
 

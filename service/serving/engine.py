@@ -30,8 +30,7 @@ from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked, Searcher
 from service.search.sampling import Sampler
-from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore
-from service.store.checks import check_vectors
+from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
 __all__ = [

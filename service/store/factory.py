@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import ArtifactError
 from service.milvus_address import parse_address
-from service.store.base import Item, VectorStore, iterate_items
-from service.store.checks import Facts
+from service.store.base import Facts, Item, VectorStore, iterate_items
 from service.store.embedded.database import BUSY_SECONDS
 from service.store.embedded.maintenance import read_items
 from service.store.embedded.store import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore

@@ -194,9 +194,9 @@ async def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
 )
 def test_damaged_cache_is_made_anew(artifacts: Artifacts, damage: Callable[[Path], None] | None) -> None:
     """A cache of FAISS' that is cut, changed, gone or another catalogue's is not read; what it held is made anew."""
-    cache = artifacts.catalog / "overall.faiss"
+    cache = artifacts.catalog / "vectors.bin"
     if damage is None:
-        swap(cache, artifacts.other_catalog / "overall.faiss")
+        swap(cache, artifacts.other_catalog / "vectors.bin")
     else:
         damage(cache)
     engine = open_engine(artifacts.settings())
