@@ -9,11 +9,10 @@ indexes, whose recall is measured; until they are there, and where they find too
 """
 
 import hashlib
-import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +36,7 @@ from service.store.embedded.database import BUSY_SECONDS, Truth
 from service.store.embedded.files import derived_files, load, save_small
 from service.store.embedded.snapshot import Layout, Segment, Snapshot
 
-__all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["DATABASE", "EmbeddedStore", "StoreOptions"]
 
 DATABASE = "catalog.sqlite"
 
@@ -47,6 +44,16 @@ EXACT_UP_TO = 100_000
 """Default of the shoes up to which searches are exact: they are scanned in about a millisecond."""
 
 MIN_RECALL = 0.98
+
+
+class StoreOptions(TypedDict, total=False):
+    """How a store is opened; see `EmbeddedStore`."""
+
+    threads: int
+    record_recall: Callable[[str, float], None] | None
+    exact_up_to: int
+    min_recall: float
+
 
 RECENT_MOST = 256
 """Recent shoes that a small catalogue keeps beside its base; beyond them, or when others go, the two are merged."""
@@ -69,7 +76,16 @@ class EmbeddedStore:
         exact_up_to: int = EXACT_UP_TO,
         min_recall: float = MIN_RECALL,
     ) -> None:
-        """Read the whole catalogue; see `open` and `create`."""
+        """Read the whole catalogue; see `open` and `create`.
+
+        Args:
+            truth: is closed with the store.
+            threads: how many one search may use.
+            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
+                index, or 1 where they are exact.
+            exact_up_to: up to so many shoes every search is exact.
+            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+        """
         self._truth = truth
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
         self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
@@ -92,21 +108,9 @@ class EmbeddedStore:
         slices: Mapping[str, tuple[int, int]],
         checkpoint: str,
         root: str | Path,
-        threads: int = 1,
-        exact_up_to: int = EXACT_UP_TO,
-        min_recall: float = MIN_RECALL,
+        **options: Unpack[StoreOptions],
     ) -> "EmbeddedStore":
-        """Make an empty store, or open the one that is there if these facts are its own.
-
-        Args:
-            folder: is made if need be.
-            dimension: D, the size of every vector.
-            slices: condition -> (start, stop) of its part of the vector; without `overall`.
-            checkpoint: digest of the checkpoint that makes the vectors.
-            root: the folder under which the pictures lie.
-            threads: how many one search may use.
-            exact_up_to: up to so many shoes every search is exact.
-            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+        """Make an empty store, and its folder, or open the one that is there if it has these `Facts`.
 
         Raises:
             ArtifactMismatch: a store with other facts is there.
@@ -115,40 +119,27 @@ class EmbeddedStore:
             ValueError: a slice does not lie within the vector, or is called `overall`.
         """
         truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
-        with closing_on_error(truth):
-            return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
+        return cls._of(truth, options)
 
     @classmethod
     def open(
-        cls,
-        folder: Path,
-        *,
-        threads: int = 1,
-        record_recall: Callable[[str, float], None] | None = None,
-        busy_seconds: float = BUSY_SECONDS,
-        exact_up_to: int = EXACT_UP_TO,
-        min_recall: float = MIN_RECALL,
+        cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, **options: Unpack[StoreOptions]
     ) -> "EmbeddedStore":
-        """Open the store in `folder`, which may be read-only.
-
-        Args:
-            folder: of an earlier `create`.
-            threads: how many one search may use.
-            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
-                index, or 1 where they are exact.
-            busy_seconds: how long a change waits for those of other processes.
-            exact_up_to: up to so many shoes every search is exact.
-            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+        """Open the store in `folder`, which may be read-only. `busy_seconds`: see `Truth`.
 
         Raises:
             ArtifactMissing: there is none; the message names the command that makes one.
             ArtifactCorrupt: it fails its check.
         """
-        truth = Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds)
-        with closing_on_error(truth):
-            return cls(
-                truth, threads=threads, record_recall=record_recall, exact_up_to=exact_up_to, min_recall=min_recall
-            )
+        return cls._of(Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds), options)
+
+    @classmethod
+    def _of(cls, truth: Truth, options: StoreOptions) -> "EmbeddedStore":
+        try:
+            return cls(truth, **options)
+        except BaseException:
+            truth.close()
+            raise
 
     @staticmethod
     def remove(folder: Path) -> None:
@@ -296,13 +287,3 @@ class EmbeddedStore:
         if not snapshot.base.is_large and (snapshot.base.gone or len(snapshot.recent) > RECENT_MOST):
             return snapshot.compacted()
         return snapshot
-
-
-@contextmanager
-def closing_on_error(truth: Truth) -> Iterator[None]:
-    """Close `truth` if what follows fails."""
-    try:
-        yield
-    except BaseException:
-        truth.close()
-        raise
