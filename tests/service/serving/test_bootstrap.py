@@ -17,8 +17,7 @@ from model.embedder import Embedder
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing
 from model.files import write_atomic
 from service.serving.bootstrap import open_backend, open_engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import ReloadRefused
+from service.serving.generations import Live, OneProcess, ReloadRefused
 from service.settings import Settings
 from service.telemetry import metrics
 from tests.support.commands import run_main
