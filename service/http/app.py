@@ -25,8 +25,7 @@ from service.http.middleware.proxy import BehindProxy
 from service.http.routes import catalog_map, images, items, operations, search
 from service.serving.bootstrap import Backend, open_backend
 from service.serving.engine import Engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import Reloader
+from service.serving.generations import Live, OneProcess, Reloader
 from service.settings import Settings
 
 __all__ = ["create_app"]

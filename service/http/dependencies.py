@@ -12,9 +12,8 @@ from service.http.search_request import Pictures, read_pictures
 from service.search.filters import parse_filter
 from service.serving.editor import Editor
 from service.serving.engine import Engine
-from service.serving.generations import Live
+from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline
-from service.serving.reload import Reloader
 from service.settings import Settings
 from service.store.filters import Filter
 

@@ -30,7 +30,7 @@ from service.errors import (
 from service.http.middleware.proxy import current_root_path
 from service.http.routing import find_methods
 from service.http.schemas import Problem
-from service.serving.reload import ReloadRefused
+from service.serving.generations import ReloadRefused
 from service.telemetry import metrics
 
 __all__ = [

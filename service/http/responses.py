@@ -33,8 +33,8 @@ from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
+from service.serving.generations import Outcome
 from service.serving.pipeline import Found, Illustration
-from service.serving.reload import Outcome
 from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 

@@ -35,9 +35,9 @@ from service.search.options import (
     SearchOptions,
     parse_crop,
     parse_weights,
+    read_cursor,
     to_view,
 )
-from service.search.pagination import read_cursor
 from service.serving.pipeline import Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings

@@ -31,7 +31,7 @@ from service.server.ipc import (
 from service.server.listener import BACKLOG
 from service.server.reload_coordinator import ReloadCoordinator
 from service.server.worker_process import Work, WorkerConfig, WorkerSlot
-from service.serving.reload import Outcome
+from service.serving.generations import Outcome
 from service.settings import Settings
 from service.telemetry import metrics
 

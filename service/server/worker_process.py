@@ -10,7 +10,7 @@ from time import monotonic
 
 from service.server.ipc import FromWorker, ToWorker
 from service.server.listener import NOT_ACCEPTING
-from service.serving.reload import Facts
+from service.serving.generations import Facts
 from service.settings import Settings
 
 __all__ = ["Work", "WorkerConfig", "WorkerSlot"]
