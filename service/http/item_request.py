@@ -10,7 +10,7 @@ from model.text import nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
 from service.http.multipart import Form, FormLimits, read_form
-from service.http.problems import MAX_ECHO, PreconditionFailed, refuse_unknown
+from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal, refuse_unknown
 from service.http.schemas import NewItem
 from service.serving.editor import NewShoe
 from service.settings import Settings
@@ -39,11 +39,11 @@ Addition = NewShoe | QueryError
 
 
 async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
-    """What comes of a change that must not replace a shoe. Raises PreconditionFailed where it would have."""
+    """What comes of a change that must not replace a shoe. Raises Refusal where it would have."""
     try:
         return await change
     except ItemExists as error:
-        raise PreconditionFailed(str(error)) from None
+        raise Refusal(ITEM_KEPT, str(error)) from None
 
 
 def wants_to_replace(request: Request) -> bool:

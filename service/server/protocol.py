@@ -17,9 +17,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.http.middleware.headers import security_headers
-from service.http.middleware.limits import MAX_HEADERS
-from service.http.problems import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections, render_error
+from service.http.middleware.exchange import security_headers
+from service.http.middleware.limits import head_too_large, slow_sender
+from service.http.problems import MALFORMED_REQUEST, TOO_MANY_CONNECTIONS, Refusal, render_error
 from service.settings import Settings
 from service.telemetry import metrics
 
@@ -41,7 +41,7 @@ class ConnectionConfig(uvicorn.Config):
             http=ClientConnection,
             ws="none",  # nothing here speaks it
             server_header=False,
-            proxy_headers=False,  # see `service.http.middleware.proxy`
+            proxy_headers=False,  # see `service.http.paths`
             timeout_keep_alive=settings.keep_alive_seconds,
             **options,
         )
@@ -95,8 +95,8 @@ class ClientConnection(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", transport))
         self._watch.start(self.loop, self.connections)
         if len(self.connections) > self._settings.max_connections:
-            metrics.count_rejection("connections")
-            self._write(TooManyConnections())
+            detail = "too many connections are open; try again in a moment"
+            self._write(Refusal(TOO_MANY_CONNECTIONS, detail, retry_after="1"))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -109,12 +109,11 @@ class ClientConnection(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self._refuse(MalformedRequest())
+            self._refuse(Refusal(MALFORMED_REQUEST, "what was sent is not an HTTP/1.1 request"))
         if self._phase is _Phase.HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > self._settings.max_head_bytes:
-                metrics.count_rejection("head-too-large")
-                self._refuse(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
+                self._refuse(head_too_large(self._settings))
 
     def resume_writing(self) -> None:
         """Go on with an answer: what was written of it has been taken."""
@@ -180,10 +179,10 @@ class ClientConnection(HttpToolsProtocol):
         if self._phase is not _Phase.HEAD:
             self.transport.close()
             return
-        metrics.count_rejection("slow-sender")
         if self._head_bytes:
-            self._refuse(SlowSender("headers", self._head_bytes, spent))
+            self._refuse(slow_sender("headers", self._head_bytes, spent))
         else:  # a browser that connects ahead of need expects no answer to nothing
+            metrics.count_rejection("slow-sender")
             self.transport.close()
 
     def _check_reading(self, now: float) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from service.http.cancellation import unless_gone
 from service.http.dependencies import EngineOf, OnePicture, PipelineOf, known_query
+from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, cutouts, drawings, form_body, pictures
 from service.http.responses import (
     PNG,

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from model.errors import QueryError
-from service.http.cancellation import unless_gone
 from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
 from service.http.item_request import (
     read_addition,
@@ -15,6 +14,7 @@ from service.http.item_request import (
     refuse_to_replace,
     wants_to_replace,
 )
+from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, form_only, ndjson, request_examples
 from service.http.responses import (
     NDJSON,

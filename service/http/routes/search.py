@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
-from service.http.cancellation import unless_gone
 from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
+from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, batch_body, example_body, form_body, request_examples
 from service.http.responses import answer_batch, answer_embeddings, answer_found
 from service.http.schemas import (
