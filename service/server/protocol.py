@@ -7,8 +7,13 @@ timer of its own.
 """
 
 import asyncio
+import fcntl
+import struct
+import termios
+from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, cast
 
 import httptools
@@ -23,13 +28,19 @@ from service.http.problems import MALFORMED_REQUEST, TOO_MANY_CONNECTIONS, Refus
 from service.settings import Settings
 from service.telemetry import metrics
 
-__all__ = ["ClientConnection", "ConnectionConfig"]
+__all__ = ["ClientConnection", "ConnectionConfig", "drain"]
 
 MAX_PIPELINED = 16
 """Largest number of pipelined requests that wait on one connection."""
 
 LINGER_SECONDS = 5
 """Seconds for which input is discarded after a refusal: closed at once, the client would not see its answer."""
+
+SILENT_SECONDS = 0.5
+"""Seconds without a request after which a draining server closes a connection; a request is far shorter in transit."""
+
+STEP_SECONDS = 0.02
+"""Seconds between two looks of a draining server at its connections."""
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -185,6 +196,17 @@ class ClientConnection(HttpToolsProtocol):
             metrics.count_rejection("slow-sender")
             self.transport.close()
 
+    # From a server that ends.
+
+    def end_with_answer(self) -> None:
+        """Close when the answer under way is given, unless its headers have been sent already."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or has begun to arrive."""
+        return self._is_answering() or self._head_bytes > 0
+
     def _check_reading(self, now: float) -> None:
         """Abort where an answer is taken too slowly: its request would be under way for ever."""
         left = self.transport.get_write_buffer_size()
@@ -248,3 +270,48 @@ class _Watch:
             connection.check(now)
         if connections:
             self.start(loop, connections)
+
+
+async def drain(state: ServerState, seconds: float, *, forced: Callable[[], bool]) -> bool:
+    """Answer what comes over the connections that there are, until all are closed.
+
+    uvicorn's own way is to close at once each connection that has no request under way. A request that a client sends
+    at that moment over a connection it keeps would be lost. So connections stay open for a little longer, every answer
+    says `Connection: close`, and only a connection that stays silent is closed without an answer.
+
+    Args:
+        state: the server's; it takes no new connections any more.
+        seconds: how long it may take.
+        forced: whether the wait is to be cut short.
+
+    Returns:
+        Whether all connections are closed.
+    """
+    # uvicorn renews them once a second, but not any more after its main loop has ended.
+    state.default_headers = [*state.default_headers, (b"connection", b"close")]
+    silent: dict[ClientConnection, tuple[object, float]] = {}  # its last exchange, and since when it is over
+    deadline = monotonic() + seconds
+    connections = cast("set[ClientConnection]", state.connections)
+    for connection in connections:
+        connection.end_with_answer()
+    while connections and monotonic() < deadline and not forced():
+        now = monotonic()
+        for connection in list(connections):
+            if connection.is_busy():
+                silent.pop(connection, None)
+                continue
+            exchange, since = silent.setdefault(connection, (connection.cycle, now))
+            if exchange is not connection.cycle:
+                silent[connection] = connection.cycle, now
+            elif now - since >= SILENT_SECONDS and not has_unread(connection.transport):
+                connection.transport.close()
+        await asyncio.sleep(STEP_SECONDS)
+    return not connections
+
+
+def has_unread(transport: asyncio.BaseTransport) -> bool:
+    """Whether bytes have arrived that the event loop has not read yet."""
+    descriptor = transport.get_extra_info("socket").fileno()
+    if descriptor < 0:
+        return False
+    return bool(struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4))[0])
