@@ -373,7 +373,9 @@ def diversify(distances: NDArray[np.float64], vectors: NDArray[np.float64], dive
 class NearnessScale:
     """Gives each condition of a catalogue its nearness. Safe in many threads at once."""
 
-    def __init__(self, store: VectorStore, calibrated: Mapping[str, Nearness], conditions: Collection[str]) -> None:
+    def __init__(
+        self, store: VectorStore, calibrated: Mapping[str, Nearness], conditions: Collection[str] = ()
+    ) -> None:
         """Take a store, and what the checkpoint knows.
 
         Args:
