@@ -28,7 +28,7 @@ from model.nearness import Nearness
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "read_record", "save_checkpoint"]
 
 FORMAT_VERSION = 1
 OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False, "framing": "pad"}
@@ -160,6 +160,28 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         confidence=confidence,
         nearness=nearness,
     )
+
+
+def read_record(folder: Path, digest: str) -> tuple[str | None, Mapping[str, Any]]:
+    """What a checkpoint's folder tells people of its training: the model card, and `metrics.json`.
+
+    Args:
+        folder: of the checkpoint.
+        digest: of the checkpoint that is asked about: neither file is part of it.
+
+    Returns:
+        The card in Markdown, or None; and the metrics, or nothing: what is missing, or belongs to another checkpoint.
+    """
+    try:
+        card: str | None = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        card = None
+    try:
+        metrics = json.loads((folder / "metrics.json").read_bytes())
+    except (OSError, ValueError):
+        metrics = {}
+    matches = isinstance(metrics, dict) and metrics.get("checkpoint") == digest
+    return card if card is not None and digest in card else None, metrics if matches else {}
 
 
 def _read_network(config: Mapping[str, Any]) -> TVAEConfig:

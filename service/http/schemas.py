@@ -18,6 +18,7 @@ __all__ = [
     "BatchSearchForm",
     "CatalogFacts",
     "CheckpointFacts",
+    "CheckpointRecord",
     "Embedding",
     "EmbeddingsAnswer",
     "ExplainAnswer",
@@ -653,6 +654,41 @@ class Info(BaseModel):
         "needs a `duplicate_distance`."
     )
     limits: Limits
+
+
+class Epoch(BaseModel):
+    """The figures of an epoch of the training."""
+
+    epoch: int
+    training: dict[str, float | None] = Field(description="Means over the epoch's batches.")
+    validation: dict[str, float | None] = Field(description="Of the held-out shoes.")
+
+
+class EvaluationRow(BaseModel):
+    """How well a part of the vector finds shoes of the same attribute."""
+
+    slice: str
+    attribute: str
+    triplet_accuracy: float | None = Field(default=None, description="Share of triplets in the right order.")
+    recall: dict[str, float] = Field(
+        default={}, description="k -> share of shoes with one of the same value among the k nearest."
+    )
+
+
+class Evaluation(BaseModel):
+    """What `solemate evaluate` measured."""
+
+    shoes: int = Field(description="That were measured.")
+    rows: list[EvaluationRow]
+
+
+class CheckpointRecord(BaseModel):
+    """What the checkpoint's folder tells of its training; what is not there is null or empty."""
+
+    checkpoint: str = Field(description="SHA-256 of the checkpoint, hex.")
+    card: str | None = Field(default=None, description="The model card, in Markdown.")
+    history: list[Epoch] = Field(default=[], description="The epochs of the training.")
+    evaluation: Evaluation | None = None
 
 
 class WorkerReload(BaseModel):
