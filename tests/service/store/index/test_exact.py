@@ -20,7 +20,7 @@ def by_hand(
     return first, [distances[row] for row in first]
 
 
-@settings(max_examples=80, deadline=None, database=None)
+@settings(max_examples=80)
 @given(data=st.data(), count=st.integers(1, 120), k=st.integers(1, 60))
 def test_agrees_with_a_loop_however_many_ties_there_are(data: st.DataObject, count: int, k: int) -> None:
     """Few different numbers make many equal distances; the order is by distance, then by row, in a slice as well."""

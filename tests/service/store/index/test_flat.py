@@ -23,7 +23,7 @@ def by_hand(
     return rows, [float(distances[row]) for row in rows]
 
 
-@settings(max_examples=80, deadline=None, database=None)
+@settings(max_examples=80)
 @given(data=st.data(), count=st.integers(1, 90), k=st.integers(1, 100), queries=st.integers(1, 20))
 def test_agrees_with_a_loop_however_many_ties_there_are(data: st.DataObject, count: int, k: int, queries: int) -> None:
     """Few different numbers make many equal distances; the order is by distance, then by row."""

@@ -33,7 +33,7 @@ def share_found(found: list[Neighbours], queries: NDArray[np.float32], k: int, r
     return float(np.mean([len(set(a.rows.tolist()) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)]))
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(data=st.data(), count=st.integers(1, 90), k=st.integers(1, 100), queries=st.integers(1, 20))
 def test_without_an_index_it_is_exact(data: st.DataObject, count: int, k: int, queries: int) -> None:
     """However many ties there are, and however few rows are looked at once, in a slice of wider vectors."""

@@ -18,7 +18,7 @@ def exact(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[n
     return squared
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(1, 4 * STRIDES + 3),
