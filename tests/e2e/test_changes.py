@@ -285,5 +285,5 @@ def wait_for_workers(shop: Shop) -> list[int]:
     deadline = time.monotonic() + 240
     while len(pids := shop.pids()) < WORKERS:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.5)  # each look is a reload of all workers
     return pids

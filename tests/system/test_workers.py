@@ -21,12 +21,12 @@ from tests.support.stack import make_checkpoint
 from tests.system.conftest import HEADERS, PICTURES, Crew, make_queries
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what is to come."""
+def wait_until(condition: Callable[[], bool], every: float = 0.05) -> None:
+    """Wait for what is to come, looking again after so many seconds."""
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def test_killed_worker_comes_back(crew: Crew) -> None:
@@ -38,7 +38,7 @@ def test_killed_worker_comes_back(crew: Crew) -> None:
             load.wait_for(50)
             os.kill(first, signal.SIGKILL)
             load.wait_for(50)
-            wait_until(lambda gone=first: len(set(crew.pids()) - {gone}) == 2)  # type: ignore[misc]
+            wait_until(lambda gone=first: len(set(crew.pids()) - {gone}) == 2, every=0.5)  # type: ignore[misc]
             load.wait_for(50)
             assert second in crew.pids()
     assert len(load.failed) <= kills * load.clients
