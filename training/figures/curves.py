@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from training.figures.sheet import DPI, HAIRLINE, INK, MUTED
 
-__all__ = ["draw_curves"]
+__all__ = ["arrange", "draw_curves"]
 
 COLOURS = ("#0b62b8", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0f766e", "#be185d", "#4b5563")
 """Told apart by most eyes, and dark enough for thin lines on white."""
@@ -41,7 +41,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -
         history: of at least one epoch, as the trainer makes it.
         kept: the epoch whose weights were kept, where that is not simply the last; it is marked.
     """
-    panels = _arrange(history)
+    panels = arrange(history)
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 0.6 + 2.8 * rows), dpi=DPI, facecolor="white", layout="constrained")
@@ -62,7 +62,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -
     return buffer.getvalue()
 
 
-def _arrange(history: Sequence[Mapping[str, Any]]) -> dict[str, Curves]:
+def arrange(history: Sequence[Mapping[str, Any]]) -> dict[str, Curves]:
     """Kind of figure -> its curves, in the order of `TITLES`."""
     panels: dict[str, Curves] = {kind: {} for kind in TITLES}
     for each in history:

@@ -27,7 +27,7 @@ from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, Recipe, shoe_
 from training.reproduce.zappos.report import SLICES, Errors, Measured, Report
 from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out, take
 
-__all__ = ["QUICK", "Plan", "reproduce_zappos"]
+__all__ = ["QUICK", "Plan", "measure_overall", "reproduce_zappos"]
 
 PREPROCESS = TrainConfig().preprocess
 """Of all networks."""
@@ -119,7 +119,7 @@ def reproduce_zappos(catalog: str, lists: Path, out: Path, plan: Plan | None = N
         network=plan.network,
         image_size=PREPROCESS.size,
         triplets=shoes.test.lists,
-        pixels=_measure_overall(embed_pixels(shoes.test.images), shoes.test),
+        pixels=measure_overall(embed_pixels(shoes.test.images), shoes.test),
         runs=tuple(_measure(network, shoes.test) for network in networks),
     )
     pictures = []
@@ -184,7 +184,7 @@ def _train(
 
 def _measure(network: _Network, test: HeldOut) -> Measured:
     recipe, trained, embedding = network.recipe, network.trained, network.embedding
-    parts = {OVERALL: _measure_overall(embedding, test)}
+    parts = {OVERALL: measure_overall(embedding, test)}
     if recipe.triplets == "slices":
         parts = {SLICES: _measure_slices(embedding, test), **parts}
     return Measured(
@@ -199,7 +199,8 @@ def _measure(network: _Network, test: HeldOut) -> Measured:
     )
 
 
-def _measure_overall(embedding: Embedding, test: HeldOut) -> Errors:
+def measure_overall(embedding: Embedding, test: HeldOut) -> Errors:
+    """The share of wrong triplets of each condition, by the whole vector."""
     return Errors({name: 1 - measure_triplets(embedding.vectors, test.lists[name].triplets) for name in CONDITIONS})
 
 
