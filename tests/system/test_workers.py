@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +17,8 @@ from tests.support.problems import check_problem
 from tests.support.scale import LONG
 from tests.support.server import Artifacts, Server, environment, index_arguments
 from tests.support.stack import make_checkpoint
+from tests.support.waiting import wait_until
 from tests.system.conftest import HEADERS, PICTURES, Crew, make_queries
-
-
-def wait_until(condition: Callable[[], bool], every: float = 0.05) -> None:
-    """Wait for what is to come, looking again after so many seconds."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(every)
 
 
 def test_killed_worker_comes_back(crew: Crew) -> None:
