@@ -331,7 +331,7 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.state.execution.precision == "bf16"):
         output: ForwardPass = run.network(batch.encoded, batch.altered, batch.noise, batch.reference)
         if run.perceptual is not None:
-            perceptual = run.perceptual(torch.sigmoid(output.logits), batch.target).total
+            perceptual = run.perceptual(torch.sigmoid(output.logits), batch.target)
     terms = run.objective(
         batch.target,
         output.logits,
