@@ -13,10 +13,8 @@ from model.framing import Subject
 from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import Framing, ImageLimits, PreprocessConfig, Preprocessor
 from service.errors import ItemExists, UnknownItem
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.checks import check_weights
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights, check_weights, scale_of
 from service.store.filters import find_leaves
-from service.store.index.weighted import scale_of
 from tests.support.filters import passes
 
 __all__ = ["DIGEST", "SLICES", "FakeEmbedder", "FindsRed", "MemoryStore"]

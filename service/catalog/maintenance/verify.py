@@ -15,7 +15,7 @@ from service.catalog.images import locate_picture
 from service.catalog.uploads import Uploads, digest_in, is_upload, require_name
 from service.errors import PictureMissing, UnknownItem
 from service.store.base import Item, VectorStore, iterate_items
-from service.store.embedded.loading import damaged_files
+from service.store.embedded.files import damaged_files
 from service.store.embedded.maintenance import inspect_database
 from service.store.embedded.store import DATABASE, EmbeddedStore
 

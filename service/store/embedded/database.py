@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +21,12 @@ from numpy.typing import NDArray
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing, StorageFull, StorageReadOnly
 from model.files import explain_failure, sync_folder
 from service.errors import ItemExists, StoreBusy, UnknownItem
-from service.store.base import Item
-from service.store.checks import REBUILD, Facts, require_same
+from service.store.base import REBUILD, Facts, Item, require_same
 from service.store.embedded import rows
 
 __all__ = [
     "BUSY_SECONDS",
     "Changes",
-    "State",
     "Truth",
     "check",
     "connect",
@@ -160,13 +157,6 @@ VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
 
 
-class State(NamedTuple):
-    """A state of the catalogue: the last change's number, and how many shoes there are."""
-
-    seq: int
-    shoes: int
-
-
 @dataclass(frozen=True)
 class Changes:
     """What happened to a catalogue after some sequence number.
@@ -245,13 +235,6 @@ class Truth:
         """A number that moves whenever another connection, of any process, has committed a change."""
         with translated(self.path):
             return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
-
-    def state(self) -> State:
-        """The last change's number and the number of shoes."""
-        with translated(self.path):
-            query = "SELECT (SELECT value FROM meta WHERE key = 'seq'), (SELECT count(*) FROM shoes)"
-            seq, shoes = self._reader.execute(query).fetchone()
-            return State(int(seq), int(shoes))
 
     def changes(self, since: int, *, vectors: bool = True) -> Changes:
         """All that happened after the change number `since`, as of one moment."""

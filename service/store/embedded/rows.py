@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ArtifactCorrupt
-from service.store.base import Item, Record
-from service.store.checks import check_vector, encode_attributes
+from service.store.base import Item, Record, check_vector, encode_attributes
 
 __all__ = ["Row", "decode_items", "decode_vectors", "encode", "encode_text", "text_checksum"]
 

@@ -11,8 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from model.errors import QueryError
-from service.store.base import Item
-from service.store.checks import encode_attributes
+from service.store.base import Item, encode_attributes
 from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 from service.store.milvus.connection import CALL_SECONDS, Connection
 

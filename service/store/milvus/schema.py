@@ -12,8 +12,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from service.milvus_address import Address
-from service.store.base import OVERALL
-from service.store.checks import REBUILD, Facts
+from service.store.base import OVERALL, REBUILD, Facts
 from service.store.milvus.connection import Connection
 from service.store.milvus.rows import LONGEST, MOST_TOKENS
 

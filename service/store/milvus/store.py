@@ -16,8 +16,25 @@ from numpy.typing import NDArray
 from model.errors import QueryError
 from service.errors import ItemExists, StoreUnavailable, UnknownItem
 from service.milvus_address import Address
-from service.store import checks
-from service.store.base import OVERALL, Hit, Item, Page, Record, StoreInfo, Weights
+from service.store.base import (
+    OVERALL,
+    Facts,
+    Hit,
+    Item,
+    Page,
+    Record,
+    StoreInfo,
+    Weights,
+    check_condition,
+    check_filter,
+    check_vector,
+    check_vectors,
+    read_cursor,
+    require_positive,
+    require_same,
+    sort_counts,
+    write_cursor,
+)
 from service.store.filters import Filter, HasValue, find_leaves
 from service.store.milvus.connection import Connection
 from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode, translate
@@ -48,7 +65,7 @@ class MilvusStore:
         self._count_values = lru_cache(maxsize=64)(self._read_values)
 
     @classmethod
-    def open(cls, address: Address, *, create: checks.Facts | None = None, token: str = "") -> "MilvusStore":
+    def open(cls, address: Address, *, create: Facts | None = None, token: str = "") -> "MilvusStore":
         """Open the store at `address`; where none is, make an empty one of the facts `create`.
 
         Raises ArtifactMismatch where one of other facts is, and all else as `open_catalog`. `token`: see `Connection`.
@@ -56,7 +73,7 @@ class MilvusStore:
         connection = Connection(address, token=token)
         try:
             catalog = open_catalog(connection, create)
-            checks.require_same(str(address), catalog.facts, create or catalog.facts)
+            require_same(str(address), catalog.facts, create or catalog.facts)
             return cls(connection, catalog)
         except BaseException:
             connection.close()
@@ -91,9 +108,9 @@ class MilvusStore:
         vectors: bool = False,
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. At most 16,384 shoes are found, whatever `k` is."""
-        checks.require_positive("k", k)
-        checked = checks.check_vectors(queries, self._catalog.facts.dimension)
-        weights = checks.check_condition(condition, self._catalog.facts.slices)
+        require_positive("k", k)
+        checked = check_vectors(queries, self._catalog.facts.dimension)
+        weights = check_condition(condition, self._catalog.facts.slices)
         expression = self._expression(filter, self._fingerprint())
         return self._searcher.search(checked, min(k, WINDOW), weights, expression, vectors=vectors)
 
@@ -107,14 +124,14 @@ class MilvusStore:
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
-        checks.require_positive("limit", limit)
-        last = self._catalog.start if cursor is None else checks.read_cursor(cursor)
+        require_positive("limit", limit)
+        last = self._catalog.start if cursor is None else read_cursor(cursor)
         passing = self._expression(filter, self._fingerprint())
         # One more than that, to see whether it is the last page.
         rows = self._rows.first(passing, after=last, limit=limit + 1)
         return Page(
             items=tuple(decode(row) for row in rows[:limit]),
-            next=checks.write_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None,
+            next=write_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None,
             total=self._rows.count(passing),
         )
 
@@ -127,7 +144,7 @@ class MilvusStore:
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """See `VectorStore.upsert`; but shoe by shoe, and of two replicas that insert one, neither gets ItemExists."""
         given = list(records)
-        vectors = {record.item.id: checks.check_vector(record, self._catalog.facts.dimension) for record in given}
+        vectors = {record.item.id: check_vector(record, self._catalog.facts.dimension) for record in given}
         items = {record.item.id: record.item for record in given}
         with self._writing:
             there = {item_id: int(row["number"]) for item_id, row in self._find(items, ["number"]).items()}
@@ -174,7 +191,7 @@ class MilvusStore:
             if isinstance(leaf, HasValue):
                 tokens = [digest(leaf.attribute, value) for value in leaf.values] or [digest(leaf.attribute, None)]
                 if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens):
-                    checks.check_filter(leaf, self._count_values("", fingerprint))
+                    check_filter(leaf, self._count_values("", fingerprint))
         return expression
 
     def _read_values(self, expression: str, _fingerprint: str) -> Facets:
@@ -183,7 +200,7 @@ class MilvusStore:
         for row in self._rows.scan(expression, ["attributes"]):
             for name, values in json.loads(row["attributes"]).items():
                 found.setdefault(name, Counter()).update(set(values))
-        return checks.sort_counts(found)
+        return sort_counts(found)
 
     def _encode(self, item: Item, vector: NDArray[np.float32], number: int) -> Row:
         return encode(item, number) | {field: vector[part] for field, part in self._catalog.fields.items()}

@@ -14,7 +14,7 @@ import pytest
 from model.files import sha256_bytes
 from service.catalog.uploads import Uploads, require_name
 from service.store.base import Record
-from service.store.embedded.loading import FLAT
+from service.store.embedded.files import VECTORS
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.support.commands import Done, run_main
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
@@ -226,13 +226,13 @@ class TestVerify:
         weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
         with closing(EmbeddedStore.open(folder.catalog)) as store:
             store.patch("1000.1", {})  # so that closing writes the cache
-        with (folder.catalog / FLAT).open("r+b") as cache:
+        with (folder.catalog / VECTORS).open("r+b") as cache:
             cache.seek(-1, 2)
             cache.write(b"\xff")
         done = folder.verify("--checkpoint", str(tmp_path / "broken"))
         assert done.status == 1
         assert "weights.safetensors" in done.output
-        assert f"{folder.catalog / FLAT} fails its digest" in done.output
+        assert f"{folder.catalog / VECTORS} fails its digest" in done.output
         assert "12 shoes, 0 vectors made again" in done.output
         data = bytearray((folder.catalog / DATABASE).read_bytes())
         data[4096:8192] = bytes(4096)

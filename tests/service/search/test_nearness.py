@@ -7,7 +7,7 @@ import pytest
 
 from model.nearness import Nearness
 from service.errors import StoreUnavailable
-from service.search.nearness import NEIGHBOUR, NearnessScale
+from service.search.ranker import NEIGHBOUR, NearnessScale
 from tests.service.store.naive import shoes
 from tests.support.fakes import MemoryStore
 

@@ -28,7 +28,7 @@ def database(folder: Path) -> Path:
     """The SQLite file of a closed store with 300 shoes, whose cache is gone."""
     with closing(embedded(folder)) as store:
         store.upsert(shoes(300))
-    (folder / "overall.faiss").unlink()
+    (folder / "vectors.bin").unlink()
     return folder / DATABASE
 
 
@@ -58,7 +58,7 @@ class TestCreateAndOpen:
         """After closing, two files hold everything and may be copied elsewhere."""
         with closing(embedded(folder)) as store:
             store.upsert(shoes(20))
-        assert {path.name for path in folder.iterdir()} == {DATABASE, "overall.faiss"}
+        assert {path.name for path in folder.iterdir()} == {DATABASE, "vectors.bin"}
 
     @pytest.mark.parametrize(
         ("fact", "other", "named"),
@@ -130,7 +130,7 @@ class TestDamage:
             damaged = bytearray(whole)
             damaged[place] ^= 0x55
             database.write_bytes(damaged)
-            (database.parent / "overall.faiss").unlink(missing_ok=True)
+            (database.parent / "vectors.bin").unlink(missing_ok=True)
             try:
                 with closing(EmbeddedStore.open(database.parent)) as store:
                     vectors = [store.vector(f"shoe-{number}").tolist() for number in range(300)]
@@ -316,7 +316,7 @@ class TestReadOnly:
         """Also without a cache, which is then not written; a change is refused with the path and the reason."""
         with closing(embedded(public)) as store:
             store.upsert(shoes(20))
-        (public / "overall.faiss").unlink()
+        (public / "vectors.bin").unlink()
         (public / DATABASE).chmod(0o444)
         printed = read_as_another(public)
         assert "found ['shoe-3']" in printed
