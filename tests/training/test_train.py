@@ -21,11 +21,11 @@ from tests.training.runs import CONFIG, CPU, IMAGES, interrupt_after, stop_after
 from tests.training.test_perceptual import save
 from training import objective
 from training import train as trainer
-from training.checkpointing import STATE_FILE
+from training.checkpointing import CURVES_FILE, STATE_FILE
 from training.config import AugmentConfig, PhotoConfig, TrainConfig
 from training.data.images import ImageSet
 from training.photos.views import Views
-from training.train import CURVES_FILE, learning_rate, train
+from training.train import learning_rate, train
 from training.validation import Validation
 
 
