@@ -168,7 +168,7 @@ def export(
     index: IndexOption = INDEX,
 ) -> None:
     """Write shoes, vectors and uploaded pictures into one file, which `import` takes into any store."""
-    from service.catalog.maintenance.export import export_catalog
+    from service.catalog.maintenance.archive import export_catalog
 
     with _open(index) as (store, uploads):
         manifest = export_catalog(store, uploads, to)
@@ -188,8 +188,7 @@ def import_(
 
     Vectors of another checkpoint than the catalogue's are refused.
     """
-    from service.catalog.maintenance.archive import Archive
-    from service.catalog.maintenance.export import import_catalog
+    from service.catalog.maintenance.archive import Archive, import_catalog
     from service.catalog.uploads import Uploads
     from service.store.embedded.store import DATABASE, EmbeddedStore
 

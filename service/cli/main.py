@@ -114,8 +114,7 @@ def index(
     from service.catalog.attribute_types import declare_types, parse_types
     from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.catalog.indexing.index import IndexingStopped, index_catalog
-    from service.catalog.indexing.ledger import Ledger
-    from service.catalog.indexing.shards import WHOLE, Shard
+    from service.catalog.indexing.ledger import WHOLE, Ledger, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
     from service.catalog.maintenance.reembed import restore_uploads, save_uploads
     from service.settings import count_cpus

@@ -183,6 +183,10 @@ class VectorStore(Protocol):
         """
         ...
 
+    def sample(self, count: int) -> list[Record]:
+        """At most so many shoes with their vectors, all over the catalogue; the same ones until it changes. Quick."""
+        ...
+
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """Attribute -> value -> number of shoes that have it, among those that pass the filter.
 

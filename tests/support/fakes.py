@@ -133,6 +133,11 @@ class MemoryStore:
         following = str(start + limit) if start + limit < len(items) else None
         return Page(tuple(items[start : start + limit]), following, len(items))
 
+    def sample(self, count: int) -> list[Record]:
+        """See VectorStore."""
+        records = list(self.records.values())
+        return records[:: -(-len(records) // count) or 1]
+
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """See VectorStore."""
         counts: dict[str, dict[str, int]] = {}

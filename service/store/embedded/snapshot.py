@@ -23,6 +23,7 @@ from service.store.base import (
     Hit,
     Item,
     Page,
+    Record,
     Weights,
     check_condition,
     check_filter,
@@ -390,6 +391,17 @@ class Snapshot:
             next=None if is_last else write_cursor(shown[limit - 1][0]),
             total=total,
         )
+
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`: at equal distances in the order of rows."""
+        positions = np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
+        records, start = list[Record](), 0
+        for segment in self._segments:
+            rows = segment.alive()
+            chosen = rows[positions[(start <= positions) & (positions < start + len(rows))] - start]
+            records += [Record(segment.items[row], segment.vectors[row].copy()) for row in chosen.tolist()]
+            start += len(rows)
+        return records
 
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""

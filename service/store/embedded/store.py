@@ -196,6 +196,10 @@ class EmbeddedStore:
         require_positive("limit", limit)
         return self.current().page(limit=limit, cursor=cursor, filter=filter)
 
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`."""
+        return self.current().sample(count)
+
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
         return self.current().facets(filter)

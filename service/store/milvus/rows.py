@@ -17,6 +17,7 @@ from service.store.milvus.connection import CALL_SECONDS, Connection
 
 __all__ = [
     "ITEM_FIELDS",
+    "KEYS",
     "LONGEST",
     "MOST_TOKENS",
     "WINDOW",

@@ -37,7 +37,7 @@ from service.store.base import (
 )
 from service.store.filters import Filter, HasValue, find_leaves
 from service.store.milvus.connection import Connection
-from service.store.milvus.rows import ITEM_FIELDS, WINDOW, Row, Rows, decode, digest, encode, translate
+from service.store.milvus.rows import ITEM_FIELDS, KEYS, WINDOW, Row, Rows, decode, digest, encode, translate
 from service.store.milvus.schema import CHANGED, FACTS, Catalog, field_of, make_numbers, open_catalog
 from service.store.milvus.search import Searcher
 
@@ -134,6 +134,13 @@ class MilvusStore:
             next=write_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None,
             total=self._rows.count(passing),
         )
+
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`: those with the least keys, which are digests."""
+        below = KEYS if (total := self._rows.count("")) <= count else KEYS * count // total
+        rows = self._rows.query(f"key < {below}", ["key", *ITEM_FIELDS, self._whole])
+        rows.sort(key=lambda row: int(row["key"]))
+        return [Record(decode(row), np.array(row[self._whole], dtype=np.float32)) for row in rows[:count]]
 
     def facets(self, filter: Filter | None = None) -> Facets:
         """See `VectorStore.facets`. Reads the attributes of all shoes that pass, once a state of the catalogue."""

@@ -585,3 +585,23 @@ def test_two_stores_share_nothing(make_store: StoreFactory, tmp_path: Path) -> N
         assert other.info().count == 0
         other.upsert(shoes(3))
         assert one.info().fingerprint != other.info().fingerprint
+
+
+def test_a_sample_is_of_shoes_all_over_the_catalogue(store: VectorStore) -> None:
+    """At most as many as asked for, with their vectors, each once, and the same ones until the catalogue changes."""
+    assert store.sample(5) == []
+    records = {record.item.id: record for record in shoes(60)}
+    store.upsert(records.values())
+    store.delete(["shoe-7", "shoe-59"])
+    for count in (0, 1, 20, 58, 1000):
+        sample = store.sample(count)
+        assert len({record.item.id for record in sample}) == len(sample) <= min(count, 58)
+        for record in sample:
+            assert record.item == records[record.item.id].item
+            np.testing.assert_array_equal(record.vector, records[record.item.id].vector)
+        assert [record.item.id for record in store.sample(count)] == [record.item.id for record in sample]
+    assert len(store.sample(58)) == 58
+    numbers = [int(record.item.id.removeprefix("shoe-")) for record in store.sample(30)]
+    assert len(numbers) >= 10
+    assert min(numbers) < 20
+    assert max(numbers) > 40
