@@ -161,8 +161,7 @@ class MemoryStore:
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
         """See VectorStore."""
         record = self._record(item_id)
-        merged = {name: values for name, values in {**record.item.attributes, **attributes}.items() if values}
-        item = replace(record.item, attributes=merged)
+        item = record.item.patched(attributes)
         self.records[item_id] = replace(record, item=item)
         self.version += 1
         return item

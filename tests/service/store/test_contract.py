@@ -297,24 +297,6 @@ class TestSearch:
         assert len(hits) == 5
         assert hits[0].distance == pytest.approx(1e30)
 
-    @pytest.mark.parametrize(
-        "queries",
-        [
-            np.zeros(DIMENSION, dtype=np.float32),
-            np.zeros((1, DIMENSION + 1), dtype=np.float32),
-            np.zeros((1, 1, DIMENSION), dtype=np.float32),
-            query(np.nan),
-            query(-np.inf),
-        ],
-    )
-    def test_refuses_queries_that_are_no_vectors(
-        self, filled: VectorStore, queries: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-    ) -> None:
-        """A wrong shape, NaN and infinity are errors of the caller."""
-        with pytest.raises(QueryError) as caught:
-            filled.search(queries, 5)
-        assert caught.value.field == "vector"
-
     @pytest.mark.parametrize("k", [0, -1])
     def test_refuses_k_below_one(self, filled: VectorStore, k: int) -> None:
         """There is no answer with no hits."""
