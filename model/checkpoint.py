@@ -174,8 +174,10 @@ def _load_confidence(config: Mapping[str, Any] | None, dimension: int) -> Confid
     if config is None:
         return None
     weights = tuple(float(weight) for weight in config["weights"])
-    if len(weights) != 2 * dimension + 2:
-        raise ValueError(f"confidence has {len(weights)} weights; expected {2 * dimension + 2}")
+    if len(weights) == 2 * dimension + 2:  # older checkpoints, whose features were others
+        return None
+    if len(weights) != 2 * dimension + 3:
+        raise ValueError(f"confidence has {len(weights)} weights; expected {2 * dimension + 3}")
     return ConfidenceModel(float(config["bias"]), weights)
 
 

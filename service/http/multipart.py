@@ -10,8 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.problems import FormTooLarge, refuse_unknown
-from service.telemetry import metrics
+from service.http.problems import FORM_TOO_LARGE, Refusal, refuse_unknown
 
 __all__ = [
     "EXPECTED_IMAGE",
@@ -211,7 +210,8 @@ class FormReader:
     def _read_head(self) -> bool:
         stop = self._rest.find(b"\r\n\r\n")
         if (stop if stop >= 0 else len(self._rest) - 3) > MAX_PART_HEAD:
-            raise _count(FormTooLarge(f"the headers of one of the form's parts have more than {MAX_PART_HEAD:,} bytes"))
+            detail = f"the headers of one of the form's parts have more than {MAX_PART_HEAD:,} bytes"
+            raise Refusal(FORM_TOO_LARGE, detail)
         if stop < 0:
             return False
         self._part = self._begin_part(self._rest[:stop])
@@ -249,7 +249,7 @@ class FormReader:
         if filename is not None:
             raise QueryError(name, f"{name} is a file; expected text")
         if self._fields == self._limits.fields:
-            raise _count(FormTooLarge(f"the form has more than {self._fields:,} fields beside its images"))
+            raise Refusal(FORM_TOO_LARGE, f"the form has more than {self._fields:,} fields beside its images")
         self._fields += 1
         return _Part(name, None, self._limits.field_bytes)
 
@@ -260,7 +260,7 @@ class FormReader:
         if len(part.content) + len(content) > part.limit:
             if part.filename is not None:
                 raise image_too_large(part.limit)
-            raise _count(FormTooLarge(f"the form's field {part.name} has more than {part.limit:,} bytes"))
+            raise Refusal(FORM_TOO_LARGE, f"the form's field {part.name} has more than {part.limit:,} bytes")
         part.content += content
 
     def _end_part(self) -> None:
@@ -285,11 +285,6 @@ def _find_filename(parameters: Mapping[bytes, bytes]) -> str | None:
 def image_too_large(limit: int) -> ImageTooLarge:
     """What is wrong with a picture of more bytes than `limit`."""
     return ImageTooLarge(f"the image has more than {limit:,} bytes, which is all that is allowed")
-
-
-def _count(error: FormTooLarge) -> FormTooLarge:
-    metrics.count_rejection("too-many-parts")
-    return error
 
 
 def _decode(data: bytes) -> str:

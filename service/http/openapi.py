@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from service.http.problems import PROBLEM_TYPE
+from service.http.problems import PROBLEM_TYPE, Problem
 from service.http.schemas import (
     BatchForm,
     BatchLine,
@@ -25,7 +25,6 @@ from service.http.schemas import (
     PictureForm,
     PictureSearchFields,
     PicturesForm,
-    Problem,
     Recommendation,
     RecommendationForm,
     SearchFields,

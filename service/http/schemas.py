@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from model.text import nfc
+from service.http.problems import Problem
 from service.search.options import MAX_EXCLUDED, MAX_ROTATION
 
 __all__ = [
@@ -42,7 +43,6 @@ __all__ = [
     "PictureForm",
     "PictureSearchFields",
     "PicturesForm",
-    "Problem",
     "Range",
     "Recommendation",
     "RecommendationForm",
@@ -134,16 +134,6 @@ Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 # which would put them before what was asked for.
 CheckpointFingerprint = Annotated[str, Field(description="The first 16 hex digits of the checkpoint's digest.")]
 CatalogFingerprint = Annotated[str, Field(description="The catalogue's fingerprint: changes with every change of it.")]
-
-
-class Problem(BaseModel):
-    """What went wrong, after RFC 9457."""
-
-    type: str = Field(description="Which kind of problem; `about:blank` where the status says it all.")
-    title: str = Field(description="The kind of problem in words; the same for all problems of one type.")
-    status: int = Field(description="The answer's status.")
-    detail: str = Field(description="What was wrong with this request, and what is expected.")
-    field: str | None = Field(default=None, description="The parameter at fault, where it is one.")
 
 
 class Item(BaseModel):

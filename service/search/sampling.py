@@ -24,6 +24,9 @@ MAX_SEED = 2**32 - 1
 MOST_SHOES = 2000
 """Shoes that mean and covariance are taken from."""
 
+RIDGE = 0.01
+"""Penalty of the regression in `Sampler.follow`, as a share of the slice's mean variance."""
+
 
 class Sampler:
     """Samples the distribution of a store's vectors. Safe in many threads at once."""
@@ -65,6 +68,30 @@ class Sampler:
         # So weighed, the sum has the covariance of the two, whatever the spread.
         around_it: Vector = (mean + sqrt(1 - spread**2) * centre + spread * noise).astype(np.float32)
         return around_it
+
+    def follow(self, change: Vector, start: int, stop: int) -> Vector:
+        """What a change of one slice brings to the whole vector, by the shoes of the catalogue: (D,) float32.
+
+        The other slices know of the change, too: a shoe's colour shows in what tells it from other shoes as well. They
+        get the mean that the distribution has on the condition of the change, as linear regression finds it.
+
+        Args:
+            change: (stop - start,), of the slice.
+            start: the slice's first place in the vector.
+            stop: the place after its last.
+
+        Raises:
+            QueryError: there are no shoes.
+        """
+        vectors = self._read()
+        vectors = vectors - vectors.mean(axis=0)
+        own = vectors[:, start:stop]
+        covariance = own.T @ own
+        ridge = RIDGE * np.trace(covariance) / len(covariance) + 1e-12
+        weights = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), change)
+        whole: Vector = (weights @ own.T @ vectors).astype(np.float32)
+        whole[start:stop] = change
+        return whole
 
     def _read(self) -> NDArray[np.float64]:
         """Vectors of shoes all over the catalogue, (n, D)."""

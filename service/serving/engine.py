@@ -368,7 +368,7 @@ class Engine:
         return way
 
     def swap(self, item_id: str, condition: str, other_id: str) -> Vector:
-        """The vector of one shoe with the condition's slice of another, (1, D).
+        """The vector of one shoe with the condition's slice of another, (1, D); what else goes with it follows.
 
         Raises:
             UnknownItem: either of them.
@@ -377,10 +377,10 @@ class Engine:
         slices = self.store.info().slices
         if condition not in slices:
             raise QueryError("condition", f"no slice {condition!r}; expected one of: {', '.join(slices)}")
-        vector, other = self.store.vector(item_id).copy(), self.store.vector(other_id)
+        vector, other = self.store.vector(item_id), self.store.vector(other_id)
         start, stop = slices[condition]
-        vector[start:stop] = other[start:stop]
-        return vector[None]
+        swapped: Vector = vector + self.sampler.follow(other[start:stop] - vector[start:stop], start, stop)
+        return swapped[None]
 
     def draw(self, vectors: Vector) -> NDArray[np.float32]:
         """Decode vectors, (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from service.http.cancellation import unless_gone
-from service.http.dependencies import EngineOf, OnePicture, PipelineOf, known_query
+from service.http.dependencies import EngineOf, PipelineOf, known_query
+from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, cutouts, drawings, form_body, pictures
+from service.http.requests import read_pictures
 from service.http.responses import (
     PNG,
     answer_cutout,
@@ -72,10 +73,10 @@ async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: It
         **answers("reconstructions", 400, 413, 415, 422),
     },
 )
-async def reconstruct_image(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:
+async def reconstruct_image(request: Request, pipeline: PipelineOf) -> Response:
     """A picture after a pass through the network."""
-    work = pipeline.reconstruct_image(picture.images[0].content, picture.view)
-    return answer_png(await unless_gone(request, work))
+    (image,), view = await read_pictures(request)
+    return answer_png(await unless_gone(request, pipeline.reconstruct_image(image.content, view)))
 
 
 @router.post(
@@ -85,12 +86,13 @@ async def reconstruct_image(request: Request, pipeline: PipelineOf, picture: One
     openapi_extra=form_body(PictureForm, ImagesInJson),
     responses={**answers("subjects", 400, 413, 415, 422), **cutouts("subjects")},
 )
-async def cut_out_subject(request: Request, pipeline: PipelineOf, picture: OnePicture) -> Response:
+async def cut_out_subject(request: Request, pipeline: PipelineOf) -> Response:
     """What of a picture is taken for the shoe: where it is, and a cut-out of it that is transparent beside the shoe.
 
     Ask with `Accept: image/png` for the cut-out alone, as a PNG; where it is in the picture is then in `X-Subject`.
     """
-    cutout = await unless_gone(request, pipeline.cut_out(picture.images[0].content, picture.view))
+    (image,), view = await read_pictures(request)
+    cutout = await unless_gone(request, pipeline.cut_out(image.content, view))
     return await answer_cutout(request, pipeline.engine, cutout)
 
 

@@ -6,16 +6,18 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from model.errors import QueryError
-from service.http.cancellation import unless_gone
 from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
-from service.http.item_request import (
+from service.http.middleware.exchange import unless_gone
+from service.http.openapi import answers, form_only, ndjson, request_examples
+from service.http.requests import (
+    SEARCH_FIELDS,
+    SearchQuery,
     read_addition,
     read_additions,
     read_replacement,
     refuse_to_replace,
     wants_to_replace,
 )
-from service.http.openapi import answers, form_only, ndjson, request_examples
 from service.http.responses import (
     NDJSON,
     answer_changed,
@@ -39,7 +41,6 @@ from service.http.schemas import (
     SearchAnswer,
     Text,
 )
-from service.http.search_request import SEARCH_FIELDS, SearchQuery
 
 __all__ = ["ItemId", "changes", "router"]
 

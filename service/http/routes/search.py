@@ -5,9 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
-from service.http.cancellation import unless_gone
-from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
+from service.http.dependencies import PipelineOf, SettingsOf, known_query
+from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, batch_body, example_body, form_body, request_examples
+from service.http.requests import (
+    read_batch_search,
+    read_example_search,
+    read_picture_search,
+    read_pictures,
+    to_options,
+)
 from service.http.responses import answer_batch, answer_embeddings, answer_found
 from service.http.schemas import (
     BatchSearchAnswer,
@@ -19,7 +26,6 @@ from service.http.schemas import (
     SearchForm,
     VectorSearch,
 )
-from service.http.search_request import read_batch_search, read_example_search, read_picture_search, to_options
 from service.serving.pipeline import Pipeline
 
 __all__ = ["direct", "router"]
@@ -39,10 +45,10 @@ async def search_by_image(request: Request) -> Response:
     How to search may be said by query parameters or in the body. `subject` of the answer says what of the picture was
     taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
     """
-    search = await read_picture_search(request)
+    image, options, view = await read_picture_search(request)
     pipeline: Pipeline = request.state.backend.pipeline
-    work = pipeline.search_image(search.image, search.options, search.view)
-    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
+    work = pipeline.search_image(image, options, view)
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
 direct = [Route("/v1/search", search_by_image, methods=["POST"])]
@@ -100,9 +106,9 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     as in Qdrant's recommendation by average vector; without negative examples, mean(positive). How to search may be
     said in the body or by query parameters.
     """
-    search = await read_example_search(request)
-    work = pipeline.recommend(search.examples, search.options)
-    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
+    examples, options = await read_example_search(request)
+    work = pipeline.recommend(examples, options)
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
 @router.post(
@@ -111,8 +117,9 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     openapi_extra=form_body(PicturesForm, ImagesInJson),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
-async def embed_images(request: Request, pipeline: PipelineOf, pictures: ManyPictures) -> Response:
+async def embed_images(request: Request, pipeline: PipelineOf, settings: SettingsOf) -> Response:
     """The mean vector of each picture: float32, the same that the catalogue's shoes have."""
-    names = [upload.filename for upload in pictures.images]
-    work = pipeline.embed([upload.content for upload in pictures.images], names, view=pictures.view)
+    images, view = await read_pictures(request, settings.max_images)
+    names = [image.filename for image in images]
+    work = pipeline.embed([image.content for image in images], names, view=view)
     return answer_embeddings(pipeline.engine, names, await unless_gone(request, work))

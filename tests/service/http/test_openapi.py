@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from service.http import schemas
 from service.http.app import create_app
 from service.http.openapi import EXAMPLES
-from service.http.schemas import Problem
+from service.http.problems import Problem
 from service.serving.engine import Engine, EngineLimits
 from service.settings import Settings
 from tests.service.http.capture_examples import KEYS, ask, body_of

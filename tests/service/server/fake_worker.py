@@ -95,7 +95,7 @@ def facts_of(word: str) -> Facts:
 def work(
     settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
 ) -> None:
-    """What `service.server.worker_process` runs."""
+    """What a `WorkerSlot` runs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     folder = settings.checkpoint
     if (folder / "crash").exists():

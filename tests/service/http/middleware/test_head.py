@@ -9,8 +9,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http.middleware.headers import AnswerHead
+from service.http.middleware.exchange import ServeExchange
 from service.serving.engine import Engine
+from service.settings import Settings
 
 # These differ from one answer to the next.
 OWN = {"x-request-id", "server-timing"}
@@ -84,7 +85,7 @@ class _Watch:
 def test_the_outside_sees_the_method_and_the_route() -> None:
     """Whoever looks at a request from outside sees HEAD, and what the router found; other methods pass untouched."""
     routes = [Route("/stream", _stream), Route("/echo", _echo, methods=["POST"])]
-    watch = _Watch(AnswerHead(Starlette(routes=routes)))
+    watch = _Watch(ServeExchange(Starlette(routes=routes), Settings()))
     client = TestClient(watch)
     assert client.head("/stream").content == b""
     assert client.get("/stream").content == b"ab"
