@@ -53,7 +53,7 @@ POWER = 4.0
 """How steeply scores fall without a calibration: 0.94 at half of that distance, 0.06 at twice of it."""
 
 SAMPLE = 100
-"""Shoes that are asked for that distance: the first ones of the catalogue."""
+"""Shoes that are asked for that distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,15 +388,14 @@ class NearnessScale:
         if (measured := self._measured.get(key)) is None:
             try:
                 measured = self._measured[key] = self._measure(condition, info)
-            except SolemateError:  # a shoe that has just gone, or a store that is away: next time
+            except SolemateError:  # the store is away: next time
                 return _assume(condition, info)
         return measured
 
     def _measure(self, condition: str, info: StoreInfo) -> Nearness:
-        sample = self._store.page(limit=SAMPLE).items
-        if not sample:
+        if not (sample := self._store.sample(SAMPLE)):
             return _assume(condition, info)
-        queries = np.stack([self._store.vector(item.id) for item in sample])
+        queries = np.stack([record.vector for record in sample])
         found = self._store.search(queries, 1 + NEIGHBOUR, condition=condition)
         distance = float(np.median([hits[-1].distance for hits in found]))
         return Nearness(distance, POWER) if distance > 0 else _assume(condition, info)

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from model.errors import ArtifactError, SolemateError
-from service.catalog.indexing.ledger import Ledger, begin
-from service.catalog.indexing.shards import WHOLE
+from service.catalog.indexing.ledger import WHOLE, Ledger, begin
 from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.service.store.naive import NaiveStore

@@ -27,12 +27,10 @@ from service.store.base import (
     Record,
     StoreInfo,
     Weights,
-    check_vectors,
     require_positive,
 )
-from service.store.embedded import rows
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import BUSY_SECONDS, Truth
+from service.store.embedded.database import BUSY_SECONDS, Truth, encode
 from service.store.embedded.files import derived_files, load, save_small
 from service.store.embedded.snapshot import Layout, Segment, Snapshot
 
@@ -177,9 +175,8 @@ class EmbeddedStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_vectors(queries, self._truth.facts.dimension)
         snapshot = self.current()
-        found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
+        found = snapshot.search(queries, k, condition=condition, filter=filter, vectors=vectors)
         self._request_missing(snapshot, condition)
         return found
 
@@ -195,6 +192,10 @@ class EmbeddedStore:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
         require_positive("limit", limit)
         return self.current().page(limit=limit, cursor=cursor, filter=filter)
+
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`."""
+        return self.current().sample(count)
 
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
@@ -213,7 +214,7 @@ class EmbeddedStore:
             StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
         """
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
-        encoded = [rows.encode(record, self._truth.facts.dimension) for record in records]
+        encoded = [encode(record, self._truth.facts.dimension) for record in records]
         if encoded:
             self._truth.upsert(encoded, overwrite=overwrite)
             self._wrote = True

@@ -448,7 +448,7 @@ def test_looking_after_files_needs_no_network() -> None:
 import sys, service.cli.main, service.catalog.writer, service.catalog.uploads
 import service.store.embedded.store, service.store.embedded.maintenance
 assert "torch" not in sys.modules
-import service.catalog.maintenance.verify, service.catalog.maintenance.export, service.catalog.maintenance.backup
+import service.catalog.maintenance.verify, service.catalog.maintenance.archive, service.catalog.maintenance.backup
 assert not {"matplotlib", "torchvision", "training", "fastapi"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

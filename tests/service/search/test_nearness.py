@@ -59,6 +59,6 @@ def test_store_away(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None
     """A store that can't be asked just now costs an answer nothing but the measure, which is taken the next time."""
     scale = NearnessScale(store, {})
     with monkeypatch.context() as broken:
-        broken.setattr(store, "page", lambda **_: (_ for _ in ()).throw(StoreUnavailable("away")))
+        broken.setattr(store, "sample", lambda _: (_ for _ in ()).throw(StoreUnavailable("away")))
         assumed = scale.of("overall")
     assert scale.of("overall") != assumed
