@@ -7,34 +7,26 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from model.version import find_version
-from service.http import openapi, problems, routing
+from service.http import openapi, paths, problems
 from service.http.dependencies import State
-from service.http.middleware.access_log import AccessLog
 from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts, read_keys
-from service.http.middleware.errors import AnswerUnexpected
-from service.http.middleware.generation import LeaseGeneration
-from service.http.middleware.headers import AnswerHead, SecurityHeaders
+from service.http.middleware.exchange import LeaseGeneration, ServeExchange
 from service.http.middleware.limits import LimitRequest
-from service.http.middleware.proxy import BehindProxy
+from service.http.page_files import PageFiles
 from service.http.routes import catalog_map, images, items, operations, search
 from service.serving.bootstrap import Backend, open_backend
 from service.serving.engine import Engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import Reloader
+from service.serving.generations import Live, OneProcess, Reloader
 from service.settings import Settings
 
 __all__ = ["create_app"]
 
-WEB = Path(__file__).parents[1] / "web"
-
-REVALIDATE = {"cache-control": "no-cache"}
-"""Headers of the page's files, which change with a release under the same names."""
+PAGE = PageFiles(directory=Path(__file__).parents[1] / "web")
 
 OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
 """Paths that are served beside those of the routers."""
@@ -93,19 +85,19 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", get_page, include_in_schema=False)
-    app.mount("/web", _PageFiles(directory=WEB), name="web")
+    app.mount("/web", PAGE, name="web")
     app.add_api_route("/docs", get_docs, include_in_schema=False)
     openapi.install(app, settings)
     problems.install(app)
-    routing.install(app)
-    paths = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
-    for each in reversed(list_middleware(settings, served, app.router.routes, (*paths, *OTHER_PATHS))):
+    paths.install(app)
+    templates = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
+    for each in reversed(list_middleware(settings, served, app.router.routes, (*templates, *OTHER_PATHS))):
         app.add_middleware(each.cls, *each.args, **each.kwargs)  # the last one added is the outermost
     return app
 
 
 def list_middleware(
-    settings: Settings, live: Live, routes: Sequence[BaseRoute], paths: Sequence[str]
+    settings: Settings, live: Live, routes: Sequence[BaseRoute], templates: Sequence[str]
 ) -> Sequence[Middleware]:
     """What each request passes on its way to a route, the outermost first.
 
@@ -113,15 +105,12 @@ def list_middleware(
         settings: what the environment says.
         live: what is leased to each request.
         routes: what is answered, for the keys that it takes.
-        paths: those that the access log and the metrics distinguish.
+        templates: the paths that the access log and the metrics distinguish.
     """
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [
-        *([Middleware(BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
-        Middleware(AccessLog, paths=paths),
-        Middleware(AnswerHead),
-        Middleware(SecurityHeaders, settings=settings),
-        Middleware(AnswerUnexpected),
+        *([Middleware(paths.BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
+        Middleware(ServeExchange, settings=settings, paths=templates),
         *([Middleware(TrustHosts, hosts=settings.trusted_hosts)] if some_hosts else ()),
         *([Middleware(ShareWithOrigins, origins=settings.cors_origins)] if settings.cors_origins else ()),
         Middleware(RequireKey, keys=read_keys(settings), settings=settings, routes=routes),
@@ -134,20 +123,11 @@ def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Backend:
     return open_backend(settings, newer=newer) if engine is None else Backend(engine, settings)
 
 
-async def get_page() -> FileResponse:
+async def get_page(request: Request) -> Response:
     """The page."""
-    return FileResponse(WEB / "index.html", headers=REVALIDATE)
+    return await PAGE.get_response("index.html", request.scope)
 
 
-async def get_docs() -> FileResponse:
+async def get_docs(request: Request) -> Response:
     """Swagger UI, from files of our own under the page's strict content policy."""
-    return FileResponse(WEB / "docs.html", headers=REVALIDATE)
-
-
-class _PageFiles(StaticFiles):
-    """The page's scripts, styles and icons."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(REVALIDATE)
-        return response
+    return await PAGE.get_response("docs.html", request.scope)

@@ -6,15 +6,13 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Query, Request
 
-from service.http.problems import refuse_unknown
+from service.http.multipart import refuse_unknown
 from service.http.schemas import FILTER_TEXT, IGNORE_CASE_TEXT
-from service.http.search_request import Pictures, read_pictures
 from service.search.filters import parse_filter
 from service.serving.editor import Editor
 from service.serving.engine import Engine
-from service.serving.generations import Live
+from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline
-from service.serving.reload import Reloader
 from service.settings import Settings
 from service.store.filters import Filter
 
@@ -23,8 +21,6 @@ __all__ = [
     "EngineOf",
     "FilterQuery",
     "LiveOf",
-    "ManyPictures",
-    "OnePicture",
     "PipelineOf",
     "ReloaderOf",
     "SettingsOf",
@@ -78,17 +74,3 @@ def get_filter(
 
 
 FilterQuery = Annotated[Filter | None, Depends(get_filter)]
-
-
-async def get_picture(request: Request) -> Pictures:
-    """The one picture of a body."""
-    return await read_pictures(request, 1)
-
-
-async def get_pictures(request: Request, settings: SettingsOf) -> Pictures:
-    """The pictures of a body, in their order: at least one, and not more than are allowed."""
-    return await read_pictures(request, settings.max_images)
-
-
-OnePicture = Annotated[Pictures, Depends(get_picture)]
-ManyPictures = Annotated[Pictures, Depends(get_pictures)]

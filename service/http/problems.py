@@ -1,14 +1,15 @@
-"""Errors as answers: HTTP exceptions, one table from exceptions to statuses, and RFC 9457 problems."""
+"""Errors as answers: refusals, one table from exceptions to statuses, and RFC 9457 problems."""
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -27,140 +28,60 @@ from service.errors import (
     StoreUnavailable,
     UnknownItem,
 )
-from service.http.middleware.proxy import current_root_path
-from service.http.routing import find_methods
-from service.http.schemas import Problem
-from service.serving.reload import ReloadRefused
+from service.http.paths import current_root_path, find_methods
+from service.serving.generations import ReloadRefused
 from service.telemetry import metrics
 
 __all__ = [
+    "BODY_TOO_LARGE",
+    "FORBIDDEN",
+    "FORM_TOO_LARGE",
+    "HEAD_TOO_LARGE",
+    "ITEM_KEPT",
+    "MALFORMED_REQUEST",
     "MAX_ECHO",
+    "NO_MEMORY",
     "PROBLEMS",
     "PROBLEM_TYPE",
-    "UNEXPECTED_TITLE",
-    "BodyTooLarge",
-    "Forbidden",
-    "FormTooLarge",
-    "HeadTooLarge",
+    "SLOW_SENDER",
+    "TOO_MANY_CONNECTIONS",
+    "UNAUTHORIZED",
+    "UNEXPECTED",
+    "WRONG_HOST",
     "Kind",
-    "MalformedRequest",
-    "NoRoom",
-    "PreconditionFailed",
-    "SlowSender",
-    "TooManyConnections",
-    "Unauthorized",
-    "WrongHost",
+    "Problem",
+    "Refusal",
     "describe_error",
     "install",
     "log_unexpected",
-    "refuse_unknown",
     "render_error",
     "render_problem",
 ]
-
-MAX_ECHO = 80
-"""Characters of a wrong name or value that an error message repeats."""
-
-MAX_NAMES = 5
-"""Unknown names that an error message repeats."""
-
-
-class BodyTooLarge(HTTPException):
-    """The body of a request has more bytes than its path takes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(413, f"the request's body is larger than the {limit:,} bytes that this path takes")
-
-
-class HeadTooLarge(HTTPException):
-    """The request line and the headers have more bytes, or are more, than are taken."""
-
-    def __init__(self, limit: int, count: int) -> None:
-        super().__init__(431, f"the request line and headers have more than {limit:,} bytes, or are more than {count}")
-
-
-class FormTooLarge(HTTPException):
-    """A form has too many parts, or one that is too large."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(413, detail)
-
-
-class SlowSender(HTTPException):
-    """The request's headers or body did not arrive in time; the connection is closed."""
-
-    def __init__(self, part: str, received: int, seconds: float) -> None:
-        detail = f"only {received:,} bytes of the request's {part} arrived in {seconds:.0f} s; send it faster"
-        super().__init__(408, detail, {"connection": "close"})
-
-
-class NoRoom(HTTPException):
-    """The bodies of all requests under way have more bytes than the process may hold."""
-
-    def __init__(self) -> None:
-        super().__init__(503, "too many large requests are under way; try again in a moment", {"retry-after": "1"})
-
-
-class PreconditionFailed(HTTPException):
-    """The request has the header `If-None-Match: *`, and what it would replace is there."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(412, detail)
-
-
-class TooManyConnections(HTTPException):
-    """The process has as many connections as it may."""
-
-    def __init__(self) -> None:
-        super().__init__(503, "too many connections are open; try again in a moment", {"retry-after": "1"})
-
-
-class MalformedRequest(HTTPException):
-    """What came is not HTTP."""
-
-    def __init__(self) -> None:
-        super().__init__(400, "what was sent is not an HTTP/1.1 request")
-
-
-class Unauthorized(HTTPException):
-    """The request has no API key, or one that is not known."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(401, detail, {"www-authenticate": 'Bearer realm="solemate"'})
-
-
-class Forbidden(HTTPException):
-    """What the request asks for is more than its API key allows."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(403, detail)
-
-
-class WrongHost(HTTPException):
-    """The request is addressed to a host that this service is not."""
-
-    def __init__(self) -> None:
-        super().__init__(421, "the request's Host header is not one that this service answers to")
-
-
-def refuse_unknown(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Raise QueryError if there is a name that is not known: a misspelt filter must not pass for none."""
-    unknown = sorted(set(given).difference(known))
-    if unknown:
-        expected = f"known are: {', '.join(known)}" if known else "none is known here"
-        shown = [name[:MAX_ECHO] for name in unknown[:MAX_NAMES]]
-        raise QueryError(shown[0], f"unknown {kind} {', '.join(map(repr, shown))}; {expected}")
-
 
 logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 
-MAX_DETAILS = 3
+MAX_ECHO = 80
+"""Characters of a wrong name or value that an error message repeats."""
 
+MAX_DETAILS = 3
+"""Faults of one request that an error message tells; further ones are counted."""
 
 CLIENT_GONE = 499
 """Status in logs of a request whose client disconnected before its answer; nginx's, as HTTP has none."""
+
+EXPECTED_JSON = "expected a JSON object, sent with the header `Content-Type: application/json`"
+
+
+class Problem(BaseModel):
+    """What went wrong, after RFC 9457."""
+
+    type: str = Field(description="Which kind of problem; `about:blank` where the status says it all.")
+    title: str = Field(description="The kind of problem in words; the same for all problems of one type.")
+    status: int = Field(description="The answer's status.")
+    detail: str = Field(description="What was wrong with this request, and what is expected.")
+    field: str | None = Field(default=None, description="The parameter at fault, where it is one.")
 
 
 @dataclass(frozen=True)
@@ -172,28 +93,45 @@ class Kind:
         slug: the last part of `type`, for programs.
         title: for people.
         detail: sent in place of the exception's message, where that names what is not a client's business.
+        reason: under which the metrics count the rejection; "" where it is none, or is counted elsewhere.
     """
 
     status: int
     slug: str
     title: str
     detail: str | None = None
+    reason: str = ""
 
+
+class Refusal(HTTPException):
+    """A request that is refused for what it is, before it is known whether what it asks for could be had."""
+
+    def __init__(self, kind: Kind, detail: str, **headers: str) -> None:
+        """`headers`: of the answer, with underscores for hyphens."""
+        super().__init__(kind.status, detail, {name.replace("_", "-"): value for name, value in headers.items()})
+        self.kind = kind
+
+
+BODY_TOO_LARGE = Kind(413, "body-too-large", "The request is too large", reason="body-too-large")
+FORM_TOO_LARGE = Kind(413, "form-too-large", "The form has too many or too large parts", reason="too-many-parts")
+HEAD_TOO_LARGE = Kind(431, "head-too-large", "The request's headers are too large", reason="head-too-large")
+SLOW_SENDER = Kind(408, "slow-sender", "The request took too long to arrive", reason="slow-sender")
+NO_MEMORY = Kind(503, "overloaded", "The service is busy", reason="memory")
+TOO_MANY_CONNECTIONS = Kind(503, "overloaded", "The service is busy", reason="connections")
+MALFORMED_REQUEST = Kind(400, "malformed-request", "The request can't be read")
+UNAUTHORIZED = Kind(401, "unauthorized", "An API key is needed", reason="unauthorized")
+FORBIDDEN = Kind(403, "forbidden", "The API key does not allow this", reason="forbidden")
+WRONG_HOST = Kind(421, "wrong-host", "The request is meant for another host", reason="wrong-host")
+ITEM_KEPT = Kind(412, "item-exists", "There is a shoe of this id")
+"""The request has the header `If-None-Match: *`, and what it would replace is there."""
+
+MALFORMED = Kind(400, "malformed-body", "The body can't be read")
+UNEXPECTED = Kind(500, "", "Internal Server Error")
 
 PROBLEMS: dict[type[Exception], Kind] = {
     UnsupportedImage: Kind(415, "unsupported-image", "Not an image of an allowed format"),
     CorruptImage: Kind(422, "corrupt-image", "The image is empty, truncated or broken"),
     ImageTooLarge: Kind(413, "image-too-large", "The image is too large"),
-    BodyTooLarge: Kind(413, "body-too-large", "The request is too large"),
-    FormTooLarge: Kind(413, "form-too-large", "The form has too many or too large parts"),
-    HeadTooLarge: Kind(431, "head-too-large", "The request's headers are too large"),
-    SlowSender: Kind(408, "slow-sender", "The request took too long to arrive"),
-    NoRoom: Kind(503, "overloaded", "The service is busy"),
-    TooManyConnections: Kind(503, "overloaded", "The service is busy"),
-    MalformedRequest: Kind(400, "malformed-request", "The request can't be read"),
-    Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
-    Forbidden: Kind(403, "forbidden", "The API key does not allow this"),
-    WrongHost: Kind(421, "wrong-host", "The request is meant for another host"),
     Overloaded: Kind(503, "overloaded", "The service is busy"),
     DeadlineExceeded: Kind(503, "deadline-exceeded", "The request waited too long"),
     Interrupted: Kind(503, "interrupted", "The request was interrupted"),
@@ -216,7 +154,6 @@ PROBLEMS: dict[type[Exception], Kind] = {
     CatalogueChanged: Kind(409, "catalog-changed", "The catalogue has changed between two pages"),
     UnknownItem: Kind(404, "unknown-item", "No such shoe"),
     ItemExists: Kind(409, "item-exists", "There is a shoe of this id"),
-    PreconditionFailed: Kind(412, "item-exists", "There is a shoe of this id"),
     MapMissing: Kind(404, "map-missing", "There is no map"),
     PictureMissing: Kind(404, "picture-missing", "The shoe's picture is gone"),
     ReloadRefused: Kind(409, "reload-refused", "What is on disk can't be served"),
@@ -224,62 +161,45 @@ PROBLEMS: dict[type[Exception], Kind] = {
         503, "not-ready", "The service is not ready", "the service does not answer as it should; see its log"
     ),
 }
-"""Exception -> kind of problem. Any other exception is a 500 with the number of its log entry."""
-
-UNEXPECTED_TITLE = "Internal Server Error"
-
-MALFORMED = Kind(400, "malformed-body", "The body can't be read")
-
-EXPECTED_JSON = "expected a JSON object, sent with the header `Content-Type: application/json`"
+"""Exception -> kind of problem; a `Refusal` brings its own, any other is a 500 with the number of its log entry."""
 
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
-    for exception in PROBLEMS:
+    for exception in (*PROBLEMS, Refusal):
         app.add_exception_handler(exception, _answer_known)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
 
 
-def render_problem(
-    kind: Kind, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
-    """A problem as an answer, and counted."""
-    content = _describe_problem(kind, detail, field).model_dump_json(exclude_none=True)
-    return Response(content, status_code=kind.status, media_type=PROBLEM_TYPE, headers=headers)
-
-
-def _describe_problem(kind: Kind, detail: str, field: str | None) -> Problem:
-    metrics.count_problem(kind.slug)
-    about = "about:blank" if not kind.slug else f"urn:solemate:{kind.slug}"
-    return Problem(type=about, title=kind.title, status=kind.status, detail=_tidy(detail), field=field)
-
-
 def render_error(error: Exception) -> Response:
-    """The answer to an error that is in the table, for those who are no handlers of the application."""
-    kind = next(PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS)
-    return render_problem(kind, _find_detail(kind, error), field=_field_of(error), headers=_headers_of(error))
+    """The answer to an error, for those who are no handlers of the application."""
+    headers = error.headers if isinstance(error, Refusal) else None
+    if isinstance(error, Overloaded | NotReady):
+        headers = {"retry-after": str(getattr(error, "retry_after", 1))}
+    return _to_response(describe_error(error), headers)
 
 
 def describe_error(error: Exception) -> Problem:
     """Any error as a problem within an answer, counted; one that nobody foresaw is only a number in the log."""
-    kind = next((PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS), None)
-    if kind is None:
-        kind = Kind(500, "", UNEXPECTED_TITLE)
-        return _describe_problem(kind, log_unexpected("a part of a request", error), None)
-    return _describe_problem(kind, _find_detail(kind, error), _field_of(error))
-
-
-def _find_detail(kind: Kind, error: Exception) -> str:
+    if isinstance(error, Refusal):
+        if error.kind.reason:
+            metrics.count_rejection(error.kind.reason)
+        return _describe_problem(error.kind, error.detail)
+    kind = next((PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS), UNEXPECTED)
+    if kind is UNEXPECTED:
+        return _describe_problem(kind, log_unexpected("a part of a request", error))
     if kind.detail is not None:  # the message is not the client's: only the log has it
         logger.error("%s: %s", type(error).__name__, error)
-        return kind.detail
-    return str(error.detail if isinstance(error, HTTPException) else error)
+    return _describe_problem(kind, kind.detail or str(error), error.field if isinstance(error, QueryError) else None)
 
 
-def _field_of(error: Exception) -> str | None:
-    return error.field if isinstance(error, QueryError) else None
+def render_problem(
+    kind: Kind, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem as an answer, and counted."""
+    return _to_response(_describe_problem(kind, detail, field), headers)
 
 
 def log_unexpected(where: str, error: Exception) -> str:
@@ -289,12 +209,16 @@ def log_unexpected(where: str, error: Exception) -> str:
     return f"the service failed; its log has the cause under the number {number}"
 
 
-def _headers_of(error: Exception) -> Mapping[str, str] | None:
-    if isinstance(error, Overloaded):
-        return {"retry-after": str(error.retry_after)}
-    if isinstance(error, NotReady):
-        return {"retry-after": "1"}
-    return error.headers if isinstance(error, HTTPException) else None
+def _describe_problem(kind: Kind, detail: str, field: str | None = None) -> Problem:
+    metrics.count_problem(kind.slug)
+    about = f"urn:solemate:{kind.slug}" if kind.slug else "about:blank"
+    detail = detail.encode("utf-8", "replace").decode()  # a client's own text may hold lone surrogates
+    return Problem(type=about, title=kind.title, status=kind.status, detail=detail, field=field)
+
+
+def _to_response(problem: Problem, headers: Mapping[str, str] | None) -> Response:
+    content = problem.model_dump_json(exclude_none=True)
+    return Response(content, problem.status, headers, PROBLEM_TYPE)
 
 
 async def _answer_known(_request: Request, error: Exception) -> Response:
@@ -316,7 +240,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = find_methods(request.app.router.routes, request.scope) or ["GET"]  # a folder's files are no routes
         if "GET" in methods:
-            methods.append("HEAD")  # see `service.http.middleware.headers`
+            methods.append("HEAD")  # see `service.http.middleware.exchange`
         allowed = ", ".join(methods)
         detail, headers = f"{request.method} is not a method of {path}; expected {allowed}", {"allow": allowed}
     elif error.status_code == HTTPStatus.BAD_REQUEST:
@@ -328,22 +252,18 @@ async def _answer_validation(_request: Request, error: Exception) -> Response:
     """What FastAPI found wrong with parameters and bodies."""
     assert isinstance(error, RequestValidationError)
     problems = error.errors()
+    location: Sequence[Any] = problems[0]["loc"]
     if problems[0]["type"] == "json_invalid":
-        position, reason = problems[0]["loc"][-1], problems[0].get("ctx", {}).get("error", "")
-        return render_problem(MALFORMED, f"the body is not JSON: {reason} at position {position}")
-    details = [_describe(problem) for problem in problems[:MAX_DETAILS]]
+        reason = problems[0].get("ctx", {}).get("error", "")
+        return render_problem(MALFORMED, f"the body is not JSON: {reason} at position {location[-1]}")
+    details = [_describe_fault(problem) for problem in problems[:MAX_DETAILS]]
     if len(problems) > MAX_DETAILS:
         details.append(f"and {len(problems) - MAX_DETAILS} more")
-    return render_problem(PROBLEMS[RequestValidationError], "; ".join(details), field=_field(problems[0]))
+    field = str(location[1]) if len(location) > 1 else None  # the second part of ("body", "vector", 3)
+    return render_problem(PROBLEMS[RequestValidationError], "; ".join(details), field=field)
 
 
-def _field(problem: dict[str, Any]) -> str | None:
-    """The parameter's own name: the second part of ("body", "vector", 3)."""
-    location: Sequence[Any] = problem["loc"]
-    return str(location[1]) if len(location) > 1 else None
-
-
-def _describe(problem: dict[str, Any]) -> str:
+def _describe_fault(problem: dict[str, Any]) -> str:
     location = problem["loc"]
     if len(location) < 2:
         return EXPECTED_JSON
@@ -351,8 +271,3 @@ def _describe(problem: dict[str, Any]) -> str:
     given = problem.get("input")
     shown = isinstance(given, str | int | float) and problem["type"] != "missing"
     return f"{name}: {problem['msg']}" + (f", not {str(given)[:MAX_ECHO]!r}" if shown else "")
-
-
-def _tidy(text: str) -> str:
-    """As UTF-8 can carry it: a client's own text may hold lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")

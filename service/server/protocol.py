@@ -7,8 +7,13 @@ timer of its own.
 """
 
 import asyncio
+import fcntl
+import struct
+import termios
+from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, cast
 
 import httptools
@@ -17,19 +22,25 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.http.middleware.headers import security_headers
-from service.http.middleware.limits import MAX_HEADERS
-from service.http.problems import HeadTooLarge, MalformedRequest, SlowSender, TooManyConnections, render_error
+from service.http.middleware.exchange import security_headers
+from service.http.middleware.limits import head_too_large, slow_sender
+from service.http.problems import MALFORMED_REQUEST, TOO_MANY_CONNECTIONS, Refusal, render_error
 from service.settings import Settings
 from service.telemetry import metrics
 
-__all__ = ["ClientConnection", "ConnectionConfig"]
+__all__ = ["ClientConnection", "ConnectionConfig", "drain"]
 
 MAX_PIPELINED = 16
 """Largest number of pipelined requests that wait on one connection."""
 
 LINGER_SECONDS = 5
 """Seconds for which input is discarded after a refusal: closed at once, the client would not see its answer."""
+
+SILENT_SECONDS = 0.5
+"""Seconds without a request after which a draining server closes a connection; a request is far shorter in transit."""
+
+STEP_SECONDS = 0.02
+"""Seconds between two looks of a draining server at its connections."""
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -41,7 +52,7 @@ class ConnectionConfig(uvicorn.Config):
             http=ClientConnection,
             ws="none",  # nothing here speaks it
             server_header=False,
-            proxy_headers=False,  # see `service.http.middleware.proxy`
+            proxy_headers=False,  # see `service.http.paths`
             timeout_keep_alive=settings.keep_alive_seconds,
             **options,
         )
@@ -95,8 +106,8 @@ class ClientConnection(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", transport))
         self._watch.start(self.loop, self.connections)
         if len(self.connections) > self._settings.max_connections:
-            metrics.count_rejection("connections")
-            self._write(TooManyConnections())
+            detail = "too many connections are open; try again in a moment"
+            self._write(Refusal(TOO_MANY_CONNECTIONS, detail, retry_after="1"))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -109,12 +120,11 @@ class ClientConnection(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self._refuse(MalformedRequest())
+            self._refuse(Refusal(MALFORMED_REQUEST, "what was sent is not an HTTP/1.1 request"))
         if self._phase is _Phase.HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > self._settings.max_head_bytes:
-                metrics.count_rejection("head-too-large")
-                self._refuse(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
+                self._refuse(head_too_large(self._settings))
 
     def resume_writing(self) -> None:
         """Go on with an answer: what was written of it has been taken."""
@@ -180,11 +190,22 @@ class ClientConnection(HttpToolsProtocol):
         if self._phase is not _Phase.HEAD:
             self.transport.close()
             return
-        metrics.count_rejection("slow-sender")
         if self._head_bytes:
-            self._refuse(SlowSender("headers", self._head_bytes, spent))
+            self._refuse(slow_sender("headers", self._head_bytes, spent))
         else:  # a browser that connects ahead of need expects no answer to nothing
+            metrics.count_rejection("slow-sender")
             self.transport.close()
+
+    # From a server that ends.
+
+    def end_with_answer(self) -> None:
+        """Close when the answer under way is given, unless its headers have been sent already."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or has begun to arrive."""
+        return self._is_answering() or self._head_bytes > 0
 
     def _check_reading(self, now: float) -> None:
         """Abort where an answer is taken too slowly: its request would be under way for ever."""
@@ -249,3 +270,48 @@ class _Watch:
             connection.check(now)
         if connections:
             self.start(loop, connections)
+
+
+async def drain(state: ServerState, seconds: float, *, forced: Callable[[], bool]) -> bool:
+    """Answer what comes over the connections that there are, until all are closed.
+
+    uvicorn's own way is to close at once each connection that has no request under way. A request that a client sends
+    at that moment over a connection it keeps would be lost. So connections stay open for a little longer, every answer
+    says `Connection: close`, and only a connection that stays silent is closed without an answer.
+
+    Args:
+        state: the server's; it takes no new connections any more.
+        seconds: how long it may take.
+        forced: whether the wait is to be cut short.
+
+    Returns:
+        Whether all connections are closed.
+    """
+    # uvicorn renews them once a second, but not any more after its main loop has ended.
+    state.default_headers = [*state.default_headers, (b"connection", b"close")]
+    silent: dict[ClientConnection, tuple[object, float]] = {}  # its last exchange, and since when it is over
+    deadline = monotonic() + seconds
+    connections = cast("set[ClientConnection]", state.connections)
+    for connection in connections:
+        connection.end_with_answer()
+    while connections and monotonic() < deadline and not forced():
+        now = monotonic()
+        for connection in list(connections):
+            if connection.is_busy():
+                silent.pop(connection, None)
+                continue
+            exchange, since = silent.setdefault(connection, (connection.cycle, now))
+            if exchange is not connection.cycle:
+                silent[connection] = connection.cycle, now
+            elif now - since >= SILENT_SECONDS and not has_unread(connection.transport):
+                connection.transport.close()
+        await asyncio.sleep(STEP_SECONDS)
+    return not connections
+
+
+def has_unread(transport: asyncio.BaseTransport) -> bool:
+    """Whether bytes have arrived that the event loop has not read yet."""
+    descriptor = transport.get_extra_info("socket").fileno()
+    if descriptor < 0:
+        return False
+    return bool(struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4))[0])

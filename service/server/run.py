@@ -13,7 +13,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import uvicorn
 
@@ -21,15 +21,13 @@ from model.errors import SolemateError
 from service.catalog.images import locate_picture
 from service.errors import PictureMissing
 from service.http.app import create_app
-from service.server.drain import drain
 from service.server.ipc import Failed
 from service.server.listener import BACKLOG, Acceptor, ConnectionCounts, describe_address
-from service.server.protocol import ConnectionConfig
+from service.server.protocol import ClientConnection, ConnectionConfig, drain
 from service.server.worker_client import SupervisorLink
 from service.serving.bootstrap import open_backend
 from service.serving.engine import Engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import Reloader, ReloadRefused
+from service.serving.generations import Live, OneProcess, Reloader, ReloadRefused
 from service.settings import Settings
 
 __all__ = ["Server", "describe_start", "freeze_memory", "run", "work"]
@@ -110,7 +108,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        config: uvicorn.Config,
+        config: ConnectionConfig,
         live: Live,
         begin: Callable[[], Awaitable[None]],
         *,
@@ -139,7 +137,10 @@ class Server(uvicorn.Server):
         if self.should_exit:
             return
         self._acceptor = Acceptor(
-            sockets[0], self._make_protocol, count=lambda: len(self.server_state.connections), share=self._share
+            sockets[0],
+            partial(ClientConnection, self.config, self.server_state, self.lifespan.state),
+            count=lambda: len(self.server_state.connections),
+            share=self._share,
         )
         if self._share is not None:
             # The protocols add themselves to it, and remove themselves.
@@ -156,11 +157,6 @@ class Server(uvicorn.Server):
             logger.warning("%d connections are cut off: their time is over", len(self.server_state.connections))
         await super().shutdown(sockets)
         await self._live.close()
-
-    def _make_protocol(self) -> asyncio.Protocol:
-        """What serves one connection; as `uvicorn.Server.startup` makes it."""
-        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
-        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 class _Watched(set[Any]):
@@ -211,7 +207,7 @@ def _quote_for_curl(path: Path) -> str:
     return text
 
 
-def _configure(settings: Settings, live: Live, reloader: Reloader) -> uvicorn.Config:
+def _configure(settings: Settings, live: Live, reloader: Reloader) -> ConnectionConfig:
     return ConnectionConfig(
         create_app(settings, live=live, reloader=reloader),
         settings,

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from model.errors import ArtifactError, SolemateError
-from service.catalog.indexing.ledger import Ledger, begin
-from service.catalog.indexing.shards import WHOLE
+from service.catalog.indexing.ledger import WHOLE, Ledger, begin
 from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.service.store.naive import NaiveStore
@@ -175,7 +174,7 @@ def test_service_on_a_full_disk(artifacts: Artifacts, tmp_path: Path) -> None:
     """With catalogue and temporary files on a disk that fills up, it searches, reloads, is ready and tells metrics."""
     with small_disk(tmp_path / "disk", 4 * 1024) as disk:
         on_disk = replace(artifacts, catalog=shutil.copytree(artifacts.catalog, disk / "catalog"))
-        (on_disk.catalog / "overall.faiss").unlink()
+        (on_disk.catalog / "vectors.bin").unlink()
         (disk / "tmp").mkdir()
         queries = make_queries(PICTURES, artifacts)
         keys = f"operators:admin:{KEY}"

@@ -18,11 +18,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import KeysUnusable
-from service.http.middleware.proxy import route_path
-from service.http.problems import Forbidden, Unauthorized, WrongHost, render_error
-from service.http.routing import is_routed
+from service.http.paths import is_routed, route_path
+from service.http.problems import FORBIDDEN, UNAUTHORIZED, WRONG_HOST, Refusal, render_error
 from service.settings import Settings
-from service.telemetry import metrics
 
 __all__ = ["Key", "KeyScope", "Keys", "RequireKey", "ShareWithOrigins", "TrustHosts", "read_keys"]
 
@@ -138,7 +136,6 @@ class RequireKey:
     """Lets a request through whose key allows what it asks for, or that has no route and is answered as such."""
 
     def __init__(self, app: ASGIApp, keys: Keys, settings: Settings, routes: Sequence[BaseRoute]) -> None:
-        """Wrap `app`, whose routes are `routes`."""
         self.app = app
         self._keys = keys
         self._routes = routes
@@ -153,11 +150,10 @@ class RequireKey:
         needed = self._find_need(scope["method"], route_path(scope))
         try:
             caller = None if needed is None else self._admit(needed, scope["headers"])
-        except (Unauthorized, Forbidden) as error:
+        except Refusal as error:
             if not is_routed(self._routes, scope):
                 await self.app(scope, receive, send)  # it can answer 404, 405 or a redirect only
                 return
-            metrics.count_rejection("forbidden" if isinstance(error, Forbidden) else "unauthorized")
             await render_error(error)(scope, receive, send)
             return
         if caller is None:
@@ -184,22 +180,27 @@ class RequireKey:
         return "read" if reads else "admin"
 
     def _admit(self, needed: KeyScope, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-        """The name of the key; None where none is needed, as there are none. Raises Unauthorized or Forbidden."""
+        """The name of the key; None where none is needed, as there are none. Raises Refusal."""
         if not self._keys:
             if needed == "admin":
-                raise Forbidden(
-                    "this service has no API keys, so that it can only be read; SOLEMATE_API_KEYS sets them"
+                raise Refusal(
+                    FORBIDDEN, "this service has no API keys, so that it can only be read; SOLEMATE_API_KEYS sets them"
                 )
             return None
         given = _find_key(headers)
         if given is None:
-            raise Unauthorized("expected an API key, sent as `Authorization: Bearer KEY` or as `X-API-Key: KEY`")
+            raise unauthorized("expected an API key, sent as `Authorization: Bearer KEY` or as `X-API-Key: KEY`")
         key = self._keys.find(given)
         if key is None:
-            raise Unauthorized("the API key is none that this service knows")
+            raise unauthorized("the API key is none that this service knows")
         if needed == "admin" and key.scope != "admin":
-            raise Forbidden(f"the API key {key.name} may only read; expected one of the scope admin")
+            raise Refusal(FORBIDDEN, f"the API key {key.name} may only read; expected one of the scope admin")
         return key.name
+
+
+def unauthorized(detail: str) -> Refusal:
+    """What is wrong with a request that has no API key, or one that is not known."""
+    return Refusal(UNAUTHORIZED, detail, www_authenticate='Bearer realm="solemate"')
 
 
 def _find_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
@@ -245,8 +246,8 @@ class TrustHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and route_path(scope) not in HEALTH and not self._is_trusted(scope["headers"]):
-            metrics.count_rejection("wrong-host")
-            await render_error(WrongHost())(scope, receive, send)
+            refusal = Refusal(WRONG_HOST, "the request's Host header is not one that this service answers to")
+            await render_error(refusal)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 

@@ -4,12 +4,11 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.middleware.proxy import route_path
-from service.http.problems import BodyTooLarge, HeadTooLarge, NoRoom, SlowSender, render_error
+from service.http.paths import route_path
+from service.http.problems import BODY_TOO_LARGE, HEAD_TOO_LARGE, NO_MEMORY, SLOW_SENDER, Refusal, render_error
 from service.settings import Settings
-from service.telemetry import metrics
 
-__all__ = ["MAX_HEADERS", "LimitRequest", "body_limits"]
+__all__ = ["MAX_HEADERS", "LimitRequest", "body_limits", "head_too_large", "slow_sender"]
 
 ENVELOPE = 64 * 1024
 """Allowance for a form's boundaries, headers and fields, in bytes."""
@@ -42,6 +41,23 @@ def body_limits(settings: Settings) -> dict[str, int]:
     }
 
 
+def body_too_large(limit: int) -> Refusal:
+    """What is wrong with a body of more bytes than `limit`."""
+    return Refusal(BODY_TOO_LARGE, f"the request's body is larger than the {limit:,} bytes that this path takes")
+
+
+def head_too_large(settings: Settings) -> Refusal:
+    """What is wrong with a request line and headers that are too long, or too many."""
+    most = f"more than {settings.max_head_bytes:,} bytes, or are more than {MAX_HEADERS}"
+    return Refusal(HEAD_TOO_LARGE, f"the request line and headers have {most}")
+
+
+def slow_sender(part: str, received: int, seconds: float) -> Refusal:
+    """What is wrong with a request whose headers or body did not arrive in time; the connection is closed."""
+    detail = f"only {received:,} bytes of the request's {part} arrived in {seconds:.0f} s; send it faster"
+    return Refusal(SLOW_SENDER, detail, connection="close")
+
+
 class LimitRequest:
     """Refuses a request whose head or body is too large, or whose body comes too slowly or when there is no room.
 
@@ -62,9 +78,7 @@ class LimitRequest:
             return
         size, length, kind = _measure_head(scope)
         if size > self._settings.max_head_bytes or len(scope["headers"]) > MAX_HEADERS:
-            metrics.count_rejection("head-too-large")
-            response = render_error(HeadTooLarge(self._settings.max_head_bytes, MAX_HEADERS))
-            await response(scope, receive, send)
+            await render_error(head_too_large(self._settings))(scope, receive, send)
             return
         # What is PUT is a shoe, as what is posted to /v1/items; the path has its id in it.
         path = route_path(scope)
@@ -72,8 +86,7 @@ class LimitRequest:
         if kind.startswith(b"application/json") and path in PICTURES_IN_JSON:
             limit = limit * 4 // 3
         if length.isdigit() and int(length[:20]) > limit:
-            metrics.count_rejection("body-too-large")
-            await render_error(BodyTooLarge(limit))(scope, receive, send)
+            await render_error(body_too_large(limit))(scope, receive, send)
             return
         body = _Body(receive, limit, self._settings, self._memory)
         try:
@@ -103,10 +116,9 @@ class _Memory:
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Hold so many more bytes. Raises NoRoom if that is more than the process may."""
+        """Hold so many more bytes. Raises Refusal if that is more than the process may."""
         if self._held + size > self._limit:
-            metrics.count_rejection("memory")
-            raise NoRoom
+            raise Refusal(NO_MEMORY, "too many large requests are under way; try again in a moment", retry_after="1")
         self._held += size
 
     def give(self, size: int) -> None:
@@ -130,15 +142,14 @@ class _Body:
         self.received = 0
 
     async def receive(self) -> Message:
-        """The next piece. Raises BodyTooLarge, SlowSender or NoRoom."""
+        """The next piece. Raises Refusal."""
         if self._complete:  # whoever asks now waits for the client to go away, and may do so for long
             return await self._receive()
         try:
             async with asyncio.timeout_at(self._find_deadline()):
                 message = await self._receive()
         except TimeoutError:
-            metrics.count_rejection("slow-sender")
-            raise SlowSender("body", self.received, self._loop.time() - self._began) from None
+            raise slow_sender("body", self.received, self._loop.time() - self._began) from None
         self._complete = not message.get("more_body", False)
         self._count(len(message.get("body", b"")))
         return message
@@ -151,7 +162,6 @@ class _Body:
 
     def _count(self, size: int) -> None:
         if self.received + size > self._limit:
-            metrics.count_rejection("body-too-large")
-            raise BodyTooLarge(self._limit)
+            raise body_too_large(self._limit)
         self._memory.take(size)
         self.received += size

@@ -5,21 +5,34 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
-from service.http.cancellation import unless_gone
-from service.http.dependencies import ManyPictures, PipelineOf, SettingsOf, known_query
-from service.http.openapi import answers, batch_body, example_body, form_body, request_examples
+from service.http.dependencies import PipelineOf, SettingsOf, known_query
+from service.http.middleware.exchange import unless_gone
+from service.http.openapi import answers, body_of, request_examples
+from service.http.requests import (
+    read_batch_search,
+    read_example_search,
+    read_picture_search,
+    read_pictures,
+    to_options,
+)
 from service.http.responses import answer_batch, answer_embeddings, answer_found
 from service.http.schemas import (
+    BatchSearch,
     BatchSearchAnswer,
+    BatchSearchForm,
     EmbeddingsAnswer,
     ImageSearch,
     ImagesInJson,
+    PictureSearchFields,
     PicturesForm,
+    Recommendation,
+    RecommendationForm,
     SearchAnswer,
+    SearchFields,
     SearchForm,
     VectorSearch,
+    ViewFields,
 )
-from service.http.search_request import read_batch_search, read_example_search, read_picture_search, to_options
 from service.serving.pipeline import Pipeline
 
 __all__ = ["direct", "router"]
@@ -30,7 +43,7 @@ router = APIRouter(prefix="/v1", tags=["search"])
 @router.post(
     "/search",
     response_model=SearchAnswer,
-    openapi_extra=form_body(SearchForm, ImageSearch),
+    openapi_extra=body_of("search", SearchForm, ImageSearch, query=PictureSearchFields, alone=True),
     responses=answers("search", 200, 400, 409, 413, 415, 422),
 )
 async def search_by_image(request: Request) -> Response:
@@ -39,10 +52,10 @@ async def search_by_image(request: Request) -> Response:
     How to search may be said by query parameters or in the body. `subject` of the answer says what of the picture was
     taken for the shoe; `crop`, `rotate` and `subject` of the request say it better where that was wrong.
     """
-    search = await read_picture_search(request)
+    image, options, view = await read_picture_search(request)
     pipeline: Pipeline = request.state.backend.pipeline
-    work = pipeline.search_image(search.image, search.options, search.view)
-    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
+    work = pipeline.search_image(image, options, view)
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
 direct = [Route("/v1/search", search_by_image, methods=["POST"])]
@@ -72,7 +85,7 @@ async def search_by_vector(
 @router.post(
     "/search:batch",
     response_model=BatchSearchAnswer,
-    openapi_extra=batch_body(),
+    openapi_extra=body_of("search_batch", BatchSearchForm, BatchSearch, query=PictureSearchFields),
     responses=answers("search_batch", 200, 400, 413, 422),
 )
 async def search_batch(request: Request, pipeline: PipelineOf) -> Response:
@@ -89,7 +102,7 @@ async def search_batch(request: Request, pipeline: PipelineOf) -> Response:
 @router.post(
     "/recommendations",
     response_model=SearchAnswer,
-    openapi_extra=example_body(),
+    openapi_extra=body_of("recommendations", RecommendationForm, Recommendation, query=SearchFields),
     responses=answers("recommendations", 200, 400, 404, 409, 413, 415, 422),
 )
 async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
@@ -100,19 +113,20 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     as in Qdrant's recommendation by average vector; without negative examples, mean(positive). How to search may be
     said in the body or by query parameters.
     """
-    search = await read_example_search(request)
-    work = pipeline.recommend(search.examples, search.options)
-    return answer_found(pipeline.engine, await unless_gone(request, work), search.options)
+    examples, options = await read_example_search(request)
+    work = pipeline.recommend(examples, options)
+    return answer_found(pipeline.engine, await unless_gone(request, work), options)
 
 
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    openapi_extra=form_body(PicturesForm, ImagesInJson),
+    openapi_extra=body_of("embeddings", PicturesForm, ImagesInJson, query=ViewFields, alone=True),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
-async def embed_images(request: Request, pipeline: PipelineOf, pictures: ManyPictures) -> Response:
+async def embed_images(request: Request, pipeline: PipelineOf, settings: SettingsOf) -> Response:
     """The mean vector of each picture: float32, the same that the catalogue's shoes have."""
-    names = [upload.filename for upload in pictures.images]
-    work = pipeline.embed([upload.content for upload in pictures.images], names, view=pictures.view)
+    images, view = await read_pictures(request, settings.max_images)
+    names = [image.filename for image in images]
+    work = pipeline.embed([image.content for image in images], names, view=view)
     return answer_embeddings(pipeline.engine, names, await unless_gone(request, work))

@@ -198,7 +198,7 @@ def test_commands_load_only_what_they_need() -> None:
     """--help and the supervision of workers do without torch, and serving without what only training needs."""
     code = """
 import sys, service.cli.main
-import service.server.supervisor
+import service.http.middleware.auth, service.server.listener, service.server.supervisor  # before workers start
 assert "torch" not in sys.modules
 import service.server.run
 assert not {"matplotlib", "torchvision", "training"} & sys.modules.keys()

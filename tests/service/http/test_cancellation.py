@@ -8,9 +8,9 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from service.http import cancellation
 from service.http.app import create_app
-from service.http.cancellation import unless_gone
+from service.http.middleware import exchange
+from service.http.middleware.exchange import unless_gone
 from service.serving.engine import Engine, Network
 from service.settings import Settings
 from service.telemetry import metrics
@@ -22,7 +22,7 @@ from tests.support.stack import draw_shoe
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at once."""
-    monkeypatch.setattr(cancellation, "PATIENCE", 0.001)
+    monkeypatch.setattr(exchange, "PATIENCE", 0.001)
 
 
 class Client:
@@ -76,7 +76,7 @@ async def test_work_goes_on_while_the_client_is_there() -> None:
 
 async def test_quick_work_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody asks after the client of an answer that comes at once."""
-    monkeypatch.setattr(cancellation, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(exchange, "PATIENCE", PATIENCE)
 
     client = Client()
     assert await unless_gone(request_of(client), asyncio.sleep(0.02, 7)) == 7

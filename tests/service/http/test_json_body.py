@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.search_request import decode_picture
+from service.http.requests import decode_picture
 from service.serving.engine import Engine
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe

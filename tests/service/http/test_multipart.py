@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from model.errors import ImageTooLarge, QueryError
 from service.http.multipart import MAX_PART_HEAD, Form, FormLimits, FormReader, Upload
-from service.http.problems import FormTooLarge
+from service.http.problems import Refusal
 from tests.support.bodies import BOUNDARY, form, image, part
 
 LIMITS = FormLimits(images=2, image_bytes=40, fields=3, field_bytes=20)
@@ -119,7 +119,7 @@ def test_sizes_are_limited_at_every_cut(picture: int, text: int, places: list[in
     """A picture or a field of exactly its limit passes; a byte more doesn't, wherever the body is cut."""
     chunks = cut(form(part("k", b"1" * text), image(b"x" * picture)), places)
     if text > LIMITS.field_bytes:
-        assert read_refused(chunks) == (FormTooLarge, "413 the form's field k has more than 20 bytes")
+        assert read_refused(chunks) == (Refusal, "413 the form's field k has more than 20 bytes")
     elif picture > LIMITS.image_bytes:
         assert read_refused(chunks)[0] is ImageTooLarge
     else:
@@ -139,7 +139,7 @@ def test_parts_are_counted_at_every_cut(places: list[int]) -> None:
     """More pictures, and more fields, than are allowed are refused, wherever the body is cut."""
     pictures, fields = form(*[image(b"x")] * 3), form(image(b"x"), *[part("k", b"1")] * 4)
     assert read(cut(pictures, places)) == (QueryError, "more than 2 images; expected 1 to 2")
-    assert read(cut(fields, places)) == (FormTooLarge, "413 the form has more than 3 fields beside its images")
+    assert read(cut(fields, places)) == (Refusal, "413 the form has more than 3 fields beside its images")
 
 
 @given(st.integers(-2, 2), cuts)
@@ -148,7 +148,7 @@ def test_part_headers_are_limited_at_every_cut(more: int, places: list[int]) -> 
     around = len(part("image", b"", "", b"X: ")) - len(b"--a-b" + b"\r\n\r\n" + b"\r\n")
     chunks = cut(form(part("image", b"x", "", b"X: " + b"y" * (MAX_PART_HEAD - around + more))), places)
     if more > 0:
-        assert read_refused(chunks)[0] is FormTooLarge
+        assert read_refused(chunks)[0] is Refusal
     else:
         assert read(chunks) == Form([Upload("", b"x")], {})
 

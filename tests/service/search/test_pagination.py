@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.errors import QueryError
 from service.errors import CatalogueChanged
-from service.search.pagination import Cursor, fingerprint_of, read_cursor, write_cursor
+from service.search.options import Cursor, fingerprint_of, read_cursor, write_cursor
 
 VECTOR = np.linspace(-3, 3, 8, dtype=np.float32)
 

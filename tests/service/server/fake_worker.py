@@ -25,7 +25,7 @@ from service.server.ipc import (
     ReloadRequest,
     ReloadResult,
 )
-from service.serving.reload import Facts, Outcome
+from service.serving.generations import Facts, Outcome
 from service.settings import Settings
 
 __all__ = ["BROKEN", "STUCK", "work"]
@@ -95,7 +95,7 @@ def facts_of(word: str) -> Facts:
 def work(
     settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], index: int
 ) -> None:
-    """What `service.server.worker_process` runs."""
+    """What a `WorkerSlot` runs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     folder = settings.checkpoint
     if (folder / "crash").exists():

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from service.server import drain
-from service.server.listener import Acceptor, bind
+from service.server import protocol
+from service.server.listener import bind
+from service.server.protocol import ConnectionConfig, has_unread
 from service.server.run import Server
 from service.serving.generations import Live
+from service.settings import Settings
 from tests.service.serving.test_generations import Disk
 
 HEAD = b"GET / HTTP/1.1\r\nhost: shoes\r\n"
@@ -45,9 +46,23 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return head, await reader.readexactly(length)
 
 
+class Listener(socket.socket):
+    """A listening socket that lets nobody in before `live` ends, if that is given."""
+
+    def __init__(self, bound: socket.socket, live: Live | None) -> None:
+        super().__init__(fileno=bound.detach())
+        self.live = live
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """The next client."""
+        if self.live is not None and not self.live.draining:
+            raise BlockingIOError
+        return super().accept()
+
+
 @asynccontextmanager
-async def serving(tmp_path: Path, drain_seconds: float = 10) -> AsyncIterator[Stage]:
-    """A server; in the end it has stopped, and everything is closed."""
+async def serving(tmp_path: Path, drain_seconds: float = 10, *, held: bool = False) -> AsyncIterator[Stage]:
+    """A server; in the end it has stopped, and everything is closed. `held`: its clients queue until it stops."""
     go_on = asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,8 +79,8 @@ async def serving(tmp_path: Path, drain_seconds: float = 10) -> AsyncIterator[St
 
     disk = Disk(tmp_path)
     live = Live(disk)
-    config = uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-    with bind("127.0.0.1", 0) as listener:
+    config = ConnectionConfig(application, Settings(), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    with bind("127.0.0.1", 0) as bound, Listener(bound, live if held else None) as listener:
 
         async def begin() -> None:
             listener.listen()
@@ -83,7 +98,7 @@ async def serving(tmp_path: Path, drain_seconds: float = 10) -> AsyncIterator[St
 @pytest.fixture(autouse=True)
 def _patient_no_longer_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silent connections are closed sooner than in earnest."""
-    monkeypatch.setattr(drain, "SILENT_SECONDS", 0.15)
+    monkeypatch.setattr(protocol, "SILENT_SECONDS", 0.15)
 
 
 async def test_request_under_way_is_answered(tmp_path: Path) -> None:
@@ -158,11 +173,9 @@ async def test_silent_connections_are_closed(tmp_path: Path) -> None:
             writer.close()
 
 
-async def test_connections_in_the_queue_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_in_the_queue_are_answered(tmp_path: Path) -> None:
     """Clients that the kernel has let in, but the server not yet, are answered; later ones are refused at once."""
-    monkeypatch.setattr(Acceptor, "_on_readable", lambda self: None)
-
-    async with serving(tmp_path) as stage:
+    async with serving(tmp_path, held=True) as stage:
         pairs = [await stage.connect() for _ in range(5)]
         for _, writer in pairs:
             writer.write(REQUEST)
@@ -189,21 +202,16 @@ async def test_no_longer_than_allowed(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_unread_bytes_are_seen() -> None:
     """Bytes that have arrived and were not read keep a connection from being taken for silent."""
 
-    class Connection:
+    class Transport(asyncio.Transport):
         """As much of one as is looked at."""
 
         def __init__(self, end: socket.socket) -> None:
-            self.transport = self
-            self.end = end
-
-        def get_extra_info(self, name: str) -> socket.socket:
-            """The socket."""
-            return self.end
+            super().__init__({"socket": end})
 
     ours, theirs = socket.socketpair()
     with theirs:
-        assert not drain.has_unread(Connection(ours))
+        assert not has_unread(Transport(ours))
         theirs.send(b"GET")
-        assert drain.has_unread(Connection(ours))
+        assert has_unread(Transport(ours))
         ours.close()
-        assert not drain.has_unread(Connection(ours))
+        assert not has_unread(Transport(ours))

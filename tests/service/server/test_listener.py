@@ -4,9 +4,8 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from unittest import mock
 
 import pytest
 
@@ -61,10 +60,27 @@ class Greeter(asyncio.Protocol):
         self.connections.discard(self)
 
 
-def make_acceptor(listener: socket.socket, name: str, share: ConnectionCounts | None = None) -> Acceptor:
+class Listener(socket.socket):
+    """A handle of a listening socket that fails to accept, as often as it is told to."""
+
+    def __init__(self, listener: socket.socket, failures: Iterable[OSError]) -> None:
+        super().__init__(fileno=listener.dup().detach())
+        self.failures = iter(failures)
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """The next connection, unless another failure is due."""
+        for failure in self.failures:
+            raise failure
+        return super().accept()
+
+
+def make_acceptor(
+    listener: socket.socket, name: str, share: ConnectionCounts | None = None, failures: Iterable[OSError] = ()
+) -> Acceptor:
     """An acceptor of its own handle of the socket, as a worker process has it."""
     connections: set[asyncio.Protocol] = set()
-    return Acceptor(listener.dup(), lambda: Greeter(name, connections), count=lambda: len(connections), share=share)
+    handle = Listener(listener, failures)
+    return Acceptor(handle, lambda: Greeter(name, connections), count=lambda: len(connections), share=share)
 
 
 async def connect(listener: socket.socket) -> tuple[str, asyncio.StreamWriter]:
@@ -121,10 +137,16 @@ async def test_idle_worker_that_hangs_is_not_waited_for() -> None:
 async def test_queued_connections_are_taken_at_the_end() -> None:
     """Connections that wait in the queue when the worker stops are served, and later ones refused."""
     async with listening() as listener:
-        acceptor = make_acceptor(listener, "last")
+        busy = True
+
+        def while_busy() -> Iterator[OSError]:
+            while busy:
+                yield BlockingIOError()
+
+        acceptor = make_acceptor(listener, "last", failures=while_busy())
         acceptor.start()
-        with mock.patch.object(acceptor, "_take", return_value=None):  # as if it were busy all the time
-            pairs = [await asyncio.open_connection(*listener.getsockname()) for _ in range(3)]
+        pairs = [await asyncio.open_connection(*listener.getsockname()) for _ in range(3)]
+        busy = False
         await acceptor.close()
         for reader, writer in pairs:
             assert await asyncio.wait_for(reader.read(8), timeout=5) == b"last"
@@ -140,16 +162,7 @@ async def test_out_of_files(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
     monkeypatch.setattr(listening_sockets, "RETRY_SECONDS", 0.01)
 
     async with listening() as listener:
-        acceptor = make_acceptor(listener, "here")
-        take = acceptor._take
-        failures = iter([OSError(errno.EMFILE, os.strerror(errno.EMFILE))])
-
-        def fail_once() -> socket.socket | None:
-            for failure in failures:
-                raise failure
-            return take()
-
-        monkeypatch.setattr(acceptor, "_take", fail_once)
+        acceptor = make_acceptor(listener, "here", failures=iter([OSError(errno.EMFILE, os.strerror(errno.EMFILE))]))
         acceptor.start()
         name, writer = await asyncio.wait_for(connect(listener), timeout=5)
         assert name == "here"

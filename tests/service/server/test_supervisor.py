@@ -12,8 +12,7 @@ import pytest
 
 from service.server import supervisor
 from service.server.listener import bind
-from service.server.supervisor import StartFailed, Supervisor
-from service.server.worker_process import WorkerSlot, describe_end
+from service.server.supervisor import StartFailed, Supervisor, WorkerSlot, describe_end
 from service.settings import Settings
 from tests.service.server.fake_worker import BROKEN, STUCK, work
 from tests.support.waiting import wait_until
@@ -30,7 +29,8 @@ class Service:
         self.failures: list[Exception] = []
         self.write("old")
         options = Settings.model_validate({"checkpoint": folder, "workers": 2, "drain_seconds": 1, **settings})
-        self.supervisor = Supervisor(options, self.listener, work, self.announced.append)
+        self.supervisor = Supervisor(options, self.listener, work, self._announce)
+        self._story: threading.Thread | None = None
 
     def write(self, word: str, worker: int | None = None) -> None:
         """Put it on disk; for one worker only, if one is given."""
@@ -38,10 +38,6 @@ class Service:
 
     def run(self, story: Callable[[], None], *, stop: bool = True) -> None:
         """Supervise, while `story` happens; then stop, unless the service is expected to end by itself."""
-
-        def perform(banner: Sequence[str]) -> None:
-            self.announced.append(banner)
-            thread.start()
 
         def publish() -> None:
             try:
@@ -51,9 +47,7 @@ class Service:
             if stop or self.failures:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        thread = threading.Thread(target=publish)
-        self.supervisor._announce = perform
-        self.supervisor._next_ping = 0
+        self._story = thread = threading.Thread(target=publish)
         try:
             self.supervisor.run()
         finally:
@@ -61,6 +55,11 @@ class Service:
                 thread.join()
             if self.failures:
                 raise self.failures[0]
+
+    def _announce(self, banner: Sequence[str]) -> None:
+        self.announced.append(banner)
+        if self._story is not None:
+            self._story.start()
 
     def ask(self, word: bytes = b"who") -> str:
         """What a worker answers."""

@@ -1,6 +1,6 @@
 """Headers that tell a browser what it may do."""
 
-from service.http.middleware.headers import security_headers
+from service.http.middleware.exchange import security_headers
 from service.settings import Settings
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import QueryError
-from service.store.checks import check_filter, sort_counts
+from service.store.base import check_filter, sort_counts
 from service.store.embedded.attributes import AttributeTable
 from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not, parse_date
 from tests.support.filters import passes, where

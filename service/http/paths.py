@@ -1,15 +1,23 @@
-"""Reverse proxies: the root path, and X-Forwarded headers."""
+"""Paths: the root path behind a reverse proxy, the methods of a path, and redirects of trailing slashes."""
 
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import quote
 
+from fastapi import FastAPI
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.settings import ROOT_PATH, Settings
 
-__all__ = ["BehindProxy", "current_root_path", "route_path"]
+__all__ = ["BehindProxy", "current_root_path", "find_methods", "install", "is_routed", "route_path"]
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""All methods that routes have; HEAD is answered as GET."""
 
 _root_path: ContextVar[str] = ContextVar("root_path", default="")
 
@@ -33,7 +41,6 @@ class BehindProxy(ProxyHeadersMiddleware):
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        """Wrap `app`."""
         proxies = list(settings.trusted_proxies)
         super().__init__(app, trusted_hosts="*" if "*" in proxies else proxies)  # type: ignore[arg-type]
         self._root_path = settings.root_path
@@ -63,3 +70,42 @@ class BehindProxy(ProxyHeadersMiddleware):
                     if re.fullmatch(ROOT_PATH, prefix):
                         return prefix
         return self._root_path
+
+
+def is_routed(routes: Sequence[BaseRoute], scope: Scope) -> bool:
+    """Whether one of the routes takes the path with the method."""
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+def find_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """The methods that the routes take at the path: none where nothing is."""
+    return [method for method in METHODS if is_routed(routes, {**scope, "method": method})]
+
+
+def install(app: FastAPI) -> None:
+    """Redirect to a path with or without a slash at its end, if only that one is there.
+
+    Starlette does so too, but with an absolute URL, whose scheme, host and prefix are wrong behind many a proxy.
+    """
+    app.router.redirect_slashes = False
+    not_found = app.router.default
+
+    async def redirect_or_refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+        if path == "/" or not find_methods(app.router.routes, {**scope, "path": other}):
+            await not_found(scope, receive, send)
+            return
+        response = RedirectResponse(_locate_other(scope))
+        await response(scope, receive, send)
+
+    app.router.default = redirect_or_refuse
+
+
+def _locate_other(scope: Scope) -> str:
+    """The same path with or without the slash at its end, and the query, relative to the path."""
+    path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("ascii")
+    name = path.removesuffix("/").rpartition("/")[2]
+    location = f"../{name}" if path.endswith("/") else f"./{name}/"
+    query = scope["query_string"].decode("latin-1")
+    return f"{location}?{query}" if query else location

@@ -1,0 +1,280 @@
+"""Exchanges: what every request and its answer have, whatever the route, and what ends with the client.
+
+A request gets an id, a clock, its line in the log, and the lease of a generation. An answer gets its headers, and is a
+500 problem where nobody foresaw what was raised.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Iterable, Sequence
+from http import HTTPStatus
+from time import perf_counter
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.paths import route_path
+from service.http.problems import CLIENT_GONE, UNEXPECTED, log_unexpected, render_problem
+from service.serving.generations import Live
+from service.settings import Settings
+from service.telemetry import logging as logs
+from service.telemetry import metrics
+from service.telemetry.request_timing import STAGES, Stages, watch
+
+__all__ = ["LeaseGeneration", "ServeExchange", "security_headers", "unless_gone"]
+
+logger = logging.getLogger("service.requests")
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""Request ids that are taken over from a proxy, as they go into logs and headers."""
+
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Routes of health checks and scrapers; logged at DEBUG unless they fail."""
+
+PATIENCE = 0.05
+"""Seconds before a connection is watched: most answers are ready by then, and watching has a cost."""
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+)
+"""Content-Security-Policy: the page loads its own files, and nothing else from anywhere."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def security_headers(settings: Settings) -> Headers:
+    """What every answer carries, as the settings have it."""
+    headers = {
+        "content-security-policy": PAGE_POLICY.format(ancestors=" ".join(settings.frame_ancestors) or "'none'"),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        # Pages of other origins that may ask by script may show the pictures too.
+        "cross-origin-resource-policy": "cross-origin" if settings.cors_origins else "same-origin",
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+class ServeExchange:
+    """The outermost middleware: sees every request and every answer.
+
+    HEAD is passed on as GET, and the answer's body kept back (RFC 9110, 9.3.2). The work is done all the same: only so
+    are the length, the tag and the status those that GET would have.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, paths: Iterable[str] = ()) -> None:
+        """Wrap `app`.
+
+        Args:
+            app: what answers.
+            settings: say what browsers may do with the answers.
+            paths: the templates of its routes, and its folders, which end in "/". A route with parameters names itself
+                once a request has reached it; the others are known from here, also if a request is refused before.
+        """
+        self.app = app
+        self._headers = security_headers(settings)
+        self._fixed = frozenset(path for path in paths if "{" not in path)
+        self._folders = tuple(path for path in self._fixed if path.endswith("/") and path != "/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        method, path = scope["method"], route_path(scope)  # now, as a folder's route moves the root path
+        exchange = _Exchange(scope, receive, send, self._headers)
+        # A copy: the server looks at its own scope to see whether a body is due.
+        passed_on = {**scope, "method": "GET"} if method == "HEAD" else scope
+        metrics.request_began()
+        try:
+            with watch(exchange.stages):
+                try:
+                    await self.app(passed_on, exchange.receive, exchange.send)
+                except Exception as error:
+                    detail = log_unexpected(f"{method} {scope['path']}", error)
+                    if exchange.status:
+                        raise  # the answer can't be taken back: the server cuts the connection
+                    await render_problem(UNEXPECTED, detail)(passed_on, receive, exchange.send)
+                finally:
+                    if passed_on is not scope:
+                        scope.update(passed_on, method=method)  # what the router has found out
+                    exchange.record(method, self._template(scope, path))
+        finally:
+            metrics.request_ended()
+
+    def _template(self, scope: Scope, path: str) -> str:
+        """The template of the request's path. What a client wrote is none: ids of shoes are not logged or counted."""
+        if path in self._fixed:
+            return path
+        template = getattr(scope.get("route"), "path", None)
+        if isinstance(template, str):
+            return template
+        return next((folder for folder in self._folders if path.startswith(folder)), metrics.OTHER)
+
+
+class _Exchange:
+    """One request and its answer, timed as they pass."""
+
+    __slots__ = (
+        *("_began", "_complete", "_head", "_headers", "_receive", "_received", "_send", "_sent"),
+        *("stages", "status"),
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        self.stages = Stages(find_id(scope))
+        self.status = 0
+        self._head = scope["method"] == "HEAD"
+        self._headers, self._receive, self._send = headers, receive, send
+        self._began = self.stages.last
+        self._received = False
+        self._complete = False
+        self._sent = 0
+
+    async def receive(self) -> Message:
+        """The next piece of the body; afterwards, word that the client has gone."""
+        if self._received:
+            return await self._receive()
+        began = perf_counter()
+        message = await self._receive()
+        self.stages.add("receive", perf_counter() - began)
+        self._received = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a piece of the answer on; an answer that brings a header of its own keeps it."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._respond()
+            given = list(message.get("headers", ()))
+            names = {name for name, _ in given}
+            given += [header for header in self._headers if header[0] not in names]
+            given += (b"x-request-id", self.stages.request.encode()), (b"server-timing", self._timing())
+            await self._send({**message, "headers": given})
+            return
+        if self._head:
+            message = {**message, "body": b""}
+        self._sent += len(message.get("body", b""))
+        await self._send(message)
+        self._complete = not message.get("more_body", False)
+        self._respond()
+
+    def record(self, method: str, route: str) -> None:
+        """The request has ended: count it, and write its line."""
+        status = self.status or CLIENT_GONE
+        seconds = perf_counter() - self._began
+        metrics.observe_request(method, route, status, seconds, self.stages.seconds)
+        quiet = route in QUIET and status < HTTPStatus.BAD_REQUEST
+        level = logging.DEBUG if quiet else logging.INFO
+        if logger.isEnabledFor(level):
+            entry = {
+                "method": method,
+                "route": route,
+                "status": status,
+                "bytes": self._sent,
+                "ms": milliseconds(seconds),
+                "stages": {stage: milliseconds(spent) for stage, spent in self.stages.seconds.items()},
+            }
+            if not self._complete:
+                entry["cut"] = True  # the answer's end was not sent
+            # As logger.log does, without a walk up the stack to find who calls.
+            extra = logs.fields(**entry)
+            logger.handle(logger.makeRecord(logger.name, level, __file__, 0, "request", (), None, extra=extra))
+
+    def _respond(self) -> None:
+        self.stages.add("respond", perf_counter() - self.stages.last)
+
+    def _timing(self) -> bytes:
+        """The value of the header Server-Timing (W3C), in milliseconds. `respond` and `total` go on after it."""
+        spent = self.stages.seconds
+        parts = [f"{stage};dur={spent[stage] * 1000:.2f}" for stage in STAGES if stage in spent]
+        return f"{', '.join(parts)}, total;dur={(perf_counter() - self._began) * 1000:.2f}".encode()
+
+
+def find_id(scope: Scope) -> str:
+    """The request's id: what the header X-Request-ID says, if it is fit to be an id, or else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return secrets.token_hex(8)
+
+
+def milliseconds(seconds: float) -> float:
+    """Milliseconds, rounded to a hundredth."""
+    return round(seconds * 1000, 2)
+
+
+class LeaseGeneration:
+    """Gives each request the backend of the current generation, and its engine.
+
+    They are `backend` and `engine` of the request's state, beside what the lifespan put there.
+    """
+
+    def __init__(self, app: ASGIApp, live: Live) -> None:
+        self.app, self._live = app, live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        generation = self._live.lease()
+        try:
+            state = scope.setdefault("state", {})
+            state["backend"], state["engine"] = generation.backend, generation.backend.engine
+            await self.app(scope, receive, send)
+        finally:
+            self._live.release(generation)
+
+
+T = TypeVar("T")
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Await `work`; cancel it if the client goes away meanwhile.
+
+    Args:
+        request: its body has been read to the end, if it has one.
+        work: what to wait for.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    watch = _Watch(request.receive, task)
+    timer = asyncio.get_running_loop().call_later(PATIENCE, watch.start)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not watch.saw_it_go:
+            raise
+        task.uncancel()
+        metrics.count_rejection("disconnected")
+        raise ClientDisconnect from None
+    finally:
+        timer.cancel()
+        watch.stop()
+
+
+class _Watch:
+    """Cancels a task when the server reports that the client has disconnected."""
+
+    __slots__ = ("_looking", "_receive", "_task", "saw_it_go")
+
+    def __init__(self, receive: Receive, task: asyncio.Task[object]) -> None:
+        self._receive, self._task = receive, task
+        self._looking: asyncio.Task[None] | None = None
+        self.saw_it_go = False
+
+    def start(self) -> None:
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    def stop(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _look(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # the empty body of a request without one
+        self.saw_it_go = True
+        self._task.cancel()

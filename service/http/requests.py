@@ -1,0 +1,479 @@
+"""Requests: query strings, forms and JSON, read as search options, pictures, examples and shoes."""
+
+import json
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import pydantic
+from fastapi import Depends, Request
+from fastapi import Query as QueryParameter
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+
+from model.errors import QueryError
+from model.framing import View
+from model.text import nfc
+from service.catalog.writer import Changed
+from service.errors import ItemExists
+from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form, refuse_unknown
+from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal
+from service.http.schemas import (
+    BatchQuery,
+    BatchSearch,
+    ImageSearch,
+    ImagesInJson,
+    NewItem,
+    PictureSearchFields,
+    Recommendation,
+    SearchFields,
+    ViewFields,
+)
+from service.search.filters import parse_filter
+from service.search.options import (
+    DEFAULT_K,
+    MAX_EXCLUDED,
+    SearchOptions,
+    parse_crop,
+    parse_weights,
+    read_cursor,
+    to_view,
+)
+from service.serving.editor import NewShoe
+from service.serving.pipeline import Query
+from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
+from service.settings import Settings
+
+__all__ = [
+    "SEARCH_FIELDS",
+    "Addition",
+    "SearchQuery",
+    "decode_picture",
+    "read_addition",
+    "read_additions",
+    "read_batch_search",
+    "read_example_search",
+    "read_picture_search",
+    "read_pictures",
+    "read_replacement",
+    "refuse_to_replace",
+    "to_options",
+    "wants_to_replace",
+]
+
+SEARCH_FIELDS = tuple(SearchFields.model_fields)
+VIEW_FIELDS = tuple(ViewFields.model_fields)
+
+Fields = TypeVar("Fields", SearchFields, ViewFields, PictureSearchFields)
+Body = TypeVar("Body", bound=pydantic.BaseModel)
+
+REPEATED = frozenset(
+    name
+    for name, schema in PictureSearchFields.model_json_schema()["properties"].items()
+    if any(choice.get("type") == "array" for choice in schema.get("anyOf", ()))
+)
+"""Options with several values; of any other that is repeated, the last value counts."""
+
+OTHER_FIELDS = 100
+"""Largest number of a form's fields beside examples and excluded ids."""
+
+MAX_BATCH = 1000
+"""Largest number of shoes in one request."""
+
+FIELD_BYTES = 64 * 1024
+"""Largest form field with a vector, or with a shoe's id and attributes, in bytes."""
+
+EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
+EXAMPLE_PICTURES = ("positive_image", "negative_image")
+
+VECTORS = pydantic.TypeAdapter(list[Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]])
+ATTRIBUTES = pydantic.TypeAdapter(dict[str, list[str]], config=pydantic.ConfigDict(strict=True))
+
+EXPECTED_EXAMPLES = (
+    "expected a multipart/form-data body, or a JSON object with the header `Content-Type: application/json`"
+)
+EXPECTED_BASE64 = (
+    "image is no picture in base64; expected a data: URL such as data:image/jpeg;base64,/9j/4AAQ..., or what follows "
+    "the comma alone; pictures are not fetched from elsewhere"
+)
+
+# Searches. All of these raise QueryError, and RequestValidationError for what a schema finds wrong; those that read
+# forms raise what `read_form` does, too.
+
+
+def to_options(fields: SearchFields, settings: Settings) -> SearchOptions:
+    """The options that a request gives, read; those that it leaves out have their defaults."""
+    given = fields.model_fields_set
+    k = min(DEFAULT_K, settings.max_k)
+    # Most searches have no options.
+    if given.isdisjoint(SEARCH_FIELDS):
+        return SearchOptions(k)
+    options: dict[str, Any] = {}
+    for name in SEARCH_FIELDS:
+        if name in given and (value := getattr(fields, name)) is not None:
+            options[name] = READERS.get(name, _as_given)(value)
+    limit = options.pop("limit", None)
+    # Clients generated from the description send the default of `k`.
+    if limit is not None and options.get("k", limit) not in {limit, k}:
+        raise QueryError("limit", f"limit is {limit} and k is {options['k']}; expected one of them: they are the same")
+    options["k"] = options.get("k", k) if limit is None else limit
+    if "condition" in options:
+        options["weights"] = parse_weights(options["condition"])
+    return SearchOptions(**options)
+
+
+def _as_given(value: object) -> object:
+    """What can't be changed any more."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+READERS: Mapping[str, Callable[[Any], object]] = {
+    "filter": parse_filter,
+    "cursor": read_cursor,
+    "group": bool,
+}
+"""Option -> how it is parsed from its field, where it is not the field's value itself."""
+
+
+async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:
+    """How to search, from a query string."""
+    return to_options(fields, request.state.settings)
+
+
+SearchQuery = Annotated[SearchOptions, Depends(get_search_query)]
+
+
+async def read_picture_search(request: Request) -> tuple[bytes, SearchOptions, View | None]:
+    """A picture, how to search by it, and where in it the shoe is: from a query string, and a form or JSON."""
+    settings: Settings = request.state.settings
+    limits = FormLimits(1, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
+    fields, body = await _read(request, PictureSearchFields, ImageSearch, limits)
+    if isinstance(body, Form):
+        image = body.images[0].content
+    else:
+        image = await run_in_threadpool(decode_picture, body.image, limits.image_bytes)
+    return image, to_options(fields, settings), _view_in(fields)
+
+
+async def read_batch_search(request: Request) -> list[Query]:
+    """Several searches: a form with a picture for each of them and options of all, or JSON."""
+    settings: Settings = request.state.settings
+    if _is_json(request):
+        refuse_unknown("query parameter", request.query_params.keys(), ())
+        body = validate(BatchSearch, await _read_json(request))
+        if not 1 <= len(body.queries) <= settings.max_images:
+            raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
+        return [_to_query(place, query, settings) for place, query in enumerate(body.queries)]
+    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
+    fields, form = await _read_form(request, PictureSearchFields, limits)
+    options, view = to_options(fields, settings), _view_in(fields)
+    return [Query(options, image=image.content, view=view) for image in form.images]
+
+
+def _to_query(place: int, query: BatchQuery, settings: Settings) -> Query:
+    if (query.item is None) == (query.vector is None):
+        raise QueryError("queries", f"query {place} has to have either an item or a vector")
+    return Query(to_options(query, settings), item_id=query.item, vector=query.vector)
+
+
+async def read_pictures(request: Request, most: int = 1) -> tuple[list[Upload], View | None]:
+    """The pictures of a body, in their order: at least one, and at most `most`; and where the shoe is in each."""
+    settings: Settings = request.state.settings
+    limits = FormLimits(most, settings.max_upload_bytes)
+    fields, body = await _read(request, ViewFields, ImagesInJson, limits)
+    if isinstance(body, Form):
+        return body.images, _view_in(fields)
+    texts = [body.image] if isinstance(body.image, str) else body.image
+    if not 1 <= len(texts) <= most:
+        raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {most}")
+    images = [Upload("", await run_in_threadpool(decode_picture, text, limits.image_bytes)) for text in texts]
+    return images, _view_in(fields)
+
+
+async def read_example_search(request: Request) -> tuple[Examples, SearchOptions]:
+    """Several examples, and how to search by them: from JSON or a form, and the options also from a query string."""
+    settings: Settings = request.state.settings
+    if not (_is_json(request) or _content_type(request) == "multipart/form-data"):
+        raise QueryError("positive", EXPECTED_EXAMPLES)
+    count = MAX_EXAMPLES + MAX_EXCLUDED + OTHER_FIELDS
+    limits = FormLimits(settings.max_images, settings.max_upload_bytes, count, FIELD_BYTES)
+    fields, body = await _read(
+        request, SearchFields, Recommendation, limits, others=EXAMPLE_FIELDS, pictures=EXAMPLE_PICTURES
+    )
+    return _to_examples(body), to_options(fields, settings)
+
+
+def _to_examples(body: Recommendation | Form) -> Examples:
+    if isinstance(body, Form):
+        return Examples(
+            liked_ids=[nfc(text) for text in body.fields.get("positive", ()) if text],
+            disliked_ids=[nfc(text) for text in body.fields.get("negative", ()) if text],
+            liked_vectors=_read_vectors("positive_vector", body),
+            disliked_vectors=_read_vectors("negative_vector", body),
+            images=[Picture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in body.images],
+        )
+    return Examples(
+        liked_ids=[each for each in body.positive if isinstance(each, str)],
+        disliked_ids=[each for each in body.negative if isinstance(each, str)],
+        liked_vectors=[each for each in body.positive if not isinstance(each, str)],
+        disliked_vectors=[each for each in body.negative if not isinstance(each, str)],
+    )
+
+
+def _read_vectors(name: str, form: Form) -> Sequence[Sequence[float]]:
+    try:
+        return [VECTORS.validate_json(text) for text in form.fields.get(name, ()) if text]
+    except pydantic.ValidationError:
+        raise QueryError(name, f"a {name} is no JSON array of finite numbers, such as [0.5, -1.25]") from None
+
+
+# Options, which may be in the query string and in the body, where they agree.
+
+
+async def _read(
+    request: Request,
+    model: type[Fields],
+    in_json: type[Body],
+    limits: FormLimits,
+    *,
+    others: tuple[str, ...] = (),
+    pictures: Sequence[str] = (IMAGE,),
+) -> tuple[Fields, Body | Form]:
+    """The options of a request, and its body: JSON or a form.
+
+    Args:
+        request: its body has not been read yet.
+        model: the options.
+        in_json: those, and whatever else is in JSON.
+        limits: of a form.
+        others: names of a form's fields beside the options.
+        pictures: names of a form's pictures; of others than `image` there need be none.
+    """
+    if not _is_json(request):
+        return await _read_form(request, model, limits, others=others, pictures=pictures)
+    query = _read_query(request, model)
+    body = validate(in_json, await _read_json(request))
+    return _agree(query, body, request), body
+
+
+async def _read_form(
+    request: Request,
+    model: type[Fields],
+    limits: FormLimits,
+    *,
+    others: tuple[str, ...] = (),
+    pictures: Sequence[str] = (IMAGE,),
+) -> tuple[Fields, Form]:
+    query = _read_query(request, model)
+    names = others + tuple(model.model_fields)
+    form = await read_form(request, names, limits, pictures=pictures, optional=IMAGE not in pictures)
+    fields = _read_fields({name: texts for name, texts in form.fields.items() if name not in others}, model)
+    return _agree(query, fields, request), form
+
+
+def _read_query(request: Request, model: type[Fields]) -> Fields:
+    query = request.query_params
+    if not query:
+        return NOTHING
+    refuse_unknown("query parameter", query.keys(), tuple(model.model_fields))
+    return _read_fields({name: query.getlist(name) for name in query}, model, empty=True)
+
+
+NOTHING = PictureSearchFields()
+
+
+def _read_fields(texts: Mapping[str, list[str]], model: type[Fields], *, empty: bool = False) -> Fields:
+    """Options as texts; an option that a form leaves empty is none, and so it is unless `empty`."""
+    given: dict[str, Any] = {}
+    for name, values in texts.items():
+        if name in REPEATED:
+            kept = values if empty else [value for value in values if value]
+            if kept:
+                given[name] = kept
+        elif empty or values[-1]:
+            given[name] = values[-1]
+    return validate(model, given) if given else NOTHING
+
+
+def _view_in(fields: ViewFields) -> View | None:
+    # Most requests have no view.
+    if fields.model_fields_set.isdisjoint(VIEW_FIELDS):
+        return None
+    return to_view(fields.crop, fields.rotate, fields.subject)
+
+
+def _agree(query: Fields, body: Any, request: Request) -> Fields:  # noqa: ANN401 - also what has these fields and more
+    """The options of both places. Raises QueryError where they disagree.
+
+    Clients generated from the description send the default of `k` in both: another value counts.
+    """
+    if body is NOTHING:
+        return query
+    if query is NOTHING:
+        return body  # type: ignore[no-any-return]
+    given = {name: getattr(query, name) for name in query.model_fields_set}
+    for name in body.model_fields_set & type(query).model_fields.keys():
+        first, second = given.get(name), getattr(body, name)
+        default = name == "k" and min(DEFAULT_K, request.state.settings.max_k)
+        if name not in given or (default and first == default):
+            given[name] = second
+        elif not _is_same(name, first, second) and not (default and second == default):
+            raise QueryError(
+                name, f"{name} is one thing in the query string and another in the body; expected one of them"
+            )
+    return query.model_construct(**given)
+
+
+def _is_same(name: str, first: Any, second: Any) -> bool:  # noqa: ANN401 - an option of any kind
+    if name in REPEATED and first and second:
+        return {repr(each) for each in first} == {repr(each) for each in second}  # parts of a filter may be objects
+    if name == "crop" and first and second:
+        return parse_crop(first) == parse_crop(second)
+    return bool(first == second)
+
+
+# JSON.
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_json(request: Request) -> bool:
+    return _content_type(request) == "application/json"
+
+
+async def _read_json(request: Request) -> object:
+    """A request's body. Raises RequestValidationError where it is no JSON."""
+    return await run_in_threadpool(_parse, await request.body())
+
+
+def _parse(body: bytes) -> object:
+    try:
+        content: object = json.loads(body)
+    except ValueError as error:  # also UnicodeDecodeError; json.JSONDecodeError says where
+        position, reason = getattr(error, "pos", 0), getattr(error, "msg", "no text")
+    except RecursionError:
+        position, reason = 0, "nested too deeply"
+    else:
+        return content
+    raise RequestValidationError([{"type": "json_invalid", "loc": ("body", position), "ctx": {"error": reason}}])
+
+
+def validate(model: type[Body], content: object) -> Body:
+    """Content as a model. Raises RequestValidationError, as FastAPI does for what it reads itself."""
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        problems = [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors(include_url=False)]
+        raise RequestValidationError(problems) from None
+
+
+def decode_picture(text: str, limit: int) -> bytes:
+    """The bytes of a picture in base64, with or without the head of a data: URL.
+
+    Args:
+        text: with padding or without, and with line ends or without.
+        limit: bytes of the picture.
+    """
+    head, comma, rest = text.partition(",")
+    if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
+        raise QueryError(IMAGE, EXPECTED_BASE64)
+    digits = "".join((rest if comma else text).split()).rstrip("=")
+    try:
+        content = b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except (Error, ValueError):  # the latter where there are letters beyond ASCII
+        raise QueryError(IMAGE, EXPECTED_BASE64) from None
+    if len(content) > limit:
+        raise image_too_large(limit)
+    return content
+
+
+# Shoes.
+
+Addition = NewShoe | QueryError
+"""A shoe of a batch, or what is wrong with how it was sent."""
+
+
+async def refuse_to_replace(change: Awaitable[Changed]) -> Changed:
+    """What comes of a change that must not replace a shoe. Raises Refusal where it would have."""
+    try:
+        return await change
+    except ItemExists as error:
+        raise Refusal(ITEM_KEPT, str(error)) from None
+
+
+def wants_to_replace(request: Request) -> bool:
+    """Whether a shoe may take another's place: not with `If-None-Match: *` (RFC 9110, 13.1.2)."""
+    given = request.headers.get("if-none-match")
+    if given is not None and given.strip() != "*":
+        raise QueryError("If-None-Match", f"If-None-Match is {given[:MAX_ECHO]!r}; expected *, or no such header")
+    return given is None
+
+
+async def read_addition(request: Request) -> NewShoe:
+    """A new shoe: a form with `image`, `id` and, as JSON, `attributes`."""
+    form = await _read_shoe(request, "id", "attributes")
+    item_id = _one_field(form, "id")
+    if item_id is None:
+        raise QueryError("id", "expected a form field `id`, as `curl -F id=boot-7 -F image=@shoe.jpg` sends it")
+    return _to_shoe(item_id, form)
+
+
+async def read_replacement(request: Request, item_id: str) -> NewShoe:
+    """A shoe whose id is in the path: a form with `image` and, as JSON, `attributes`."""
+    return _to_shoe(item_id, await _read_shoe(request, "attributes"))
+
+
+async def _read_shoe(request: Request, *names: str) -> Form:
+    refuse_unknown("query parameter", request.query_params.keys(), ())
+    settings: Settings = request.state.settings
+    return await read_form(request, names, FormLimits(1, settings.max_upload_bytes, len(names), FIELD_BYTES))
+
+
+def _one_field(form: Form, name: str) -> str | None:
+    values = form.fields.get(name, [])
+    if len(values) > 1:
+        raise QueryError(name, f"{len(values)} form fields `{name}`; expected one")
+    return values[0] if values else None
+
+
+def _to_shoe(item_id: str, form: Form) -> NewShoe:
+    text = _one_field(form, "attributes")
+    try:
+        attributes = ATTRIBUTES.validate_json(text) if text else {}
+    except pydantic.ValidationError as error:
+        raise _explain("attributes", error, '{"Gender": ["Women"]}') from None
+    return NewShoe(nfc(item_id), attributes, form.images[0].content)
+
+
+async def read_additions(request: Request) -> list[Addition]:
+    """New shoes: a form with an `item`, which is JSON, and an `image` for each of them, in the same order.
+
+    A picture of too many bytes is let pass here, as long as the body's own limit does: it is to fail alone.
+    """
+    refuse_unknown("query parameter", request.query_params.keys(), ())
+    settings: Settings = request.state.settings
+    form = await read_form(request, ("item",), FormLimits(MAX_BATCH, settings.max_body_bytes, MAX_BATCH, FIELD_BYTES))
+    items = form.fields.get("item", [])
+    if len(items) != len(form.images):
+        raise QueryError(
+            "item", f"{len(items)} `item` fields and {len(form.images)} `image` parts; expected one of each for a shoe"
+        )
+    return [_read_one(text, upload.content) for text, upload in zip(items, form.images, strict=True)]
+
+
+def _read_one(text: str, image: bytes) -> Addition:
+    try:
+        item = NewItem.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        return _explain("item", error, '{"id": "boot-7", "attributes": {...}}')
+    return NewShoe(item.id, item.attributes, image)
+
+
+def _explain(field: str, error: pydantic.ValidationError, expected: str) -> QueryError:
+    first = error.errors()[0]
+    position = ".".join(str(part)[:MAX_ECHO] for part in first["loc"])
+    at = f" at {position!r}" if position else ""
+    return QueryError(field, f"{field} is not what was expected{at}: {first['msg']}; expected JSON such as {expected}")
