@@ -482,7 +482,7 @@ def export_onnx(
     """Write a checkpoint's encoder and localizer as ONNX files, checked against the library; see docs/export.md."""
     from training.onnx_export import export_onnx as run_export
 
-    for name, difference in run_export(checkpoint, out).differences.items():
+    for name, difference in run_export(checkpoint, out).items():
         typer.echo(f"{out / name}: differs from the library by at most {difference:.1g}")
 
 
