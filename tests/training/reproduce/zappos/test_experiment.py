@@ -19,7 +19,7 @@ from model.errors import CatalogError, TrainingError
 from model.preprocess import Preprocessor
 from model.tvae import Slice
 from tests.training.images import coloured_squares
-from tests.training.runs import stop_after
+from tests.training.runs import cut_after
 from training import train as trainer
 from training.checkpointing import STATE_FILE
 from training.data.images import digest_ids
@@ -135,15 +135,6 @@ def test_far_comes_before_close(demo: Path, tmp_path: Path) -> None:
     assert error != 0.5
 
 
-def test_a_tie_is_wrong(demo: Path, tmp_path: Path) -> None:
-    """A network that puts all shoes into one place is wrong about every triplet."""
-    catalog = read_catalog(str(demo))
-    a, b, c = _of_one_colour(catalog, 3)
-    test = _held_out(catalog, _write_lists(tmp_path, catalog, {"val": [(a, b, c)], "test": [(a, b, c), (b, a, c)]}))
-    same = replace(embed_pixels(test.images), vectors=np.ones((len(test.images), 4), dtype=np.float32))
-    assert _measure_overall(same, test).mean == 1.0
-
-
 def test_a_picture_that_cannot_be_read(demo: Path, tmp_path: Path) -> None:
     """The triplets of a test shoe whose picture is broken are left out and counted."""
     catalog = read_catalog(str(demo))
@@ -218,11 +209,9 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def run(out: Path) -> runs.Trained:
         return runs.train_or_resume(RECIPES[0], images, config, out, device=torch.device("cpu"), source="squares")
 
-    with monkeypatch.context() as patch:
-        stop_after(1, MemoryError, patch)
-        patch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
-        with pytest.raises(MemoryError):
-            run(tmp_path / "cut")
+    with cut_after(1, monkeypatch):
+        monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
+        run(tmp_path / "cut")
     assert (tmp_path / "cut" / STATE_FILE).exists()
     assert run(tmp_path / "cut").checkpoint.digest == run(tmp_path / "whole").checkpoint.digest
 
