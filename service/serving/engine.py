@@ -20,12 +20,10 @@ from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
-from service.catalog.attribute_types import FALSE, TRUE, AttributeType, infer_type
-from service.catalog.images import Picture, read_picture
+from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
+from service.catalog.images import CleanPicture, Picture, Uploads, clean_picture, read_picture
 from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
-from service.catalog.uploads import CleanPicture, Uploads, clean_picture
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
-from service.search.explain import Explanation, explain
 from service.search.options import SearchOptions
 from service.search.ranker import NearnessScale, Ranked, Searcher
 from service.search.sampling import Sampler
@@ -38,6 +36,7 @@ __all__ = [
     "Embedded",
     "Engine",
     "EngineLimits",
+    "Explanation",
     "Facets",
     "Network",
 ]
@@ -141,6 +140,40 @@ class Facets:
     counts: Mapping[str, Mapping[str, int]]
     total: int
     ranges: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceDistance:
+    """How far apart two shoes are in one slice; `share` of their squared distance, 0 where that is 0."""
+
+    name: str
+    distance: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The values that two shoes have of one attribute; they agree where they share one."""
+
+    name: str
+    values: tuple[str, ...]
+    other_values: tuple[str, ...]
+
+    @property
+    def agree(self) -> bool:
+        """Whether they share a value."""
+        return not set(self.values).isdisjoint(self.other_values)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Two shoes compared: their distance by whole vectors, and its parts. See `explain`."""
+
+    item: Item
+    other: Item
+    distance: float
+    slices: tuple[SliceDistance, ...]
+    attributes: tuple[Agreement, ...]
 
 
 class Engine:
@@ -349,7 +382,7 @@ class Engine:
         return read_map_file(self._folder, facts, kind, number)
 
     def clean(self, image: bytes) -> CleanPicture:
-        """A picture as it may be kept: see `service.catalog.uploads.clean_picture`. Raises ImageError."""
+        """A picture as it may be kept: see `service.catalog.images.clean_picture`. Raises ImageError."""
         return clean_picture(self.embedder.preprocessor, image)
 
     def vectors_of(self, item_id: str) -> Vector:
@@ -446,6 +479,21 @@ class Engine:
     def close(self) -> None:
         """Release the store's files."""
         self.store.close()
+
+
+def explain(one: tuple[Item, Vector], other: tuple[Item, Vector], slices: Mapping[str, tuple[int, int]]) -> Explanation:
+    """Compare two shoes with their vectors, (D,), in the slices, name -> (start, stop), and all their attributes."""
+    squares = np.square(one[1].astype(np.float64) - other[1].astype(np.float64))
+    total = float(squares.sum())
+    parts = ((name, float(squares[start:stop].sum())) for name, (start, stop) in slices.items())
+    names = dict.fromkeys([*one[0].attributes, *other[0].attributes])
+    return Explanation(
+        one[0],
+        other[0],
+        total**0.5,
+        tuple(SliceDistance(name, square**0.5, square / total if total else 0.0) for name, square in parts),
+        tuple(Agreement(name, one[0].attributes.get(name, ()), other[0].attributes.get(name, ())) for name in names),
+    )
 
 
 def find_range(values: Iterable[str], kind: AttributeType) -> tuple[str, str]:

@@ -24,7 +24,6 @@ __all__ = [
     "Facts",
     "Live",
     "OneProcess",
-    "Opener",
     "Outcome",
     "ReloadRefused",
     "Reloader",
@@ -91,14 +90,6 @@ class Reloader(Protocol):
         ...
 
 
-class Opener(Protocol):
-    """Reads and checks what is to be served."""
-
-    def __call__(self, *, newer: bool) -> "Served":
-        """Block until that is done. `newer`: it is to replace what is served well, and so must be all there."""
-        ...
-
-
 class Served(Protocol):
     """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
 
@@ -137,12 +128,17 @@ class Live:
     """
 
     def __init__(
-        self, open_backend: Opener, *, close_engines: bool = True, after_change: Callable[[], None] = lambda: None
+        self,
+        open_backend: Callable[..., Served],
+        *,
+        close_engines: bool = True,
+        after_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Open nothing yet; see `start`.
 
         Args:
-            open_backend: is called in a thread of its own.
+            open_backend: reads and checks what is to be served; is called in a thread of its own, with `newer`: whether
+                it is to replace what is served well, and so must be all there.
             close_engines: whether a generation's engine is closed with it.
             after_change: is called in a thread when the first generation has come, and whenever an old one has gone.
         """

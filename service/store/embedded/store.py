@@ -202,17 +202,7 @@ class EmbeddedStore:
         return self.current().facets(filter)
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
-
-        Returns:
-            How many records were given; of several with one id, the last one stays.
-
-        Raises:
-            QueryError: a record's vector has the wrong shape or a value that is not finite.
-            ItemExists: one of the ids is there, and `overwrite` is False.
-            StoreBusy: another process holds the catalogue for too long.
-            StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
-        """
+        """See `VectorStore.upsert`: in one transaction. Raises StorageFull and StorageReadOnly among ArtifactErrors."""
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
         encoded = [encode(record, self._truth.facts.dimension) for record in records]
         if encoded:

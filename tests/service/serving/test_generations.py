@@ -51,7 +51,7 @@ class Disk:
         self.sick = False
 
     def __call__(self, *, newer: bool) -> FakeBackend:
-        """See Opener."""
+        """Open it."""
         self.asked.append(newer)
         if self.broken is not None:
             raise self.broken
