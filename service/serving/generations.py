@@ -18,6 +18,7 @@ from service.errors import NotReady
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
+    from service.serving.bootstrap import Backend
     from service.serving.engine import Engine
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "Outcome",
     "ReloadRefused",
     "Reloader",
-    "Served",
     "explain",
     "prepare",
 ]
@@ -90,31 +90,10 @@ class Reloader(Protocol):
         ...
 
 
-class Served(Protocol):
-    """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
-
-    @property
-    def engine(self) -> "Engine":
-        """What answers."""
-        ...
-
-    async def start(self) -> None:
-        """Make it able to answer."""
-        ...
-
-    async def check_ready(self) -> None:
-        """Send a canary through all of it. Raises NotReady."""
-        ...
-
-    async def close(self) -> None:
-        """Let what is under way finish."""
-        ...
-
-
 class Generation:
     """A backend, and how many requests are using it."""
 
-    def __init__(self, backend: Served) -> None:
+    def __init__(self, backend: "Backend") -> None:
         self.backend = backend
         self.leases = 0
         self.retired = False
@@ -129,7 +108,7 @@ class Live:
 
     def __init__(
         self,
-        open_backend: Callable[..., Served],
+        open_backend: "Callable[..., Backend]",
         *,
         close_engines: bool = True,
         after_change: Callable[[], None] = lambda: None,
@@ -150,7 +129,7 @@ class Live:
         self.draining = False
 
     @property
-    def current(self) -> Served:
+    def current(self) -> "Backend":
         """What answers now."""
         assert self._current is not None, "not started"
         return self._current.backend
