@@ -60,9 +60,9 @@ RECENT_MOST = 256
 class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
-    `catalog.sqlite` holds everything. `vectors.bin`, which all processes map into memory, only spares a start the
-    reading of all vectors. A small catalogue cuts those of its conditions from them; a large one has each condition's
-    index in a file.
+    `catalog.sqlite` holds everything. `vectors.bin` only spares a start the reading of all vectors. A small catalogue
+    copies it, and cuts the vectors of its conditions from it; all processes map a large one's, which has each
+    condition's index in a file.
     """
 
     def __init__(
