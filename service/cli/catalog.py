@@ -59,8 +59,8 @@ def list_items(
     index: IndexOption = INDEX,
 ) -> None:
     """Print every shoe as a line of JSON: id, picture, attributes."""
-    from service.search.filters import parse_filter
     from service.store.base import iterate_items
+    from service.store.filters import parse_filter
 
     passing = parse_filter(filter)
     with open_catalog(index) as (store, _):

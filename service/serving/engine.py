@@ -24,7 +24,7 @@ from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, Picture, Uploads, clean_picture, read_picture
 from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
-from service.search.options import SearchOptions
+from service.search.options import SearchOptions, require_range
 from service.search.ranker import NearnessScale, Ranked, Searcher
 from service.search.sampling import Sampler
 from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
@@ -326,8 +326,7 @@ class Engine:
 
     def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
         """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
-        if not 1 <= len(ids) <= self.limits.max_page:
-            raise QueryError("ids", f"{len(ids)} ids; expected 1 to {self.limits.max_page}")
+        require_range("ids", len(ids), 1, self.limits.max_page, f"{len(ids)} ids")
         items, missing = list[Item](), list[str]()
         for item_id in ids:
             try:
@@ -338,8 +337,7 @@ class Engine:
 
     def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Some shoes of the catalogue, in a stable order. Raises QueryError."""
-        if not 1 <= limit <= self.limits.max_page:
-            raise QueryError("limit", f"limit is {limit}; expected 1 to {self.limits.max_page}")
+        require_range("limit", limit, 1, self.limits.max_page)
         return self.store.page(limit=limit, cursor=cursor, filter=filter)
 
     def facets(self, filter: Filter | None = None) -> Facets:
@@ -421,13 +419,11 @@ class Engine:
 
     def check_count(self, count: int) -> None:
         """Raise QueryError unless one request may embed so many pictures."""
-        if not 1 <= count <= self.limits.max_images:
-            raise QueryError("image", f"{count} images; expected 1 to {self.limits.max_images}")
+        require_range("image", count, 1, self.limits.max_images, f"{count} images")
 
     def check_k(self, k: int) -> None:
         """Raise QueryError unless a search may ask for so many shoes."""
-        if not 1 <= k <= self.limits.max_k:
-            raise QueryError("k", f"k is {k}; expected 1 to {self.limits.max_k}")
+        require_range("k", k, 1, self.limits.max_k)
 
     def check_depth(self, stop: int) -> None:
         """Raise QueryError unless the pages of a search may go down so far."""
@@ -457,8 +453,7 @@ class Engine:
 
     def check_steps(self, steps: int) -> None:
         """Raise QueryError unless an interpolation may have so many pictures."""
-        if not 2 <= steps <= MAX_STEPS:
-            raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
+        require_range("steps", steps, 2, MAX_STEPS)
 
     def check_vector(self, vector: ArrayLike, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
