@@ -135,15 +135,17 @@ def _find_picture(engine: "Engine", item_id: str) -> bytes | None:
 
 def to_table(answer: Mapping[str, Any]) -> str:
     """The shoes of an answer, a line each, nearest first."""
-    rows = [("", "distance", "id", "attributes")]
+    rows = [("", "score", "distance", "id", "attributes")]
     for number, hit in enumerate(answer["hits"], start=1):
         attributes = "; ".join(f"{name}: {', '.join(values)}" for name, values in hit["attributes"].items())
-        rows.append((str(number), f"{hit['distance']:.4f}", _printable(hit["id"]), _printable(attributes)))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        f"{number:>{widths[0]}}  {distance:>{widths[1]}}  {item_id:<{widths[2]}}  {attributes}".rstrip()
-        for number, distance, item_id, attributes in rows
-    )
+        distance, score = f"{hit['distance']:.4f}", f"{hit['score']:.2f}"
+        rows.append((str(number), score, distance, _printable(hit["id"]), _printable(attributes)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for rank, score, distance, item_id, attributes in rows:
+        figures = f"{rank:>{widths[0]}}  {score:>{widths[1]}}  {distance:>{widths[2]}}"
+        lines.append(f"{figures}  {item_id:<{widths[3]}}  {attributes}".rstrip())
+    return "\n".join(lines)
 
 
 def to_sheet(picture: Path, found: Found) -> bytes:
@@ -153,7 +155,7 @@ def to_sheet(picture: Path, found: Found) -> bytes:
     return draw_sheet(
         asked,
         [
-            Tile(content, f"{number}.  {hit['distance']:.3f}", _printable(hit["id"]))
+            Tile(content, f"{number}.  score {hit['score']:.2f}", _printable(hit["id"]))
             for number, (hit, content) in enumerate(hits, start=1)
         ],
     )

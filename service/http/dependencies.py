@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Query, Request
 
-from service.http.problems import refuse_unknown
+from service.http.multipart import refuse_unknown
 from service.http.schemas import FILTER_TEXT, IGNORE_CASE_TEXT
 from service.serving.editor import Editor
 from service.serving.engine import Engine

@@ -41,7 +41,6 @@ class BehindProxy(ProxyHeadersMiddleware):
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        """Wrap `app`."""
         proxies = list(settings.trusted_proxies)
         super().__init__(app, trusted_hosts="*" if "*" in proxies else proxies)  # type: ignore[arg-type]
         self._root_path = settings.root_path

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -54,7 +54,6 @@ __all__ = [
     "describe_error",
     "install",
     "log_unexpected",
-    "refuse_unknown",
     "render_error",
     "render_problem",
 ]
@@ -65,9 +64,6 @@ PROBLEM_TYPE = "application/problem+json"
 
 MAX_ECHO = 80
 """Characters of a wrong name or value that an error message repeats."""
-
-MAX_NAMES = 5
-"""Unknown names that an error message repeats."""
 
 MAX_DETAILS = 3
 """Faults of one request that an error message tells; further ones are counted."""
@@ -175,15 +171,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-
-
-def refuse_unknown(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Raise QueryError if there is a name that is not known: a misspelt filter must not pass for none."""
-    unknown = sorted(set(given).difference(known))
-    if unknown:
-        expected = f"known are: {', '.join(known)}" if known else "none is known here"
-        shown = [name[:MAX_ECHO] for name in unknown[:MAX_NAMES]]
-        raise QueryError(shown[0], f"unknown {kind} {', '.join(map(repr, shown))}; {expected}")
 
 
 def render_error(error: Exception) -> Response:

@@ -17,8 +17,8 @@ from model.framing import View
 from model.text import nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
-from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form
-from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal, refuse_unknown
+from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form, refuse_unknown
+from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal
 from service.http.schemas import (
     BatchQuery,
     BatchSearch,

@@ -70,7 +70,7 @@ class Network:
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
         conditions: the slices that were trained to order a notion of likeness; without `overall`.
-        nearness: `overall`, or a slice -> what its distances mean, as validation shoes have it.
+        nearness: `overall`, or a slice -> the scores of its distances, as validation shoes have them.
     """
 
     digest: str
@@ -211,7 +211,7 @@ class Engine:
         self.duplicate_distance = duplicate_distance
         self._declared = attribute_types or {}
         self._folder = folder
-        self.nearness = NearnessScale(store, network.nearness)
+        self.nearness = NearnessScale(store, network.nearness, network.conditions)
         self.sampler = Sampler(store)
         self._searcher = Searcher(store, self.nearness)
         self._catalogue: Catalogue | None = None

@@ -136,7 +136,6 @@ class RequireKey:
     """Lets a request through whose key allows what it asks for, or that has no route and is answered as such."""
 
     def __init__(self, app: ASGIApp, keys: Keys, settings: Settings, routes: Sequence[BaseRoute]) -> None:
-        """Wrap `app`, whose routes are `routes`."""
         self.app = app
         self._keys = keys
         self._routes = routes

@@ -555,9 +555,7 @@ class Machine(RuleBasedStateMachine):
 def test_any_sequence_of_changes_agrees_with_a_dict(make_store: StoreFactory) -> None:
     """Whatever is inserted, replaced and removed in whatever order, the answers are those of the naive store."""
     bound = type("BoundMachine", (Machine,), {"make_store": staticmethod(make_store)})
-    run_state_machine_as_test(
-        bound, settings=settings(max_examples=25, stateful_step_count=15, deadline=None, database=None)
-    )
+    run_state_machine_as_test(bound, settings=settings(max_examples=25, stateful_step_count=15))
 
 
 def test_two_stores_share_nothing(make_store: StoreFactory, tmp_path: Path) -> None:
