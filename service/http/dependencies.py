@@ -8,13 +8,12 @@ from fastapi import Depends, Query, Request
 
 from service.http.multipart import refuse_unknown
 from service.http.schemas import FILTER_TEXT, IGNORE_CASE_TEXT
-from service.search.filters import parse_filter
 from service.serving.editor import Editor
 from service.serving.engine import Engine
 from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline
 from service.settings import Settings
-from service.store.filters import Filter
+from service.store.filters import Filter, parse_filter
 
 __all__ = [
     "EditorOf",

@@ -30,7 +30,6 @@ from service.http.schemas import (
     SearchFields,
     ViewFields,
 )
-from service.search.filters import parse_filter
 from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
@@ -44,6 +43,7 @@ from service.serving.editor import NewShoe
 from service.serving.pipeline import Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
+from service.store.filters import parse_filter
 
 __all__ = [
     "SEARCH_FIELDS",

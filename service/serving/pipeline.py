@@ -476,15 +476,14 @@ class Steps:
     def _encode(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        began = perf_counter()
+        began, start = perf_counter(), 0
         pixels = np.stack([each.pixels for task in tasks for each in task.item.framed])
         vectors = self._engine.embedder.embed_pixels(pixels)
-        spent, start = perf_counter() - began, 0
         for task in tasks:
             stop = start + len(task.item.framed)
             task.item.vectors = vectors[start:stop]
-            task.record("encode", spent)
             start = stop
+        _record("encode", tasks, began)
 
     def _search(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
         """Gives the tasks whose search was wrong."""
@@ -510,9 +509,7 @@ class Steps:
             else:
                 task.item.found = answer
         wrong.update(self._check_pages([task for task in asked if task not in wrong]))
-        spent = perf_counter() - began
-        for task in tasks:
-            task.record("search", spent)
+        _record("search", tasks, began)
         return wrong
 
     def _check_pages(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
@@ -525,14 +522,19 @@ class Steps:
     def _draw(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        began = perf_counter()
+        began, start = perf_counter(), 0
         vectors = [_require_vectors(task.item) for task in tasks]
         pictures = self._engine.draw(np.concatenate(vectors))
-        spent, start = perf_counter() - began, 0
         for task, some in zip(tasks, vectors, strict=True):
             task.item.drawn = pictures[start : start + len(some)]
-            task.record("respond", spent)
             start += len(some)
+        _record("respond", tasks, began)
+
+
+def _record(stage: str, tasks: Sequence[Task], began: float) -> None:
+    spent = perf_counter() - began
+    for task in tasks:
+        task.record(stage, spent)
 
 
 def _find_vector(work: Work, options: SearchOptions) -> Vector:
