@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from model.version import find_version
-from service.http.dependencies import EngineOf, LiveOf, PipelineOf, ReloaderOf, SettingsOf, known_query
 from service.http.openapi import answers
+from service.http.requests import EngineOf, LiveOf, PipelineOf, ReloaderOf, SettingsOf, known_query
 from service.http.responses import answer_info, answer_reload
 from service.http.schemas import Info, ReloadAnswer, Status
 from service.serving.engine import Engine
