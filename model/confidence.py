@@ -20,7 +20,7 @@ class ConfidenceModel:
 
     Attributes:
         bias: the intercept.
-        weights: (2 D + 2,) of the features that `expand` gives.
+        weights: (2 D + 3,) of the features that `expand` gives.
     """
 
     bias: float
@@ -51,15 +51,22 @@ def rate_found(subject: Subject | None) -> float:
 def expand(vectors: NDArray[np.float32], found: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """The regression's features.
 
+    A photo counts by what the localizer found and by the vector's length alone: regressions on all numbers of the
+    vector learned the drawn backgrounds of the training, and told photographs without a shoe worse (docs/results.md).
+
     Args:
         vectors: (B, D).
         found: B, as `rate_found` gives it.
 
     Returns:
-        (B, 2 D + 2): the vector's numbers and their squares, the log-odds of `found`, and whether the margin was plain.
+        (B, 2 D + 3): of pictures with a plain margin the vector's numbers and their squares, and 1; of others the
+        log-odds of `found` and the mean of the squares. What does not apply is 0.
     """
     values, sure = vectors.astype(np.float64), np.asarray(found, dtype=np.float64)
-    plain = sure >= 1.0
-    odds = np.clip(sure, LEAST_SURE, 1.0 - LEAST_SURE)
-    rated = np.where(plain, 0.0, np.log(odds / (1.0 - odds)))
-    return np.concatenate([values, np.square(values), rated[:, None], plain[:, None]], axis=1)
+    plain = (sure >= 1.0)[:, None]
+    squares = np.square(values)
+    odds = np.clip(sure, LEAST_SURE, 1.0 - LEAST_SURE)[:, None]
+    photo = np.concatenate([np.log(odds / (1.0 - odds)), squares.mean(axis=1, keepdims=True)], axis=1)
+    return np.concatenate(
+        [np.where(plain, np.concatenate([values, squares], axis=1), 0.0), plain, np.where(plain, 0.0, photo)], axis=1
+    )

@@ -13,8 +13,7 @@ from benchmarks.growth.measure import anonymous_bytes
 from benchmarks.growth.side import Job, Opened, Vectors, main
 from service.store.base import OVERALL, Item, Record
 from service.store.embedded.database import Truth
-from service.store.embedded.files import IndexKey, load_tuned, load_vectors
-from service.store.embedded.loading import VECTORS, index_file
+from service.store.embedded.files import VECTORS, IndexKey, index_file, load_tuned, load_vectors
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from service.store.filters import HasValue
 

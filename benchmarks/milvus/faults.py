@@ -23,8 +23,7 @@ from benchmarks.milvus.server import URI, MilvusProcess
 from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records, make_vectors, nearest
 from service.errors import Overloaded, UnknownItem
 from service.milvus_address import Address
-from service.store.base import Item, Record
-from service.store.checks import Facts
+from service.store.base import Facts, Item, Record
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
 

@@ -17,8 +17,7 @@ from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records
 from benchmarks.serving.processes import cpu_seconds, peak_mib
 from service.errors import Overloaded
 from service.milvus_address import Address, Index
-from service.store.base import Hit, Record
-from service.store.checks import Facts
+from service.store.base import Facts, Hit, Record
 from service.store.filters import Filter, HasValue
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore

@@ -7,30 +7,26 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from model.version import find_version
 from service.http import openapi, paths, problems
 from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts, read_keys
 from service.http.middleware.exchange import LeaseGeneration, ServeExchange
 from service.http.middleware.limits import LimitRequest
+from service.http.page_files import PageFiles
 from service.http.requests import State
 from service.http.routes import images, items, operations, search
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import Reloader
+from service.serving.generations import Live, OneProcess, Reloader
 from service.settings import Settings
 
 __all__ = ["create_app"]
 
-WEB = Path(__file__).parents[1] / "web"
-
-REVALIDATE = {"cache-control": "no-cache"}
-"""Headers of the page's files, which change with a release under the same names."""
+PAGE = PageFiles(directory=Path(__file__).parents[1] / "web")
 
 OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
 """Paths that are served beside those of the routers."""
@@ -85,7 +81,7 @@ def create_app(settings: Settings, served: Live | Engine, reloader: Reloader | N
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", get_page, include_in_schema=False)
-    app.mount("/web", _PageFiles(directory=WEB), name="web")
+    app.mount("/web", PAGE, name="web")
     app.add_api_route("/docs", get_docs, include_in_schema=False)
     openapi.install(app, settings)
     problems.install(app)
@@ -123,20 +119,11 @@ def _wrap(engine: Engine, settings: Settings, *, newer: bool) -> Backend:  # noq
     return Backend(engine, settings)
 
 
-async def get_page() -> FileResponse:
+async def get_page(request: Request) -> Response:
     """The page."""
-    return FileResponse(WEB / "index.html", headers=REVALIDATE)
+    return await PAGE.get_response("index.html", request.scope)
 
 
-async def get_docs() -> FileResponse:
+async def get_docs(request: Request) -> Response:
     """Swagger UI, from files of our own under the page's strict content policy."""
-    return FileResponse(WEB / "docs.html", headers=REVALIDATE)
-
-
-class _PageFiles(StaticFiles):
-    """The page's scripts, styles and icons."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(REVALIDATE)
-        return response
+    return await PAGE.get_response("docs.html", request.scope)

@@ -29,7 +29,7 @@ from service.errors import (
     UnknownItem,
 )
 from service.http.paths import current_root_path, find_methods
-from service.serving.reload import ReloadRefused
+from service.serving.generations import ReloadRefused
 from service.telemetry import metrics
 
 __all__ = [

@@ -34,14 +34,20 @@ from service.http.schemas import (
     ViewFields,
 )
 from service.search.filters import parse_filter
-from service.search.options import DEFAULT_K, MAX_EXCLUDED, SearchOptions, parse_crop, parse_weights, to_view
-from service.search.pagination import read_cursor
+from service.search.options import (
+    DEFAULT_K,
+    MAX_EXCLUDED,
+    SearchOptions,
+    parse_crop,
+    parse_weights,
+    read_cursor,
+    to_view,
+)
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Engine
-from service.serving.generations import Live
+from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline, Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
-from service.serving.reload import Reloader
 from service.settings import Settings
 from service.store.filters import Filter
 

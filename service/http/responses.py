@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from model.checkpoint import read_record
 from model.cutout import Cutout
 from model.framing import Subject
 from model.nearness import Nearness
@@ -34,8 +36,8 @@ from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Facets
+from service.serving.generations import Outcome
 from service.serving.pipeline import Found, Illustration
-from service.serving.reload import Outcome
 from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 
@@ -58,6 +60,7 @@ __all__ = [
     "answer_page",
     "answer_picture",
     "answer_png",
+    "answer_record",
     "answer_reload",
     "serialize_hit",
     "serialize_item",
@@ -228,6 +231,16 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
             formats=list(preprocessor.limits.formats),
         ),
     )
+
+
+def answer_record(engine: Engine, settings: Settings) -> schemas.CheckpointRecord:
+    """What the folder of the checkpoint tells of its training. Reads files: not for the event loop."""
+    digest = engine.network.digest
+    card, metrics = read_record(settings.checkpoint, digest)
+    try:
+        return schemas.CheckpointRecord.model_validate({**metrics, "checkpoint": digest, "card": card})
+    except ValidationError:  # metrics of other software, or of another release
+        return schemas.CheckpointRecord(checkpoint=digest, card=card)
 
 
 def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError
-from service.errors import UnknownItem
-from service.store.base import VectorStore, iterate_items
+from service.store.base import VectorStore
 
 __all__ = ["MAX_SAMPLES", "MAX_SEED", "Sampler"]
 
@@ -24,6 +23,9 @@ MAX_SEED = 2**32 - 1
 
 MOST_SHOES = 2000
 """Shoes that mean and covariance are taken from."""
+
+RIDGE = 0.01
+"""Penalty of the regression in `Sampler.follow`, as a share of the slice's mean variance."""
 
 
 class Sampler:
@@ -67,20 +69,35 @@ class Sampler:
         around_it: Vector = (mean + sqrt(1 - spread**2) * centre + spread * noise).astype(np.float32)
         return around_it
 
+    def follow(self, change: Vector, start: int, stop: int) -> Vector:
+        """What a change of one slice brings to the whole vector, by the shoes of the catalogue: (D,) float32.
+
+        The other slices know of the change, too: a shoe's colour shows in what tells it from other shoes as well. They
+        get the mean that the distribution has on the condition of the change, as linear regression finds it.
+
+        Args:
+            change: (stop - start,), of the slice.
+            start: the slice's first place in the vector.
+            stop: the place after its last.
+
+        Raises:
+            QueryError: there are no shoes.
+        """
+        vectors = self._read()
+        vectors = vectors - vectors.mean(axis=0)
+        own = vectors[:, start:stop]
+        covariance = own.T @ own
+        ridge = RIDGE * np.trace(covariance) / len(covariance) + 1e-12
+        weights = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), change)
+        whole: Vector = (weights @ own.T @ vectors).astype(np.float32)
+        whole[start:stop] = change
+        return whole
+
     def _read(self) -> NDArray[np.float64]:
         """Vectors of shoes all over the catalogue, (n, D)."""
-        count = self._store.info().count
-        if not count:
-            raise QueryError("count", "the catalogue has no shoes whose distribution could be sampled")
-        known = self._known
-        if known is None or known[0] != count.bit_length():
-            step = -(-count // MOST_SHOES)
-            vectors = []
-            for place, item in enumerate(iterate_items(self._store)):
-                if place % step == 0:
-                    try:
-                        vectors.append(self._store.vector(item.id))
-                    except UnknownItem:  # it has just gone
-                        continue
-            known = self._known = count.bit_length(), np.stack(vectors).astype(np.float64)
+        size, known = self._store.info().count.bit_length(), self._known
+        if known is None or known[0] != size:
+            if not (records := self._store.sample(MOST_SHOES)):
+                raise QueryError("count", "the catalogue has no shoes whose distribution could be sampled")
+            known = self._known = size, np.stack([record.vector for record in records]).astype(np.float64)
         return known[1]

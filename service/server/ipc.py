@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.serving.reload import Facts, Outcome
+from service.serving.generations import Facts, Outcome
 
 __all__ = [
     "Accept",

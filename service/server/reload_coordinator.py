@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
-from service.serving.reload import Outcome, explain
+from service.serving.generations import Outcome, explain
 
 __all__ = ["Answer", "ReloadCoordinator", "Worker"]
 

@@ -27,8 +27,7 @@ from service.server.protocol import ClientConnection, ConnectionConfig, drain
 from service.server.worker_client import SupervisorLink
 from service.serving.bootstrap import open_backend
 from service.serving.engine import Engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import Reloader, ReloadRefused
+from service.serving.generations import Live, OneProcess, Reloader, ReloadRefused
 from service.settings import Settings
 
 __all__ = ["Server", "describe_start", "freeze_memory", "run", "work"]

@@ -32,7 +32,7 @@ from service.server.ipc import (
 )
 from service.server.listener import BACKLOG, NOT_ACCEPTING
 from service.server.reload_coordinator import ReloadCoordinator
-from service.serving.reload import Facts, Outcome
+from service.serving.generations import Facts, Outcome
 from service.settings import Settings
 from service.telemetry import metrics
 

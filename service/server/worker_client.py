@@ -21,8 +21,7 @@ from service.server.ipc import (
     ReloadResult,
     ToWorker,
 )
-from service.serving.generations import Live, prepare
-from service.serving.reload import Outcome, ReloadRefused
+from service.serving.generations import Live, Outcome, ReloadRefused, prepare
 from service.telemetry import metrics
 
 __all__ = ["Stoppable", "SupervisorLink"]

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
 from typing import Literal
@@ -26,12 +26,10 @@ from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
 from service.catalog.uploads import CleanPicture, Uploads, clean_picture
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
 from service.search.explain import Explanation, explain
-from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions
-from service.search.ranker import Ranked, Searcher
+from service.search.ranker import NearnessScale, Ranked, Searcher
 from service.search.sampling import Sampler
-from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore
-from service.store.checks import check_vectors
+from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
 __all__ = [
@@ -73,7 +71,7 @@ class Network:
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
         conditions: the slices that were trained to order a notion of likeness; without `overall`.
-        nearness: `overall`, or a slice -> what its distances mean, as validation shoes have it.
+        nearness: `overall`, or a slice -> the scores of its distances, as validation shoes have them.
     """
 
     digest: str
@@ -180,9 +178,9 @@ class Engine:
         self.duplicate_distance = duplicate_distance
         self._declared = attribute_types or {}
         self._folder = folder
-        self.nearness = NearnessScale(store, network.nearness)
+        self.nearness = NearnessScale(store, network.nearness, network.conditions)
         self.sampler = Sampler(store)
-        self._searcher = Searcher(store)
+        self._searcher = Searcher(store, self.nearness)
         self._catalogue: Catalogue | None = None
         self.canary = _draw_canary(embedder.preprocessor.config.size)
         self._canary_vector = self.embed([self.canary], CANARY_VIEW)[0]
@@ -283,10 +281,7 @@ class Engine:
 
     def search(self, vectors: Sequence[Vector], options: Sequence[SearchOptions]) -> list[Ranked | SolemateError]:
         """The page of each search, or what is wrong with it: the others don't suffer from it. See `Searcher`."""
-        return [
-            answer if isinstance(answer, SolemateError) else replace(answer, nearness=self.nearness.of(each.compare_by))
-            for each, answer in zip(options, self._searcher.search(vectors, options), strict=True)
-        ]
+        return self._searcher.search(vectors, options)
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
         """One shoe and its vector, (D,) float32. Raises UnknownItem."""
@@ -373,7 +368,7 @@ class Engine:
         return way
 
     def swap(self, item_id: str, condition: str, other_id: str) -> Vector:
-        """The vector of one shoe with the condition's slice of another, (1, D).
+        """The vector of one shoe with the condition's slice of another, (1, D); what else goes with it follows.
 
         Raises:
             UnknownItem: either of them.
@@ -382,10 +377,10 @@ class Engine:
         slices = self.store.info().slices
         if condition not in slices:
             raise QueryError("condition", f"no slice {condition!r}; expected one of: {', '.join(slices)}")
-        vector, other = self.store.vector(item_id).copy(), self.store.vector(other_id)
+        vector, other = self.store.vector(item_id), self.store.vector(other_id)
         start, stop = slices[condition]
-        vector[start:stop] = other[start:stop]
-        return vector[None]
+        swapped: Vector = vector + self.sampler.follow(other[start:stop] - vector[start:stop], start, stop)
+        return swapped[None]
 
     def draw(self, vectors: Vector) -> NDArray[np.float32]:
         """Decode vectors, (B, D) float32 -> (B, C, H, W) float32 in [0, 1]."""

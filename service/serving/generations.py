@@ -2,27 +2,93 @@
 
 A generation is an engine with its pipeline and its editor. A request leases the current one for as long as it runs. A
 new one is opened and checked beside it, and then takes its place in one step; the old one is closed when its last
-request is done.
+request is done. A reload does so in all worker processes or in none. Supervisors load this: it loads no torch.
 """
 
 import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from model.errors import SolemateError
 from service.errors import NotReady
-from service.serving.engine import Engine
-from service.serving.reload import Facts, Outcome, ReloadRefused, explain
 from service.telemetry import metrics
 
-__all__ = ["Live", "OneProcess", "Opener", "Served", "prepare"]
+if TYPE_CHECKING:
+    from service.serving.engine import Engine
+
+__all__ = [
+    "Facts",
+    "Live",
+    "OneProcess",
+    "Opener",
+    "Outcome",
+    "ReloadRefused",
+    "Reloader",
+    "Served",
+    "explain",
+    "prepare",
+]
 
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "it failed in a way that nobody foresaw; the log has the cause"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a process serves.
+
+    Attributes:
+        checkpoint: the checkpoint's fingerprint.
+        uuid: the catalogue's name, the same through all its changes.
+        catalog: the catalogue's fingerprint as of now.
+        shoes: how many it has now.
+    """
+
+    checkpoint: str
+    uuid: str
+    catalog: str
+    shoes: int
+
+    @property
+    def artifacts(self) -> tuple[str, str]:
+        """The same for all who serve the same, whichever of the catalogue's changes they have seen."""
+        return self.checkpoint, self.uuid
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a reload went in one worker.
+
+    Attributes:
+        worker: its number, from 0.
+        pid: of its process.
+        facts: what it found on disk; None where that can't be used.
+        reason: why not, for the person who runs the service; "" where it can.
+        seconds: how long opening and checking took.
+    """
+
+    worker: int
+    pid: int
+    facts: Facts | None
+    reason: str = ""
+    seconds: float = 0.0
+
+
+class ReloadRefused(SolemateError):
+    """New artifacts can't be used; every worker goes on with the old ones. For an admin's eyes: it names paths."""
+
+
+class Reloader(Protocol):
+    """Carries out a reload."""
+
+    async def reload(self) -> Sequence[Outcome]:
+        """Exchange what all workers serve for what is on disk. Raises ReloadRefused: nothing was exchanged."""
+        ...
 
 
 class Opener(Protocol):
@@ -37,7 +103,7 @@ class Served(Protocol):
     """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """What answers."""
         ...
 
@@ -122,7 +188,8 @@ class Live:
         """Put what was prepared in the current one's place, for every request from now on."""
         assert self._prepared is not None, "nothing was prepared"
         old, self._current, self._prepared = self._current, self._prepared, None
-        logger.info("serving checkpoint %s, catalogue %s with %d shoes", *_log_fields(self.facts()))
+        facts = self.facts()
+        logger.info("serving checkpoint %s, catalogue %s with %d shoes", facts.checkpoint, facts.catalog, facts.shoes)
         if old is not None:
             self._retire(old)
 
@@ -217,11 +284,20 @@ async def prepare(live: Live, worker: int = 0) -> Outcome:
     return Outcome(worker, os.getpid(), facts, reason, perf_counter() - began)
 
 
-def facts_of(engine: Engine) -> Facts:
+def facts_of(engine: "Engine") -> Facts:
     """What an engine serves."""
     info = engine.store.info()
     return Facts(engine.checkpoint, info.uuid, info.fingerprint, info.count)
 
 
-def _log_fields(facts: Facts) -> tuple[str, str, int]:
-    return facts.checkpoint, facts.catalog, facts.shoes
+def explain(outcomes: Sequence[Outcome]) -> str:
+    """Why a reload was refused: each reason once, with the workers that gave it."""
+    if not outcomes:
+        return "no worker is ready at the moment; reload again when one is"
+    workers: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        workers.setdefault(outcome.reason or "could have switched", []).append(str(outcome.worker))
+    reasons = [
+        f"worker{'s' if len(names) > 1 else ''} {', '.join(names)}: {reason}" for reason, names in workers.items()
+    ]
+    return f"what was served before is served on. {'; '.join(reasons)}"

@@ -1,17 +1,16 @@
 """Opens, creates and removes stores: in a folder, or in Milvus where an address is given."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from model.errors import ArtifactError
 from service.milvus_address import parse_address
-from service.store.base import Item, VectorStore, iterate_items
-from service.store.checks import Facts
+from service.store.base import Facts, Item, VectorStore, iterate_items
 from service.store.embedded.database import BUSY_SECONDS
 from service.store.embedded.maintenance import read_items
-from service.store.embedded.store import DATABASE, EXACT_UP_TO, MIN_RECALL, EmbeddedStore
+from service.store.embedded.store import DATABASE, EmbeddedStore, StoreOptions
 
 if TYPE_CHECKING:
     from service.store.milvus.store import MilvusStore
@@ -24,23 +23,17 @@ def open_store(
     store: str = "",
     *,
     token: str = "",
-    threads: int = 1,
-    record_recall: Callable[[str, float], None] | None = None,
     busy_seconds: float = BUSY_SECONDS,
-    exact_up_to: int = EXACT_UP_TO,
-    min_recall: float = MIN_RECALL,
+    **options: Unpack[StoreOptions],
 ) -> VectorStore:
     """Open a catalogue that is there.
 
     Args:
         folder: of the embedded store.
-        store: an address of Milvus, in place of the folder.
+        store: an address of Milvus, in place of the folder; the options are then of no effect.
         token: for Milvus.
-        threads: how many one search of the embedded store may use.
-        record_recall: see `EmbeddedStore.open`; Milvus's own index is not measured.
-        busy_seconds: how long a change of the embedded store waits for those of other processes.
-        exact_up_to: up to so many shoes every search of the embedded store is exact.
-        min_recall: the recall@10, in [0, 1], without which its searches stay exact beyond that too.
+        busy_seconds: see `EmbeddedStore.open`.
+        options: see `EmbeddedStore`.
 
     Raises:
         ArtifactMissing: there is none; the message names the command that makes one.
@@ -50,14 +43,7 @@ def open_store(
     """
     if store:
         return load_milvus().open(parse_address(store), token=token)
-    return EmbeddedStore.open(
-        folder,
-        threads=threads,
-        record_recall=record_recall,
-        busy_seconds=busy_seconds,
-        exact_up_to=exact_up_to,
-        min_recall=min_recall,
-    )
+    return EmbeddedStore.open(folder, busy_seconds=busy_seconds, **options)
 
 
 def create_store(

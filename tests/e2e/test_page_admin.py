@@ -3,12 +3,11 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.support.browser import Upload, Visit, sync_api
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts, serve_in_thread
 from tests.support.stack import draw_shoe
 
 pytestmark = pytest.mark.slow
@@ -21,10 +20,8 @@ def live_server(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) 
     """The address of a service of a copy of the catalogue, which may be changed with a key."""
     folder = tmp_path_factory.mktemp("changed") / "catalog"
     shutil.copytree(artifacts.catalog, folder)
-    changed = replace(artifacts, catalog=Path(folder))
-    server = Server(changed, cwd=artifacts.demo, SOLEMATE_API_KEYS=f"ops:admin:{KEY}", SOLEMATE_WORKERS="1")
-    yield server.url
-    server.stop()
+    with serve_in_thread(replace(artifacts, catalog=folder), SOLEMATE_API_KEYS=f"ops:admin:{KEY}") as url:
+        yield url
 
 
 def enter(visit: Visit) -> None:

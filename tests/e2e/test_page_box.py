@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageDraw
 from model.checkpoint import load_checkpoint, save_checkpoint
 from tests.support.browser import Upload, Visit, sync_api
 from tests.support.commands import run_main
-from tests.support.server import Artifacts, Server, index_arguments
+from tests.support.server import Artifacts, index_arguments, serve_in_thread
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +33,8 @@ def live_server(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) 
     preprocess = replace(checkpoint.preprocess, framing="subject")
     save_checkpoint(framed.checkpoint, replace(checkpoint, preprocess=preprocess))
     assert run_main(*index_arguments(framed)).status == 0
-    server = Server(framed)
-    yield server.url
-    server.stop()
+    with serve_in_thread(framed) as url:
+        yield url
 
 
 def draw_scene(width: int = 300, height: int = 400, *shoes: Box) -> Upload:

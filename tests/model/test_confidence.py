@@ -16,22 +16,25 @@ from tests.model.networks import tiny_checkpoint
 
 
 def test_against_a_loop() -> None:
-    """The estimate is the logistic function of the weighted numbers, squares, log-odds and plainness."""
+    """The estimate is logistic: in the vector on a plain margin, else in the localizer's odds and the length."""
     random = np.random.default_rng(0)
     vectors = random.normal(size=(5, 3)).astype(np.float32)
-    model = ConfidenceModel(0.3, tuple(random.normal(size=8)))
+    model = ConfidenceModel(0.3, tuple(random.normal(size=9)))
     found = [0.0, 0.3, 0.9, 1.0, 0.999]
-    rated = [math.log(0.01 / 0.99), math.log(0.3 / 0.7), math.log(0.9 / 0.1), 0.0, math.log(0.99 / 0.01)]
-    for vector, rate, sure, estimate in zip(vectors, rated, found, model.estimate(vectors, found), strict=True):
-        score = 0.3 + model.weights[6] * rate + model.weights[7] * (sure == 1.0)
-        for index, value in enumerate(float(each) for each in vector):
-            score += model.weights[index] * value + model.weights[3 + index] * value**2
+    rated = [math.log(0.01 / 0.99), math.log(0.3 / 0.7), math.log(0.9 / 0.1), None, math.log(0.99 / 0.01)]
+    for vector, rate, estimate in zip(vectors, rated, model.estimate(vectors, found), strict=True):
+        values = [float(each) for each in vector]
+        if rate is None:
+            score = 0.3 + model.weights[6]
+            score += sum(model.weights[i] * value + model.weights[3 + i] * value**2 for i, value in enumerate(values))
+        else:
+            score = 0.3 + model.weights[7] * rate + model.weights[8] * sum(value**2 for value in values) / 3
         assert estimate == pytest.approx(1 / (1 + math.exp(-score)))
 
 
 def test_extreme_vectors() -> None:
     """Vectors of any length give probabilities, without a warning."""
-    model = ConfidenceModel(0.0, (1.0, 1.0, 0.0, 0.0))
+    model = ConfidenceModel(0.0, (0.0, 0.0, 0.0, 0.0, 1.0))
     assert model.estimate(np.array([[1e18], [0.0]], dtype=np.float32), [0.0, 0.0]).tolist() == pytest.approx([1.0, 0.5])
 
 
@@ -39,7 +42,7 @@ def test_it_travels_in_the_checkpoint(tmp_path: Path) -> None:
     """A checkpoint keeps it to the bit and counts it in its digest; one without it can't tell."""
     plain = tiny_checkpoint()
     dimension = plain.tvae.config.latent_size
-    model = ConfidenceModel(0.1, tuple(np.random.default_rng(1).normal(size=2 * dimension + 2).tolist()))
+    model = ConfidenceModel(0.1, tuple(np.random.default_rng(1).normal(size=2 * dimension + 3).tolist()))
     first = save_checkpoint(tmp_path / "plain", plain)
     second = save_checkpoint(tmp_path / "sure", replace(plain, confidence=model))
     assert first != second
@@ -57,3 +60,11 @@ def test_it_has_to_fit(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "config.json").read_text())["confidence"]["weights"]) == 2
     with pytest.raises(ArtifactCorrupt, match="confidence has 2 weights"):
         load_checkpoint(tmp_path)
+
+
+def test_older_ones_are_left_out(tmp_path: Path) -> None:
+    """A checkpoint whose confidence has the features of an older release loads, and can't tell."""
+    plain = tiny_checkpoint()
+    older = ConfidenceModel(0.0, (0.5,) * (2 * plain.tvae.config.latent_size + 2))
+    save_checkpoint(tmp_path, replace(plain, confidence=older))
+    assert load_checkpoint(tmp_path).confidence is None

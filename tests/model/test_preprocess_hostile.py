@@ -314,7 +314,7 @@ def decode_or_refuse(data: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=3000 if LONG else 150, deadline=None)
+@settings(max_examples=3000 if LONG else 150)
 @given(magic=st.sampled_from(MAGIC), data=st.binary(max_size=300))
 def test_random_bytes(magic: bytes, data: bytes) -> None:
     """Random bytes, also behind the first bytes of a format, give an array or an ImageError."""
@@ -322,7 +322,7 @@ def test_random_bytes(magic: bytes, data: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=6000 if LONG else 300, deadline=None)
+@settings(max_examples=6000 if LONG else 300)
 @given(
     name=st.sampled_from(sorted(SEEDS)),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),

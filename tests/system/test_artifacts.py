@@ -15,7 +15,7 @@ from tests.support.commands import run_main
 from tests.support.scale import long_only
 from tests.system.conftest import HEADERS, Crew
 
-FILES = ("checkpoint/weights.safetensors", "checkpoint/config.json", "catalog/catalog.sqlite", "catalog/overall.faiss")
+FILES = ("checkpoint/weights.safetensors", "checkpoint/config.json", "catalog/catalog.sqlite", "catalog/vectors.bin")
 DERIVED = FILES[3]
 """Is made anew where it is damaged."""
 DIGESTED = FILES[0]

@@ -190,15 +190,15 @@ class Killer:
         return acknowledged, pending[0] if pending else None
 
     def _remove(self) -> None:
-        for path in self.folder.glob("*.faiss"):
+        for path in self.folder.glob("vectors.bin"):
             path.unlink()
 
     def _cut(self) -> None:
-        for path in self.folder.glob("*.faiss"):
+        for path in self.folder.glob("vectors.bin"):
             path.write_bytes(path.read_bytes()[: self._random.randrange(path.stat().st_size)])
 
     def _flip(self) -> None:
-        for path in self.folder.glob("*.faiss"):
+        for path in self.folder.glob("vectors.bin"):
             data = bytearray(path.read_bytes())
             data[self._random.randrange(len(data))] ^= 0x55
             path.write_bytes(data)

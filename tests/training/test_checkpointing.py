@@ -12,10 +12,11 @@ from model.errors import TrainingError, TrainingInterrupted
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE
 from tests.training.runs import CONFIG, CPU, IMAGES, interrupt_after, stop_after
+from training import checkpointing
 from training import train as trainer
-from training.checkpointing import STAGING, STATE_FILE, open_folder, refuse_finished
+from training.checkpointing import CURVES_FILE, STAGING, STATE_FILE, open_folder, refuse_finished
 from training.config import TrainConfig
-from training.train import CURVES_FILE, train
+from training.train import train
 
 SHORT = replace(CONFIG, epochs=2)
 OTHER = replace(CONFIG, epochs=3, seed=1)
@@ -90,7 +91,7 @@ def test_a_switch_that_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "write_card", fail)
+        patch.setattr(checkpointing, "write_card", fail)
         with pytest.raises(MemoryError):
             _train(tmp_path, OTHER, overwrite=True)
     new = load_checkpoint(tmp_path).digest

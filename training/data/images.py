@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from model.progress import track
 from model.text import nfc
 from training.photos.views import Views
 
-__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group"]
+__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group", "take_shoes"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,11 @@ def load_images(
         pixels=pixels[: len(good)],
         attributes=tuple(shoe.attributes for shoe in good),
     )
+
+
+def take_shoes(catalog: Catalog, indices: Iterable[int]) -> Catalog:
+    """The catalogue's shoes at these indices; bad rows are left out, since their share is of the whole."""
+    return replace(catalog, shoes=tuple(catalog.shoes[index] for index in indices), bad_rows=())
 
 
 def split_by_group(groups: Iterable[str], share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -101,7 +101,7 @@ def _deal(groups: Sequence[str], seed: int) -> dict[Split, NDArray[np.intp]]:
 
 def _draw(labels: Labels, members: NDArray[np.intp], split: Split, count: int, seed: int) -> NDArray[np.intp]:
     """(count, 3) numbers of images: anchor, far, close."""
-    drawn = draw_triplets(Labels(labels.attribute, labels.values, labels.table[members]), count, seed)
+    drawn = draw_triplets(labels.take(members), count, seed)
     if not len(drawn):
         raise CatalogError(
             f"the {len(members)} shoes of the split {split} allow no triplet by {labels.attribute}: some must share a "

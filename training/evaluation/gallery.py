@@ -128,7 +128,7 @@ def _draw_all_maps(
     mapped = np.sort(np.random.default_rng(seed).permutation(len(images))[:MAP_POINTS])
     for part, vectors in embedding.parts().items():
         points = tsne(vectors[mapped].astype(np.float32))
-        shown = [_take(labels, mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
+        shown = [labels.take(mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
         by = "the whole vector" if part == OVERALL else f"the slice {part}"
         note = f"{embedding.name}: t-SNE of {len(mapped):,} evaluated shoes, {vectors.shape[1]} dimensions"
         if shown:
@@ -143,10 +143,6 @@ def _draw_all_maps(
 
 def _name_values(labels: Labels, shoe: np.intp) -> str:
     return ", ".join(labels.values[value] for value in np.flatnonzero(labels.table[shoe])) or "no value"
-
-
-def _take(labels: Labels, shoes: NDArray[np.intp]) -> Labels:
-    return Labels(labels.attribute, labels.values, labels.table[shoes])
 
 
 def _file_name(part: str, attribute: str) -> str:

@@ -1,15 +1,13 @@
 """Learning curves of a run: its losses and its validation metrics by epoch."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from training.figures.sheet import DPI, HAIRLINE, INK, MUTED
+from training.figures.sheet import DPI, HAIRLINE, INK, MUTED, to_png
 
 __all__ = ["draw_curves"]
 
@@ -45,7 +43,6 @@ def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 0.6 + 2.8 * rows), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(_describe(history, kept), x=0.012, ha="left", fontsize=11, color=INK)
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves if name))
@@ -57,9 +54,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -
             panel.axvline(kept, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     for panel in axes[len(panels) :]:
         panel.set_axis_off()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return to_png(figure)
 
 
 def _arrange(history: Sequence[Mapping[str, Any]]) -> dict[str, Curves]:

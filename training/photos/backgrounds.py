@@ -1,4 +1,4 @@
-"""Drawn backgrounds: noise in octaves, gradients, stripes, polygons, and enlarged pieces of catalogue pictures.
+"""Drawn backgrounds: noise in octaves, gradients, stripes, polygons, dead leaves, and enlarged pieces of pictures.
 
 They teach a localizer what is not a shoe without a single photograph from outside.
 """
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 __all__ = ["add_decoys", "draw_background", "pick_background"]
+
+LEAVES_SHARE = 0.6
+"""Share of the backgrounds that are dead leaves."""
 
 
 def draw_background(
@@ -25,7 +28,7 @@ def draw_background(
     Returns:
         (side, side, 3).
     """
-    canvas = _base(random, side)
+    canvas = _leaves(random, side, pictures) if random.random() < LEAVES_SHARE else _base(random, side)
     for _ in range(int(random.integers(0, 4))):
         layer = _layer(random, side, pictures)
         weight = _weight(random, side)
@@ -155,6 +158,30 @@ def _piece(
     return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box), dtype=np.float64)
 
 
+def _leaves(
+    random: np.random.Generator, side: int, pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Dead leaves: shapes of power-law sizes that hide each other; of drawn pictures the nearest to photographs.
+
+    Baradad et al., "Learning to See by Looking at Noise", 2021, section 3.
+    """
+    image = Image.fromarray(np.clip(_base(random, side), 0, 255).astype(np.uint8))
+    palette = [_colour(random) for _ in range(int(random.integers(3, 9)))]
+    smallest = random.uniform(0.02, 0.12)
+    # The inverse of the distribution function of a density that falls with the cube of the radius.
+    radii = 1 / np.sqrt(random.uniform(1 / 0.8**2, 1 / smallest**2, int(random.integers(40, 200))))
+    textures = [Image.fromarray(np.clip(_layer(random, side, pictures), 0, 255).astype(np.uint8)) for _ in range(3)]
+    for radius in radii * side:
+        mask = _blob(random, image.size, random.uniform(0, side, 2), radius * random.uniform(0.3, 1.0, 2))
+        colour = palette[int(random.integers(len(palette)))] + random.normal(0, 15, 3)
+        body: Image.Image = Image.new("RGB", image.size, tuple(int(value) for value in np.clip(colour, 0, 255)))
+        if random.random() < 0.4:
+            body = Image.blend(body, textures[int(random.integers(3))], random.uniform(0.3, 1.0))
+        image.paste(_rounded(random, body, mask) if radius > 0.1 * side else body, (0, 0), mask)
+    soft = image.filter(ImageFilter.GaussianBlur(float(random.choice([0.0, 0.7, 1.5, 3.0]))))
+    return np.asarray(soft, dtype=np.float64)
+
+
 def _weight(random: np.random.Generator, side: int) -> NDArray[np.float64]:
     """(side, side, 1) in [0, 1]: where a layer shows, all over or in patches."""
     if random.random() < 0.4:
@@ -220,10 +247,23 @@ def add_decoys(
 
 
 def _shape(random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """A closed outline: a few harmonics about an ellipse, or a polygon with few corners."""
-    mask = Image.new("L", size)
-    centre = random.uniform(0, 1, 2) * size
+    """The mask of an object: anywhere, of a tenth of the picture to all of it."""
     reach = min(size) * random.uniform(0.08, 0.5) * random.uniform(0.35, 1.0, 2)
+    return _blob(random, size, random.uniform(0, 1, 2) * size, reach)
+
+
+def _blob(
+    random: np.random.Generator, size: tuple[int, int], centre: NDArray[np.float64], reach: NDArray[np.float64]
+) -> Image.Image:
+    """The mask of a closed outline: a few harmonics about an ellipse, or a polygon with few corners.
+
+    Args:
+        random: decides its form.
+        size: of the mask.
+        centre: in pixels, across and down.
+        reach: the ellipse's two half axes, in pixels.
+    """
+    mask = Image.new("L", size)
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     if random.random() < 0.25:
         angles = np.sort(random.uniform(0, 2 * np.pi, int(random.integers(3, 8))))

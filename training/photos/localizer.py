@@ -25,7 +25,7 @@ __all__ = ["LocalizerTraining", "draw_backgrounds", "train_localizer"]
 _log = logging.getLogger(__name__)
 
 CANVASES = ((112, 112), (128, 96), (96, 128))
-BANK_SIZE = 400
+BANK_SIZE = 800
 BANK_SIDE = 192
 WARM_UP = 0.1
 """Share of the steps over which the learning rate grows."""

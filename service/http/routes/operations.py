@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from model.version import find_version
 from service.http.openapi import answers
 from service.http.requests import EngineOf, LiveOf, PipelineOf, ReloaderOf, SettingsOf, known_query
-from service.http.responses import answer_info, answer_reload
-from service.http.schemas import Info, ReloadAnswer, Status
+from service.http.responses import answer_info, answer_record, answer_reload
+from service.http.schemas import CheckpointRecord, Info, ReloadAnswer, Status
 from service.serving.engine import Engine
 from service.telemetry import metrics
 
@@ -113,6 +113,12 @@ async def get_readiness(live: LiveOf, pipeline: PipelineOf) -> Status:
 def get_info(engine: EngineOf, settings: SettingsOf) -> Info:
     """The checkpoint, the catalogue, and what a request may ask for."""
     return answer_info(engine, settings)
+
+
+@router.get("/v1/checkpoint", dependencies=[Depends(known_query())], responses=answers("checkpoint", 200, 422))
+def get_checkpoint(engine: EngineOf, settings: SettingsOf) -> CheckpointRecord:
+    """How the network was trained: its model card, the figures of each epoch, and its evaluation."""
+    return answer_record(engine, settings)
 
 
 admin = APIRouter(prefix="/v1/admin", tags=["administration"])

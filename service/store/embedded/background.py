@@ -10,21 +10,32 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.store.base import OVERALL
 from service.store.embedded.database import Truth
-from service.store.embedded.files import IndexKey, load_tuned, load_vectors, read_seq, save_tuned, save_vectors
-from service.store.embedded.loading import VECTORS, index_file, load
-from service.store.embedded.segment import Segment
-from service.store.embedded.snapshot import Snapshot
-from service.store.index.ivf import InvertedIndex, Stopped
-from service.store.index.tuning import Tuned, tune
+from service.store.embedded.files import (
+    VECTORS,
+    IndexKey,
+    index_file,
+    load,
+    load_tuned,
+    load_vectors,
+    read_seq,
+    save_tuned,
+    save_vectors,
+)
+from service.store.embedded.snapshot import Segment, Snapshot
+from service.store.index.ivf import InvertedIndex, Stopped, Tuned
+from service.store.index.tuning import tune
 from service.store.locks import locked
 
-__all__ = ["BackgroundIndexer", "SnapshotHolder"]
+if TYPE_CHECKING:
+    from service.store.embedded.store import EmbeddedStore
+
+__all__ = ["BackgroundIndexer"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,28 +50,12 @@ PENDING_SHARE = 0.02
 """Changes beside the base, in rows and as a share of it, beyond both of which a new base is built."""
 
 
-class SnapshotHolder(Protocol):
-    """What the indexer needs of the store."""
-
-    def current(self) -> Snapshot:
-        """The catalogue as it is now."""
-        ...
-
-    def put_base(self, old: Segment, new: Segment) -> None:
-        """Put a base with more indexes in the place of one that is otherwise the same, if that is still there."""
-        ...
-
-    def put_snapshot(self, new: Snapshot) -> None:
-        """Put a snapshot with a new base in place, and what has happened since on top of it."""
-        ...
-
-
 class BackgroundIndexer:
     """Builds what is requested, one after the other; its thread ends when nothing is."""
 
     def __init__(
         self,
-        store: SnapshotHolder,
+        store: "EmbeddedStore",
         truth: Truth,
         *,
         minimum: float,
@@ -83,10 +78,8 @@ class BackgroundIndexer:
         self._stopping = False
 
     def request_missing(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
-        """See to it that what a search by this condition lacks is made. Takes no time."""
+        """See to it that what a search of a large catalogue by this condition lacks is made. Takes no time."""
         base = snapshot.base
-        if not base.is_large:
-            return
         if condition not in base.tuned and self._failed.get(condition) != base.seq:
             self.request(condition, base.seq)
         if snapshot.pending > max(PENDING_LEAST, PENDING_SHARE * len(base)) and self._failed.get(BASE) != base.seq:

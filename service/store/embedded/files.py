@@ -1,14 +1,14 @@
-r"""Derived files: indexes and vectors on disk, so that a start need not read every vector out of SQLite.
+r"""Derived files: vectors and indexes on disk, so that a start need not read every vector out of SQLite.
 
     solemate derived file 2\n
     {..., "sha256": ...}\n                    facts as JSON, and the digest of facts and payload
     zeros, up to 4096 bytes
-    payload                                  FAISS's own bytes, or the arrays of `save_vectors`
+    payload                                  the arrays of `save_vectors`, or FAISS's own bytes
 
-One container for three kinds: the flat index of a small catalogue, the inverted index of one condition with what was
-measured of it, and a large catalogue's vectors, which all processes of a machine map into memory and share. One rename
-replaces header and payload together. FAISS trusts what it reads, so nothing reaches it before the facts are those that
-are wanted and the digest is right. A file that does not fit is made anew from SQLite.
+One container for two kinds: the catalogue's vectors, which all processes of a machine map into memory and share, and
+the inverted index of one condition of a large catalogue, with what was measured of it. One rename replaces header and
+payload together. FAISS trusts what it reads, so nothing reaches it before the facts are those that are wanted and the
+digest is right. A file that does not fit is made anew from SQLite.
 """
 
 import hashlib
@@ -16,31 +16,33 @@ import json
 import logging
 import mmap
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.files import write_parts
-from service.store.index.flat import FlatIndex
-from service.store.index.ivf import InvertedIndex
-from service.store.index.tuning import Setting, Tuned
+from service.store.embedded.database import Changes, Truth
+from service.store.embedded.snapshot import GONE, Layout, Segment, Snapshot
+from service.store.index.ivf import InvertedIndex, Setting, Tuned
 from service.store.locks import locked, remove_leftovers
 
 __all__ = [
-    "CacheKey",
+    "VECTORS",
     "IndexKey",
     "StoredVectors",
-    "is_damaged",
-    "load_index",
+    "damaged_files",
+    "derived_files",
+    "index_file",
+    "load",
     "load_tuned",
     "load_vectors",
     "read_seq",
-    "save_index",
+    "save_small",
     "save_tuned",
     "save_vectors",
 ]
@@ -48,7 +50,11 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
-Index = TypeVar("Index", FlatIndex, InvertedIndex)
+
+VECTORS = "vectors.bin"
+INDEX = "slice-{}-{}.faiss"
+OLD = "overall.faiss"
+"""Of versions that kept a small catalogue's vectors in FAISS's own format."""
 
 MAGIC = b"solemate derived file 2\n"
 PAGE = 4096
@@ -56,23 +62,6 @@ PAGE = 4096
 
 AT_ONCE = 2**22
 """Bytes that are written, or digested, at once."""
-
-
-@dataclass(frozen=True)
-class CacheKey:
-    """The state of the truth that a flat index was derived from.
-
-    Attributes:
-        uuid: of the store.
-        seq: number of the last change in the index.
-        rows: N.
-        dimension: D.
-    """
-
-    uuid: str
-    seq: int
-    rows: int
-    dimension: int
 
 
 @dataclass(frozen=True)
@@ -111,21 +100,6 @@ class StoredVectors:
     digest: str
 
 
-def save_index(path: Path, key: CacheKey, index: FlatIndex) -> bool:
-    """Write a flat index, atomically; False, with a log line, where the folder can't be written."""
-    return _write(path, asdict(key), [memoryview(index.to_bytes())])
-
-
-def load_index(path: Path, key: CacheKey, *, threads: int = 1) -> FlatIndex | None:
-    """The flat index that was saved for just this state; None, with a log line, if there is none that is whole."""
-    found = _read(path)
-    if found is None or found[0] != asdict(key):
-        if found is not None:
-            logger.warning("%s is stale", path)
-        return None
-    return _deserialize(FlatIndex.from_bytes, path, found[1], key.rows, key.dimension, threads)
-
-
 def save_tuned(path: Path, key: IndexKey, tuned: Tuned) -> bool:
     """Write an inverted index with its settings, atomically; False, with a log line, where that can't be done."""
     facts = asdict(key) | {"recall": tuned.recall, "settings": [asdict(setting) for setting in tuned.settings]}
@@ -148,9 +122,14 @@ def load_tuned(path: Path, key: IndexKey, *, threads: int = 1) -> Tuned | None:
     if made.minimum < key.minimum or replace(made, minimum=key.minimum) != key:
         logger.info("%s is of other vectors, or worse than it has to be", path)
         return None
-    start, stop = key.slice
-    index = _deserialize(InvertedIndex.from_bytes, path, payload, key.rows, stop - start, threads)
-    return None if index is None else Tuned(index, settings, recall)
+    try:
+        index = InvertedIndex.from_bytes(payload, threads=threads)
+    except (ValueError, RuntimeError) as error:
+        # Whole, but written by another version of FAISS.
+        logger.warning("%s holds no index that this FAISS can read (%s)", path, error)
+        return None
+    is_right = (index.size, index.dimension) == (key.rows, key.slice[1] - key.slice[0])
+    return Tuned(index, settings, recall) if is_right else None
 
 
 def save_vectors(path: Path, uuid: str, seq: int, numbers: NDArray[np.int64], vectors: Vectors) -> bool:
@@ -195,9 +174,69 @@ def read_seq(path: Path, uuid: str) -> int:
         return -1
 
 
-def is_damaged(path: Path) -> bool:
-    """Whether a file is there that fails its own digest; one that is merely of an earlier state is not damaged."""
-    return path.exists() and _read(path) is None
+def index_file(folder: Path, start: int, stop: int) -> Path:
+    """Where the inverted index of a slice of the vectors is kept."""
+    return folder / INDEX.format(start, stop)
+
+
+def derived_files(folder: Path) -> list[Path]:
+    """All files that are made from the truth, as far as they are there."""
+    return [path for path in (folder / VECTORS, folder / OLD) if path.exists()] + [*folder.glob(INDEX.format("*", "*"))]
+
+
+def damaged_files(folder: Path) -> list[Path]:
+    """Those of the derived files that fail their own digests; one of an earlier state is not damaged."""
+    return [path for path in derived_files(folder) if _read(path) is None]
+
+
+def load(truth: Truth, layout: Layout) -> Snapshot:
+    """The catalogue as it is now: from SQLite, but for the vectors that are in their file."""
+    path, snapshot = truth.path.with_name(VECTORS), None
+    if (stored := load_vectors(path, truth.uuid, truth.facts.dimension)) is not None:
+        if (base := _base_of(truth.changes(0, vectors=False), stored, layout)) is None:
+            logger.warning("%s is not of this state of the catalogue", path)
+        else:
+            snapshot = Snapshot.of(base)
+            snapshot = snapshot.after(truth.changes(stored.seq))
+    if snapshot is None:
+        snapshot = Snapshot.read(truth.changes(0), layout)
+        logger.info("%s: read %d vectors", truth.path, len(snapshot))
+    elif not snapshot.pending:
+        return snapshot
+    return save_small(truth, snapshot)
+
+
+def save_small(truth: Truth, snapshot: Snapshot) -> Snapshot:
+    """Write the vectors of a small catalogue; the same catalogue, then without recent changes. Large ones stay."""
+    if len(snapshot) > snapshot.base.layout.exact_up_to:
+        return snapshot
+    base = (snapshot := snapshot.compacted() if snapshot.pending else snapshot).base
+    if len(base):
+        path = truth.path.with_name(VECTORS)
+        if save_vectors(path, truth.uuid, snapshot.seq, base.numbers, base.vectors):
+            path.with_name(OLD).unlink(missing_ok=True)
+    return snapshot
+
+
+def _base_of(changes: Changes, stored: StoredVectors, layout: Layout) -> Segment | None:
+    """The part of a catalogue, read from its beginning, that has not changed since its vectors were stored.
+
+    None if the file does not hold those vectors, such as that of a catalogue that was put back to an earlier state.
+    """
+    old = np.flatnonzero(changes.seqs <= stored.seq)
+    numbers = changes.numbers[old]
+    positions = np.searchsorted(stored.numbers, numbers)
+    if stored.seq > changes.seq or (len(positions) and positions[-1] >= len(stored.numbers)):
+        return None
+    same = (stored.numbers[positions] == numbers) & (stored.checksums[positions] == changes.checksums[old])
+    if not same.all():
+        return None
+    items = [GONE] * len(stored.numbers)
+    for position, row in zip(positions.tolist(), old.tolist(), strict=True):
+        items[position] = changes.items[row]
+    return Segment(
+        layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=stored.vectors, digest=stored.digest
+    )
 
 
 def _write(path: Path, facts: dict[str, Any], arrays: Sequence[memoryview]) -> bool:
@@ -249,18 +288,6 @@ def _parse_header(page: bytes) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise ValueError("its header is no object")  # noqa: TRY004 - of the file, not of the program
     return facts
-
-
-def _deserialize(  # noqa: PLR0917
-    make: Callable[..., Index], path: Path, payload: memoryview, rows: int, dimension: int, threads: int
-) -> Index | None:
-    try:
-        index = make(payload, threads=threads)
-    except (ValueError, RuntimeError) as error:
-        # Whole, but written by another version of FAISS.
-        logger.warning("%s holds no index that this FAISS can read (%s)", path, error)
-        return None
-    return index if (index.size, index.dimension) == (rows, dimension) else None
 
 
 def _pieces(arrays: Iterable[memoryview]) -> Iterator[memoryview | bytes]:

@@ -9,27 +9,32 @@ indexes, whose recall is measured; until they are there, and where they find too
 """
 
 import hashlib
-import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, Weights
-from service.store.checks import Facts, check_vectors, require_positive
-from service.store.embedded import rows
+from service.store.base import (
+    OVERALL,
+    Facts,
+    Filter,
+    Hit,
+    Item,
+    Page,
+    Record,
+    StoreInfo,
+    Weights,
+    require_positive,
+)
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import BUSY_SECONDS, Truth
-from service.store.embedded.loading import derived_files, load, save_flat
-from service.store.embedded.segment import Layout, Segment
-from service.store.embedded.snapshot import Snapshot
+from service.store.embedded.database import BUSY_SECONDS, Truth, encode
+from service.store.embedded.files import derived_files, load, save_small
+from service.store.embedded.snapshot import Layout, Segment, Snapshot
 
-__all__ = ["DATABASE", "EXACT_UP_TO", "MIN_RECALL", "EmbeddedStore"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["DATABASE", "EmbeddedStore", "StoreOptions"]
 
 DATABASE = "catalog.sqlite"
 
@@ -38,6 +43,16 @@ EXACT_UP_TO = 100_000
 
 MIN_RECALL = 0.98
 
+
+class StoreOptions(TypedDict, total=False):
+    """How a store is opened; see `EmbeddedStore`."""
+
+    threads: int
+    record_recall: Callable[[str, float], None] | None
+    exact_up_to: int
+    min_recall: float
+
+
 RECENT_MOST = 256
 """Recent shoes that a small catalogue keeps beside its base; beyond them, or when others go, the two are merged."""
 
@@ -45,9 +60,9 @@ RECENT_MOST = 256
 class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
-    `catalog.sqlite` holds everything. `overall.faiss` only spares a start the reading of all vectors; the indexes of
-    the conditions are cut from it in memory, which takes less time than reading a file would. A large catalogue has
-    `vectors.bin` instead, which all processes map into memory and all conditions share, and each condition's index.
+    `catalog.sqlite` holds everything. `vectors.bin`, which all processes map into memory, only spares a start the
+    reading of all vectors. A small catalogue cuts those of its conditions from them; a large one has each condition's
+    index in a file.
     """
 
     def __init__(
@@ -59,7 +74,16 @@ class EmbeddedStore:
         exact_up_to: int = EXACT_UP_TO,
         min_recall: float = MIN_RECALL,
     ) -> None:
-        """Read the whole catalogue; see `open` and `create`."""
+        """Read the whole catalogue; see `open` and `create`.
+
+        Args:
+            truth: is closed with the store.
+            threads: how many one search may use.
+            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
+                index, or 1 where they are exact.
+            exact_up_to: up to so many shoes every search is exact.
+            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+        """
         self._truth = truth
         self._layout = Layout(truth.facts.slices, exact_up_to, threads)
         self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
@@ -71,7 +95,7 @@ class EmbeddedStore:
         if record_recall is not None:
             for condition in (OVERALL, *truth.facts.slices):
                 record_recall(condition, 1.0)
-        self._indexer.request_missing(self._snapshot)
+        self._request_missing(self._snapshot, OVERALL)
 
     @classmethod
     def create(
@@ -82,21 +106,9 @@ class EmbeddedStore:
         slices: Mapping[str, tuple[int, int]],
         checkpoint: str,
         root: str | Path,
-        threads: int = 1,
-        exact_up_to: int = EXACT_UP_TO,
-        min_recall: float = MIN_RECALL,
+        **options: Unpack[StoreOptions],
     ) -> "EmbeddedStore":
-        """Make an empty store, or open the one that is there if these facts are its own.
-
-        Args:
-            folder: is made if need be.
-            dimension: D, the size of every vector.
-            slices: condition -> (start, stop) of its part of the vector; without `overall`.
-            checkpoint: digest of the checkpoint that makes the vectors.
-            root: the folder under which the pictures lie.
-            threads: how many one search may use.
-            exact_up_to: up to so many shoes every search is exact.
-            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+        """Make an empty store, and its folder, or open the one that is there if it has these `Facts`.
 
         Raises:
             ArtifactMismatch: a store with other facts is there.
@@ -105,40 +117,27 @@ class EmbeddedStore:
             ValueError: a slice does not lie within the vector, or is called `overall`.
         """
         truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
-        with closing_on_error(truth):
-            return cls(truth, threads=threads, exact_up_to=exact_up_to, min_recall=min_recall)
+        return cls._of(truth, options)
 
     @classmethod
     def open(
-        cls,
-        folder: Path,
-        *,
-        threads: int = 1,
-        record_recall: Callable[[str, float], None] | None = None,
-        busy_seconds: float = BUSY_SECONDS,
-        exact_up_to: int = EXACT_UP_TO,
-        min_recall: float = MIN_RECALL,
+        cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, **options: Unpack[StoreOptions]
     ) -> "EmbeddedStore":
-        """Open the store in `folder`, which may be read-only.
-
-        Args:
-            folder: of an earlier `create`.
-            threads: how many one search may use.
-            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
-                index, or 1 where they are exact.
-            busy_seconds: how long a change waits for those of other processes.
-            exact_up_to: up to so many shoes every search is exact.
-            min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
+        """Open the store in `folder`, which may be read-only. `busy_seconds`: see `Truth`.
 
         Raises:
             ArtifactMissing: there is none; the message names the command that makes one.
             ArtifactCorrupt: it fails its check.
         """
-        truth = Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds)
-        with closing_on_error(truth):
-            return cls(
-                truth, threads=threads, record_recall=record_recall, exact_up_to=exact_up_to, min_recall=min_recall
-            )
+        return cls._of(Truth(Path(folder) / DATABASE, busy_seconds=busy_seconds), options)
+
+    @classmethod
+    def _of(cls, truth: Truth, options: StoreOptions) -> "EmbeddedStore":
+        try:
+            return cls(truth, **options)
+        except BaseException:
+            truth.close()
+            raise
 
     @staticmethod
     def remove(folder: Path) -> None:
@@ -150,7 +149,7 @@ class EmbeddedStore:
 
     def info(self) -> StoreInfo:
         """What is in the store now; the fingerprint is the same in every process that sees the same catalogue."""
-        snapshot = self._current()
+        snapshot = self.current()
         facts = self._truth.facts
         tuned = snapshot.base.tuned.get(OVERALL)
         return StoreInfo(
@@ -176,29 +175,31 @@ class EmbeddedStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_vectors(queries, self._truth.facts.dimension)
-        snapshot = self._current()
-        found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
-        if isinstance(condition, str):
-            self._indexer.request_missing(snapshot, condition)
+        snapshot = self.current()
+        found = snapshot.search(queries, k, condition=condition, filter=filter, vectors=vectors)
+        self._request_missing(snapshot, condition)
         return found
 
     def get(self, item_id: str) -> Item:
         """One shoe. Raises UnknownItem."""
-        return self._current().get(item_id)
+        return self.current().get(item_id)
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """One shoe's vector, (D,) float32. Raises UnknownItem."""
-        return self._current().vector(item_id)
+        return self.current().vector(item_id)
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
         require_positive("limit", limit)
-        return self._current().page(limit=limit, cursor=cursor, filter=filter)
+        return self.current().page(limit=limit, cursor=cursor, filter=filter)
+
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`."""
+        return self.current().sample(count)
 
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
-        return self._current().facets(filter)
+        return self.current().facets(filter)
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
@@ -213,7 +214,7 @@ class EmbeddedStore:
             StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
         """
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
-        encoded = [rows.encode(record, self._truth.facts.dimension) for record in records]
+        encoded = [encode(record, self._truth.facts.dimension) for record in records]
         if encoded:
             self._truth.upsert(encoded, overwrite=overwrite)
             self._wrote = True
@@ -237,7 +238,7 @@ class EmbeddedStore:
         Args:
             conditions: those whose searches are to be fast; all, if left out.
         """
-        snapshot = self._current()
+        snapshot = self.current()
         if snapshot.base.is_large:
             self._indexer.build_all((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
 
@@ -247,28 +248,29 @@ class EmbeddedStore:
             self._indexer.close()
             if self._wrote:
                 self._wrote = False
-                snapshot = self._current()
-                if not snapshot.base.is_large:
-                    save_flat(self._truth, snapshot.compacted() if snapshot.pending else snapshot)
+                save_small(self._truth, self.current())
         finally:
             with self._refreshing:
                 self._truth.close()
 
-    def current(self) -> Snapshot:
-        """The snapshot that holds every change acknowledged before this call, by any process."""
-        return self._current()
+    # For `BackgroundIndexer`.
 
     def put_base(self, old: Segment, new: Segment) -> None:
-        """See `SnapshotHolder`."""
+        """Put a base with more indexes in the place of one that is otherwise the same, if that is still there."""
         with self._refreshing:
             self._snapshot = self._snapshot.with_indexes(old, new)
 
     def put_snapshot(self, new: Snapshot) -> None:
-        """See `SnapshotHolder`."""
+        """Put a snapshot with a new base in place, and what has happened since on top of it."""
         with self._refreshing:
             self._snapshot = self._caught_up(new)
 
-    def _current(self) -> Snapshot:
+    def _request_missing(self, snapshot: Snapshot, condition: str | Weights) -> None:
+        if snapshot.base.is_large and isinstance(condition, str):
+            self._indexer.request_missing(snapshot, condition)
+
+    def current(self) -> Snapshot:
+        """The snapshot that holds every change acknowledged before this call, by any process."""
         with self._refreshing:
             version = self._truth.data_version()
             if version != self._seen:
@@ -286,13 +288,3 @@ class EmbeddedStore:
         if not snapshot.base.is_large and (snapshot.base.gone or len(snapshot.recent) > RECENT_MOST):
             return snapshot.compacted()
         return snapshot
-
-
-@contextmanager
-def closing_on_error(truth: Truth) -> Iterator[None]:
-    """Close `truth` if what follows fails."""
-    try:
-        yield
-    except BaseException:
-        truth.close()
-        raise

@@ -2,8 +2,8 @@
 
 The vectors are divided among lists, each by the centre that it is nearest to. A search looks into the lists of the
 nearest centres only, and there at codes of half a byte for each number, many at a time in the processor's registers
-(André and others, "Cache locality is not enough", 2015). It holds no vectors, and what it finds are rows; whoever asks
-works out their distances from the vectors, which all indexes share.
+(André and others, "Cache locality is not enough", 2015). It holds no vectors, and what it finds are rows; their
+distances are worked out from the vectors, which all indexes share.
 
 Chosen by measurement, see `benchmarks/growth`: for the same recall it is as fast as a graph (HNSW) and takes a quarter
 of the memory beside the vectors and a tenth of the time to build.
@@ -11,14 +11,15 @@ of the memory beside the vectors and a tenth of the time to build.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.index.faiss import faiss, omp_threads
+from service.store.index.exact import Neighbours, Selection, faiss, omp_threads, rank
 
-__all__ = ["InvertedIndex", "Stopped", "never"]
+__all__ = ["InvertedIndex", "Setting", "Stopped", "Tuned", "never"]
 
 Vectors = NDArray[np.float32]
 
@@ -117,3 +118,68 @@ class InvertedIndex:
 def count_lists(count: int) -> int:
     """How many lists for so many vectors: to find the nearest centres takes about as long as to look into theirs."""
     return min(MOST_LISTS, 1 << round(math.log2(max(1.0, 1.5 * math.sqrt(count)))))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How to look for neighbours.
+
+    Attributes:
+        depth: how many neighbours it is for, at most.
+        probes: lists to look into.
+        candidates: rows whose exact distance is worked out.
+        recall: the share of that many neighbours that it finds, by the kind of queries for which it is lower.
+    """
+
+    depth: int
+    probes: int
+    candidates: int
+    recall: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An inverted index that is known to find enough.
+
+    Attributes:
+        index: what gives candidates.
+        settings: by depth, ascending.
+        recall: recall@10 with the first of them, of the kind of queries for which it is lower.
+    """
+
+    index: InvertedIndex
+    settings: tuple[Setting, ...]
+    recall: float
+
+    def search(
+        self, vectors: Vectors, queries: Vectors, k: int, selection: Selection | None = None
+    ) -> list[Neighbours | None]:
+        """Nearly all of the k nearest rows of each query, exactly ranked; None where it can't be known to find enough.
+
+        A setting finds nearly all of so many neighbours. If k of those are selected, they are nearly all of the k
+        nearest selected ones too; if not, the next setting looks further. So it does not matter whether what is
+        selected lies near the query.
+
+        Args:
+            vectors: (N, D), of which the index is.
+            queries: (B, D) float32, finite.
+            k: at least 1.
+            selection: the rows to look at, one at least; None for all.
+        """
+        available = self.index.size if selection is None else selection.count
+        k = min(k, available)
+        answers: list[Neighbours | None] = [None] * len(queries)
+        for setting in self.settings:
+            left = [position for position, answer in enumerate(answers) if answer is None]
+            if left and setting.depth >= k * self.index.size / available:
+                asked = np.ascontiguousarray(queries[left])
+                rows = self.index.candidates(asked, setting.candidates, probes=setting.probes)
+                ranked = rank(vectors, asked, rows, k if selection is None else setting.depth)
+                for position, (near, distances) in zip(left, ranked, strict=True):
+                    passing = near >= 0
+                    if selection is not None:
+                        passing &= selection.mask[near]
+                    chosen = np.flatnonzero(passing)[:k]
+                    if len(chosen) == k:
+                        answers[position] = Neighbours(near[chosen], distances[chosen])
+        return answers

@@ -7,7 +7,6 @@ high enough for both kinds; of the ways to get there the fastest is taken. Its r
 and where that is too little, it looks further.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -15,13 +14,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.index.exact import SPARE, distances_of, rank
-from service.store.index.faiss import faiss, omp_threads
-from service.store.index.ivf import InvertedIndex, Stopped, never
+from service.store.index.exact import SPARE, distances_of, faiss, omp_threads, rank
+from service.store.index.ivf import InvertedIndex, Setting, Stopped, Tuned, never
 
-__all__ = ["DEPTHS", "RECALL_DEPTH", "Setting", "Tuned", "tune"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["DEPTHS", "RECALL_DEPTH", "tune"]
 
 Vectors = NDArray[np.float32]
 
@@ -45,38 +41,6 @@ TIMED = 48
 
 ROWS_AT_ONCE = 2**16
 QUERIES_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How to look for neighbours.
-
-    Attributes:
-        depth: how many neighbours it is for, at most.
-        probes: lists to look into.
-        candidates: rows whose exact distance is worked out.
-        recall: the share of that many neighbours that it finds, by the kind of queries for which it is lower.
-    """
-
-    depth: int
-    probes: int
-    candidates: int
-    recall: float
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """An inverted index that is known to find enough.
-
-    Attributes:
-        index: what gives candidates.
-        settings: by depth, ascending.
-        recall: recall@10 with the first of them, of the kind of queries for which it is lower.
-    """
-
-    index: InvertedIndex
-    settings: tuple[Setting, ...]
-    recall: float
 
 
 @dataclass(frozen=True)

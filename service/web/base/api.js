@@ -116,6 +116,11 @@ export function getInfo() {
   return getJson("v1/info");
 }
 
+/** How the network was trained: {card, history, evaluation}. */
+export function getCheckpoint({ signal }) {
+  return getJson("v1/checkpoint", { signal });
+}
+
 /** One page of the catalogue: {items, next, total}. */
 export function listItems({ filters, cursor, limit, signal }) {
   return getJson(withParameters("v1/items", { filters, cursor, limit }), { signal });

@@ -14,7 +14,7 @@ import pytest
 from model.files import sha256_bytes
 from service.catalog.uploads import Uploads, require_name
 from service.store.base import Record
-from service.store.embedded.loading import FLAT
+from service.store.embedded.files import VECTORS
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.support.commands import Done, run_main
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
@@ -226,13 +226,13 @@ class TestVerify:
         weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
         with closing(EmbeddedStore.open(folder.catalog)) as store:
             store.patch("1000.1", {})  # so that closing writes the cache
-        with (folder.catalog / FLAT).open("r+b") as cache:
+        with (folder.catalog / VECTORS).open("r+b") as cache:
             cache.seek(-1, 2)
             cache.write(b"\xff")
         done = folder.verify("--checkpoint", str(tmp_path / "broken"))
         assert done.status == 1
         assert "weights.safetensors" in done.output
-        assert f"{folder.catalog / FLAT} fails its digest" in done.output
+        assert f"{folder.catalog / VECTORS} fails its digest" in done.output
         assert "12 shoes, 0 vectors made again" in done.output
         data = bytearray((folder.catalog / DATABASE).read_bytes())
         data[4096:8192] = bytes(4096)
@@ -448,7 +448,7 @@ def test_looking_after_files_needs_no_network() -> None:
 import sys, service.cli.main, service.catalog.writer, service.catalog.uploads
 import service.store.embedded.store, service.store.embedded.maintenance
 assert "torch" not in sys.modules
-import service.catalog.maintenance.verify, service.catalog.maintenance.export, service.catalog.maintenance.backup
+import service.catalog.maintenance.verify, service.catalog.maintenance.archive, service.catalog.maintenance.backup
 assert not {"matplotlib", "torchvision", "training", "fastapi"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.errors import QueryError, SolemateError
+from model.nearness import Nearness
 from service.search import ranker
-from service.search.options import SearchOptions
-from service.search.pagination import Cursor, fingerprint_of
-from service.search.ranker import Ranked, Searcher
+from service.search.options import Cursor, SearchOptions, fingerprint_of
+from service.search.ranker import NearnessScale, Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Record, Weights
 from tests.service.search.test_diversity import naive_fold, naive_mmr
-from tests.service.store.naive import distance, shoe, shoes
+from tests.service.store.naive import SLICES, distance, shoe, shoes
 from tests.support.fakes import MemoryStore
 from tests.support.filters import passes, where
 
+KNOWN = dict.fromkeys((OVERALL, *SLICES), Nearness(1.0, 4.0))
 WEIGHTS: Weights = {"category": 0.7, "free": 0.3}
 SOME: Filter = where({"Gender": frozenset({"Women", "Men"})})
 
@@ -30,7 +31,7 @@ def make_searcher(records: Sequence[Record]) -> Searcher:
     """Over a store in memory."""
     store = MemoryStore(Path())
     store.upsert(records)
-    return Searcher(store)
+    return Searcher(store, NearnessScale(store, KNOWN))
 
 
 def copies(count: int, each: int, seed: int = 0) -> list[Record]:
@@ -127,7 +128,7 @@ def pages(searcher: Searcher, vector: NDArray[np.float32], options: SearchOption
     fold_within=st.none() | st.sampled_from([0.0, 0.05, 0.5, 3.0, 100.0]),
     diversity=st.sampled_from([0.0, 0.3, 1.0]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_pages_are_one_long_answer_by_the_definitions(
     seed: int, count: int, each: int, excluded: int, **given_options: Any
 ) -> None:
@@ -262,7 +263,8 @@ def test_what_is_found_only_by_looking_further_repeats_no_shoe(fold_within: floa
     assert isinstance(whole, Ranked)
     exact = [hit.item.id for hit in whole.hits]
     hidden = {exact[2], exact[5], exact[6], exact[21]}
-    searcher = Searcher(Shallow(records, hidden, below=20))
+    store = Shallow(records, hidden, below=20)
+    searcher = Searcher(store, NearnessScale(store, KNOWN))
     shown: list[str] = []
     offset, after = 0, b""
     while True:

@@ -25,7 +25,7 @@ from service.server.ipc import (
     ReloadRequest,
     ReloadResult,
 )
-from service.serving.reload import Facts, Outcome
+from service.serving.generations import Facts, Outcome
 from service.settings import Settings
 
 __all__ = ["BROKEN", "STUCK", "work"]

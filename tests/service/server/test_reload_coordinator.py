@@ -6,7 +6,7 @@ import pytest
 
 from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
 from service.server.reload_coordinator import ReloadCoordinator
-from service.serving.reload import Facts, Outcome, explain
+from service.serving.generations import Facts, Outcome, explain
 
 NEW = Facts("network", "store", "catalog-7", 12)
 

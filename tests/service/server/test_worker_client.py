@@ -24,8 +24,7 @@ from service.server.ipc import (
     ReloadResult,
 )
 from service.server.worker_client import SupervisorLink
-from service.serving.generations import Live
-from service.serving.reload import ReloadRefused
+from service.serving.generations import Live, ReloadRefused
 from tests.service.serving.test_generations import Disk
 
 

@@ -17,8 +17,7 @@ from model.embedder import Embedder
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing
 from model.files import write_atomic
 from service.serving.bootstrap import open_backend, open_engine
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import ReloadRefused
+from service.serving.generations import Live, OneProcess, ReloadRefused
 from service.settings import Settings
 from service.telemetry import metrics
 from tests.support.commands import run_main
@@ -194,9 +193,9 @@ async def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
 )
 def test_damaged_cache_is_made_anew(artifacts: Artifacts, damage: Callable[[Path], None] | None) -> None:
     """A cache of FAISS' that is cut, changed, gone or another catalogue's is not read; what it held is made anew."""
-    cache = artifacts.catalog / "overall.faiss"
+    cache = artifacts.catalog / "vectors.bin"
     if damage is None:
-        swap(cache, artifacts.other_catalog / "overall.faiss")
+        swap(cache, artifacts.other_catalog / "vectors.bin")
     else:
         damage(cache)
     engine = open_engine(artifacts.settings())

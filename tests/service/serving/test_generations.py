@@ -12,8 +12,7 @@ from model.errors import ArtifactCorrupt
 from service.errors import NotReady
 from service.http.middleware.exchange import LeaseGeneration
 from service.serving.engine import Engine, Network
-from service.serving.generations import Live, OneProcess
-from service.serving.reload import ReloadRefused
+from service.serving.generations import Live, OneProcess, ReloadRefused
 from tests.support.fakes import FakeEmbedder, MemoryStore
 
 

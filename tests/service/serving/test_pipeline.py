@@ -21,9 +21,8 @@ from model.framing import View
 from model.localizer import Localizer
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotReady, Overloaded, UnknownItem
-from service.search.options import SearchOptions
-from service.search.pagination import read_cursor
-from service.serving import batch
+from service.search.options import SearchOptions, read_cursor
+from service.serving import pipeline as pipeline_module
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
@@ -240,7 +239,7 @@ async def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkey
         return decode(self, image, view)
 
     monkeypatch.setattr(Engine, "decode", decode_slowly)
-    monkeypatch.setattr(batch, "SMALL_PIXELS", 34 * 26)
+    monkeypatch.setattr(pipeline_module, "SMALL_PIXELS", 34 * 26)
     large = draw_shoe(3, size=(35, 26))
 
     async with running(engine) as pipeline:
@@ -282,12 +281,12 @@ async def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.
 async def test_bytes_alone_make_a_picture_large(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of many bytes is decoded aside, however few pixels it claims; a broken one fails as it would here."""
     monkeypatch.setattr(Engine, "decode_small", lambda *_: pytest.fail("decoded within the batch"))
-    heavy = SHOES[4] + bytes(batch.SMALL_BYTES)
+    heavy = SHOES[4] + bytes(pipeline_module.SMALL_BYTES)
 
     async with running(engine) as pipeline:
         assert best(await pipeline.search_image(heavy, SearchOptions(1))) == IDS[4]
         with pytest.raises(UnsupportedImage):
-            await pipeline.search_image(bytes(batch.SMALL_BYTES + 1), SearchOptions(1))
+            await pipeline.search_image(bytes(pipeline_module.SMALL_BYTES + 1), SearchOptions(1))
 
 
 async def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +300,7 @@ async def test_large_pictures_are_not_decoded_for_nobody(engine: Engine, monkeyp
         return decode(self, image, view)
 
     monkeypatch.setattr(Engine, "decode", note)
-    monkeypatch.setattr(batch, "SMALL_PIXELS", 1)
+    monkeypatch.setattr(pipeline_module, "SMALL_PIXELS", 1)
 
     async with running(engine, decode_threads=1) as pipeline:
         tasks = [asyncio.create_task(pipeline.search_image(shoe, SearchOptions(1))) for shoe in SHOES[:3]]
@@ -454,7 +453,7 @@ async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.
         found = await pipeline.recommend(examples, SearchOptions(4))
         expected = leave_out(IDS[7], store.search(target.astype(np.float32)[None], 5)[0])[:4]
         assert [hit.item for hit in found.hits] == [hit.item for hit in expected]
-        monkeypatch.setattr(batch, "SMALL_PIXELS", 1)
+        monkeypatch.setattr(pipeline_module, "SMALL_PIXELS", 1)
         assert await pipeline.recommend(examples, SearchOptions(4)) == found
         bad = Examples(images=[*pictures, Picture(b"no", "c.jpg", liked=True)])
         with pytest.raises(UnsupportedImage, match=r"image 3 of 3 \('c.jpg'\)"):
@@ -465,9 +464,7 @@ async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.
 
 async def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Each is the picture of its own vectors, side by side."""
-    one, other = engine.store.vector(IDS[0]), engine.store.vector(IDS[1])
-    swapped = one.copy()
-    swapped[3:5] = other[3:5]
+    one, swapped = engine.store.vector(IDS[0]), engine.swap(IDS[0], "closure", IDS[1])
 
     def draw(vectors: NDArray[np.float32]) -> bytes:
         return to_png(np.concatenate(list(engine.draw(vectors)), axis=2))
@@ -488,7 +485,7 @@ async def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: Mood
         await held
         results: Any = await tasks
         *drawn, wrong, unknown = results
-        expected = (one[None], engine.interpolate(IDS[0], IDS[1], 4), swapped[None], engine.embed([SHOES[2]]))
+        expected = (one[None], engine.interpolate(IDS[0], IDS[1], 4), swapped, engine.embed([SHOES[2]]))
         assert drawn == [draw(vectors) for vectors in expected]
         assert Image.open(io.BytesIO(drawn[1])).size == (64, 16)
         assert isinstance(wrong, QueryError)
@@ -518,7 +515,7 @@ async def test_stages_are_noted(engine: Engine, monkeypatch: pytest.MonkeyPatch)
                 await pipeline.search_image(SHOES[0], SearchOptions(1))
             assert set(stages.seconds) == {"decode", "queue", "encode", "search"}
             assert min(stages.seconds.values()) >= 0
-            monkeypatch.setattr(batch, "SMALL_BYTES", 1)
+            monkeypatch.setattr(pipeline_module, "SMALL_BYTES", 1)
 
 
 async def test_close_answers_what_is_under_way(engine: Engine, embedder: MoodyEmbedder) -> None:

@@ -16,8 +16,7 @@ import pytest
 
 from model.errors import ArtifactError
 from service.milvus_address import Address
-from service.store.base import VectorStore
-from service.store.checks import Facts
+from service.store.base import Facts, VectorStore
 from service.store.embedded.store import EmbeddedStore
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES
 

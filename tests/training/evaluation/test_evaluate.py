@@ -102,11 +102,8 @@ def test_every_row_file_and_figure(tmp_path: Path, catalog: str) -> None:
     assert pixels.accuracy == 1.0
     assert pixels.retrieval is not None
     assert (pixels.retrieval.queries, pixels.retrieval.left_out) == (SHOES - 1, 1)
-    assert [model.reconstruction is None for model in summary.models] == [False, False, True]
-    assert [(facts.triplets, facts.source) for facts in summary.attributes] == [
-        (20_000, "drawn by seed 0"),
-        (2, "size.txt"),
-    ]
+    assert [each.reconstruction is None for each in summary.embeddings] == [False, False, True]
+    assert [(task.size, task.source) for task in summary.tasks] == [(20_000, "drawn by seed 0"), (2, "size.txt")]
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "report.md", "triplets-colour.csv", "reconstructions.png", "neighbours-colour.png",
         "neighbours-overall.png", "map-colour.png", "map-overall.png", "map-pictures.png",
@@ -194,7 +191,7 @@ def test_the_bound_is_that_of_the_training(tmp_path: Path, catalog: str) -> None
     sharp = save(tmp_path / "sharp", config={"objective": {"likelihood": "bernoulli", "observation_std": 0.1}})
     options: dict[str, Any] = {"out": tmp_path / "out", "pictures": False, "device": "cpu"}
     summary = evaluate([mine, foreign, sharp], catalog, **options)
-    bound, missing, other, pixels = (model.elbo for model in summary.models)
+    bound, missing, other, pixels = (each.elbo for each in summary.embeddings)
     assert missing is pixels is None
     assert summary.warnings[-1] == "foreign does not say which likelihood it was trained with: its -ELBO is left out"
     assert bound is not None
@@ -206,7 +203,7 @@ def test_the_bound_is_that_of_the_training(tmp_path: Path, catalog: str) -> None
     assert measure_elbo(tvae, images.pixels, bound.observation, generator=generator) == bound
     stored = json.loads((mine / "metrics.json").read_text())["evaluation"]
     assert stored["elbo"]["negative_elbo"] == bound.total
-    assert evaluate([mine], catalog, **options, seed=1).models[0].elbo == bound
+    assert evaluate([mine], catalog, **options, seed=1).embeddings[0].elbo == bound
 
 
 def test_nothing_to_measure_is_an_error(tmp_path: Path, catalog: str) -> None:

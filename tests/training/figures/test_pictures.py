@@ -10,8 +10,10 @@ from PIL import Image
 
 from training.data.labels import Labels, encode_labels
 from training.evaluation.elbo import NegativeElbo, Observation
+from training.evaluation.embeddings import Embedding
 from training.evaluation.metrics import RECALL_AT, Reconstruction, Retrieval
-from training.evaluation.report import AttributeFacts, ModelFacts, Row, Summary
+from training.evaluation.report import Row, Summary
+from training.evaluation.tasks import SimilarityTask
 from training.figures.maps import Panel, draw_map, draw_picture_map
 from training.figures.pictures import (
     ALIKE,
@@ -119,6 +121,7 @@ def test_names_are_cut_and_never_read_as_formulas() -> None:
     assert open_png(sheet.to_png()).shape == (150, 600, 3)
 
 
+VECTORS = np.zeros((10, 8))
 ELBO = NegativeElbo(Observation("gaussian", 0.1), reconstruction=-60.0, kl=12.0, dimensions=48)
 
 
@@ -130,11 +133,14 @@ def make_summary() -> Summary:
         catalog="csv:shoes.csv",
         shoes=10,
         choice="all",
-        attributes=(AttributeFacts("Gender", 100, "gender.npy"), AttributeFacts("taste", 7, "taste.csv")),
-        models=(
-            ModelFacts("checkpoint", "ab" * 32, 8, Reconstruction(0.01, 0.05), ELBO),
-            ModelFacts("foreign", "cd" * 32, 8, Reconstruction(0.02, 0.05)),
-            ModelFacts("pixel distance", "", 48, None),
+        tasks=(
+            SimilarityTask("Gender", None, np.zeros((100, 3), dtype=np.intp), "gender.npy"),
+            SimilarityTask("taste", None, np.zeros((7, 3), dtype=np.intp), "taste.csv"),
+        ),
+        embeddings=(
+            Embedding("checkpoint", "ab" * 32, VECTORS, {}, reconstruction=Reconstruction(0.01, 0.05), elbo=ELBO),
+            Embedding("foreign", "cd" * 32, VECTORS, {}, reconstruction=Reconstruction(0.02, 0.05)),
+            Embedding("pixel distance", "", np.zeros((10, 48)), {}),
         ),
         rows=(
             Row("checkpoint", "Gender", "Gender", 4, 0.9, better),

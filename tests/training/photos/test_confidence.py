@@ -18,8 +18,8 @@ def draw_samples(seed: int, count: int, distance: float = 2.0) -> Samples:
 
 
 def describe(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Their features, had the localizer found half a shoe in each."""
-    return expand(vectors, np.full(len(vectors), 0.5))
+    """Their features, had each a plain margin."""
+    return expand(vectors, np.ones(len(vectors)))
 
 
 def estimate(model: ConfidenceModel, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,7 +68,7 @@ def test_what_the_localizer_found_counts() -> None:
 
 def test_nothing_to_calibrate_on() -> None:
     """Without held-out vectors the regression stays as it is."""
-    empty = np.empty((0, 10))
+    empty = np.empty((0, 11))
     assert isinstance(fit_confidence(draw_samples(0, 50), Samples(empty, empty)), ConfidenceModel)
 
 

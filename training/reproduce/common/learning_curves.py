@@ -1,20 +1,20 @@
 """Learning curves of the networks of a reproduction, side by side."""
 
-import io
 from collections.abc import Collection, Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from training.figures.maps import PALETTE
-from training.figures.sheet import INK, MUTED
-from training.reproduce.common.runs import Trained
+from training.figures.sheet import INK, MUTED, to_png
+from training.reproduce.common.runs import Recipe, Trained
 
 __all__ = ["draw_learning_curves"]
 
 
-def draw_learning_curves(networks: Sequence[Trained], *, triplet_title: str, unbounded: Collection[str] = ()) -> bytes:
+def draw_learning_curves(
+    networks: Sequence[Trained], *, triplet_title: str, unbounded: Collection[Recipe] = ()
+) -> bytes:
     """Negative ELBO and triplet term of the training batches, epoch by epoch: the bytes of a PNG.
 
     The ELBO's panel is as high as what comes after the first quarter of the epochs, whose bounds would press all others
@@ -23,19 +23,18 @@ def draw_learning_curves(networks: Sequence[Trained], *, triplet_title: str, unb
     Args:
         networks: in the legend's order.
         triplet_title: of the triplet term's panel. A network with several such terms is drawn by their mean.
-        unbounded: titles of the networks that are not trained by the ELBO; theirs is not drawn.
+        unbounded: recipes that do not train by the ELBO; theirs is not drawn.
     """
     figure = Figure(figsize=(10.0, 3.8), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
     bounds, triplets = figure.subplots(1, 2)
     settled: list[float] = []
     for network, colour in zip(networks, PALETTE, strict=False):
         epochs = [epoch["epoch"] for epoch in network.history]
         figures = [epoch["training"] for epoch in network.history]
         # Drawn without points where it is not to be seen: the legend is this panel's.
-        bound = [] if network.title in unbounded else [each["reconstruction"] + each["kl"] for each in figures]
+        bound = [] if network.recipe in unbounded else [each["reconstruction"] + each["kl"] for each in figures]
         settled += bound[len(bound) // 4 :]
-        bounds.plot(epochs[: len(bound)], bound, color=colour, label=network.title, linewidth=1.4, marker=".")
+        bounds.plot(epochs[: len(bound)], bound, color=colour, label=network.recipe.title, linewidth=1.4, marker=".")
         names = [name for name in figures[0] if name.startswith("triplet/")]
         if names:
             terms = [sum(each[name] for name in names) / len(names) for each in figures]
@@ -51,6 +50,4 @@ def draw_learning_curves(networks: Sequence[Trained], *, triplet_title: str, unb
         axes.tick_params(which="both", labelsize=8, colors=MUTED)
         axes.spines[["top", "right"]].set_visible(False)
     bounds.legend(fontsize=8, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return to_png(figure)

@@ -40,7 +40,7 @@ class _Drawer:
 
     @property
     def title(self) -> str:
-        return self.trained.title
+        return self.trained.recipe.title
 
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
         """(B, D) -> (B, C, H, W) uint8."""

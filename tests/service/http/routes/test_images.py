@@ -200,12 +200,14 @@ def test_samples_of_an_empty_catalogue(client: TestClient, memory_engine: Engine
 
 
 def test_swap_takes_one_slice(client: TestClient, memory_engine: Engine) -> None:
-    """A swap draws the shoe's vector with the other's slice in it, and leaves both as they are."""
+    """A swap draws the shoe's vector with the other's slice in it, and what follows; both shoes stay as they are."""
     before = memory_engine.store.vector("1000.1").copy()
+    other = memory_engine.store.vector("1000.2")
     response = client.get("/v1/swaps", params={"item": "1000.1", "condition": "closure", "of": "1000.2"})
-    vector = before.copy()
-    vector[3:5] = memory_engine.store.vector("1000.2")[3:5]
-    assert response.content == to_png(memory_engine.draw(vector[None])[0])
+    vector = memory_engine.swap("1000.1", "closure", "1000.2")
+    np.testing.assert_allclose(vector[0, 3:5], other[3:5], rtol=1e-6)
+    np.testing.assert_allclose(vector[0], before + memory_engine.sampler.follow(other[3:5] - before[3:5], 3, 5))
+    assert response.content == to_png(memory_engine.draw(vector)[0])
     np.testing.assert_array_equal(memory_engine.store.vector("1000.1"), before)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from service.store.embedded.files import IndexKey, load_tuned, save_tuned
-from service.store.index.ivf import InvertedIndex
-from service.store.index.tuning import Tuned, tune
+from service.store.index.ivf import InvertedIndex, Tuned
+from service.store.index.tuning import tune
 from tests.service.store.clusters import clusters
 from tests.service.store.damages import DAMAGES
 

@@ -5,8 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from service.store.index.faiss import faiss
-from service.store.index.flat import FlatIndex
+from service.store.index.exact import ExactIndex, faiss
 from service.store.index.ivf import InvertedIndex, Stopped, count_lists
 from tests.service.store.clusters import clusters
 
@@ -26,7 +25,7 @@ def test_looking_into_all_lists_finds_every_row() -> None:
 def test_the_nearest_come_first() -> None:
     """Codes are coarse, and still nearly always among a few hundred candidates are the nearest ones."""
     index = InvertedIndex.build(VECTORS)
-    exact = FlatIndex.of(VECTORS).search(VECTORS[:50], 10)
+    exact = ExactIndex(VECTORS).search(VECTORS[:50], 10)
     rows = index.candidates(VECTORS[:50], 100, probes=index.lists)
     found = [len(set(near.rows.tolist()) & set(some.tolist())) for near, some in zip(exact, rows, strict=True)]
     assert np.mean(found) > 9.5

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.store.index.exact import rank
-from service.store.index.flat import FlatIndex
-from service.store.index.ivf import InvertedIndex, Stopped
-from service.store.index.tuning import DEPTHS, Setting, Tuned, probes_to_try, tune
+from service.store.index.exact import ExactIndex, rank
+from service.store.index.ivf import InvertedIndex, Setting, Stopped, Tuned
+from service.store.index.tuning import DEPTHS, probes_to_try, tune
 from tests.service.store.clusters import clusters
 
 VECTORS = clusters(4000, dimension=12)
@@ -24,11 +23,11 @@ def index() -> InvertedIndex:
 def recall_by_hand(tuned: Tuned, vectors: NDArray[np.float32], setting: Setting, k: int) -> float:
     """The share of the k nearest that a search with a setting finds: of rows, or between them, whichever is lower."""
     rows = np.arange(0, len(vectors), 7)
-    flat, shares = FlatIndex.of(vectors), []
+    exact_index, shares = ExactIndex(vectors), []
     for queries, own in ((vectors[rows], rows), ((vectors[rows] + vectors[rows[::-1]]) / 2, np.full(len(rows), -1))):
         found = 0
         for query, row in zip(queries[:, None], own.tolist(), strict=True):
-            exact = [each for each in flat.search(query, k + 1)[0].rows.tolist() if each != row][:k]
+            exact = [each for each in exact_index.search(query, k + 1)[0].rows.tolist() if each != row][:k]
             candidates = tuned.index.candidates(query, setting.candidates + 1, probes=setting.probes)
             near = [each for each in rank(vectors, query, candidates, k + 1)[0].rows.tolist() if each != row]
             found += len(set(exact) & set(near[:k]))

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.store.base import Weights
-from service.store.index.flat import FlatIndex
-from service.store.index.weighted import WeightedIndex, scale_of
+from service.store.base import Weights, scale_of
+from service.store.index.exact import ExactIndex, Selection
 from tests.service.store.naive import DIMENSION, SLICES, distance
 
 Matrix = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -32,13 +31,15 @@ def draw(count: int, seed: int = 0, *, loc: float = 0.0, scale: float = 1.0) -> 
     k=st.integers(1, 40),
     masked=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_agrees_with_a_loop(weights: dict[str, float], seed: int, count: int, k: int, masked: bool) -> None:
     """Rows and distances are those of the definition, for any weights, with and without a mask."""
     vectors, queries = draw(count, seed), draw(3, seed + 1)
     mask = np.random.default_rng(seed).random(count) < 0.3 if masked else None
     rows = np.arange(count) if mask is None else np.flatnonzero(mask)
-    for query, found in zip(queries, WeightedIndex(vectors, SLICES).search(queries, weights, k, mask), strict=True):
+    selection = None if mask is None else Selection(count, mask=mask)
+    answers = ExactIndex(vectors, SLICES).search(queries, k, selection, weights)
+    for query, found in zip(queries, answers, strict=True):
         expected = rows[nearest(vectors[rows], query, weights, k)]
         np.testing.assert_array_equal(found.rows, expected)
         np.testing.assert_allclose(
@@ -51,8 +52,8 @@ def test_exact_where_the_product_has_no_digits_left(loc: float) -> None:
     """Far from the origin, or out of float32's range, the answers are still those of the definition."""
     vectors = draw(400, loc=loc)
     weights = {"category": 0.7, "closure": 0.3}
-    index = WeightedIndex(vectors, SLICES)
-    for query, found in zip(vectors[:40], index.search(vectors[:40], weights, 5), strict=True):
+    index = ExactIndex(vectors, SLICES)
+    for query, found in zip(vectors[:40], index.search(vectors[:40], 5, weights=weights), strict=True):
         expected = nearest(vectors, query, weights, 5)
         np.testing.assert_array_equal(found.rows, expected)
         np.testing.assert_allclose(found.distances, [distance(query, vectors[row], weights) for row in expected])
@@ -63,9 +64,9 @@ def test_exact_where_the_product_has_no_digits_left(loc: float) -> None:
 def test_only_the_ratio_of_weights_decides(factor: float) -> None:
     """Weights however large or small order as their ratio does, and scale the distances by their root."""
     vectors, queries = draw(200), draw(4, 9)
-    index = WeightedIndex(vectors, SLICES)
-    plain = index.search(queries, {"category": 1.0, "free": 0.25}, 9)
-    scaled = index.search(queries, {"category": factor, "free": 0.25 * factor}, 9)
+    index = ExactIndex(vectors, SLICES)
+    plain = index.search(queries, 9, weights={"category": 1.0, "free": 0.25})
+    scaled = index.search(queries, 9, weights={"category": factor, "free": 0.25 * factor})
     for one, other in zip(plain, scaled, strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
         np.testing.assert_allclose(other.distances, one.distances * np.sqrt(factor))
@@ -75,27 +76,21 @@ def test_a_share_too_small_for_float32_still_decides_ties() -> None:
     """Where the heavy slice can't tell shoes apart, the lightest weight orders them."""
     vectors = np.zeros((50, DIMENSION), dtype=np.float32)
     vectors[:, 7] = np.arange(50)[::-1]
-    found = WeightedIndex(vectors, SLICES).search(vectors[:1] * 0, {"category": 1.0, "free": 1e-30}, 3)[0]
+    found = ExactIndex(vectors, SLICES).search(vectors[:1] * 0, 3, weights={"category": 1.0, "free": 1e-30})[0]
     assert found.rows.tolist() == [49, 48, 47]
 
 
 def test_large_batches_and_all_rows() -> None:
     """More queries than one product takes, and more neighbours than there are rows, are answered like each alone."""
     vectors, queries = draw(30), draw(100, 5)
-    index = WeightedIndex(vectors, SLICES)
+    index = ExactIndex(vectors, SLICES)
     weights = {"closure": 1.0, "free": 3.0}
-    for query, found in zip(queries, index.search(queries, weights, 99), strict=True):
-        alone = index.search(query[None], weights, 99)[0]
+    for query, found in zip(queries, index.search(queries, 99, weights=weights), strict=True):
+        alone = index.search(query[None], 99, weights=weights)[0]
         assert len(found.rows) == 30
         np.testing.assert_array_equal(found.rows, alone.rows)
-    nothing = index.search(queries[:2], weights, 3, np.zeros(30, dtype=np.bool_))
+    nothing = index.search(queries[:2], 3, Selection(30, mask=np.zeros(30, dtype=np.bool_)), weights)
     assert [len(found.rows) for found in nothing] == [0, 0]
-
-
-def test_vectors_are_shared() -> None:
-    """What searches with weights holds the flat index's own vectors, not a copy of them."""
-    flat = FlatIndex.of(draw(10))
-    assert WeightedIndex(flat.matrix, SLICES)._vectors is flat.matrix
 
 
 def test_scale_makes_the_weighted_distance_euclidean() -> None:

@@ -17,8 +17,7 @@ from service.catalog.maintenance.reembed import save_uploads
 from service.errors import StoreUnavailable
 from service.milvus_address import Address
 from service.store import factory
-from service.store.base import Record
-from service.store.checks import Facts
+from service.store.base import Facts, Record
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, NaiveStore, ids, shoe, shoes
 from tests.support.filters import where
 

@@ -30,7 +30,7 @@ from training.figures.pictures import draw_reconstructions
 from training.reproduce.common import runs
 from training.reproduce.zappos import experiment as zappos
 from training.reproduce.zappos.experiment import Plan, _measure_overall, reproduce_zappos
-from training.reproduce.zappos.recipes import RECIPES, shoe_config, train_shoes
+from training.reproduce.zappos.recipes import RECIPES, shoe_config
 from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out
 
 PLAN = Plan(epochs=1, training_shoes=40, triplets=50)
@@ -108,7 +108,7 @@ def test_the_networks_are_trained_on_that_choice(demo: Path, lists: Path, out: P
     """Each checkpoint tells how many shoes it has seen, and which it has not."""
     catalog = read_catalog(str(demo))
     choice = choose_shoes(catalog, lists)
-    apart = [catalog.shoes[shoe].id for shoe in (*choice.listed, *choice.variants)]
+    apart = choice.excluded(catalog)
     for recipe in RECIPES:
         facts = load_checkpoint(out / "runs" / f"{recipe.key}-seed0").training
         assert (facts["shoes"], facts["held_out"]) == (40, 0)
@@ -216,8 +216,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     config = shoe_config(RECIPES[0], epochs=2)
 
     def run(out: Path) -> runs.Trained:
-        device = torch.device("cpu")
-        return train_shoes(RECIPES[0], images, config, out, device=device, source="squares", excluded=())
+        return runs.train_or_resume(RECIPES[0], images, config, out, device=torch.device("cpu"), source="squares")
 
     with monkeypatch.context() as patch:
         stop_after(1, MemoryError, patch)
