@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from model.version import find_version
-from service.http import openapi, paths, problems
+from service.http import openapi, problems
 from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts, read_keys
-from service.http.middleware.exchange import LeaseGeneration, ServeExchange
+from service.http.middleware.exchange import BehindProxy, LeaseGeneration, ServeExchange
 from service.http.middleware.limits import LimitRequest
 from service.http.page_files import PageFiles
 from service.http.requests import State
@@ -85,7 +85,6 @@ def create_app(settings: Settings, served: Live | Engine, reloader: Reloader | N
     app.add_api_route("/docs", get_docs, include_in_schema=False)
     openapi.install(app, settings)
     problems.install(app)
-    paths.install(app)
     templates = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
     for each in reversed(list_middleware(settings, live, app.router.routes, (*templates, *OTHER_PATHS))):
         app.add_middleware(each.cls, *each.args, **each.kwargs)  # the last one added is the outermost
@@ -105,7 +104,7 @@ def list_middleware(
     """
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [
-        *([Middleware(paths.BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
+        *([Middleware(BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
         Middleware(ServeExchange, settings=settings, paths=templates),
         *([Middleware(TrustHosts, hosts=settings.trusted_hosts)] if some_hosts else ()),
         *([Middleware(ShareWithOrigins, origins=settings.cors_origins)] if settings.cors_origins else ()),

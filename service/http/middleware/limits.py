@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.paths import route_path
+from service.http.middleware.exchange import route_path
 from service.http.problems import BODY_TOO_LARGE, HEAD_TOO_LARGE, NO_MEMORY, SLOW_SENDER, Refusal, render_error
 from service.settings import Settings
 
