@@ -301,42 +301,32 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
         request: its body has been read to the end, if it has one.
         work: what to wait for.
     """
-    task = asyncio.current_task()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    watch = _Watch(request.receive, task)
-    timer = asyncio.get_running_loop().call_later(PATIENCE, watch.start)
+    looking: asyncio.Task[None] | None = None
+    gone = False
+
+    async def look() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass  # the empty body of a request without one
+        gone = True
+        task.cancel()
+
+    def start() -> None:
+        nonlocal looking
+        looking = loop.create_task(look())
+
+    timer = loop.call_later(PATIENCE, start)
     try:
         return await work
     except asyncio.CancelledError:
-        if not watch.saw_it_go:
+        if not gone:
             raise
         task.uncancel()
         metrics.count_rejection("disconnected")
         raise ClientDisconnect from None
     finally:
         timer.cancel()
-        watch.stop()
-
-
-class _Watch:
-    """Cancels a task when the server reports that the client has disconnected."""
-
-    __slots__ = ("_looking", "_receive", "_task", "saw_it_go")
-
-    def __init__(self, receive: Receive, task: asyncio.Task[object]) -> None:
-        self._receive, self._task = receive, task
-        self._looking: asyncio.Task[None] | None = None
-        self.saw_it_go = False
-
-    def start(self) -> None:
-        self._looking = asyncio.get_running_loop().create_task(self._look())
-
-    def stop(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-
-    async def _look(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # the empty body of a request without one
-        self.saw_it_go = True
-        self._task.cancel()
+        if looking is not None:
+            looking.cancel()
