@@ -114,7 +114,7 @@ def list_middleware(
     ]
 
 
-def _wrap(engine: Engine, settings: Settings, *, newer: bool) -> Backend:  # noqa: ARG001 - it is what it is
+def _wrap(engine: Engine, settings: Settings, *, newer: bool) -> Backend:  # noqa: ARG001 - there is but one
     return Backend(engine, settings)
 
 
