@@ -28,8 +28,7 @@ from service.catalog.images import Picture
 from service.catalog.maintenance.map import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
-from service.http.middleware.exchange import unless_gone
-from service.http.paths import current_root_path
+from service.http.middleware.exchange import current_root_path, unless_gone
 from service.http.problems import describe_error
 from service.http.requests import Addition
 from service.search.options import SearchOptions
