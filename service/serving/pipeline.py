@@ -294,9 +294,14 @@ class Pipeline:
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
 
     async def illustrate_interpolation(self, start_id: str, end_id: str, steps: int) -> list[Illustration]:
-        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise."""
+        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise.
+
+        Between the two shoes, the nearest other one: in as many dimensions as a vector has, the nearest of all is
+        mostly one of the two.
+        """
         self.engine.check_steps(steps)
-        options = [SearchOptions(1)] * steps
+        options = [SearchOptions(1, leave_out=(start_id, end_id))] * steps
+        options[0] = options[-1] = SearchOptions(1)
         return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), options)
 
     async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
