@@ -1,4 +1,4 @@
-"""A run on disk: its folder, its state for an exact resume, and the model card of its checkpoint.
+"""A run on disk: its folder, its state for an exact resume, and its checkpoint with metrics, curves and model card.
 
 No pickle: tensors as safetensors, the rest of the state as their metadata.
 """
@@ -6,38 +6,48 @@ No pickle: tensors as safetensors, the rest of the state as their metadata.
 import copy
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
-from model.checkpoint import Checkpoint, load_checkpoint
+from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactError, TrainingError
-from model.files import write_atomic
+from model.files import write_atomic, write_json
 from model.tvae import TVAE
+from training.data.images import ImageSet, digest_ids
 from training.early_stopping import best_epoch
 from training.execution import Execution
+from training.figures.curves import draw_curves
 from training.network import WeightAverage
+from training.photos.confidence import learn_confidence
+
+if TYPE_CHECKING:
+    from training.train import Run
 
 __all__ = [
+    "CURVES_FILE",
     "STAGING",
     "STATE_FILE",
     "RunFolder",
     "TrainingState",
+    "describe_run",
     "is_finished",
     "is_state_of",
     "load_state",
     "open_folder",
     "refuse_finished",
+    "save_run",
     "save_state",
     "write_card",
 ]
 
+CURVES_FILE = "training-curves.png"
 STATE_FILE = "resume.safetensors"
 
 STAGING = "next"
@@ -64,6 +74,11 @@ class RunFolder:
         """Does `folder` keep another checkpoint until this run is over?"""
         return self.work != self.folder
 
+    @property
+    def has_state(self) -> bool:
+        """Is there a state to go on from?"""
+        return not self.finished and (self.work / STATE_FILE).exists()
+
     def clear(self) -> None:
         """Make the work folder for a run that starts; what an abandoned one left in a staged folder is removed."""
         if self.staged:
@@ -89,9 +104,6 @@ def open_folder(folder: Path, fingerprint: str, *, resume: bool, overwrite: bool
         fingerprint: of the run.
         resume: go on with an unfinished run, and leave a finished one of the same fingerprint alone.
         overwrite: a finished checkpoint may be replaced, when the new one is finished.
-
-    Raises:
-        TrainingError: the folder holds a finished checkpoint that may not be replaced.
     """
     staging = folder / STAGING
     if resume and is_state_of(staging / STATE_FILE, fingerprint):
@@ -201,12 +213,7 @@ def save_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
 
 
 def load_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
-    """Put a saved state into `state`'s network and optimizer.
-
-    Raises:
-        TrainingError: the state is of a run with other settings or other shoes.
-        ArtifactCorrupt: the file is damaged.
-    """
+    """Put a saved state into `state`'s network and optimizer."""
     path = folder / STATE_FILE
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -260,6 +267,57 @@ def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter).copy_(value)
+
+
+def describe_run(run: "Run", images: ImageSet, source: str, excluded: Collection[str]) -> dict[str, Any]:
+    """What a checkpoint says of its training that does not change through it.
+
+    Args:
+        run: of this training.
+        images: the shoes, held-out ones included.
+        source: what the catalogue was read from.
+        excluded: ids that were kept out of `images`.
+    """
+    vgg_sha256 = None if run.perceptual is None else run.perceptual.weights_sha256
+    return {
+        "catalog": source,
+        "excluded": len(excluded),
+        # By it a list of ids can be known again as the one that was kept out of training.
+        "excluded_sha256": digest_ids(excluded) if excluded else None,
+        "vgg_sha256": vgg_sha256,
+        "processes": run.process_group.world_size,
+        "fingerprint": run.config.fingerprint(images.ids, vgg_sha256),
+    }
+
+
+def save_run(run: "Run", folder: Path, facts: Mapping[str, Any], *, finished: bool) -> None:
+    """Write the checkpoint, its metrics and its model card: of the best weights, where the run may stop early."""
+    state, config = run.state, run.config
+    if not run.process_group.is_leader:
+        return
+    tvae = state.best or state.current
+    training = {
+        **facts,
+        "shoes": len(run.pixels),
+        "held_out": len(run.validation),
+        "seed": config.seed,
+        "validation_share": config.validation_share,
+        "epoch": state.epoch,
+        "epochs": config.epochs,
+        "weights_of_epoch": state.best_epoch or state.epoch,
+        "finished": finished,
+        "execution": asdict(state.execution),
+        "config": asdict(config),
+    }
+    checkpoint = Checkpoint(tvae, config.preprocess, config.conditions, training, localizer=run.localizer)
+    if finished:
+        write_atomic(folder / CURVES_FILE, draw_curves(state.history, state.best_epoch))
+        checkpoint = replace(checkpoint, overall=run.validation.weigh(tvae, run.device))
+        checkpoint = replace(checkpoint, confidence=learn_confidence(checkpoint, run))
+        checkpoint = replace(checkpoint, nearness=run.validation.calibrate(checkpoint, run.device))
+    digest = save_checkpoint(folder, checkpoint)
+    write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})
+    write_card(folder, digest, checkpoint, state.history)
 
 
 def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Sequence[dict[str, Any]]) -> None:

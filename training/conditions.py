@@ -11,7 +11,7 @@ from model.errors import TrainingError
 from model.text import nfc
 from model.tvae import FREE, INSTANCE, Slice, TVAEConfig
 
-__all__ = ["choose_conditions", "cut_latent", "judge_attributes", "parse_condition"]
+__all__ = ["choose_conditions", "count_values", "cut_latent", "judge_attributes", "parse_condition"]
 
 USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
 """UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
@@ -102,17 +102,22 @@ def choose_conditions(
     return [(Condition(name=name, attributes=(attribute,)), None) for name, attribute in chosen]
 
 
+def count_values(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, Counter[str]]:
+    """For each attribute, in the order they are met, on how many shoes each of its values is."""
+    counts: dict[str, Counter[str]] = {}
+    for each in attributes:
+        for name, values in each.items():
+            counts.setdefault(name, Counter()).update(values)
+    return counts
+
+
 def judge_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, str | None]:
     """For each attribute, in the order they are met, why it is never taken for a condition; None for one that may be.
 
     Args:
         attributes: of each shoe.
     """
-    counts: dict[str, Counter[str]] = {}
-    for each in attributes:
-        for name, values in each.items():
-            counts.setdefault(name, Counter()).update(values)
-    return {name: _find_reason(name, values, len(attributes)) for name, values in counts.items()}
+    return {name: _find_reason(name, values, len(attributes)) for name, values in count_values(attributes).items()}
 
 
 def _find_reason(name: str, counts: Mapping[str, int], shoes: int) -> str | None:

@@ -7,7 +7,6 @@ checkpoint, since nothing but training needs them.
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +20,7 @@ from model.errors import TrainingError
 from model.files import sha256_file
 from training.config import PERCEPTUAL_LAYERS
 
-__all__ = ["PerceptualLoss", "PerceptualTerms", "find_vgg_weights"]
+__all__ = ["PerceptualLoss", "find_vgg_weights"]
 
 WEIGHTS_FILE: str = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
 """How torchvision calls them in its cache."""
@@ -29,19 +28,6 @@ WEIGHTS_FILE: str = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
 # Of ImageNet's pictures, for which the weights were trained. RGB.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class PerceptualTerms:
-    """How far the features of B pictures are apart.
-
-    Attributes:
-        total: (B,) the sum over the layers.
-        layers: layer -> (B,) mean squared difference over the layer's features.
-    """
-
-    total: torch.Tensor
-    layers: Mapping[str, torch.Tensor]
 
 
 class PerceptualLoss(nn.Module):
@@ -54,9 +40,6 @@ class PerceptualLoss(nn.Module):
 
     Attributes:
         weights_sha256: of the weights' file.
-
-    Raises:
-        TrainingError: no such layer; or the weights are not there, can't be read, or are of another network.
     """
 
     mean: torch.Tensor
@@ -69,8 +52,8 @@ class PerceptualLoss(nn.Module):
         if unknown or not layers:
             named = f"VGG19 has no layer {unknown[0]!r}" if unknown else "no layer of VGG19 was named"
             raise TrainingError(f"{named}; expected some of: {', '.join(positions)}")
-        self.layer_at = {positions[layer]: layer for layer in layers}
-        self.features = features[: max(self.layer_at) + 1]
+        self.positions = {positions[layer] for layer in layers}
+        self.features = features[: max(self.positions) + 1]
         path = find_vgg_weights() if weights is None else weights
         _load(self.features, path)
         self.weights_sha256 = sha256_file(path)
@@ -84,7 +67,7 @@ class PerceptualLoss(nn.Module):
         del mode
         return super().train(mode=False)
 
-    def forward(self, reconstruction: torch.Tensor, images: torch.Tensor) -> PerceptualTerms:
+    def forward(self, reconstruction: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Compare pictures with their reconstructions.
 
         Unlike in the paper the squares are not halved. Under autocast the convolutions run in its precision; the
@@ -95,31 +78,27 @@ class PerceptualLoss(nn.Module):
             images: (B, C, H, W) in [0, 1]: what it should look like. No gradient flows to it.
 
         Returns:
-            (B,) float32 for each layer, and their sum.
+            (B,) float32: the mean squared difference over each layer's features, summed over the layers.
         """
         with torch.no_grad():
             wanted = self._extract(images)
         shown = self._extract(reconstruction)
-        terms = {layer: (shown[layer] - wanted[layer]).square().flatten(1).mean(dim=1) for layer in wanted}
-        return PerceptualTerms(torch.stack(list(terms.values())).sum(dim=0), terms)
+        terms = [(one - other).square().flatten(1).mean(dim=1) for one, other in zip(shown, wanted, strict=True)]
+        return torch.stack(terms).sum(dim=0)
 
-    def _extract(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """(B, C, H, W) in [0, 1] -> layer -> its (B, F, h, w) features, float32, from the picture inwards."""
+    def _extract(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """(B, C, H, W) in [0, 1] -> each layer's (B, F, h, w) features, float32, from the picture inwards."""
         activations = (images.float().expand(-1, 3, -1, -1) - self.mean) / self.std
-        features = {}
+        features = []
         for position, module in enumerate(self.features):
             activations = module(activations)
-            if position in self.layer_at:
-                features[self.layer_at[position]] = activations.float()
+            if position in self.positions:
+                features.append(activations.float())
         return features
 
 
 def find_vgg_weights() -> Path:
-    """Where torch's cache keeps VGG19's weights.
-
-    Raises:
-        TrainingError: they are not there; says how to get them.
-    """
+    """Where torch's cache keeps VGG19's weights."""
     path: Path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not path.is_file():
         raise TrainingError(

@@ -1,7 +1,6 @@
 """The plan that `train` prints before it starts: shoes, conditions, time; and warnings about the data."""
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import torch
 
 from model.errors import TrainingError
 from model.tvae import FREE, TVAE
-from training.conditions import judge_attributes
+from training.conditions import count_values, judge_attributes
 from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
 from training.objective import ConditionLabels
@@ -136,7 +135,10 @@ def make_plan(
         left_out=left_out,
         named=named,
         attributes=judge_attributes(images.attributes),
-        values=_count_values(images.attributes),
+        values={
+            name: (len(values), sum(name in each for each in images.attributes))
+            for name, values in count_values(images.attributes).items()
+        },
         parameters=_count_parameters(config),
         device=device.type if processes == 1 else f"{processes} x {device.type}",
         images_per_second=processes * measure_speed(config, device),
@@ -169,16 +171,6 @@ def _count_parameters(config: TrainConfig) -> int:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _count_values(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[int, int]]:
-    values: dict[str, set[str]] = {}
-    having: dict[str, int] = {}
-    for each in attributes:
-        for name, given in each.items():
-            values.setdefault(name, set()).update(given)
-            having[name] = having.get(name, 0) + 1
-    return {name: (len(found), having[name]) for name, found in values.items()}
 
 
 def _column(title: str, entries: Sequence[str]) -> list[str]:
@@ -234,26 +226,11 @@ def find_shortcomings(images: ImageSet, config: TrainConfig, conditions: Sequenc
 
 def _describe_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> str:
     """Why none of the catalogue's attributes orders its shoes."""
-    counts: dict[str, Counter[str]] = {}
-    for each in attributes:
-        for name, values in each.items():
-            counts.setdefault(name, Counter()).update(set(values))
-    if not counts:
+    reasons = [f"{name!r}: {reason or 'not asked for'}" for name, reason in judge_attributes(attributes).items()]
+    if not reasons:
         return "No shoe has an attribute"
-    reasons = [f"{name!r}: {_describe_values(values, len(attributes))}" for name, values in counts.items()]
     more = [f"and {len(reasons) - LISTED} more"] if len(reasons) > LISTED else []
     return "Of the attributes, " + "; ".join(reasons[:LISTED] + more)
-
-
-def _describe_values(values: Mapping[str, int], shoes: int) -> str:
-    shared = sum(count for count in values.values() if count > 1)
-    if len(values) == 1:
-        return f"there is one value, {next(iter(values))!r}"
-    if not shared:
-        return "no two shoes share a value"
-    if shared < shoes / 2:
-        return f"{shared:,} of {shoes:,} shoes share a value with another"
-    return f"{len(values):,} values in {shoes:,} shoes"
 
 
 def _describe_rarity(condition: ConditionLabels, batch_size: int) -> str | None:

@@ -1,7 +1,7 @@
 """Training, from pictures in memory to a saved checkpoint: data, network, optimizer, loop, save.
 
 `train` is the whole of it; what it calls stands below it, in the order of the calls. `sampling.py` makes the batches,
-`objective.py` the loss; `checkpointing.py` has what lies on disk, `distributed.py` the processes that share each batch.
+`objective.py` the loss, `checkpointing.py` the files; `distributed.py` has the processes that share each batch.
 
 All randomness of an epoch is drawn from (seed, epoch), so a run that was killed and resumed gives the same weights, to
 the bit, as one that was not.
@@ -13,42 +13,38 @@ import math
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from model.checkpoint import Checkpoint, save_checkpoint
 from model.errors import TrainingError, TrainingInterrupted
-from model.files import write_atomic, write_json
 from model.localizer import Localizer
 from model.progress import Progress, progress
 from model.stopping import stop_on_signals
 from model.tvae import INSTANCE, TVAE
-from training.checkpointing import STATE_FILE, RunFolder, TrainingState, load_state, open_folder, save_state, write_card
+from training.checkpointing import RunFolder, TrainingState, describe_run, load_state, open_folder, save_run, save_state
 from training.config import TrainConfig
-from training.data.images import ImageSet, digest_ids, split_by_group
+from training.data.images import ImageSet, split_by_group
 from training.distributed import ProcessGroup
 from training.early_stopping import best_epoch, is_over
 from training.execution import tune, usual_execution
-from training.figures.curves import draw_curves
 from training.figures.tensorboard import TensorBoardWriter, open_writer
 from training.network import ForwardPass, TrainingNetwork, WeightAverage, make_classifiers
 from training.objective import Objective, encode_conditions, summarize
 from training.perceptual import PerceptualLoss
 from training.photos.batch import ViewTensors
-from training.photos.confidence import FramedPictures, learn_confidence
+from training.photos.confidence import FramedPictures
 from training.plan import check_sizes, find_shortcomings
 from training.sampling import batch_indices, make_batch, sampling_weights
 from training.validation import Validation
 
-__all__ = ["CURVES_FILE", "Run", "learning_rate", "prepare_run", "train", "train_step"]
+__all__ = ["Run", "learning_rate", "prepare_run", "train", "train_step"]
 
 _log = logging.getLogger(__name__)
 
-CURVES_FILE = "training-curves.png"
 SECONDS_BETWEEN_SAVES = 10.0
 WARM_UP = 0.1
 """Share of the steps over which the learning rate grows."""
@@ -100,17 +96,10 @@ def train(
     """
     process_group = process_group or ProcessGroup()
     run = prepare_run(images, config, device, process_group, vgg_weights, localizer=localizer, scenes=scenes)
-    facts: dict[str, Any] = {
-        "catalog": source,
-        "excluded": len(excluded),
-        # By it a list of ids can be known again as the one that was kept out of training.
-        "excluded_sha256": digest_ids(excluded) if excluded else None,
-        "vgg_sha256": None if run.perceptual is None else run.perceptual.weights_sha256,
-        "processes": process_group.world_size,
-    }
-    facts["fingerprint"] = fingerprint = config.fingerprint(images.ids, facts["vgg_sha256"])
+    facts = describe_run(run, images, source, excluded)
+    fingerprint = facts["fingerprint"]
     folder = open_folder(out, fingerprint, resume=resume, overwrite=overwrite)
-    if resume and not folder.finished and (folder.work / STATE_FILE).exists():
+    if resume and folder.has_state:
         load_state(folder.work, run.state, fingerprint)
         _log.info("going on after epoch %d of %d on %s", run.state.epoch, config.epochs, run.state.execution)
     if not process_group.agrees(f"{fingerprint} {folder.staged} {folder.finished} {run.state.epoch}"):
@@ -132,10 +121,10 @@ def train(
     ):
         complete = _train_epochs(run, folder.work, facts, save_every=save_every, writer=writer, stop=stop)
     if not complete:
-        _save(run, folder.work, facts, finished=False)
+        save_run(run, folder.work, facts, finished=False)
         kept = "keeps the checkpoint it had" if folder.staged else "holds a usable checkpoint"
         raise TrainingInterrupted(f"interrupted: {out} {kept}; --resume goes on from the last whole epoch")
-    _save(run, folder.folder, facts, finished=True)
+    save_run(run, folder.folder, facts, finished=True)
     if process_group.is_leader:
         folder.discard()
 
@@ -180,11 +169,7 @@ def prepare_run(
     localizer: Localizer | None = None,
     scenes: FramedPictures | None = None,
 ) -> Run:
-    """Split the images, and make the network, its optimizer and its objective.
-
-    Raises:
-        TrainingError: too few shoes, an attribute can't make triplets, or the weights of VGG19 can't be used.
-    """
+    """Split the images, and make the network, its optimizer and its objective."""
     # Data
     kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
     check_sizes(len(kept), len(held_out), config, process_group.world_size)
@@ -277,7 +262,7 @@ def _train_epochs(
                 writer.add_epoch(figures)
             if process_group.is_leader and time.monotonic() - saved >= save_every:
                 save_state(work, state, facts["fingerprint"])
-                _save(run, work, facts, finished=False)
+                save_run(run, work, facts, finished=False)
                 saved = time.monotonic()
     return True
 
@@ -331,7 +316,7 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.state.execution.precision == "bf16"):
         output: ForwardPass = run.network(batch.encoded, batch.altered, batch.noise, batch.reference)
         if run.perceptual is not None:
-            perceptual = run.perceptual(torch.sigmoid(output.logits), batch.target).total
+            perceptual = run.perceptual(torch.sigmoid(output.logits), batch.target)
     terms = run.objective(
         batch.target,
         output.logits,
@@ -358,33 +343,3 @@ def learning_rate(config: TrainConfig, done: float) -> float:
     if done < WARM_UP:
         return config.learning_rate * (0.05 + 0.95 * done / WARM_UP)
     return config.learning_rate * max(0.002, 0.5 * (1.0 + math.cos(math.pi * (done - WARM_UP) / (1.0 - WARM_UP))))
-
-
-def _save(run: Run, folder: Path, facts: Mapping[str, Any], *, finished: bool) -> None:
-    """Write the checkpoint, its metrics and its model card: of the best weights, where the run may stop early."""
-    state, config = run.state, run.config
-    if not run.process_group.is_leader:
-        return
-    tvae = state.best or state.current
-    training = {
-        **facts,
-        "shoes": len(run.pixels),
-        "held_out": len(run.validation),
-        "seed": config.seed,
-        "validation_share": config.validation_share,
-        "epoch": state.epoch,
-        "epochs": config.epochs,
-        "weights_of_epoch": state.best_epoch or state.epoch,
-        "finished": finished,
-        "execution": asdict(state.execution),
-        "config": asdict(config),
-    }
-    checkpoint = Checkpoint(tvae, config.preprocess, config.conditions, training, localizer=run.localizer)
-    if finished:
-        write_atomic(folder / CURVES_FILE, draw_curves(state.history, state.best_epoch))
-        checkpoint = replace(checkpoint, overall=run.validation.weigh(tvae, run.device))
-        checkpoint = replace(checkpoint, confidence=learn_confidence(checkpoint, run))
-        checkpoint = replace(checkpoint, nearness=run.validation.calibrate(checkpoint, run.device))
-    digest = save_checkpoint(folder, checkpoint)
-    write_json(folder / "metrics.json", {"checkpoint": digest, "history": state.history})
-    write_card(folder, digest, checkpoint, state.history)

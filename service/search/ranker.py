@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from model.embedder import Vector
 from model.errors import QueryError, SolemateError
 from model.nearness import Nearness, calibrate, combine
-from service.errors import UnknownItem
 from service.search.options import SearchOptions, fingerprint_of
 from service.store.base import OVERALL, Hit, StoreInfo, VectorStore, Weights, scale_of
 
@@ -49,10 +48,6 @@ MERGED_FETCH = 16
 
 SAMPLE = 200
 """Shoes that are measured where the checkpoint has no calibration."""
-
-PAGE = 1000
-PAGES = 10
-"""Pages of the catalogue, of 1,000 shoes each, among which they are chosen: so many are read in well under a second."""
 
 POWER = 4.0
 """How steeply scores fall where there is nothing to measure."""
@@ -400,24 +395,13 @@ class NearnessScale:
         size, known = info.count.bit_length(), self._measured
         if known is None or known[0] != size:
             try:
-                known = self._measured = size, self._calibrate(info)
+                sample = self._store.sample(SAMPLE)
             except SolemateError:  # a store that is away: next time
                 return {}
+            vectors = [record.vector for record in sample]
+            known = size, calibrate(np.stack(vectors), info.slices, self._conditions) if vectors else {}
+            self._measured = known
         return known[1]
-
-    def _calibrate(self, info: StoreInfo) -> Mapping[str, Nearness]:
-        step = max(1, -(-min(info.count, PAGE * PAGES) // SAMPLE))
-        vectors, cursor = [], None
-        for _ in range(PAGES):
-            page = self._store.page(limit=PAGE, cursor=cursor)
-            for item in page.items[::step]:
-                try:
-                    vectors.append(self._store.vector(item.id))
-                except UnknownItem:  # it has just gone
-                    continue
-            if (cursor := page.next) is None:
-                break
-        return calibrate(np.stack(vectors), info.slices, self._conditions) if vectors else {}
 
 
 def _assume(condition: str, info: StoreInfo) -> Nearness:

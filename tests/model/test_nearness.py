@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model.nearness import Nearness, calibrate, combine
@@ -12,7 +12,6 @@ from model.nearness import Nearness, calibrate, combine
 DISTANCES = st.floats(0, 1e300)
 
 
-@settings(deadline=None, database=None)
 @given(one=DISTANCES, other=DISTANCES)
 def test_scores_fall_with_distance(one: float, other: float) -> None:
     """A score is in [0, 1], and a larger distance never has a larger one, however large it is."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from model.progress import track
 from model.text import nfc
 from training.photos.views import Views
 
-__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group"]
+__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group", "take_shoes"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,7 @@ class ImageSet:
 def load_images(
     catalog: Catalog, preprocessor: Preprocessor, *, max_bad_share: float = 0.02, report: Path | None = None
 ) -> ImageSet:
-    """Decode every picture of a catalogue into memory.
-
-    Raises:
-        CatalogError: no usable picture, or more than `max_bad_share` of the rows are bad.
-    """
+    """Decode every picture of a catalogue into memory."""
     config = preprocessor.config
     pixels = np.empty((len(catalog.shoes), config.channels, config.size, config.size), dtype=np.uint8)
     good: list[Shoe] = []
@@ -82,6 +78,11 @@ def load_images(
     )
 
 
+def take_shoes(catalog: Catalog, indices: Iterable[int]) -> Catalog:
+    """The catalogue's shoes at these indices; bad rows are left out, since their share is of the whole."""
+    return replace(catalog, shoes=tuple(catalog.shoes[index] for index in indices), bad_rows=())
+
+
 def split_by_group(groups: Iterable[str], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Indices of (training, held-out) shoes; whole groups, so that no colour variant is on both sides.
 
@@ -101,11 +102,7 @@ def digest_ids(ids: Iterable[str]) -> str:
 
 
 def read_ids(path: Path) -> frozenset[str]:
-    """Shoe ids from a text file, one a line.
-
-    Raises:
-        CatalogError: the file can't be read, or has no id in it.
-    """
+    """Shoe ids from a text file, one a line."""
     try:
         ids = frozenset(nfc(line.strip()) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:

@@ -34,6 +34,10 @@ class Labels:
         known: NDArray[np.bool_] = np.logical_or.reduce(self.table, axis=1)
         return known
 
+    def take(self, rows: NDArray[np.intp]) -> "Labels":
+        """The labels of the shoes at these indices, in this order."""
+        return Labels(self.attribute, self.values, self.table[rows])
+
     def makes_triplets(self) -> bool:
         """Is there a shoe that shares a value with a second one and differs from a third one?"""
         shared, known = self.table.sum(axis=0) > 1, int(self.known.sum())

@@ -1,4 +1,4 @@
-"""What the shoes of the demo catalogue are: the vocabulary of UT-Zap50K's meta-data.csv, and how often each word comes.
+"""Attributes of the demo catalogue's shoes: the vocabulary of UT-Zap50K's meta-data.csv and the frequency of each word.
 
 A product is drawn at random from its own seed, so it is the same in a catalogue of any size.
 """
@@ -34,7 +34,7 @@ _LOW_HEELS = ("Flat", "Under 1in", "1in - 1 3/4in")
 
 @dataclass(frozen=True)
 class Kind:
-    """One subcategory: its share of the catalogue and the words its shoes may carry, with their weights.
+    """One subcategory: its share of the catalogue, and the probabilities of its shoes' attribute values.
 
     In `closure`, `material` and `toe`, a `;` joins several values of one shoe.
     """
@@ -53,7 +53,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class ShoeFacts:
-    """Everything that decides how one shoe is drawn, and nothing else does.
+    """The attributes of one shoe: the complete input of `draw_shoe`.
 
     Attributes:
         seed, product, variant: the catalogue's seed, the product's number in it, the number of the colour.

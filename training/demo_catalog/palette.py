@@ -1,10 +1,10 @@
-"""The colours of the demo catalogue, and which of them go together on a shoe."""
+"""The colours of the demo catalogue, and the schemes in which they are combined on a shoe."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from training.demo_catalog.paint import Color, mix
+from training.demo_catalog.canvas import Color, darken, lighten, mix
 
 __all__ = ["COLORS", "Scheme", "colors_for", "scheme_for"]
 
@@ -85,7 +85,7 @@ class Scheme:
         """A strap that stands out from the upper."""
         if sum(abs(a - b) for a, b in zip(self.main, self.second, strict=True)) > 120:
             return self.second
-        return mix(self.main, (255, 255, 255), 0.35) if sum(self.main) < 330 else mix(self.main, (0, 0, 0), 0.35)
+        return lighten(self.main, 0.35) if sum(self.main) < 330 else darken(self.main, 0.35)
 
     @property
     def seam(self) -> Color:
@@ -110,11 +110,11 @@ def scheme_for(name: str, gender: tuple[str, ...], insole: str, *, bright: bool,
     accent = accents[int(rng.random() * len(accents))]
     if bright:
         sole = ((244, 244, 242), (244, 244, 242), (232, 226, 212), (60, 60, 64))[int(rng.random() * 4)]
-        second = (accent, mix(main, (0, 0, 0), 0.3), mix(main, (255, 255, 255), 0.35))[int(rng.random() * 3)]
+        second = (accent, darken(main, 0.3), lighten(main, 0.35))[int(rng.random() * 3)]
     else:
         sole = ((52, 42, 36), (36, 34, 34), (150, 106, 68))[int(rng.random() * 3)]
-        second = mix(main, (0, 0, 0), 0.25) if sum(main) > 200 else mix(main, (255, 255, 255), 0.14)
-    lining = mix(_INSOLES[insole], (255, 255, 255), 0.15 * rng.random())
+        second = darken(main, 0.25) if sum(main) > 200 else lighten(main, 0.14)
+    lining = lighten(_INSOLES[insole], 0.15 * rng.random())
     metal = ((208, 176, 98), (196, 198, 204))[int(rng.random() * 2)]
-    lace = (245, 245, 243) if bright and rng.random() < 0.6 else mix(main, (0, 0, 0), 0.45)
+    lace = (245, 245, 243) if bright and rng.random() < 0.6 else darken(main, 0.45)
     return Scheme(main, second, accent, lining, sole, lace, metal)

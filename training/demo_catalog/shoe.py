@@ -1,61 +1,17 @@
-"""One shoe of the demo catalogue, drawn from its facts alone."""
-
-from collections.abc import Callable
+"""`draw_shoe`: the picture of one shoe of the demo catalogue, a pure function of its attributes."""
 
 import numpy as np
 from PIL import Image
 
+from training.demo_catalog import boots, sandals, shoes, slippers
 from training.demo_catalog.attributes import ShoeFacts
-from training.demo_catalog.boots import build_boot, build_slipper_boot
-from training.demo_catalog.paint import Canvas, Light
+from training.demo_catalog.canvas import Canvas, Light, look_of
 from training.demo_catalog.palette import scheme_for
-from training.demo_catalog.sandals import build_athletic_sandal, build_flat_sandal, build_heel_sandal
-from training.demo_catalog.shoes import (
-    build_boat_shoe,
-    build_clog,
-    build_flat,
-    build_heels,
-    build_loafer,
-    build_oxford,
-    build_sneaker,
-)  # fmt: skip
 from training.demo_catalog.sketch import Sketch, fit_last, fit_pose, shaft_height
-from training.demo_catalog.slippers import (
-    build_baby_boot,
-    build_crib_shoe,
-    build_firstwalker,
-    build_slipper_flat,
-    build_slipper_heel,
-)  # fmt: skip
-from training.demo_catalog.texture import look_of
 
 __all__ = ["draw_shoe"]
 
-_LOW: dict[tuple[str, str], Callable[[Sketch], None]] = {
-    ("Shoes", "Sneakers and Athletic Shoes"): build_sneaker,
-    ("Shoes", "Loafers"): build_loafer,
-    ("Shoes", "Crib Shoes"): build_crib_shoe,
-    ("Shoes", "Prewalker"): build_crib_shoe,
-    ("Shoes", "Flats"): build_flat,
-    ("Shoes", "Clogs and Mules"): build_clog,
-    ("Shoes", "Oxfords"): build_oxford,
-    ("Shoes", "Firstwalker"): build_firstwalker,
-    ("Shoes", "Heels"): build_heels,
-    ("Shoes", "Boat Shoes"): build_boat_shoe,
-    ("Sandals", "Athletic"): build_athletic_sandal,
-    ("Sandals", "Flat"): build_flat_sandal,
-    ("Sandals", "Heel"): build_heel_sandal,
-    ("Slippers", "Slipper Flats"): build_slipper_flat,
-    ("Slippers", "Slipper Heels"): build_slipper_heel,
-}
-_HIGH: dict[tuple[str, str], Callable[[Sketch, float], None]] = {
-    ("Boots", "Prewalker Boots"): build_baby_boot,
-    ("Boots", "Ankle"): build_boot,
-    ("Boots", "Mid-Calf"): build_boot,
-    ("Boots", "Knee High"): build_boot,
-    ("Boots", "Over the Knee"): build_boot,
-    ("Slippers", "Boot"): build_slipper_boot,
-}
+_BUILDERS = {**shoes.BUILDERS, **boots.BUILDERS, **sandals.BUILDERS, **slippers.BUILDERS}
 
 
 def draw_shoe(facts: ShoeFacts) -> tuple[Image.Image, dict[str, str]]:
@@ -72,21 +28,13 @@ def draw_shoe(facts: ShoeFacts) -> tuple[Image.Image, dict[str, str]]:
     height = shaft_height(facts, shape)
     canvas = Canvas(last, fit_pose(facts, last, height, shot))
     scheme = scheme_for(facts.color, facts.gender, facts.insole, bright=facts.bright, rng=shot)
-    sketch = Sketch(facts, scheme, canvas, shape)
-    kind = (facts.category, facts.subcategory)
-    if kind in _HIGH:
-        _HIGH[kind](sketch, height)
-    else:
-        _LOW[kind](sketch)
+    _BUILDERS[facts.category, facts.subcategory](Sketch(facts, scheme, canvas, shape, height))
     light = Light(
         side=0.8 * (float(shot.random()) - 0.5) - 0.15,
         strength=0.85 + 0.3 * float(shot.random()),
         shadow=0.28 + 0.2 * float(shot.random()),
         offset=(int(shot.random() * 24), int(shot.random() * 24)),
     )
-    second = (
-        "Fleece"
-        if facts.category == "Slippers" or facts.subcategory.startswith(("Crib", "Prewalker"))
-        else facts.material[-1]
-    )
+    soft = facts.category == "Slippers" or facts.subcategory.startswith(("Crib", "Prewalker"))
+    second = "Fleece" if soft else facts.material[-1]
     return canvas.finish(look_of(facts.material[0]), look_of(second), light), facts.attributes

@@ -1,15 +1,16 @@
-"""A shoe being drawn: its facts, its colours, its canvas, and the toe and sole line that all of its parts agree on."""
+"""`Sketch`, the state of one drawing, and the proportions of a shoe: its last, its height and its pose."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from training.demo_catalog.attributes import ShoeFacts
+from training.demo_catalog.canvas import Canvas, Pose
 from training.demo_catalog.outline import Last
-from training.demo_catalog.paint import Canvas, Pose
 from training.demo_catalog.palette import Scheme
 
-__all__ = ["Sketch", "fit_last", "fit_pose", "is_kid", "shaft_height", "toe_tip"]
+__all__ = ["Builder", "Sketch", "fit_last", "fit_pose", "is_kid", "shaft_height", "toe_tip"]
 
 # Rise of the heel over the ball for each value of HeelHeight, in foot lengths: an adult's foot is about ten inches.
 _RISE = {
@@ -41,12 +42,17 @@ _TIPS = {"Pointed Toe": -0.115, "Square Toe": -0.06}
 
 @dataclass(frozen=True)
 class Sketch:
-    """What a builder needs: it draws on the canvas and takes every choice of shape from `rng`, the product's own."""
+    """What a builder needs: it draws on the canvas and takes every choice of shape from `rng`, the product's own.
+
+    Attributes:
+        height: how high the shoe reaches over the foot's sole, in v of the last.
+    """
 
     facts: ShoeFacts
     scheme: Scheme
     canvas: Canvas
     rng: np.random.Generator
+    height: float
 
     @property
     def last(self) -> Last:
@@ -64,6 +70,10 @@ class Sketch:
     def closes(self, closure: str) -> bool:
         """Return whether the shoe has that closure."""
         return closure in self.facts.closure
+
+
+Builder = Callable[[Sketch], None]
+"""Draws the shoes of one subcategory."""
 
 
 def is_kid(facts: ShoeFacts) -> bool:

@@ -1,8 +1,7 @@
 """Triplet lists of the form that `training.evaluation.csn` reads, drawn from a catalogue's labels.
 
-For trying out, on any catalogue whose pictures are named by their shoes, what the lists of Conditional Similarity
-Networks are for on UT-Zap50K. Products are dealt out to the three splits, so that no two of them share a shoe or a
-colour variant of one.
+They stand in for the lists of Conditional Similarity Networks on any catalogue whose pictures are named by their shoes.
+Products are split into train, val and test, so that no two splits share a shoe or a colour variant of one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ COUNTS: Mapping[Split, int] = {"train": 100_000, "val": 20_000, "test": 40_000}
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
 
 MARKER = "drawn-lists.json"
-"""Says that the lists are not the published ones, and that they may be drawn anew."""
+"""Marker file of drawn lists, which are not the published ones and may be drawn anew."""
 
 
 def draw_csn_lists(
@@ -101,7 +100,7 @@ def _deal(groups: Sequence[str], seed: int) -> dict[Split, NDArray[np.intp]]:
 
 def _draw(labels: Labels, members: NDArray[np.intp], split: Split, count: int, seed: int) -> NDArray[np.intp]:
     """(count, 3) numbers of images: anchor, far, close."""
-    drawn = draw_triplets(Labels(labels.attribute, labels.values, labels.table[members]), count, seed)
+    drawn = draw_triplets(labels.take(members), count, seed)
     if not len(drawn):
         raise CatalogError(
             f"the {len(members)} shoes of the split {split} allow no triplet by {labels.attribute}: some must share a "

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from model.files import write_atomic, write_json
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import progress
 from model.text import nfc
-from training.data.images import ImageSet, digest_ids, load_images, read_ids, split_by_group
+from training.data.images import ImageSet, digest_ids, load_images, read_ids, split_by_group, take_shoes
 from training.evaluation.embeddings import Embedding, embed_pixels, embed_shoes
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_retrieval, measure_triplets
-from training.evaluation.report import AttributeFacts, ModelFacts, Row, Summary
+from training.evaluation.report import Row, Summary
+from training.evaluation.tables import write_pictures
 from training.evaluation.tasks import SimilarityTask, list_attributes, make_tasks, write_drawn_triplets
 
 __all__ = ["evaluate", "parse_lists"]
@@ -72,20 +72,14 @@ def evaluate(
         catalog=catalog,
         shoes=len(images),
         choice=choice,
-        attributes=tuple(
-            AttributeFacts(each.name, 0 if each.triplets is None else len(each.triplets), each.source) for each in tasks
-        ),
-        models=tuple(ModelFacts(e.name, e.digest, e.vectors.shape[1], e.reconstruction, e.elbo) for e in embeddings),
+        tasks=tuple(tasks),
+        embeddings=tuple(embeddings),
         rows=_measure(embeddings, tasks),
         warnings=(*warnings, *more, *_warn_of_missing_bounds(embeddings)),
     )
     out.mkdir(parents=True, exist_ok=True)
     write_drawn_triplets(out, tasks, images)
-    drawn = []
-    if pictures:
-        for heading, name, png in draw_gallery(embeddings, images, tasks, seed=seed):
-            write_atomic(out / name, png)
-            drawn.append((heading, name))
+    drawn = write_pictures(out, draw_gallery(embeddings, images, tasks, seed=seed)) if pictures else []
     write_atomic(out / "report.md", summary.to_markdown(drawn).encode())
     write_json(out / "metrics.json", summary.to_json())
     write_json(folders[0] / "metrics.json", {**metrics, "evaluation": _of_first(summary)})
@@ -114,7 +108,7 @@ def _choose_shoes(
             few = ", ".join(unknown[:5])
             raise CatalogError(f"{ids}: {len(unknown)} of its {len(wanted)} ids are not in {catalog.source}: {few}")
         return (
-            _keep(catalog, [i for i, shoe in enumerate(catalog.shoes) if shoe.id in wanted]),
+            take_shoes(catalog, [i for i, shoe in enumerate(catalog.shoes) if shoe.id in wanted]),
             f"those of {ids.name}",
             _warn_of_trained(checkpoints, wanted),
         )
@@ -128,7 +122,7 @@ def _choose_shoes(
     warnings = []
     if any(split != splits[0] for split in splits[1:]):
         warnings.append("a compared checkpoint held out other shoes: it may have been trained on these")
-    return _keep(catalog, held_out), f"the {share:.0%} held out of training by seed {seed}", warnings
+    return take_shoes(catalog, held_out), f"the {share:.0%} held out of training by seed {seed}", warnings
 
 
 def _warn_of_trained(checkpoints: Sequence[Checkpoint], ids: frozenset[str]) -> list[str]:
@@ -169,11 +163,6 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
     return [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
 
 
-def _keep(catalog: Catalog, indices: Sequence[int]) -> Catalog:
-    # Bad rows stay behind: their share is of the whole catalogue, not of this part.
-    return replace(catalog, shoes=tuple(catalog.shoes[i] for i in indices), bad_rows=())
-
-
 def _measure(embeddings: Sequence[Embedding], tasks: Sequence[SimilarityTask]) -> tuple[Row, ...]:
     """All figures, by attribute and then by embedding. Each slice is ranked once for all its attributes."""
     rows: list[tuple[int, Row]] = []
@@ -210,7 +199,7 @@ def _of_first(summary: Summary) -> dict[str, Any]:
     """The part of the results that is the first checkpoint's own; without paths of this machine."""
     found = summary.to_json()
     facts = {key: found[key] for key in ("shoes", "choice", "warnings", "attributes")}
-    name = summary.models[0].name
+    name = summary.embeddings[0].name
     model = {key: value for key, value in found["models"][0].items() if key != "name"}
     rows = [
         {key: value for key, value in row.items() if key != "model"} for row in found["rows"] if row["model"] == name

@@ -13,7 +13,7 @@ from training.evaluation.embeddings import OVERALL, Embedding
 from training.evaluation.metrics import Vectors, squared_distances
 from training.evaluation.tasks import SimilarityTask
 from training.figures.maps import Panel, draw_map, draw_picture_map
-from training.figures.pictures import Reconstructed, Tile, TileRow, draw_reconstructions, draw_tile_rows
+from training.figures.pictures import PictureRow, Tile, TileRow, draw_reconstructions, draw_tile_rows
 from training.figures.tsne import tsne
 
 __all__ = ["draw_gallery", "spread_over_values"]
@@ -22,15 +22,11 @@ QUERIES = 10
 NEIGHBOURS = 8
 RECONSTRUCTIONS = 12
 MAP_POINTS = 1000
-"""The maps' layout takes time in the square of it."""
+"""Shoes on a map; the time of t-SNE grows with the square of their number."""
 
 
 def draw_gallery(
-    embeddings: Sequence[Embedding],
-    images: ImageSet,
-    tasks: Sequence[SimilarityTask],
-    *,
-    seed: int,
+    embeddings: Sequence[Embedding], images: ImageSet, tasks: Sequence[SimilarityTask], *, seed: int
 ) -> Iterator[tuple[str, str, bytes]]:
     """Draw a report's pictures: reconstructions of all embeddings, neighbours and maps of the first.
 
@@ -82,7 +78,7 @@ def _draw_reconstructions(embeddings: Sequence[Embedding], images: ImageSet, cho
     for embedding in embeddings:
         if embedding.decode is not None and embedding.reconstruction is not None:
             pictures = to_pixels(embedding.decode(embedding.vectors[chosen].astype(np.float32)))
-            rows.append(Reconstructed(embedding.name, f"squared error {embedding.reconstruction.mse:.4f}", pictures))
+            rows.append(PictureRow(embedding.name, pictures, f"squared error {embedding.reconstruction.mse:.4f}"))
     note = "each network's picture of the mean vector; its mean squared error is over all evaluated shoes"
     return draw_reconstructions(images.pixels[chosen], rows, note=note)
 
@@ -128,7 +124,7 @@ def _draw_all_maps(
     mapped = np.sort(np.random.default_rng(seed).permutation(len(images))[:MAP_POINTS])
     for part, vectors in embedding.parts().items():
         points = tsne(vectors[mapped].astype(np.float32))
-        shown = [_take(labels, mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
+        shown = [labels.take(mapped) for labels in labelled.values() if embedding.answers(part, labels.attribute)]
         by = "the whole vector" if part == OVERALL else f"the slice {part}"
         note = f"{embedding.name}: t-SNE of {len(mapped):,} evaluated shoes, {vectors.shape[1]} dimensions"
         if shown:
@@ -143,10 +139,6 @@ def _draw_all_maps(
 
 def _name_values(labels: Labels, shoe: np.intp) -> str:
     return ", ".join(labels.values[value] for value in np.flatnonzero(labels.table[shoe])) or "no value"
-
-
-def _take(labels: Labels, shoes: NDArray[np.intp]) -> Labels:
-    return Labels(labels.attribute, labels.values, labels.table[shoes])
 
 
 def _file_name(part: str, attribute: str) -> str:

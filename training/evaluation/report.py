@@ -1,50 +1,19 @@
 """The report of an evaluation, as text for a terminal, as Markdown and as JSON."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from training.evaluation.elbo import NegativeElbo
-from training.evaluation.metrics import RECALL_AT, Reconstruction, Retrieval
+from training.evaluation.embeddings import Embedding
+from training.evaluation.metrics import RECALL_AT, Retrieval
+from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
+from training.evaluation.tasks import SimilarityTask
 
-__all__ = ["AttributeFacts", "ModelFacts", "Row", "Summary"]
+__all__ = ["Row", "Summary"]
 
 HEADINGS = ("triplets", *(f"recall@{k}" for k in RECALL_AT), "MAP@R")
 DECODER_HEADINGS = ("likelihood", "MSE", "-ELBO", "KL", "nats/dim")
-
-
-@dataclass(frozen=True)
-class AttributeFacts:
-    """What one notion of likeness was measured by.
-
-    Attributes:
-        name: an attribute of the catalogue, or the key under which a triplet list was given.
-        triplets: how many; 0 where the labels allow none.
-        source: where they came from.
-    """
-
-    name: str
-    triplets: int
-    source: str
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """One embedding that was measured.
-
-    Attributes:
-        name: the checkpoint folder's, or "pixel distance".
-        digest: the checkpoint's; "" for pixels.
-        dimensions: of the whole vector.
-        reconstruction: None for pixels.
-        elbo: None for pixels, and where the checkpoint does not say what likelihood it was trained with.
-    """
-
-    name: str
-    digest: str
-    dimensions: int
-    reconstruction: Reconstruction | None
-    elbo: NegativeElbo | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +52,8 @@ class Summary:
         catalog: the catalogue's source.
         shoes: how many were evaluated.
         choice: which, in words.
-        attributes: the notions of likeness.
-        models: the embeddings, the evaluated checkpoint first.
+        tasks: the attributes that were measured by.
+        embeddings: the evaluated checkpoint's first.
         rows: by attribute, then by model.
         warnings: what a reader of the figures has to know.
     """
@@ -92,8 +61,8 @@ class Summary:
     catalog: str
     shoes: int
     choice: str
-    attributes: tuple[AttributeFacts, ...]
-    models: tuple[ModelFacts, ...]
+    tasks: tuple[SimilarityTask, ...]
+    embeddings: tuple[Embedding, ...]
     rows: tuple[Row, ...]
     warnings: tuple[str, ...] = ()
 
@@ -105,30 +74,29 @@ class Summary:
             [_cut(row.model, 24), _cut(row.slice, 18), str(row.dimensions), *map(_percent, row.figures)]
             for row in self.rows
         ]
-        heading, *aligned = _align(table)
-        for attribute in self.attributes:
-            rows = [row for row in self.rows if row.attribute == attribute.name]
-            lines += ["", _describe(attribute, rows), heading]
-            lines += [line for line, row in zip(aligned, self.rows, strict=True) if row.attribute == attribute.name]
-        decoders = _align([["", *DECODER_HEADINGS], *([_cut(name, 24), *cells] for name, *cells in self._decoders())])
-        return "\n".join([*lines, "", DECODER_TITLE, *decoders])
+        heading, *aligned = (f"  {line}" for line in to_columns(table))
+        for task in self.tasks:
+            rows = [row for row in self.rows if row.attribute == task.name]
+            lines += ["", _describe(task, rows), heading]
+            lines += [line for line, row in zip(aligned, self.rows, strict=True) if row.attribute == task.name]
+        table = [["", *DECODER_HEADINGS], *([_cut(name, 24), *cells] for name, *cells in self._decoders())]
+        return "\n".join([*lines, "", DECODER_TITLE, *(f"  {line}" for line in to_columns(table))])
 
-    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
+    def to_markdown(self, pictures: Sequence[Picture] = ()) -> str:
         """A report, best figures in bold; `pictures` are headings and file names beside it."""
         parts = ["# Evaluation", f"{self.shoes:,} shoes of `{self.catalog}`: {self.choice}."]
         parts += [f"> **Warning**: {warning}." for warning in self.warnings]
-        for attribute in self.attributes:
-            rows = [row for row in self.rows if row.attribute == attribute.name]
+        for task in self.tasks:
+            rows = [row for row in self.rows if row.attribute == task.name]
             columns = zip(*(row.figures for row in rows), strict=True)
             best = [max((figure for figure in column if figure is not None), default=None) for column in columns]
             table = [["embedding", "slice", "size", *HEADINGS]]
             for row in rows:
                 cells = [_percent(figure, top) for figure, top in zip(row.figures, best, strict=True)]
                 table.append([row.model, row.slice, str(row.dimensions), *cells])
-            parts += [f"## {attribute.name}", _describe(attribute, rows).partition(": ")[2] + ".", _pipe(table)]
-        parts += ["## Reconstruction", _pipe([["network", *DECODER_HEADINGS], *self._decoders()]), DECODER_NOTES, NOTES]
-        parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
-        return "\n\n".join(parts) + "\n"
+            parts += [f"## {task.name}", _describe(task, rows).partition(": ")[2] + ".", to_pipe(table)]
+        table = [["network", *DECODER_HEADINGS], *self._decoders()]
+        return to_document([*parts, "## Reconstruction", to_pipe(table), DECODER_NOTES, NOTES], pictures)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for programs; figures that do not exist are null.
@@ -151,15 +119,15 @@ class Summary:
             "shoes": self.shoes,
             "choice": self.choice,
             "warnings": list(self.warnings),
-            "attributes": [vars(attribute) for attribute in self.attributes],
-            "models": [_model_json(model) for model in self.models],
+            "attributes": [{"name": task.name, "triplets": task.size, "source": task.source} for task in self.tasks],
+            "models": [_model_json(each) for each in self.embeddings],
             "rows": [_row_json(row) for row in self.rows],
         }
 
     def _decoders(self) -> list[list[str]]:
         """Name and, in the order of `DECODER_HEADINGS`, figures of each decoder, and of the mean picture."""
-        measured = [(model, model.reconstruction) for model in self.models if model.reconstruction is not None]
-        rows = [_decoder_row(model.name, reconstruction.mse, model.elbo) for model, reconstruction in measured]
+        measured = [(each, each.reconstruction) for each in self.embeddings if each.reconstruction is not None]
+        rows = [_decoder_row(each.name, reconstruction.mse, each.elbo) for each, reconstruction in measured]
         if measured:
             rows.append(_decoder_row("the mean picture", measured[0][1].mean_image_mse))
         return rows
@@ -178,12 +146,12 @@ DECODER_NOTES = (
 )
 
 
-def _describe(attribute: AttributeFacts, rows: Sequence[Row]) -> str:
-    triplets = f"{attribute.triplets:,} triplets ({attribute.source})" if attribute.triplets else "no triplets"
+def _describe(task: SimilarityTask, rows: Sequence[Row]) -> str:
+    triplets = f"{task.size:,} triplets ({task.source})" if task.size else "no triplets"
     retrieval = next((row.retrieval for row in rows if row.retrieval is not None), None)
     if retrieval is None:
-        return f"{attribute.name}: {triplets}; no labels"
-    return f"{attribute.name}: {triplets}; {retrieval.queries:,} queries, {retrieval.left_out:,} left out"
+        return f"{task.name}: {triplets}; no labels"
+    return f"{task.name}: {triplets}; {retrieval.queries:,} queries, {retrieval.left_out:,} left out"
 
 
 def _decoder_row(name: str, mse: float, elbo: NegativeElbo | None = None) -> list[str]:
@@ -205,27 +173,12 @@ def _cut(name: str, length: int) -> str:
     return name if len(name) <= length else "…" + name[1 - length :]
 
 
-def _align(table: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of text: names to the left, figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    places: list[Callable[[str, int], str]] = [str.ljust if i < 2 else str.rjust for i in range(len(widths))]
-    return [
-        "  " + "  ".join(put(cell, width) for put, cell, width in zip(places, row, widths, strict=True)).rstrip()
-        for row in table
-    ]
-
-
-def _pipe(table: Sequence[Sequence[str]]) -> str:
-    rule = ["---" if i < 2 else "--:" for i in range(len(table[0]))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])
-
-
-def _model_json(model: ModelFacts) -> dict[str, Any]:
+def _model_json(model: Embedding) -> dict[str, Any]:
     measured = model.reconstruction
     return {
         "name": model.name,
         "digest": model.digest,
-        "dimensions": model.dimensions,
+        "dimensions": model.vectors.shape[1],
         "mse": measured.mse if measured else None,
         "mean_image_mse": measured.mean_image_mse if measured else None,
         "elbo": _elbo_json(model.elbo) if model.elbo else None,

@@ -36,6 +36,11 @@ class SimilarityTask:
     triplets: NDArray[np.intp] | None
     source: str
 
+    @property
+    def size(self) -> int:
+        """How many triplets there are."""
+        return 0 if self.triplets is None else len(self.triplets)
+
 
 def list_attributes(
     checkpoints: Sequence[Checkpoint], triplets: Mapping[str, Path], attributes: Sequence[str]

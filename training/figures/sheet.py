@@ -3,12 +3,11 @@
 import io
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-__all__ = ["DPI", "HAIRLINE", "INK", "MARGIN", "MUTED", "Sheet", "shorten"]
+__all__ = ["DPI", "HAIRLINE", "INK", "MARGIN", "MUTED", "Sheet", "shorten", "to_png"]
 
 DPI = 150
 MARGIN = 0.3
@@ -16,7 +15,7 @@ INK, MUTED, HAIRLINE = "#1d1d1f", "#6b6b70", "#d9d9de"
 
 
 class Sheet:
-    """One page: matplotlib's object interface on the Agg canvas, without a display and without global state.
+    """One page: matplotlib's object interface, without a display and without global state.
 
     Attributes:
         axes: covers the page; its coordinates are inches, y points down.
@@ -25,7 +24,6 @@ class Sheet:
     def __init__(self, width: float, height: float) -> None:
         self.width = width
         self._figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(self._figure)
         self.axes = self._figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self.axes.set_axis_off()
         self.axes.set_autoscale_on(False)
@@ -71,9 +69,14 @@ class Sheet:
 
     def to_png(self) -> bytes:
         """The page as the bytes of a PNG."""
-        buffer = io.BytesIO()
-        self._figure.savefig(buffer, format="png")
-        return buffer.getvalue()
+        return to_png(self._figure)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG, drawn by Agg."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def shorten(text: str, length: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from model.nearness import Nearness
 from service.errors import StoreUnavailable
-from service.search.ranker import SAMPLE, NearnessScale
+from service.search.ranker import NearnessScale
 from tests.service.store.naive import shoes
 from tests.support.fakes import MemoryStore
 
@@ -38,19 +38,6 @@ def test_measured_on_the_catalogue(store: MemoryStore, condition: str, least: fl
     assert np.mean(np.array(scores) >= least) == pytest.approx(share, abs=0.01)
 
 
-def test_shoes_from_all_over_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shoes that are measured are spread over the catalogue, which shops list by kind, and are not too many."""
-    store = MemoryStore(Path())
-    store.upsert(shoes(3 * SAMPLE + 1))
-    read: list[str] = []
-    vector = store.vector
-    monkeypatch.setattr(store, "vector", lambda item: (read.append(item), vector(item))[1])
-    NearnessScale(store, {}, []).of("overall")
-    ids = list(store.records)
-    assert len(read) <= SAMPLE
-    assert read == ids[:: ids.index(read[1])]
-
-
 def test_measured_again_when_twice_as_large(store: MemoryStore) -> None:
     """Scores stay the same while a catalogue changes a little, and follow it once it has doubled."""
     scale = NearnessScale(store, {}, ["category"])
@@ -73,6 +60,6 @@ def test_store_away(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None
     """A store that can't be asked just now costs an answer nothing but the measure, which is taken the next time."""
     scale = NearnessScale(store, {}, ["category"])
     with monkeypatch.context() as broken:
-        broken.setattr(store, "page", lambda **_: (_ for _ in ()).throw(StoreUnavailable("away")))
+        broken.setattr(store, "sample", lambda _: (_ for _ in ()).throw(StoreUnavailable("away")))
         assumed = scale.of("overall")
     assert scale.of("overall") != assumed

@@ -464,9 +464,7 @@ async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.
 
 async def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: MoodyEmbedder) -> None:
     """Each is the picture of its own vectors, side by side."""
-    one, other = engine.store.vector(IDS[0]), engine.store.vector(IDS[1])
-    swapped = one.copy()
-    swapped[3:5] = other[3:5]
+    one, swapped = engine.store.vector(IDS[0]), engine.swap(IDS[0], "closure", IDS[1])
 
     def draw(vectors: NDArray[np.float32]) -> bytes:
         return to_png(np.concatenate(list(engine.draw(vectors)), axis=2))
@@ -487,7 +485,7 @@ async def test_drawings_of_all_kinds_in_one_batch(engine: Engine, embedder: Mood
         await held
         results: Any = await tasks
         *drawn, wrong, unknown = results
-        expected = (one[None], engine.interpolate(IDS[0], IDS[1], 4), swapped[None], engine.embed([SHOES[2]]))
+        expected = (one[None], engine.interpolate(IDS[0], IDS[1], 4), swapped, engine.embed([SHOES[2]]))
         assert drawn == [draw(vectors) for vectors in expected]
         assert Image.open(io.BytesIO(drawn[1])).size == (64, 16)
         assert isinstance(wrong, QueryError)

@@ -102,11 +102,8 @@ def test_every_row_file_and_figure(tmp_path: Path, catalog: str) -> None:
     assert pixels.accuracy == 1.0
     assert pixels.retrieval is not None
     assert (pixels.retrieval.queries, pixels.retrieval.left_out) == (SHOES - 1, 1)
-    assert [model.reconstruction is None for model in summary.models] == [False, False, True]
-    assert [(facts.triplets, facts.source) for facts in summary.attributes] == [
-        (20_000, "drawn by seed 0"),
-        (2, "size.txt"),
-    ]
+    assert [each.reconstruction is None for each in summary.embeddings] == [False, False, True]
+    assert [(task.size, task.source) for task in summary.tasks] == [(20_000, "drawn by seed 0"), (2, "size.txt")]
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "report.md", "triplets-colour.csv", "reconstructions.png", "neighbours-colour.png",
         "neighbours-overall.png", "map-colour.png", "map-overall.png", "map-pictures.png",
@@ -152,23 +149,16 @@ def test_shoes_that_were_trained_on_are_warned_of(tmp_path: Path, catalog: str) 
     assert "held out other shoes" in compared.warnings[0]
 
 
-def test_ids_that_were_trained_on_are_warned_of(tmp_path: Path, catalog: str) -> None:
-    """Figures on named shoes are clean only where the training left out these very shoes."""
-    ids = tmp_path / "ids.txt"
-    ids.write_text("\n".join(str(shoe) for shoe in range(12)))
-    clean = save(tmp_path / "clean", COLOUR, excluded=digest_ids(str(shoe) for shoe in range(12)))
-    other = save(tmp_path / "other", COLOUR, excluded=digest_ids(["1"]))
-    for folder, warned in ((clean, False), (other, True)):
-        summary = evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
-        assert any("may have seen" in warning for warning in summary.warnings) == warned
-
-
 def test_ids_choose_the_shoes(tmp_path: Path, catalog: str) -> None:
-    """A file of ids decides which shoes take part; one that the catalogue lacks is named."""
-    folder = save(tmp_path / "mine", COLOUR)
+    """A file of ids decides which shoes take part: clean figures only where the training left out these very shoes."""
     ids = tmp_path / "ids.txt"
     ids.write_text("\n".join(map(str, range(12))))
-    assert evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu").shoes == 12
+    clean = save(tmp_path / "clean", COLOUR, excluded=digest_ids(map(str, range(12))))
+    folder = save(tmp_path / "other", COLOUR, excluded=digest_ids(["1"]))
+    for each, warned in ((clean, False), (folder, True)):
+        summary = evaluate([each], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
+        assert summary.shoes == 12
+        assert any("may have seen" in warning for warning in summary.warnings) == warned
     ids.write_text("1\n2\nnone\n")
     with pytest.raises(CatalogError, match=r"1 of its 3 ids are not in .*none"):
         evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
@@ -194,7 +184,7 @@ def test_the_bound_is_that_of_the_training(tmp_path: Path, catalog: str) -> None
     sharp = save(tmp_path / "sharp", config={"objective": {"likelihood": "bernoulli", "observation_std": 0.1}})
     options: dict[str, Any] = {"out": tmp_path / "out", "pictures": False, "device": "cpu"}
     summary = evaluate([mine, foreign, sharp], catalog, **options)
-    bound, missing, other, pixels = (model.elbo for model in summary.models)
+    bound, missing, other, pixels = (each.elbo for each in summary.embeddings)
     assert missing is pixels is None
     assert summary.warnings[-1] == "foreign does not say which likelihood it was trained with: its -ELBO is left out"
     assert bound is not None
@@ -206,7 +196,7 @@ def test_the_bound_is_that_of_the_training(tmp_path: Path, catalog: str) -> None
     assert measure_elbo(tvae, images.pixels, bound.observation, generator=generator) == bound
     stored = json.loads((mine / "metrics.json").read_text())["evaluation"]
     assert stored["elbo"]["negative_elbo"] == bound.total
-    assert evaluate([mine], catalog, **options, seed=1).models[0].elbo == bound
+    assert evaluate([mine], catalog, **options, seed=1).embeddings[0].elbo == bound
 
 
 def test_nothing_to_measure_is_an_error(tmp_path: Path, catalog: str) -> None:
@@ -241,17 +231,8 @@ def test_foreign_metrics_are_not_overwritten(tmp_path: Path, catalog: str) -> No
 def test_the_command(tmp_path: Path, catalog: str) -> None:
     """The command prints the table; folders of one name are told apart by their paths."""
     first, second = save(tmp_path / "a" / "checkpoint", COLOUR), save(tmp_path / "b" / "checkpoint", seed=1)
-    arguments = [
-        "evaluate",
-        "--catalog",
-        catalog,
-        "--checkpoint",
-        str(first),
-        "--compare",
-        str(second),
-        "--device",
-        "cpu",
-    ]
+    arguments = ["evaluate", "--catalog", catalog, "--checkpoint", str(first), "--compare", str(second)]
+    arguments += ["--device", "cpu"]
     result = CliRunner().invoke(
         app, [*arguments, "--no-pictures", "--out", str(tmp_path / "out")], catch_exceptions=False
     )

@@ -8,18 +8,18 @@ import torch
 from numpy.typing import NDArray
 
 from model.embedder import Embedder, pick_device
-from model.files import write_atomic, write_json
 from training.data.images import ImageSet
 from training.data.labels import encode_labels
 from training.data.mnist import DIGIT, download_mnist, read_mnist
 from training.evaluation.elbo import Observation, measure_bounds
 from training.evaluation.triplet_lists import draw_triplets, read_triplets
+from training.reproduce.common.report import write_report
 from training.reproduce.common.runs import Trained
 from training.reproduce.mnist.authors import AuthorsConfig
 from training.reproduce.mnist.measures import hard_triplets, measure_order
 from training.reproduce.mnist.pictures import draw_pictures
-from training.reproduce.mnist.recipes import OUR_EPOCHS, RECIPES, Recipe, train_recipe
-from training.reproduce.mnist.report import Measured, Report
+from training.reproduce.mnist.recipes import OUR_EPOCHS, RECIPES, train_recipe
+from training.reproduce.mnist.report import MeasuredDigits, Report
 
 __all__ = ["QUICK", "Plan", "reproduce_mnist"]
 
@@ -86,7 +86,6 @@ def reproduce_mnist(
     if plan.training_images is not None:
         training = training.take(range(min(plan.training_images, len(training))))
     chosen, triplet_source = _choose_triplets(test, triplets)
-    pairs = [(recipe, seed) for seed in plan.seeds for recipe in RECIPES]
     networks = [
         train_recipe(
             recipe,
@@ -98,7 +97,8 @@ def reproduce_mnist(
             device=used,
             source="MNIST",
         )
-        for recipe, seed in pairs
+        for seed in plan.seeds
+        for recipe in RECIPES
     ]
     hard = hard_triplets(test)
     report = Report(
@@ -107,18 +107,10 @@ def reproduce_mnist(
         test_images=len(test),
         triplets=len(chosen),
         triplet_source=triplet_source,
-        runs=tuple(
-            _measure(recipe, network, training, test, (chosen, hard), device=used)
-            for (recipe, _), network in zip(pairs, networks, strict=True)
-        ),
+        runs=tuple(_measure(network, training, test, (chosen, hard), device=used) for network in networks),
     )
-    pictures = []
-    if plan.pictures:
-        for heading, name, png in draw_pictures(networks[: len(RECIPES)], test, seed=0, device=used):
-            write_atomic(out / name, png)
-            pictures.append((heading, name))
-    write_atomic(out / "report.md", report.to_markdown(pictures).encode())
-    write_json(out / "report.json", report.to_json())
+    pictures = draw_pictures(networks[: len(RECIPES)], test, seed=0, device=used) if plan.pictures else ()
+    write_report(out, report, pictures)
     return report
 
 
@@ -129,23 +121,16 @@ def _choose_triplets(test: ImageSet, path: Path | None) -> tuple[NDArray[np.intp
 
 
 def _measure(
-    recipe: Recipe,
     network: Trained,
     training: ImageSet,
     test: ImageSet,
     lists: tuple[NDArray[np.intp], NDArray[np.intp]],
     *,
     device: torch.device,
-) -> Measured:
-    checkpoint = network.checkpoint
-    embedder = Embedder(checkpoint, device=device)
-    return Measured(
-        recipe=recipe,
-        seed=network.seed,
-        epochs=len(network.history),
-        seconds=network.seconds,
-        images_per_second=network.images_per_second,
-        digest=checkpoint.digest,
-        bounds=measure_bounds(checkpoint.tvae, test.pixels, Observation("bernoulli"), device=device),
+) -> MeasuredDigits:
+    embedder = Embedder(network.checkpoint, device=device)
+    return MeasuredDigits(
+        network,
+        bounds=measure_bounds(network.checkpoint.tvae, test.pixels, Observation("bernoulli"), device=device),
         order=measure_order(embedder, training, test, *lists),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.neighbors import KNeighborsClassifier
 
 from model.checkpoint import Checkpoint
 from model.embedder import Embedder
@@ -21,7 +22,7 @@ __all__ = ["OVERALL", "Order", "hard_triplets", "measure_order", "parts_of"]
 OVERALL = "overall"
 NEIGHBOURS = 5
 CHUNK = 250
-"""Pictures or queries at a time."""
+"""Pictures or queries in a batch."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,7 @@ def hard_triplets(test: ImageSet, seed: int = 0) -> NDArray[np.intp]:
 
 
 def measure_order(
-    embedder: Embedder,
-    training: ImageSet,
-    test: ImageSet,
-    triplets: NDArray[np.intp],
-    hard: NDArray[np.intp],
+    embedder: Embedder, training: ImageSet, test: ImageSet, triplets: NDArray[np.intp], hard: NDArray[np.intp]
 ) -> Mapping[str, Order]:
     """Measure each part of the vector.
 
@@ -100,6 +97,7 @@ def measure_order(
     """
     known, held_out = embedder.embed_pixels(training.pixels), embedder.embed_pixels(test.pixels)
     known_labels, labels = encode_labels(training.attributes, DIGIT), encode_labels(test.attributes, DIGIT)
+    voters = KNeighborsClassifier(min(NEIGHBOURS, len(training)), algorithm="brute", weights=_rank_weights)
     measured = {}
     for name, (start, stop) in parts_of(embedder.checkpoint).items():
         vectors = np.ascontiguousarray(held_out[:, start:stop])
@@ -111,7 +109,7 @@ def measure_order(
             hardest_triplet_accuracy=_hardest_triplets(vectors, _digits(labels), hard),
             recall_at_1=retrieval.recall[1],
             map_at_r=retrieval.map_at_r,
-            knn=_nearest_neighbours(known[:, start:stop], _digits(known_labels), vectors, _digits(labels)),
+            knn=float(voters.fit(known[:, start:stop], _digits(known_labels)).score(vectors, _digits(labels))),
         )
     return measured
 
@@ -134,22 +132,6 @@ def _hardest_triplets(vectors: NDArray[np.float32], digits: NDArray[np.intp], ha
     return right / len(hard)
 
 
-def _nearest_neighbours(
-    known: NDArray[np.float32],
-    known_digits: NDArray[np.intp],
-    vectors: NDArray[np.float32],
-    digits: NDArray[np.intp],
-) -> float:
-    """The share of `vectors` whose nearest `known` ones vote for the right digit; of a tied vote the nearer win."""
-    reference = torch.from_numpy(np.ascontiguousarray(known))
-    votes = torch.from_numpy(known_digits)
-    count = min(NEIGHBOURS, len(reference))
-    # A vote less for rank decides ties and nothing else.
-    weight = 1.0 - 0.01 * torch.arange(count)
-    right = 0
-    for start in range(0, len(vectors), CHUNK):
-        queries = torch.from_numpy(vectors[start : start + CHUNK])
-        nearest = torch.cdist(queries, reference).topk(count, dim=1, largest=False).indices
-        tally = torch.zeros(len(queries), 10).scatter_add_(1, votes[nearest], weight.expand(len(queries), count))
-        right += int((tally.argmax(dim=1) == torch.from_numpy(digits[start : start + CHUNK])).sum())
-    return right / len(vectors)
+def _rank_weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(Q, K) votes of the neighbours, a little less for each rank: that decides ties and nothing else."""
+    return np.tile(1.0 - 0.01 * np.arange(distances.shape[1]), (len(distances), 1))

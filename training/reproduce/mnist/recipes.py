@@ -12,16 +12,16 @@ from model.tvae import FREE, PRESETS, Slice
 from training.config import AugmentConfig, ObjectiveConfig, TrainConfig
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
-from training.reproduce.common.runs import Trained, read_trained, train_or_resume
+from training.reproduce.common.runs import Recipe, Trained, read_trained, train_or_resume
 from training.reproduce.mnist.authors import AuthorsConfig, load_authors, train_authors
 
-__all__ = ["OUR_EPOCHS", "RECIPES", "Recipe", "our_config", "train_recipe"]
+__all__ = ["OUR_EPOCHS", "RECIPES", "DigitRecipe", "our_config", "train_recipe"]
 
 _log = logging.getLogger(__name__)
 
 OUR_EPOCHS = 16
 DIGIT_SIZE = 4
-"""Of the 20 numbers, those that are ordered by digit.
+"""Dimensions, of 20, of the slice that is ordered by digit.
 
 Ten tight clusters in K dimensions fit the prior as it is if their spread is 10^(-1/K) of its own, so a small slice
 costs the likelihood little; and each number taken from the decoder costs it some of its own, so a large slice does.
@@ -29,27 +29,23 @@ costs the likelihood little; and each number taken from the decoder costs it som
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DigitRecipe(Recipe):
     """One of the four networks of the report.
 
     Attributes:
-        key: names its folder.
-        title: names it in tables and pictures.
         ours: by `training.train`, or else as the authors did.
         metric: with a triplet term.
     """
 
-    key: str
-    title: str
     ours: bool
     metric: bool
 
 
 RECIPES = (
-    Recipe("authors-vae", "authors' VAE", ours=False, metric=False),
-    Recipe("authors-tvae", "authors' TVAE", ours=False, metric=True),
-    Recipe("our-vae", "our VAE", ours=True, metric=False),
-    Recipe("our-tvae", "our TVAE", ours=True, metric=True),
+    DigitRecipe("authors-vae", "authors' VAE", ours=False, metric=False),
+    DigitRecipe("authors-tvae", "authors' TVAE", ours=False, metric=True),
+    DigitRecipe("our-vae", "our VAE", ours=True, metric=False),
+    DigitRecipe("our-tvae", "our TVAE", ours=True, metric=True),
 )
 
 
@@ -68,11 +64,7 @@ def our_config(*, metric: bool, epochs: int = OUR_EPOCHS, seed: int = 0) -> Trai
         preprocess=PreprocessConfig(size=28, channels=1, background=0),
         conditions=(Condition(DIGIT, (DIGIT,)),) if metric else (),
         objective=ObjectiveConfig(
-            likelihood="bernoulli",
-            triplet_weight=300.0 if metric else 0.0,
-            margin=0.5,
-            miner="batch-all",
-            smooth=False,
+            likelihood="bernoulli", triplet_weight=300.0 if metric else 0.0, margin=0.5, miner="batch-all", smooth=False
         ),
         augment=AugmentConfig(flip=0.0, shift=0.03, scale=0.06, turn=0.08, moved=0.75),
         epochs=epochs,
@@ -84,7 +76,7 @@ def our_config(*, metric: bool, epochs: int = OUR_EPOCHS, seed: int = 0) -> Trai
 
 
 def train_recipe(
-    recipe: Recipe,
+    recipe: DigitRecipe,
     images: ImageSet,
     out: Path,
     *,
@@ -106,11 +98,9 @@ def train_recipe(
         device: where to train.
         source: what the pictures were read from.
     """
-    _log.info("%s, seed %d", recipe.title, seed)
     if recipe.ours:
         config = our_config(metric=recipe.metric, epochs=epochs, seed=seed)
-        train_or_resume(images, config, out, device=device, source=source)
-        return read_trained(out, recipe.title, seed)
-    chosen = replace(authors, metric=recipe.metric, seed=seed)
-    train_authors(images, chosen, out, device=device, source=source)
-    return read_trained(out, recipe.title, seed, load_authors)
+        return train_or_resume(recipe, images, config, out, device=device, source=source)
+    _log.info("%s, seed %d", recipe.title, seed)
+    train_authors(images, replace(authors, metric=recipe.metric, seed=seed), out, device=device, source=source)
+    return read_trained(out, recipe, seed, load_authors)

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from training.evaluation.elbo import Bounds
-from training.reproduce.common.tables import Spread, to_columns, to_pipe
+from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
+from training.reproduce.common.report import Measured, Spread, summarize, summary_json, summary_table
 from training.reproduce.mnist.measures import OVERALL, Order
-from training.reproduce.mnist.recipes import RECIPES, Recipe
 
-__all__ = ["Measured", "Report"]
+__all__ = ["MeasuredDigits", "Report"]
 
 PAPER = (("paper, VAE", 0.7508), ("paper, TVAE", 0.9560))
-"""Triplet accuracies as printed: means over the passes of training and test batches, mixed."""
+"""Triplet accuracies that the paper reports: running means over training and test batches, mixed."""
 
 ORDER_COLUMNS: tuple[tuple[str, Callable[[Order], float]], ...] = (
     ("triplets", lambda order: order.triplet_accuracy),
@@ -22,6 +22,9 @@ ORDER_COLUMNS: tuple[tuple[str, Callable[[Order], float]], ...] = (
     ("5-NN", lambda order: order.knn),
     ("MAP@R", lambda order: order.map_at_r),
 )
+
+COLUMNS = {**{name: (100, 2) for name, _ in ORDER_COLUMNS}, "-ELBO": (1, 2), "IW": (1, 2), "seconds": (1, 0)}
+"""Figure -> its scale and digits in the table."""
 
 NOTES = """\
 All figures are of the 10,000 held-out pictures, clean, through the network's mean vector (order) or one sample of its
@@ -54,17 +57,23 @@ are drawn once; the norm is the Frobenius norm of each role's means in the batch
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredDigits(Measured):
     """One trained network's figures. `order`: part of the vector -> its order."""
 
-    recipe: Recipe
-    seed: int
-    epochs: int
-    seconds: float
-    images_per_second: float
-    digest: str
     bounds: Bounds
     order: Mapping[str, Order]
+
+    def figures(self) -> Mapping[str, Mapping[str, float]]:
+        """Part of the vector -> its figures; the bounds and the time stand with the whole vector."""
+        parts = {part: {name: read(order) for name, read in ORDER_COLUMNS} for part, order in self.order.items()}
+        whole = {"-ELBO": self.bounds.negative_elbo, "IW": self.bounds.importance, "seconds": self.trained.seconds}
+        parts[OVERALL] |= whole
+        return parts
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        order = {part: asdict(order) for part, order in self.order.items()}
+        return {**self.trained.to_json(), "bounds": asdict(self.bounds), "order": order}
 
 
 @dataclass(frozen=True)
@@ -85,11 +94,11 @@ class Report:
     test_images: int
     triplets: int
     triplet_source: str
-    runs: tuple[Measured, ...]
+    runs: tuple[MeasuredDigits, ...]
 
-    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
-        """The report; `pictures` are headings and file names beside it."""
-        seeds = sorted({run.seed for run in self.runs})
+    def to_markdown(self, pictures: Sequence[Picture] = ()) -> str:
+        """The report; `pictures` lie beside it."""
+        seeds = sorted({run.trained.seed for run in self.runs})
         bounds = self.runs[0].bounds
         parts = [
             "# TVAE on MNIST",
@@ -97,18 +106,17 @@ class Report:
                 f"{self.training_images:,} pictures to train on, {self.test_images:,} held out; {self.triplets:,} test "
                 f"triplets ({self.triplet_source}); seeds: {', '.join(map(str, seeds))}."
             ),
-            to_pipe(self._table(), 2),
+            to_pipe(self._table()),
             "What the order costs: the TVAE's bound less that of the VAE of the same recipe and seed, in nats.",
             to_pipe(self._costs(), 1),
             NOTES.format(samples=bounds.importance_samples, images=bounds.importance_images),
             READING,
         ]
-        parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
-        return "\n\n".join(parts) + "\n"
+        return to_document(parts, pictures)
 
     def to_text(self) -> str:
         """The table of figures for a terminal."""
-        return to_columns(self._table())
+        return "\n".join(to_columns(self._table()))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for programs: shares in [0, 1], nats and seconds.
@@ -126,66 +134,25 @@ class Report:
             "test_images": self.test_images,
             "triplets": {"count": self.triplets, "source": self.triplet_source},
             "paper": dict(PAPER),
-            "runs": [_run_json(run) for run in self.runs],
-            "summary": [
-                {"recipe": recipe.key, "part": part, "figures": {name: asdict(each) for name, each in figures.items()}}
-                for recipe, part, figures in self._summary()
-            ],
+            "runs": [run.to_json() for run in self.runs],
+            "summary": summary_json(summarize(self.runs)),
         }
 
-    def _of(self, recipe: Recipe) -> list[Measured]:
-        return [run for run in self.runs if run.recipe == recipe]
-
-    def _summary(self) -> list[tuple[Recipe, str, dict[str, Spread]]]:
-        """Recipe, part of the vector, and figures over the seeds; those of the whole network with `overall` alone."""
-        rows = []
-        for recipe in RECIPES:
-            runs = self._of(recipe)
-            for part in runs[0].order:
-                orders = [run.order[part] for run in runs]
-                figures = {name: Spread.of([read(order) for order in orders]) for name, read in ORDER_COLUMNS}
-                if part == OVERALL:
-                    figures["-ELBO"] = Spread.of([run.bounds.negative_elbo for run in runs])
-                    figures["IW"] = Spread.of([run.bounds.importance for run in runs])
-                    figures["seconds"] = Spread.of([run.seconds for run in runs])
-                rows.append((recipe, part, figures))
-        return rows
-
     def _table(self) -> list[list[str]]:
-        table = [["network", "part", *(name for name, _ in ORDER_COLUMNS), "-ELBO", "IW", "seconds"]]
-        table += [[name, OVERALL, f"{100 * share:.2f}", *["-"] * (len(table[0]) - 3)] for name, share in PAPER]
-        for recipe, part, figures in self._summary():
-            cells = [figures[name].to_text(100, 2) for name, _ in ORDER_COLUMNS]
-            for name, digits in (("-ELBO", 2), ("IW", 2), ("seconds", 0)):
-                cells.append(figures[name].to_text(1, digits) if name in figures else "")
-            table.append([recipe.title, part, *cells])
-        return table
+        table = [["network", "part", *COLUMNS]]
+        table += [[name, OVERALL, f"{100 * share:.2f}", *["-"] * (len(COLUMNS) - 1)] for name, share in PAPER]
+        return table + summary_table(summarize(self.runs), COLUMNS)
 
     def _costs(self) -> list[list[str]]:
         table = [["recipe", "-ELBO", "IW"]]
-        for name, ours in (("authors'", False), ("ours", True)):
+        bounds = {(run.trained.recipe.key, run.trained.seed): run.bounds for run in self.runs}
+        for name, prefix in (("authors'", "authors"), ("ours", "our")):
             pairs = [
-                (with_triplets.bounds, without.bounds)
-                for with_triplets in self.runs
-                for without in self.runs
-                if with_triplets.recipe.ours == without.recipe.ours == ours
-                and (with_triplets.recipe.metric, without.recipe.metric) == (True, False)
-                and with_triplets.seed == without.seed
+                (with_triplets, bounds[f"{prefix}-vae", seed])
+                for (key, seed), with_triplets in bounds.items()
+                if key == f"{prefix}-tvae"
             ]
             elbo = Spread.of([a.negative_elbo - b.negative_elbo for a, b in pairs])
             importance = Spread.of([a.importance - b.importance for a, b in pairs])
             table.append([name, elbo.to_text(1, 2), importance.to_text(1, 2)])
         return table
-
-
-def _run_json(run: Measured) -> dict[str, Any]:
-    return {
-        "recipe": run.recipe.key,
-        "seed": run.seed,
-        "epochs": run.epochs,
-        "seconds": round(run.seconds, 1),
-        "images_per_second": round(run.images_per_second, 1),
-        "checkpoint": run.digest,
-        "bounds": asdict(run.bounds),
-        "order": {part: asdict(order) for part, order in run.order.items()},
-    }

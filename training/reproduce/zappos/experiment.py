@@ -10,10 +10,9 @@ import torch
 from model.catalog import Catalog, check_bad_rows, read_catalog
 from model.embedder import Embedder, pick_device
 from model.errors import CatalogError
-from model.files import write_atomic, write_json
 from model.preprocess import Preprocessor
 from training.config import TrainConfig
-from training.data.images import ImageSet, load_images
+from training.data.images import ImageSet, load_images, take_shoes
 from training.data.labels import encode_labels
 from training.evaluation.csn import ATTRIBUTES, CONDITIONS
 from training.evaluation.csn_draw import are_drawn
@@ -21,16 +20,16 @@ from training.evaluation.embeddings import OVERALL, Embedding, embed_pixels, emb
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_triplets
 from training.evaluation.tasks import make_tasks
-from training.reproduce.common.learning_curves import draw_learning_curves
-from training.reproduce.common.runs import Trained
-from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, Recipe, shoe_config, train_shoes
-from training.reproduce.zappos.report import SLICES, Errors, Measured, Report
-from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out, take
+from training.reproduce.common.report import draw_learning_curves, write_report
+from training.reproduce.common.runs import Trained, train_or_resume
+from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, ShoeRecipe, shoe_config
+from training.reproduce.zappos.report import SLICES, Errors, MeasuredShoes, Report
+from training.reproduce.zappos.split import Choice, HeldOut, choose_shoes, load_held_out
 
-__all__ = ["QUICK", "Plan", "reproduce_zappos"]
+__all__ = ["QUICK", "Plan", "measure_overall", "reproduce_zappos"]
 
 PREPROCESS = TrainConfig().preprocess
-"""Of all networks."""
+"""Preprocessing of every network."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,10 @@ QUICK = Plan(epochs=2, training_shoes=1_000, triplets=1_000)
 
 
 @dataclass(frozen=True)
-class _Shoes:
-    """What is trained on and what is measured. `excluded`: ids of the shoes that are kept out of training."""
-
-    training: ImageSet
-    test: HeldOut
-    excluded: frozenset[str]
-    listed: int
-    variants: int
-
-
-@dataclass(frozen=True)
 class _Network:
     """A network, and the test shoes as its vectors."""
 
-    recipe: Recipe
+    recipe: ShoeRecipe
     trained: Trained
     embedding: Embedding
 
@@ -105,30 +93,31 @@ def reproduce_zappos(catalog: str, lists: Path, out: Path, plan: Plan | None = N
         for recipe in RECIPES
     ]
     read = _read(catalog)
-    shoes = _load(read, lists, plan)
-    networks = [_train(recipe, config, shoes, out, catalog, device=used) for recipe, config in configs]
+    choice = choose_shoes(read, lists, limit=plan.triplets)
+    training, test = _load(read, choice, lists, plan)
+    networks = []
+    for recipe, config in configs:
+        folder = out / "runs" / f"{recipe.key}-seed{config.seed}"
+        trained = train_or_resume(
+            recipe, training, config, folder, device=used, source=catalog, excluded=choice.excluded(read)
+        )
+        networks.append(_Network(recipe, trained, _embed(recipe, trained, test.images, device=used)))
     report = Report(
         catalog=catalog,
         lists=str(lists),
         drawn=are_drawn(lists),
         shoes=len(read.shoes),
-        listed=shoes.listed,
-        variants=shoes.variants,
-        training_shoes=len(shoes.training),
-        test_shoes=len(shoes.test.images),
+        listed=len(choice.listed),
+        variants=len(choice.variants),
+        training_shoes=len(training),
+        test_shoes=len(test.images),
         network=plan.network,
         image_size=PREPROCESS.size,
-        triplets=shoes.test.lists,
-        pixels=_measure_overall(embed_pixels(shoes.test.images), shoes.test),
-        runs=tuple(_measure(network, shoes.test) for network in networks),
+        triplets=test.lists,
+        pixels=measure_overall(embed_pixels(test.images), test),
+        runs=tuple(_measure(network, test) for network in networks),
     )
-    pictures = []
-    if plan.pictures:
-        for heading, name, png in _draw(networks[: len(RECIPES)], shoes.test.images):
-            write_atomic(out / name, png)
-            pictures.append((heading, name))
-    write_atomic(out / "report.md", report.to_markdown(pictures).encode())
-    write_json(out / "report.json", report.to_json())
+    write_report(out, report, _draw(networks[: len(RECIPES)], test.images) if plan.pictures else ())
     return report
 
 
@@ -149,9 +138,8 @@ def _read(spec: str) -> Catalog:
     return catalog
 
 
-def _load(catalog: Catalog, lists: Path, plan: Plan) -> _Shoes:
-    """Split the catalogue, and decode the part of it that is used."""
-    choice = choose_shoes(catalog, lists, limit=plan.triplets)
+def _load(catalog: Catalog, choice: Choice, lists: Path, plan: Plan) -> tuple[ImageSet, HeldOut]:
+    """Decode what is trained on and what is measured."""
     training = choice.training
     if plan.training_shoes is not None and plan.training_shoes < len(training):
         # Spread: neighbours in the catalogue are of one kind.
@@ -161,45 +149,25 @@ def _load(catalog: Catalog, lists: Path, plan: Plan) -> _Shoes:
         # Asked here, since the first network does without labels and takes its time.
         encode_labels(attributes, attribute)
     preprocessor = Preprocessor(PREPROCESS)
-    return _Shoes(
-        training=load_images(take(catalog, training), preprocessor),
-        test=load_held_out(catalog, choice, lists, preprocessor, limit=plan.triplets),
-        excluded=frozenset(catalog.shoes[index].id for index in (*choice.listed, *choice.variants)),
-        listed=len(choice.listed),
-        variants=len(choice.variants),
-    )
+    images = load_images(take_shoes(catalog, training), preprocessor)
+    return images, load_held_out(catalog, choice, lists, preprocessor, limit=plan.triplets)
 
 
-def _train(
-    recipe: Recipe, config: TrainConfig, shoes: _Shoes, out: Path, source: str, *, device: torch.device
-) -> _Network:
-    folder = out / "runs" / f"{recipe.key}-seed{config.seed}"
-    trained = train_shoes(recipe, shoes.training, config, folder, device=device, source=source, excluded=shoes.excluded)
-    embedding = embed_shoes(recipe.title, Embedder(trained.checkpoint, device=device), shoes.test.images)
-    if not recipe.decodes:
-        # What a decoder gives that was never trained is nothing to measure or to show.
-        embedding = replace(embedding, reconstruction=None, decode=None)
-    return _Network(recipe, trained, embedding)
+def _embed(recipe: ShoeRecipe, trained: Trained, images: ImageSet, *, device: torch.device) -> Embedding:
+    embedding = embed_shoes(recipe.title, Embedder(trained.checkpoint, device=device), images)
+    # What a decoder gives that was never trained is nothing to measure or to show.
+    return embedding if recipe.decodes else replace(embedding, reconstruction=None, decode=None)
 
 
-def _measure(network: _Network, test: HeldOut) -> Measured:
-    recipe, trained, embedding = network.recipe, network.trained, network.embedding
-    parts = {OVERALL: _measure_overall(embedding, test)}
-    if recipe.triplets == "slices":
-        parts = {SLICES: _measure_slices(embedding, test), **parts}
-    return Measured(
-        recipe=recipe,
-        seed=trained.seed,
-        epochs=len(trained.history),
-        seconds=trained.seconds,
-        images_per_second=trained.images_per_second,
-        digest=embedding.digest,
-        parts=parts,
-        reconstruction=embedding.reconstruction,
-    )
+def _measure(network: _Network, test: HeldOut) -> MeasuredShoes:
+    parts = {OVERALL: measure_overall(network.embedding, test)}
+    if network.recipe.triplets == "slices":
+        parts = {SLICES: _measure_slices(network.embedding, test), **parts}
+    return MeasuredShoes(network.trained, parts, network.embedding.reconstruction)
 
 
-def _measure_overall(embedding: Embedding, test: HeldOut) -> Errors:
+def measure_overall(embedding: Embedding, test: HeldOut) -> Errors:
+    """The share of wrong triplets of each condition, by the whole vector."""
     return Errors({name: 1 - measure_triplets(embedding.vectors, test.lists[name].triplets) for name in CONDITIONS})
 
 
@@ -212,8 +180,8 @@ def _draw(networks: Sequence[_Network], images: ImageSet) -> Iterator[tuple[str,
     """Heading, file name and PNG: of one seed's networks, the last of which has its neighbours and maps drawn."""
     curves = draw_learning_curves(
         [each.trained for each in networks],
-        triplet_title="triplet term, mean of the conditions",
-        unbounded=[each.recipe.title for each in networks if not each.recipe.decodes],
+        "triplet term, mean of the conditions",
+        unbounded=[each.recipe for each in networks if not each.recipe.decodes],
     )
     yield "Loss curves", "curves.png", curves
     tasks, _ = make_tasks(list(ATTRIBUTES.values()), images, {}, seed=0)

@@ -1,23 +1,26 @@
 """The report of UT-Zap50K's reproduction: errors beside the published ones, as Markdown and as JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 from training.evaluation.csn import ATTRIBUTES, CONDITIONS, CsnTriplets
 from training.evaluation.embeddings import OVERALL
 from training.evaluation.metrics import Reconstruction
-from training.reproduce.common.tables import Spread, to_columns, to_pipe
-from training.reproduce.zappos.recipes import RECIPES, Recipe
+from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
+from training.reproduce.common.report import Measured, summarize, summary_json, summary_table
 
-__all__ = ["SLICES", "Errors", "Measured", "Report"]
+__all__ = ["SLICES", "Errors", "MeasuredShoes", "Report"]
 
 SLICES = "slices"
 """Each condition measured on its own slice, beside the whole vector."""
 
 PUBLISHED = (("standard triplet network", 0.2372), ("one network per condition", 0.1135), ("CSN", 0.1073))
 """Mean errors over the four conditions (Veit et al., "Conditional Similarity Networks", CVPR 2017)."""
+
+COLUMNS = {**dict.fromkeys((*CONDITIONS, "mean"), (100, 2)), "MSE": (1, 4), "seconds": (1, 0)}
+"""Figure -> its scale and digits in the table."""
 
 DRAWN = """\
 **These lists are not CSN's: they were drawn from the labels of a catalogue. The published errors are of other triplets
@@ -59,9 +62,13 @@ class Errors:
         """Over the conditions."""
         return mean(self.conditions.values())
 
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {"errors": dict(self.conditions), "mean": self.mean}
+
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredShoes(Measured):
     """One trained network's figures.
 
     Attributes:
@@ -69,14 +76,26 @@ class Measured:
         reconstruction: None of a network without a decoder.
     """
 
-    recipe: Recipe
-    seed: int
-    epochs: int
-    seconds: float
-    images_per_second: float
-    digest: str
     parts: Mapping[str, Errors]
     reconstruction: Reconstruction | None
+
+    def figures(self) -> Mapping[str, Mapping[str, float]]:
+        """Part of the vector -> its figures; the time and the MSE stand with the whole vector."""
+        parts = {part: {**errors.conditions, "mean": errors.mean} for part, errors in self.parts.items()}
+        parts[OVERALL]["seconds"] = self.trained.seconds
+        if self.reconstruction is not None:
+            parts[OVERALL]["MSE"] = self.reconstruction.mse
+        return parts
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        measured = self.reconstruction
+        return {
+            **self.trained.to_json(),
+            "mse": None if measured is None else measured.mse,
+            "mean_image_mse": None if measured is None else measured.mean_image_mse,
+            "parts": {part: errors.to_json() for part, errors in self.parts.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -111,26 +130,26 @@ class Report:
     image_size: int
     triplets: Mapping[str, CsnTriplets]
     pixels: Errors
-    runs: tuple[Measured, ...]
+    runs: tuple[MeasuredShoes, ...]
 
-    def to_markdown(self, pictures: Sequence[tuple[str, str]] = ()) -> str:
-        """The report; `pictures` are headings and file names beside it."""
+    def to_markdown(self, pictures: Sequence[Picture] = ()) -> str:
+        """The report; `pictures` lie beside it."""
         parts = [
             "# TVAE on shoes, by drawn triplets" if self.drawn else "# TVAE on shoes, by CSN's triplets",
             self._describe(),
             *([DRAWN] if self.drawn else []),
-            to_pipe(self._table(), 2),
+            to_pipe(self._table()),
             self._notes(),
             "## Test triplets",
             to_pipe(self._triplet_table(), 1),
         ]
-        parts += [f"## {heading}\n\n![{heading}]({name})" for heading, name in pictures]
-        return "\n\n".join(parts) + "\n"
+        return to_document(parts, pictures)
 
     def to_text(self) -> str:
         """Who was trained on and measured, and the table of figures, for a terminal."""
         warning = "The lists are drawn, not CSN's: the published errors can't be compared with these.\n\n"
-        return f"{self._describe()}\n\n{warning if self.drawn else ''}{to_columns(self._table())}"
+        table = "\n".join(to_columns(self._table()))
+        return f"{self._describe()}\n\n{warning if self.drawn else ''}{table}"
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for programs: errors as shares in [0, 1], and seconds.
@@ -165,22 +184,19 @@ class Report:
                 for name, each in self.triplets.items()
             },
             "published": dict(PUBLISHED),
-            "pixels": _errors_json(self.pixels),
-            "runs": [_run_json(run) for run in self.runs],
-            "summary": [
-                {"recipe": recipe.key, "part": part, "figures": {name: asdict(each) for name, each in figures.items()}}
-                for recipe, part, figures in self._summary()
-            ],
+            "pixels": self.pixels.to_json(),
+            "runs": [run.to_json() for run in self.runs],
+            "summary": summary_json(summarize(self.runs)),
         }
 
     def _describe(self) -> str:
-        seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in self.runs}))
+        seeds = ", ".join(str(seed) for seed in sorted({run.trained.seed for run in self.runs}))
         usable = sum(len(each.triplets) for each in self.triplets.values())
         return (
             f"{self.training_shoes:,} shoes to train on, of {self.shoes:,} in {self.catalog}. Kept out of training: "
             f"{self.listed:,} that the val and test lists in {self.lists} name, and {self.variants:,} other colours of "
             f"them. Measured: {usable:,} test triplets of {self.test_shoes:,} shoes. Network: {self.network}; epochs: "
-            f"{self.runs[0].epochs}; seeds: {seeds}."
+            f"{len(self.runs[0].trained.history)}; seeds: {seeds}."
         )
 
     def _notes(self) -> str:
@@ -193,36 +209,13 @@ class Report:
             overall=OVERALL,
         )
 
-    def _summary(self) -> list[tuple[Recipe, str, dict[str, Spread]]]:
-        """Recipe, part of the vector, and figures over the seeds; those of the whole network with `overall` alone."""
-        rows = []
-        for recipe in RECIPES:
-            runs = [run for run in self.runs if run.recipe == recipe]
-            for part in runs[0].parts:
-                errors = [run.parts[part] for run in runs]
-                figures = {name: Spread.of([each.conditions[name] for each in errors]) for name in CONDITIONS}
-                figures["mean"] = Spread.of([each.mean for each in errors])
-                if part == OVERALL:
-                    figures["seconds"] = Spread.of([run.seconds for run in runs])
-                    mse = [run.reconstruction.mse for run in runs if run.reconstruction is not None]
-                    if mse:
-                        figures["MSE"] = Spread.of(mse)
-                rows.append((recipe, part, figures))
-        return rows
-
     def _table(self) -> list[list[str]]:
-        names = [*CONDITIONS, "mean"]
-        table = [["network", "compared", *names, "MSE", "seconds"]]
+        table = [["network", "compared", *COLUMNS]]
         blank = [""] * len(CONDITIONS)
         table += [[name, "as published", *blank, f"{100 * error:.2f}", "", ""] for name, error in PUBLISHED]
         pixels = [*(self.pixels.conditions[name] for name in CONDITIONS), self.pixels.mean]
         table.append(["pixel distance", "pixels", *(f"{100 * error:.2f}" for error in pixels), "", ""])
-        for recipe, part, figures in self._summary():
-            cells = [figures[name].to_text(100, 2) for name in names]
-            for name, digits in (("MSE", 4), ("seconds", 0)):
-                cells.append(figures[name].to_text(1, digits) if name in figures else "")
-            table.append([recipe.title, part, *cells])
-        return table
+        return table + summary_table(summarize(self.runs), COLUMNS)
 
     def _triplet_table(self) -> list[list[str]]:
         table = [["condition", "in the list", "usable", "of a shoe that the catalogue lacks", "naming a shoe twice"]]
@@ -230,21 +223,3 @@ class Report:
             counts = (each.listed, len(each.triplets), each.missing, each.repeated)
             table.append([name, *(f"{count:,}" for count in counts)])
         return table
-
-
-def _errors_json(errors: Errors) -> dict[str, Any]:
-    return {"errors": dict(errors.conditions), "mean": errors.mean}
-
-
-def _run_json(run: Measured) -> dict[str, Any]:
-    return {
-        "recipe": run.recipe.key,
-        "seed": run.seed,
-        "epochs": run.epochs,
-        "seconds": round(run.seconds, 1),
-        "images_per_second": round(run.images_per_second, 1),
-        "checkpoint": run.digest,
-        "mse": None if run.reconstruction is None else run.reconstruction.mse,
-        "mean_image_mse": None if run.reconstruction is None else run.reconstruction.mean_image_mse,
-        "parts": {part: _errors_json(errors) for part, errors in run.parts.items()},
-    }

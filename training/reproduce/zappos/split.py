@@ -1,7 +1,7 @@
 """The split of UT-Zap50K into training and test shoes, by CSN's triplet lists, product by product."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from model.catalog import Catalog
 from model.errors import CatalogError
 from model.preprocess import Preprocessor
-from training.data.images import ImageSet, load_images
+from training.data.images import ImageSet, load_images, take_shoes
 from training.evaluation.csn import CsnTriplets, read_csn, read_listed
 
-__all__ = ["Choice", "HeldOut", "choose_shoes", "load_held_out", "take"]
+__all__ = ["Choice", "HeldOut", "choose_shoes", "load_held_out"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Choice:
     listed: NDArray[np.intp]
     variants: NDArray[np.intp]
 
+    def excluded(self, catalog: Catalog) -> frozenset[str]:
+        """Ids of the shoes that are kept out of training."""
+        return frozenset(catalog.shoes[index].id for index in (*self.listed, *self.variants))
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -48,9 +52,6 @@ def choose_shoes(catalog: Catalog, lists: Path, *, limit: int | None = None) -> 
         catalog: of UT-Zap50K or in its layout; `Shoe.group` is the product.
         lists: as `training.evaluation.csn.read_csn` takes it.
         limit: lines of each test list, for what is measured; what is kept out of training goes by all lines.
-
-    Raises:
-        CatalogError: a list is missing or can't be used, or no shoe is left to train on.
     """
     ids = [shoe.id for shoe in catalog.shoes]
     listed = np.union1d(read_listed(lists, ids, "val"), read_listed(lists, ids, "test"))
@@ -74,16 +75,7 @@ def choose_shoes(catalog: Catalog, lists: Path, *, limit: int | None = None) -> 
 def load_held_out(
     catalog: Catalog, choice: Choice, lists: Path, preprocessor: Preprocessor, *, limit: int | None = None
 ) -> HeldOut:
-    """Decode the test shoes, and find the triplets among them; those of a shoe without a usable picture are left out.
-
-    Raises:
-        CatalogError: too many pictures can't be read, or no triplet is left.
-    """
-    images = load_images(take(catalog, choice.test), preprocessor)
+    """Decode the test shoes, and find their triplets; those of a shoe without a usable picture are left out."""
+    images = load_images(take_shoes(catalog, choice.test), preprocessor)
     found = read_csn(lists, images.ids, "test", limit=limit)
     return HeldOut(images, {each.condition: each for each in found})
-
-
-def take(catalog: Catalog, indices: NDArray[np.intp]) -> Catalog:
-    """A part of the catalogue. Bad rows stay behind: their share is of the whole."""
-    return replace(catalog, shoes=tuple(catalog.shoes[index] for index in indices), bad_rows=())

@@ -82,7 +82,7 @@ def test_record_of_the_training(
     """The checkpoint's card, epochs and evaluation are told where its folder has them, and nothing that it has not."""
     monkeypatch.chdir(tmp_path)  # where the checkpoint's folder lies by default
     digest = memory_engine.network.digest
-    nothing = {"checkpoint": digest, "card": None, "history": [], "evaluation": None}
+    nothing: dict[str, object] = {"checkpoint": digest, "card": None, "history": [], "evaluation": None}
     assert client.get("/v1/checkpoint").json() == nothing
     folder = client.app_state["settings"].checkpoint
     folder.mkdir(parents=True)

@@ -1,14 +1,20 @@
+from dataclasses import replace
+
+from tests.training.reproduce.mnist.test_measures import CHECKPOINT
 from training.evaluation.elbo import Bounds
+from training.reproduce.common.runs import Trained
 from training.reproduce.mnist.measures import Order
 from training.reproduce.mnist.recipes import RECIPES
-from training.reproduce.mnist.report import Measured, Report
+from training.reproduce.mnist.report import MeasuredDigits, Report
 
 
-def _measured(place: int, seed: int, bound: float, share: float) -> Measured:
+def _measured(place: int, seed: int, bound: float, share: float) -> MeasuredDigits:
     order = Order(share, share, share, share, share, share)
     parts = {"digit": order, "overall": order} if place == 3 else {"overall": order}
     bounds = Bounds(bound, bound - 20, 20.0, bound - 3, 64, 1000)
-    return Measured(RECIPES[place], seed, 10, 60.0 + seed, 1000.0, f"{place}{seed}", bounds, parts)
+    checkpoint = replace(CHECKPOINT, digest=f"{place}{seed}")
+    trained = Trained(RECIPES[place], seed, checkpoint, ({"seconds": 60.0 + seed, "images_per_second": 1000.0},))
+    return MeasuredDigits(trained, bounds, parts)
 
 
 REPORT = Report(

@@ -19,7 +19,7 @@ from model.errors import CatalogError, TrainingError
 from model.preprocess import Preprocessor
 from model.tvae import Slice
 from tests.training.images import coloured_squares
-from tests.training.runs import stop_after
+from tests.training.runs import cut_after
 from training import train as trainer
 from training.checkpointing import STATE_FILE
 from training.data.images import digest_ids
@@ -29,8 +29,8 @@ from training.evaluation.embeddings import Embedding, embed_pixels
 from training.figures.pictures import draw_reconstructions
 from training.reproduce.common import runs
 from training.reproduce.zappos import experiment as zappos
-from training.reproduce.zappos.experiment import Plan, _measure_overall, reproduce_zappos
-from training.reproduce.zappos.recipes import RECIPES, shoe_config, train_shoes
+from training.reproduce.zappos.experiment import Plan, measure_overall, reproduce_zappos
+from training.reproduce.zappos.recipes import RECIPES, shoe_config
 from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out
 
 PLAN = Plan(epochs=1, training_shoes=40, triplets=50)
@@ -108,7 +108,7 @@ def test_the_networks_are_trained_on_that_choice(demo: Path, lists: Path, out: P
     """Each checkpoint tells how many shoes it has seen, and which it has not."""
     catalog = read_catalog(str(demo))
     choice = choose_shoes(catalog, lists)
-    apart = [catalog.shoes[shoe].id for shoe in (*choice.listed, *choice.variants)]
+    apart = choice.excluded(catalog)
     for recipe in RECIPES:
         facts = load_checkpoint(out / "runs" / f"{recipe.key}-seed0").training
         assert (facts["shoes"], facts["held_out"]) == (40, 0)
@@ -130,7 +130,7 @@ def test_far_comes_before_close(demo: Path, tmp_path: Path) -> None:
     ]
     anchor, far, close = (catalog.shoes[shoe].id for shoe in triplets[0])
     assert [tests[0].images.ids[shoe] for shoe in tests[0].lists["heel"].triplets[0]] == [anchor, close, far]
-    error, other = (_measure_overall(embed_pixels(test.images), test).mean for test in tests)
+    error, other = (measure_overall(embed_pixels(test.images), test).mean for test in tests)
     assert error == pytest.approx(1 - other)
     assert error != 0.5
 
@@ -141,7 +141,7 @@ def test_a_tie_is_wrong(demo: Path, tmp_path: Path) -> None:
     a, b, c = _of_one_colour(catalog, 3)
     test = _held_out(catalog, _write_lists(tmp_path, catalog, {"val": [(a, b, c)], "test": [(a, b, c), (b, a, c)]}))
     same = replace(embed_pixels(test.images), vectors=np.ones((len(test.images), 4), dtype=np.float32))
-    assert _measure_overall(same, test).mean == 1.0
+    assert measure_overall(same, test).mean == 1.0
 
 
 def test_a_picture_that_cannot_be_read(demo: Path, tmp_path: Path) -> None:
@@ -216,14 +216,11 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     config = shoe_config(RECIPES[0], epochs=2)
 
     def run(out: Path) -> runs.Trained:
-        device = torch.device("cpu")
-        return train_shoes(RECIPES[0], images, config, out, device=device, source="squares", excluded=())
+        return runs.train_or_resume(RECIPES[0], images, config, out, device=torch.device("cpu"), source="squares")
 
-    with monkeypatch.context() as patch:
-        stop_after(1, MemoryError, patch)
-        patch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
-        with pytest.raises(MemoryError):
-            run(tmp_path / "cut")
+    with cut_after(1, monkeypatch):
+        monkeypatch.setattr(runs, "train", partial(trainer.train, save_every=0.0))
+        run(tmp_path / "cut")
     assert (tmp_path / "cut" / STATE_FILE).exists()
     assert run(tmp_path / "cut").checkpoint.digest == run(tmp_path / "whole").checkpoint.digest
 
