@@ -255,6 +255,7 @@ def test_nothing_acknowledged_is_lost(shop: Shop) -> None:
                 acknowledged[item_id] = {step}
             else:
                 assert status == 503
+            time.sleep(0.02)  # else the new workers would hardly come to start
         connection.close()
 
     with ThreadPoolExecutor(4) as pool:

@@ -143,6 +143,7 @@ def serve_in_thread(artifacts: Artifacts, **changes: str) -> Iterator[str]:
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
+        assert server.started
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
