@@ -81,8 +81,7 @@ def _move(images: torch.Tensor, config: AugmentConfig, draws: torch.Tensor) -> t
     cosine, sine = zoom * angle.cos(), zoom * angle.sin()
     across, down = 2.0 * config.shift * spread[:, 3], 2.0 * config.shift * spread[:, 4]
     matrices = torch.stack(
-        [torch.stack([cosine, -sine, across], dim=1), torch.stack([sine, cosine, down], dim=1)],
-        dim=1,
+        [torch.stack([cosine, -sine, across], dim=1), torch.stack([sine, cosine, down], dim=1)], dim=1
     )  # (B, 2, 3)
     grid = functional.affine_grid(matrices.to(images.device), list(images.shape), align_corners=False)
     # Bicubic keeps edges about as sharp as those of the pictures that are embedded later. Bilinear blurs them, and a

@@ -104,9 +104,6 @@ def open_folder(folder: Path, fingerprint: str, *, resume: bool, overwrite: bool
         fingerprint: of the run.
         resume: go on with an unfinished run, and leave a finished one of the same fingerprint alone.
         overwrite: a finished checkpoint may be replaced, when the new one is finished.
-
-    Raises:
-        TrainingError: the folder holds a finished checkpoint that may not be replaced.
     """
     staging = folder / STAGING
     if resume and is_state_of(staging / STATE_FILE, fingerprint):
@@ -216,12 +213,7 @@ def save_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
 
 
 def load_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
-    """Put a saved state into `state`'s network and optimizer.
-
-    Raises:
-        TrainingError: the state is of a run with other settings or other shoes.
-        ArtifactCorrupt: the file is damaged.
-    """
+    """Put a saved state into `state`'s network and optimizer."""
     path = folder / STATE_FILE
     try:
         with safetensors.safe_open(path, framework="pt") as file:

@@ -153,12 +153,7 @@ def _take_preset(context: typer.Context, name: str | None) -> str | None:
 
 
 def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) -> None:
-    """Say which preset was chosen, and refuse what can't be done before the minutes that decoding takes.
-
-    Raises:
-        TrainingError: `out` holds a finished checkpoint and this is not to run `again`, or this network, or these
-            processes, can't learn from photos.
-    """
+    """Say which preset was chosen, and refuse what can't be done before the minutes that decoding takes."""
     from model.errors import TrainingError
     from model.tvae import PRESETS
     from training.checkpointing import refuse_finished
@@ -286,8 +281,7 @@ def train(
     device: DeviceOption = "auto",
     resume: Annotated[bool, _run("--resume", help="Go on where a stopped run was.")] = False,
     overwrite: Annotated[
-        bool,
-        _run("--overwrite", help="Replace a finished checkpoint; it stays until the new one is finished."),
+        bool, _run("--overwrite", help="Replace a finished checkpoint; it stays until the new one is finished.")
     ] = False,
     save_every: Annotated[float, _run(min=0, help="Seconds between two saves of the state.")] = 10.0,
     tensorboard: Annotated[bool, _run("--tensorboard", help="Write event files into OUT/tensorboard.")] = False,
@@ -397,8 +391,7 @@ def evaluate(
         ),
     ] = None,
     attribute: Annotated[
-        list[str] | None,
-        _data(help="An attribute to measure beside the conditions'; repeatable.", show_default=False),
+        list[str] | None, _data(help="An attribute to measure beside the conditions'; repeatable.", show_default=False)
     ] = None,
     out: Annotated[Path, _run(help="The folder for the figures and pictures.")] = Path("artifacts/evaluation"),
     device: DeviceOption = "auto",
@@ -453,8 +446,7 @@ def evaluate_photos(
         _data(help="A file of the shoes to search and to ask for, one id a line; else all.", show_default=False),
     ] = None,
     attribute: Annotated[
-        str | None,
-        _data(help="That the nearest shoe is to share; else the first condition's.", show_default=False),
+        str | None, _data(help="That the nearest shoe is to share; else the first condition's.", show_default=False)
     ] = None,
     out: Annotated[Path, _run(help="The folder for the figures and the contact sheet.")] = Path(
         "artifacts/photo-evaluation"
@@ -482,7 +474,7 @@ def export_onnx(
     """Write a checkpoint's encoder and localizer as ONNX files, checked against the library; see docs/export.md."""
     from training.onnx_export import export_onnx as run_export
 
-    for name, difference in run_export(checkpoint, out).differences.items():
+    for name, difference in run_export(checkpoint, out).items():
         typer.echo(f"{out / name}: differs from the library by at most {difference:.1g}")
 
 

@@ -258,9 +258,7 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
     return TrainConfig(
         network=network,
         preprocess=PreprocessConfig(
-            size=network.image_size,
-            channels=network.channels,
-            framing="subject" if options["photo_views"] else "pad",
+            size=network.image_size, channels=network.channels, framing="subject" if options["photo_views"] else "pad"
         ),
         photos=PhotoConfig(views=options["photo_views"]),
         augment=AugmentConfig(

@@ -149,8 +149,8 @@ def join_process_group(device: torch.device) -> Iterator[ProcessGroup]:
     else:
         dist.init_process_group("gloo")
     yield ProcessGroup(dist.get_rank(), dist.get_world_size(), device)
-    # After an error there is nobody to say goodbye to: the others end when this process does. Else all leave together,
-    # so that none tears down connections that another still uses.
+    # Not after an error, which ends the others too. Else all leave together, so that none tears down connections that
+    # another still uses.
     dist.barrier()
     dist.destroy_process_group()
 
@@ -197,7 +197,10 @@ def _replace_norms(module: nn.Module) -> None:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes. Each one's values act on every one's loss, so the gradient is summed likewise."""
+    """All-reduce with a gradient: each process's values act on every loss, so the gradient is summed likewise.
+
+    torch.distributed.nn's own is deprecated.
+    """
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:  # noqa: ANN401, ARG004 - torch's own signature

@@ -140,7 +140,7 @@ def _measure(run: "Run", candidates: list[Execution], step: Step, clock: Callabl
             return run.process_group.mean({"seconds": clock() - began})["seconds"]
 
     run.state.network.train()
-    step(run, rows, 0.0, generator)  # whatever comes first pays for loading libraries
+    step(run, rows, 0.0, generator)  # a warm-up, which loads libraries
     first = {each: seconds_of(each) for each in candidates}
     spent = sum(first.values())
     fastest = min(first.values())

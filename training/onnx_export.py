@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from model.localizer import LETTERBOX_GREY, SECOND_LOOK, Localizer, probabilitie
 from model.preprocess import to_float
 from model.tvae import TVAE
 
-__all__ = ["TOLERANCE", "Exported", "export_onnx", "open_session"]
+__all__ = ["TOLERANCE", "export_onnx", "open_session"]
 
 TOLERANCE = 1e-4
 """Largest difference of a number from the library's, relative to the largest of its kind where that is more than 1."""
@@ -36,13 +36,6 @@ OPSET = 18
 
 CHECKED = 8
 """Pictures that both are given: half of them noise, half of them flat."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The files that were written, by name, and by how much each differs from the library."""
-
-    differences: dict[str, float]
 
 
 class _Encoder(nn.Module):
@@ -72,7 +65,7 @@ def _to_images(pixels: torch.Tensor) -> torch.Tensor:
     return to_float(pixels.permute(0, 3, 1, 2))
 
 
-def export_onnx(folder: Path, out: Path) -> Exported:
+def export_onnx(folder: Path, out: Path) -> dict[str, float]:
     """Write `encoder.onnx`, `localizer.onnx` if there is a localizer, and `preprocess.json`.
 
     Each network is run by ONNX Runtime and compared with the library before anything is written.
@@ -80,6 +73,9 @@ def export_onnx(folder: Path, out: Path) -> Exported:
     Args:
         folder: the checkpoint's.
         out: where they go.
+
+    Returns:
+        network's file -> by how much its answer differs from the library's at most.
 
     Raises:
         ArtifactError: there is no checkpoint, or it is damaged; or the files can't be written.
@@ -103,7 +99,7 @@ def export_onnx(folder: Path, out: Path) -> Exported:
     files["preprocess.json"] = json.dumps(_describe(checkpoint, embedder), indent=2).encode()
     with explained(out):
         write_files(out, files)
-    return Exported(differences)
+    return differences
 
 
 def open_session(content: bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:

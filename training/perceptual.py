@@ -40,9 +40,6 @@ class PerceptualLoss(nn.Module):
 
     Attributes:
         weights_sha256: of the weights' file.
-
-    Raises:
-        TrainingError: no such layer; or the weights are not there, can't be read, or are of another network.
     """
 
     mean: torch.Tensor
@@ -101,11 +98,7 @@ class PerceptualLoss(nn.Module):
 
 
 def find_vgg_weights() -> Path:
-    """Where torch's cache keeps VGG19's weights.
-
-    Raises:
-        TrainingError: they are not there; says how to get them.
-    """
+    """Where torch's cache keeps VGG19's weights."""
     path: Path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not path.is_file():
         raise TrainingError(

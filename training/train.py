@@ -169,11 +169,7 @@ def prepare_run(
     localizer: Localizer | None = None,
     scenes: FramedPictures | None = None,
 ) -> Run:
-    """Split the images, and make the network, its optimizer and its objective.
-
-    Raises:
-        TrainingError: too few shoes, an attribute can't make triplets, or the weights of VGG19 can't be used.
-    """
+    """Split the images, and make the network, its optimizer and its objective."""
     # Data
     kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
     check_sizes(len(kept), len(held_out), config, process_group.world_size)

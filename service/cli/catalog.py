@@ -12,7 +12,7 @@ from model.text import nfc
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
-    from service.catalog.uploads import Uploads
+    from service.catalog.images import Uploads
     from service.store.embedded.store import EmbeddedStore
 
 __all__ = [
@@ -59,8 +59,8 @@ def list_items(
     index: IndexOption = INDEX,
 ) -> None:
     """Print every shoe as a line of JSON: id, picture, attributes."""
-    from service.search.filters import parse_filter
     from service.store.base import iterate_items
+    from service.store.filters import parse_filter
 
     passing = parse_filter(filter)
     with open_catalog(index) as (store, _):
@@ -82,8 +82,8 @@ def add_item(
 ) -> None:
     """Put a shoe into the catalogue, as `PUT /v1/items/{id}` does; a service sees it in its next answer."""
     from model.files import explain_failure
-    from service.catalog.uploads import clean_picture
-    from service.catalog.validation import check_attributes, check_id
+    from service.catalog.attributes import check_attributes, check_id
+    from service.catalog.images import clean_picture
     from service.catalog.writer import Add, CatalogWriter, Changed
 
     attributes: dict[str, list[str]] = {}
@@ -145,8 +145,8 @@ def verify(
 
     The catalogue may be served meanwhile. The status is 0 if all is well, and else 1.
     """
+    from service.catalog.images import Uploads
     from service.catalog.maintenance.verify import verify_catalog
-    from service.catalog.uploads import Uploads
 
     report = verify_catalog(
         index, lambda: load_embedder(checkpoint, device), sample=sample, orphan_seconds=orphan_seconds
@@ -191,8 +191,8 @@ def import_(
 
     Vectors of another checkpoint than the catalogue's are refused.
     """
+    from service.catalog.images import Uploads
     from service.catalog.maintenance.archive import Archive, import_catalog
-    from service.catalog.uploads import Uploads
     from service.store.embedded.store import DATABASE, EmbeddedStore
 
     with Archive(file) as archive:
@@ -233,7 +233,7 @@ def backup(
 @contextmanager
 def open_catalog(index: Path) -> "Iterator[tuple[EmbeddedStore, Uploads]]":
     """The catalogue in a folder, and its uploaded pictures."""
-    from service.catalog.uploads import Uploads
+    from service.catalog.images import Uploads
     from service.store.embedded.store import EmbeddedStore
 
     with closing(EmbeddedStore.open(index)) as store:

@@ -18,9 +18,9 @@ from model.errors import SolemateError
 from model.files import explain_failure
 from model.text import nfc
 from service.errors import PictureMissing
-from service.search.filters import parse_filter
 from service.search.options import SearchOptions, parse_weights
 from service.settings import Settings
+from service.store.filters import parse_filter
 
 if TYPE_CHECKING:
     from service.serving.engine import Engine

@@ -119,7 +119,7 @@ def index(
     """
     from model.catalog import read_catalog
     from model.stopping import stop_on_signals
-    from service.catalog.attribute_types import declare_types, parse_types
+    from service.catalog.attributes import declare_types, parse_types
     from service.catalog.indexing.index import IndexingStopped, index_catalog
     from service.catalog.indexing.ledger import WHOLE, Ledger, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
@@ -316,8 +316,8 @@ def draw_catalog_map(
 
 def _draw_map(folder: Path, store: "VectorStore", method: str) -> str:
     """Draw the map; what to tell of it."""
+    from service.catalog.images import Uploads
     from service.catalog.maintenance.map import draw_map, parse_method
-    from service.catalog.uploads import Uploads
 
     facts = draw_map(folder, store, method=parse_method(method), uploads=Uploads(folder))
     return f"the map has {facts.items:,} shoes in {facts.tiles} tiles, laid out by {facts.method}"

@@ -313,20 +313,15 @@ async def read_form(
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _read_parts(
-            request, FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
-        )
+        reader = FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
+        async for chunk in request.stream():
+            reader.feed(chunk)
+        return reader.finish()
     # Of a picture's bytes only those that decode it judge what they are, whatever the content type says.
     if kind.startswith("image/") or kind == "application/octet-stream":
         return Form([Upload("", await _read_picture(request, limits.image_bytes), pictures[0])], {})
     # curl's --data-binary says urlencoded: a picture would be taken for a field with a very strange name.
     raise QueryError(IMAGE, EXPECTED_IMAGE)
-
-
-async def _read_parts(request: Request, reader: FormReader) -> Form:
-    async for chunk in request.stream():
-        reader.feed(chunk)
-    return reader.finish()
 
 
 async def _read_picture(request: Request, limit: int) -> bytes:

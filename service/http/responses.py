@@ -28,14 +28,12 @@ from service.catalog.images import Picture
 from service.catalog.maintenance.map import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
-from service.http.middleware.exchange import unless_gone
-from service.http.paths import current_root_path
+from service.http.middleware.exchange import current_root_path, unless_gone
 from service.http.problems import describe_error
 from service.http.requests import Addition
-from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
-from service.serving.engine import Embedded, Engine, Facets
+from service.serving.engine import Embedded, Engine, Explanation, Facets
 from service.serving.generations import Outcome
 from service.serving.pipeline import Found, Illustration
 from service.settings import Settings

@@ -438,7 +438,7 @@ class Step(Illustration):
 
 
 class InterpolationAnswer(BaseModel):
-    """The way from one shoe to another, both ends included."""
+    """The way from one shoe to another, both ends included. Between them, `nearest` is neither of the two."""
 
     steps: list[Step]
     checkpoint: CheckpointFingerprint

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError
+from service.search.options import require_range
 from service.store.base import VectorStore
 
 __all__ = ["MAX_SAMPLES", "MAX_SEED", "Sampler"]
@@ -49,13 +50,9 @@ class Sampler:
             QueryError: an argument is out of range, or there are no shoes.
             UnknownItem: no shoe has that id.
         """
-        for name, value, first, last in (
-            ("count", count, 1, MAX_SAMPLES),
-            ("seed", seed, 0, MAX_SEED),
-            ("spread", spread, 0, 1),
-        ):
-            if not first <= value <= last:
-                raise QueryError(name, f"{name} is {value}; expected {first} to {last}")
+        require_range("count", count, 1, MAX_SAMPLES)
+        require_range("seed", seed, 0, MAX_SEED)
+        require_range("spread", spread, 0, 1)
         vectors = self._read()
         mean = vectors.mean(axis=0)
         draws = np.random.default_rng(seed).standard_normal((count, len(vectors)))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from model.errors import StorageReadOnly
-from service.catalog.uploads import CleanPicture
-from service.catalog.validation import check_attributes, check_id
+from service.catalog.attributes import check_attributes, check_id
+from service.catalog.images import CleanPicture
 from service.catalog.writer import Add, CatalogWriter, Change, Changed, Patch, Remove
 from service.errors import DeadlineExceeded
 from service.serving.batcher import Batcher, BatchLimits, Job

@@ -294,9 +294,14 @@ class Pipeline:
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
 
     async def illustrate_interpolation(self, start_id: str, end_id: str, steps: int) -> list[Illustration]:
-        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise."""
+        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise.
+
+        Between the two shoes, the nearest other one: in as many dimensions as a vector has, the nearest of all is
+        mostly one of the two.
+        """
         self.engine.check_steps(steps)
-        options = [SearchOptions(1)] * steps
+        options = [SearchOptions(1, leave_out=(start_id, end_id))] * steps
+        options[0] = options[-1] = SearchOptions(1)
         return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), options)
 
     async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
@@ -476,15 +481,14 @@ class Steps:
     def _encode(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        began = perf_counter()
+        began, start = perf_counter(), 0
         pixels = np.stack([each.pixels for task in tasks for each in task.item.framed])
         vectors = self._engine.embedder.embed_pixels(pixels)
-        spent, start = perf_counter() - began, 0
         for task in tasks:
             stop = start + len(task.item.framed)
             task.item.vectors = vectors[start:stop]
-            task.record("encode", spent)
             start = stop
+        _record("encode", tasks, began)
 
     def _search(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
         """Gives the tasks whose search was wrong."""
@@ -510,9 +514,7 @@ class Steps:
             else:
                 task.item.found = answer
         wrong.update(self._check_pages([task for task in asked if task not in wrong]))
-        spent = perf_counter() - began
-        for task in tasks:
-            task.record("search", spent)
+        _record("search", tasks, began)
         return wrong
 
     def _check_pages(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
@@ -525,14 +527,19 @@ class Steps:
     def _draw(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        began = perf_counter()
+        began, start = perf_counter(), 0
         vectors = [_require_vectors(task.item) for task in tasks]
         pictures = self._engine.draw(np.concatenate(vectors))
-        spent, start = perf_counter() - began, 0
         for task, some in zip(tasks, vectors, strict=True):
             task.item.drawn = pictures[start : start + len(some)]
-            task.record("respond", spent)
             start += len(some)
+        _record("respond", tasks, began)
+
+
+def _record(stage: str, tasks: Sequence[Task], began: float) -> None:
+    spent = perf_counter() - began
+    for task in tasks:
+        task.record(stage, spent)
 
 
 def _find_vector(work: Work, options: SearchOptions) -> Vector:

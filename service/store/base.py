@@ -64,7 +64,7 @@ class Item:
     Attributes:
         id: unique in the catalogue.
         image: the picture's path, relative to the catalogue's root (`StoreInfo.root`), with forward slashes; of a
-            picture that was uploaded, `/uploads/` and its name (see `service.catalog.uploads`).
+            picture that was uploaded, `/uploads/` and its name (see `service.catalog.images`).
         attributes: attribute -> its values (one or several; attributes without a value are absent).
     """
 

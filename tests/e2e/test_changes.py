@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import pytest
 
-from service.catalog.uploads import Uploads, require_name
+from service.catalog.images import Uploads, require_name
 from service.store.embedded.store import EmbeddedStore
 from tests.support import bodies
 from tests.support.commands import Done, run_main

@@ -16,7 +16,7 @@ from tests.training.images import coloured_squares
 from training import train as trainer
 from training.config import ObjectiveConfig, TrainConfig
 
-__all__ = ["CONFIG", "CPU", "IMAGES", "interrupt_after", "stop_after"]
+__all__ = ["CONFIG", "CPU", "IMAGES", "cut_after", "interrupt_after"]
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -32,32 +32,38 @@ CONFIG = TrainConfig(
 IMAGES = coloured_squares(160)
 
 
-def stop_after(epochs: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let trainings raise the error after so many epochs."""
+@contextmanager
+def _act_after(epochs: int, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block, do this after so many epochs of a training."""
     whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
 
     def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
         if run.state.epoch == epochs:
-            raise error
+            act()
         return whole(run, *rest)
 
-    monkeypatch.setattr(trainer, "train_epoch", epoch)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "train_epoch", epoch)
+        yield
+
+
+@contextmanager
+def cut_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run a block whose training dies after so many epochs."""
+
+    def die() -> None:
+        raise MemoryError
+
+    with _act_after(epochs, die, monkeypatch), pytest.raises(MemoryError):
+        yield
 
 
 @contextmanager
 def interrupt_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Within the block, let Ctrl-C come after so many epochs of a training."""
-    whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
-
-    def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
-        if run.state.epoch == epochs:
-            os.kill(os.getpid(), signal.SIGINT)
-        return whole(run, *rest)
-
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with monkeypatch.context() as patch:
-            patch.setattr(trainer, "train_epoch", epoch)
+        with _act_after(epochs, lambda: os.kill(os.getpid(), signal.SIGINT), monkeypatch):
             yield
     finally:
         signal.signal(signal.SIGINT, before)

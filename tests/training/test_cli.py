@@ -1,5 +1,6 @@
 """The commands that are thin: what reaches the function behind them, and what they answer."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ def _make_catalog(folder: Path) -> str:
     return f"csv:{folder / 'shoes.csv'}?id=id&image=image&attributes=SubCategory"
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few drawn shoes."""
+    folder = tmp_path_factory.mktemp("catalog") / "demo"
+    draw_demo_catalog(folder, count=8, seed=0)
+    return folder
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the trainer is called with, instead of a training."""
@@ -54,10 +63,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def test_train_without_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_train_without_options(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """The defaults of the command are those of the configuration."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
-    result = _run("train", "--catalog", tmp_path / "demo", "--condition", "Gender", "--device", "cpu")
+    result = _run("train", "--catalog", demo, "--condition", "Gender", "--device", "cpu")
     assert result.exit_code == 0, result.output
     config, usual = started[0]["config"], TrainConfig()
     assert config == replace(usual, network=config.network, conditions=config.conditions)
@@ -65,35 +73,25 @@ def test_train_without_options(tmp_path: Path, started: list[dict[str, Any]]) ->
     assert config.network == replace(usual.network, slices=(Slice("Gender", 32), Slice("free", 32)))
 
 
-def test_a_first_run_reports_what_it_leaves_out(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_a_first_run_reports_what_it_leaves_out(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """One missing picture of a catalogue is in the report, in a folder that the run makes, and the training starts."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
+    shutil.copytree(demo, tmp_path / "demo")
     next((tmp_path / "demo").rglob("*.jpg")).unlink()
     out = tmp_path / "artifacts/first"
-    result = _run("train", "--catalog", tmp_path / "demo", "--out", out, "--max-bad-share", 0.5, "--device", "cpu")
+    given = ("--catalog", tmp_path / "demo", "--out", out, "--max-bad-share", 0.5, "--device", "cpu")
+    result = _run("train", *given)
     assert result.exit_code == 0, result.output
     assert len(started) == 1
     assert "is missing" in (out / "bad-rows.csv").read_text()
 
 
-def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_train_options(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """Options reach the configuration and the trainer; excluded shoes are not among the images."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
-    ids = [shoe.id for shoe in read_catalog(str(tmp_path / "demo")).shoes]
+    ids = [shoe.id for shoe in read_catalog(str(demo)).shoes]
     (tmp_path / "ids.txt").write_text(f"{ids[0]}\n{ids[3]}\n")
     save(make_layers(cfgs["E"][:2], batch_norm=False), tmp_path / "vgg.pth")
     result = _run(
-        *(
-            "train",
-            "--catalog",
-            tmp_path / "demo",
-            "--condition",
-            "Gender",
-            "--device",
-            "cpu",
-            "--out",
-            tmp_path / "out",
-        ),
+        *("train", "--catalog", demo, "--condition", "Gender", "--device", "cpu", "--out", tmp_path / "out"),
         *("--perceptual-weight", 2, "--perceptual-layer", "relu1_2", "--vgg-weights", tmp_path / "vgg.pth"),
         *("--ema-decay", 0.9, "--patience", 3, "--validate-every", 2, "--tensorboard", "--resume"),
         *("--exclude-ids", tmp_path / "ids.txt", "--save-every", 1),
@@ -109,11 +107,10 @@ def test_train_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     assert set(call["images"].ids) == set(ids) - call["excluded"]
 
 
-def test_a_file_of_options(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_a_file_of_options(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """A flag goes before the file, the file before the preset, wherever they stand, and the preset before the rest."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
     path = tmp_path / "run.toml"
-    path.write_text(f'catalog = "{tmp_path / "demo"}"\nepochs = 5\nthreads = 2\nmargin = 1\ncondition = ["Gender"]\n')
+    path.write_text(f'catalog = "{demo}"\nepochs = 5\nthreads = 2\nmargin = 1\ncondition = ["Gender"]\n')
     given = ("--config", path, "--out", tmp_path / "out", "--device", "cpu", "--margin", 2)
     for arguments in ((*given, "--preset", "demo"), ("--preset", "demo", *given), given):
         result = _run("train", *arguments)
@@ -149,10 +146,9 @@ def test_missing_weights_are_said_first(tmp_path: Path, started: list[dict[str, 
     assert started == []
 
 
-def test_train_execution(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_train_execution(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """Threads are a number, or left to be measured; anything else is answered with what is expected."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
-    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    options = ("train", "--catalog", demo, "--out", tmp_path / "out", "--device", "cpu")
     assert _run(*options, "--threads", 2, "--precision", "bf16").exit_code == 0
     assert _run(*options, "--threads", "auto").exit_code == 0
     configs = [call["config"] for call in started]
@@ -161,21 +157,19 @@ def test_train_execution(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     assert "threads is 0; expected 1 to 1024" in str(_run(*options, "--threads", 0).exception)
 
 
-def test_train_into_a_finished_checkpoint(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_train_into_a_finished_checkpoint(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """It is refused before the catalogue is read; --overwrite reaches the trainer."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
     save_checkpoint(tmp_path / "out", tiny_checkpoint())
     refused = _run("train", "--catalog", "nowhere", "--out", tmp_path / "out")
     assert "holds a finished checkpoint: --overwrite" in str(refused.exception)
-    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    options = ("train", "--catalog", demo, "--out", tmp_path / "out", "--device", "cpu")
     assert _run(*options, "--overwrite").exit_code == 0
     assert [call["overwrite"] for call in started] == [True]
 
 
-def test_train_without_triplets(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+def test_train_without_triplets(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """A plain VAE that is asked for comes without a warning, unless conditions are asked for as well."""
-    draw_demo_catalog(tmp_path / "demo", count=8, seed=0)
-    options = ("train", "--catalog", tmp_path / "demo", "--out", tmp_path / "out", "--device", "cpu")
+    options = ("train", "--catalog", demo, "--out", tmp_path / "out", "--device", "cpu")
     assert "warning" not in _run(*options, "--triplet-weight", 0).stderr
     for ignored in (("--condition", "Gender"), ("--label-weight", 10)):
         result = _run(*options, "--triplet-weight", 0, *ignored)
@@ -191,7 +185,7 @@ def test_help_is_in_groups() -> None:
 
 
 def test_csn_triplets(tmp_path: Path) -> None:
-    """The lists become files, and the answer is the options that evaluate on them."""
+    """The lists of a split become files, and the answer is the options that evaluate on them."""
     lists, out = make_lists(tmp_path / "csn"), tmp_path / "out"
     result = _run("csn-triplets", "--catalog", _make_catalog(tmp_path), "--lists", lists, "--out", out)
     assert result.exit_code == 0, result.output
@@ -199,14 +193,10 @@ def test_csn_triplets(tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} == {f"test-{name}.csv" for name in names} | {"test-ids.txt"}
     said = "".join(result.output.split())
     assert f"--ids{out}/test-ids.txt--tripletscategory={out}/test-category.csv" in said
-
-
-def test_csn_triplets_of_a_split(tmp_path: Path) -> None:
-    """The split and the limit are passed on; an unknown split is answered with the known ones."""
-    lists = make_lists(tmp_path / "csn", split="val")
-    options = ("csn-triplets", "--catalog", _make_catalog(tmp_path), "--lists", lists, "--out", tmp_path / "out")
+    make_lists(lists, split="val")
+    options = ("csn-triplets", "--catalog", _make_catalog(tmp_path), "--lists", lists, "--out", out)
     assert _run(*options, "--split", "val", "--limit", 1).exit_code == 0
-    assert len((tmp_path / "out/val-heel.csv").read_text().strip().splitlines()) <= 2
+    assert len((out / "val-heel.csv").read_text().strip().splitlines()) <= 2
     assert "expected one of: train, val, test" in str(_run(*options, "--split", "exam").exception)
 
 

@@ -180,13 +180,9 @@ def test_the_cache_is_torchvisions(weights: Path, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("layer", ["relu1_3", "relu6_1", "relu0_1", "conv1_1", "relu3_5", "", "relu1_0"])
 def test_unknown_layers(weights: Path, layer: str) -> None:
-    """A layer that VGG19 does not have is named, with those that it has."""
+    """A layer that VGG19 does not have is named, with those that it has; a loss of no layers is refused."""
     with pytest.raises(TrainingError, match=rf"no layer '{layer}'; expected some of: relu1_1, relu1_2, relu2_1.*5_4$"):
         PerceptualLoss(("relu1_1", layer), weights)
-
-
-def test_no_layer(weights: Path) -> None:
-    """A loss of no terms is refused."""
     with pytest.raises(TrainingError, match="no layer"):
         PerceptualLoss((), weights)
 

@@ -79,14 +79,10 @@ def test_times_are_round(images: float, time: str) -> None:
 
 
 def test_conditions_that_were_asked_for() -> None:
-    """Conditions that were named are told as such, and the others as not asked for."""
+    """Conditions that were named are told as such, and the others as not asked for, as all are of a plain VAE."""
     text = _plan(["Price"]).to_text()
     assert "Price, from 'Price': 40 values on 40 shoes (as asked for)" in text
     assert "Type: not asked for" in text
-
-
-def test_a_plan_without_conditions() -> None:
-    """A run that orders shoes by no condition says so."""
     text = _plan(weight=0.0).to_text()
     assert "conditions  none: the vectors order shoes by nothing but how their pictures look" in text
     assert "Type: not asked for" in text

@@ -60,10 +60,6 @@ def fetch(url: str, target: Path, *, max_bytes: int, policy: RetryPolicy | None 
         target: the file to make; its folder is there.
         max_bytes: a larger file is refused.
         policy: of retries; None is the default one.
-
-    Raises:
-        CatalogError: the server can't be reached, does not have the file, sends something else, or breaks off again
-            and again; or the file can't be written. The message has the URL and the reason.
     """
     policy = policy or RetryPolicy()
     part = _PartialFile(target)
@@ -259,10 +255,7 @@ def _copy(response: HTTPResponse, part: _PartialFile, found: _Version, max_bytes
     done, size = part.size, found.size
     most = max_bytes if size is None else size
     name, total = found.url.rpartition("/")[2], None if size is None else size // MEGABYTE
-    with (
-        progress(desc=name, unit="MB", total=total, initial=done // MEGABYTE) as shown,
-        part.path.open("ab") as file,
-    ):
+    with progress(desc=name, unit="MB", total=total, initial=done // MEGABYTE) as shown, part.path.open("ab") as file:
         while done <= most and (data := _read(response)):
             before, done = done, done + len(data)
             file.write(data)

@@ -55,11 +55,7 @@ class ImageSet:
 def load_images(
     catalog: Catalog, preprocessor: Preprocessor, *, max_bad_share: float = 0.02, report: Path | None = None
 ) -> ImageSet:
-    """Decode every picture of a catalogue into memory.
-
-    Raises:
-        CatalogError: no usable picture, or more than `max_bad_share` of the rows are bad.
-    """
+    """Decode every picture of a catalogue into memory."""
     config = preprocessor.config
     pixels = np.empty((len(catalog.shoes), config.channels, config.size, config.size), dtype=np.uint8)
     good: list[Shoe] = []
@@ -106,11 +102,7 @@ def digest_ids(ids: Iterable[str]) -> str:
 
 
 def read_ids(path: Path) -> frozenset[str]:
-    """Shoe ids from a text file, one a line.
-
-    Raises:
-        CatalogError: the file can't be read, or has no id in it.
-    """
+    """Shoe ids from a text file, one a line."""
     try:
         ids = frozenset(nfc(line.strip()) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:

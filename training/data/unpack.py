@@ -19,7 +19,7 @@ MAX_RATIO = 100
 """Limits on what an archive may grow to. UT-Zap50K's stay below them by a factor of four or more."""
 
 SMALL = 1 << 20
-"""Bytes below which the ratio does not matter."""
+"""Unpacked size, in bytes, below which the compression ratio is not limited."""
 
 UTF8_NAME = 0x800
 ENCRYPTED = 0x1
@@ -36,11 +36,6 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
         archive: the zip file.
         folder: what to make; not there, or empty.
         max_bytes: of all files together.
-
-    Raises:
-        CatalogError: not a zip archive, damaged, or with entries that have no place in one of pictures: links,
-            encrypted files, paths that lead out, more or larger files than are plausible.
-        OSError: `folder` can't be written, or there is no room for it.
     """
     growing = folder.with_name(f".{folder.name}.unpacking")
     # Of a process that was killed.

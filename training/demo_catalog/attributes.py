@@ -34,7 +34,7 @@ _LOW_HEELS = ("Flat", "Under 1in", "1in - 1 3/4in")
 
 @dataclass(frozen=True)
 class Kind:
-    """One subcategory: its share of the catalogue and the words its shoes may carry, with their weights.
+    """One subcategory: its share of the catalogue, and the probabilities of its shoes' attribute values.
 
     In `closure`, `material` and `toe`, a `;` joins several values of one shoe.
     """

@@ -1,4 +1,4 @@
-"""Smooth outlines, and the last: the form of a foot on a heel that every part of a shoe is laid on.
+"""Splines for outlines, and the last: the form of a foot on a heel that every component of a shoe is placed on.
 
 Parts are described in the coordinates of the last: `u` runs along the foot from the toe (0) to the heel (1), `v` is
 the height above the foot's sole, both in foot lengths. `Last.place` bends them onto the heel, so one description of a
@@ -28,8 +28,7 @@ def _basis(steps: int) -> NDArray[np.float64]:
     """Return the (steps, 4) Catmull-Rom weights of four neighbouring control points."""
     t = np.arange(steps, dtype=np.float64) / steps
     return 0.5 * np.stack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3],
-        axis=1,
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], axis=1
     )
 
 

@@ -93,10 +93,6 @@ def read_csn(folder: Path, ids: Sequence[str], split: Split, *, limit: int | Non
         split: which lists.
         limit: lines of each list, from its start; None takes the usual number (`SPLITS`). Lines are counted before
             any is left out, so that no other triplet takes the place of one that is.
-
-    Raises:
-        CatalogError: a file is missing or can't be read, a line is not three numbers of images, or no triplet of a
-            condition is left.
     """
     shoes = _find_shoes(folder, ids)
     limit = SPLITS[split] if limit is None else limit
@@ -115,9 +111,6 @@ def read_listed(folder: Path, ids: Sequence[str], split: Split) -> NDArray[np.in
 
     Returns:
         (S,) indices of shoes, each once, in ascending order.
-
-    Raises:
-        CatalogError: as `read_csn` does; but lists that name no shoe of the catalogue are no error.
     """
     shoes = _find_shoes(folder, ids)
     paths = [_find(folder, list_name(condition, split)) for condition in CONDITIONS]
@@ -141,7 +134,8 @@ def write_csn(
         limit: as `read_csn` takes it.
 
     Raises:
-        CatalogError: as `read_csn` does, or `out` can't be written.
+        CatalogError: a file is missing or can't be read, a line is not three numbers of images, no triplet of a
+            condition is left, or `out` can't be written.
     """
     lists = read_csn(folder, ids, split, limit=limit)
     named = np.unique(np.concatenate([each.triplets.reshape(-1) for each in lists]))

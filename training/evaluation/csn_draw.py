@@ -1,8 +1,7 @@
 """Triplet lists of the form that `training.evaluation.csn` reads, drawn from a catalogue's labels.
 
-For trying out, on any catalogue whose pictures are named by their shoes, what the lists of Conditional Similarity
-Networks are for on UT-Zap50K. Products are dealt out to the three splits, so that no two of them share a shoe or a
-colour variant of one.
+They stand in for the lists of Conditional Similarity Networks on any catalogue whose pictures are named by their shoes.
+Products are split into train, val and test, so that no two splits share a shoe or a colour variant of one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ COUNTS: Mapping[Split, int] = {"train": 100_000, "val": 20_000, "test": 40_000}
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
 
 MARKER = "drawn-lists.json"
-"""Says that the lists are not the published ones, and that they may be drawn anew."""
+"""Marker file of drawn lists, which are not the published ones and may be drawn anew."""
 
 
 def draw_csn_lists(

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 CHUNK = 250
-"""Pictures at a time."""
+"""Pictures in a batch."""
 
 IMPORTANCE_SAMPLES = 64
 IMPORTANCE_IMAGES = 1000
@@ -37,7 +37,7 @@ IMPORTANCE_IMAGES = 1000
 
 @dataclass(frozen=True)
 class Observation:
-    """How the pixels are taken to be distributed around what a network draws.
+    """Observation model: the distribution of the pixels around the decoded picture.
 
     Attributes:
         likelihood: of each pixel and channel; a Bernoulli takes grey levels as its expectation, as training does.

@@ -22,7 +22,7 @@ OVERALL = "overall"
 """The whole vector, beside the names of its slices."""
 
 SAMPLE_SEED = 0
-"""Of the posteriors' samples: the same in every evaluation, so that the figures of two can be compared."""
+"""Seed of the posterior samples: fixed, so that the figures of two evaluations can be compared."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,7 @@ class Embedding:
 
 
 def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
-    """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures.
-
-    Raises:
-        TrainingError: the network gives vectors that are not finite.
-    """
+    """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures."""
     vectors = np.empty((len(images), embedder.dimension), dtype=np.float32)
     with progress(desc=f"embed {name}", unit="images", total=len(images)) as shown:
         for start in range(0, len(images), 512):

@@ -13,7 +13,7 @@ from training.evaluation.embeddings import OVERALL, Embedding
 from training.evaluation.metrics import Vectors, squared_distances
 from training.evaluation.tasks import SimilarityTask
 from training.figures.maps import Panel, draw_map, draw_picture_map
-from training.figures.pictures import Reconstructed, Tile, TileRow, draw_reconstructions, draw_tile_rows
+from training.figures.pictures import PictureRow, Tile, TileRow, draw_reconstructions, draw_tile_rows
 from training.figures.tsne import tsne
 
 __all__ = ["draw_gallery", "spread_over_values"]
@@ -22,15 +22,11 @@ QUERIES = 10
 NEIGHBOURS = 8
 RECONSTRUCTIONS = 12
 MAP_POINTS = 1000
-"""The maps' layout takes time in the square of it."""
+"""Shoes on a map; the time of t-SNE grows with the square of their number."""
 
 
 def draw_gallery(
-    embeddings: Sequence[Embedding],
-    images: ImageSet,
-    tasks: Sequence[SimilarityTask],
-    *,
-    seed: int,
+    embeddings: Sequence[Embedding], images: ImageSet, tasks: Sequence[SimilarityTask], *, seed: int
 ) -> Iterator[tuple[str, str, bytes]]:
     """Draw a report's pictures: reconstructions of all embeddings, neighbours and maps of the first.
 
@@ -82,7 +78,7 @@ def _draw_reconstructions(embeddings: Sequence[Embedding], images: ImageSet, cho
     for embedding in embeddings:
         if embedding.decode is not None and embedding.reconstruction is not None:
             pictures = to_pixels(embedding.decode(embedding.vectors[chosen].astype(np.float32)))
-            rows.append(Reconstructed(embedding.name, f"squared error {embedding.reconstruction.mse:.4f}", pictures))
+            rows.append(PictureRow(embedding.name, pictures, f"squared error {embedding.reconstruction.mse:.4f}"))
     note = "each network's picture of the mean vector; its mean squared error is over all evaluated shoes"
     return draw_reconstructions(images.pixels[chosen], rows, note=note)
 

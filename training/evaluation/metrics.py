@@ -25,10 +25,10 @@ __all__ = [
 ]
 
 RECALL_AT = (1, 5, 10)
-"""The k of recall@k."""
+"""Values of k for which recall@k is computed."""
 
 BLOCK = 2**21
-"""Numbers in one block of work: 16 MiB of float64."""
+"""Numbers in a block that is computed at once: 16 MiB of float64."""
 
 Vectors = NDArray[np.floating[Any]] | NDArray[np.uint8]
 
@@ -98,11 +98,11 @@ def measure_retrieval(vectors: Vectors, labels: Sequence[Labels]) -> list[Retrie
     Returns:
         one result for each of `labels`; None where no shoe has an alike one.
     """
-    tallies = [_Tally(each) for each in labels]
+    sums = [_RetrievalSums(each) for each in labels]
     for queries, order in rank_others(vectors):
-        for tally in tallies:
-            tally.add(queries, order)
-    return [tally.result() for tally in tallies]
+        for each in sums:
+            each.add(queries, order)
+    return [each.result() for each in sums]
 
 
 def rank_others(vectors: Vectors) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -169,7 +169,7 @@ def squared_distances(vectors: Vectors, queries: NDArray[np.intp]) -> NDArray[np
     return distances
 
 
-class _Tally:
+class _RetrievalSums:
     """Recall and average precision under one notion of likeness, summed over blocks of queries."""
 
     def __init__(self, labels: Labels) -> None:

@@ -31,10 +31,6 @@ def read_triplets(path: Path, ids: Sequence[str]) -> NDArray[np.intp]:
 
     Returns:
         (M, 3) indices into `ids`: anchor, positive, negative.
-
-    Raises:
-        CatalogError: unreadable, empty, of another shape, a triplet that names one shoe twice, or ids that are not
-            among `ids` (how many, and the first few).
     """
     names = _read_array(path) if path.suffix == ".npy" else _read_text(path)
     if names.ndim != 2 or names.shape[1] != 3 or not len(names):

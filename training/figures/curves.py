@@ -1,6 +1,6 @@
-"""Learning curves of a run: its losses and its validation metrics by epoch."""
+"""Learning curves by epoch: a run's losses and validation metrics, or the figures of several runs side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -9,10 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 from training.figures.sheet import DPI, HAIRLINE, INK, MUTED, to_png
 
-__all__ = ["arrange", "draw_curves"]
+__all__ = ["Curves", "arrange", "draw_curves", "draw_panels"]
 
 COLOURS = ("#0b62b8", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0f766e", "#be185d", "#4b5563")
-"""Told apart by most eyes, and dark enough for thin lines on white."""
+"""Line colours: told apart with common colour vision deficiencies, and dark enough for thin lines on white."""
 
 TITLES = {
     "loss": "loss, nats per pixel",
@@ -26,30 +26,48 @@ TITLES = {
 }
 """Kind of figure -> its panel's title, in the panels' order."""
 
-Curves = dict[str, list[tuple[int, float]]]
-"""Condition, or "" where there is but one curve -> (epoch, value) of each epoch that has the figure."""
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+"""Name of a curve, or "" where there is but one -> (epoch, value) of each epoch that has the figure."""
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -> bytes:
     """Draw a run's figures over its epochs, a panel for each kind: the bytes of a PNG.
 
-    A lone curve's panel is as high as what comes after the first tenth of the epochs.
-
     Args:
         history: of at least one epoch, as the trainer makes it.
         kept: the epoch whose weights were kept, where that is not simply the last; it is marked.
     """
-    panels = arrange(history)
+    panels = {TITLES[kind]: curves for kind, curves in arrange(history).items()}
+    return draw_panels(panels, _describe(history, kept), kept=kept)
+
+
+def draw_panels(
+    panels: Mapping[str, Curves], heading: str, *, kept: int | None = None, logarithmic: Collection[str] = ()
+) -> bytes:
+    """Draw a panel for each title, with its curves in the same colours everywhere: the bytes of a PNG.
+
+    A panel is as high as what comes after the first tenth of the epochs, whose steep fall would make the rest flat.
+
+    Args:
+        panels: title -> curves.
+        heading: above them.
+        kept: an epoch to mark.
+        logarithmic: titles of the panels with a logarithmic axis, which are shown whole.
+    """
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 0.6 + 2.8 * rows), dpi=DPI, facecolor="white", layout="constrained")
-    figure.suptitle(_describe(history, kept), x=0.012, ha="left", fontsize=11, color=INK)
+    figure.suptitle(heading, x=0.012, ha="left", fontsize=11, color=INK)
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves if name))
     colours = {"": COLOURS[0]} | {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
-    for panel, (kind, curves) in zip(axes, panels.items(), strict=False):
+    for panel, (title, curves) in zip(axes, panels.items(), strict=False):
         _draw(panel, curves, colours)
-        panel.set_title(TITLES[kind], fontsize=9.5, loc="left", color=INK)
+        panel.set_title(title, fontsize=9.5, loc="left", color=INK)
+        if title in logarithmic:
+            panel.set_yscale("log")
+        else:
+            _cut_start(panel, curves)
         if kept is not None:
             panel.axvline(kept, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     for panel in axes[len(panels) :]:
@@ -59,7 +77,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -
 
 def arrange(history: Sequence[Mapping[str, Any]]) -> dict[str, Curves]:
     """Kind of figure -> its curves, in the order of `TITLES`."""
-    panels: dict[str, Curves] = {kind: {} for kind in TITLES}
+    panels: dict[str, dict[str, list[tuple[int, float]]]] = {kind: {} for kind in TITLES}
     for each in history:
         for figure, value in {**each["training"], **each["validation"]}.items():
             kind, _, name = figure.partition("/")
@@ -79,14 +97,8 @@ def _shorten_names(curves: Curves) -> Curves:
 
 def _describe(history: Sequence[Mapping[str, Any]], kept: int | None) -> str:
     seconds = sum(each["seconds"] for each in history)
-    long = (
-        f"{seconds / 3600:.1f} h"
-        if seconds > 5400
-        else f"{seconds / 60:.0f} min"
-        if seconds > 90
-        else f"{seconds:.0f} s"
-    )
-    text = f"{len(history)} epochs in {long}"
+    units = ((5400, f"{seconds / 3600:.1f} h"), (90, f"{seconds / 60:.0f} min"), (-1, f"{seconds:.0f} s"))
+    text = f"{len(history)} epochs in {next(time for least, time in units if seconds > least)}"
     return text if kept is None else f"{text}; the weights of epoch {kept} were kept (dashed)"
 
 
@@ -95,11 +107,9 @@ def _draw(panel: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
         epochs, values = zip(*points, strict=True)
         marker = "o" if len(points) < 15 else None
         panel.plot(epochs, values, color=colours[name], linewidth=1.5, marker=marker, markersize=3, label=name or None)
-    if "" in curves:
-        _cut_start(panel, curves[""])
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     panel.set_xlabel("epoch", fontsize=8, color=MUTED)
-    panel.tick_params(labelsize=8, colors=MUTED, length=0)
+    panel.tick_params(which="both", labelsize=8, colors=MUTED, length=0)
     panel.grid(color=HAIRLINE, linewidth=0.6)
     panel.spines[:].set_visible(False)
     panel.set_axisbelow(True)
@@ -109,9 +119,8 @@ def _draw(panel: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
             text.set_parse_math(False)
 
 
-def _cut_start(panel: Axes, points: Sequence[tuple[int, float]]) -> None:
-    """Keep the steep fall of the first epochs from making the rest a flat line."""
-    settled = [value for epoch, value in points if epoch > 0.1 * points[-1][0]]
+def _cut_start(panel: Axes, curves: Curves) -> None:
+    settled = [value for points in curves.values() for epoch, value in points if epoch > 0.1 * points[-1][0]]
     room = 0.06 * (max(settled) - min(settled))
     if room > 0:
         panel.set_ylim(min(settled) - room, max(settled) + room)

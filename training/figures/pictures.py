@@ -1,4 +1,4 @@
-"""Rows of pictures for a report: reconstructions below their originals, and queries beside their nearest others.
+"""Rows of pictures for a report: reconstructions below their originals, and queries beside their nearest neighbours.
 
 Each function takes arrays and returns the bytes of a PNG.
 """
@@ -15,9 +15,10 @@ __all__ = [
     "ALIKE",
     "DIFFERENT",
     "UNKNOWN",
-    "Reconstructed",
+    "PictureRow",
     "Tile",
     "TileRow",
+    "draw_picture_rows",
     "draw_reconstructions",
     "draw_tile_rows",
 ]
@@ -29,18 +30,18 @@ LABEL_WIDTH = 1.35
 
 
 @dataclass(frozen=True)
-class Reconstructed:
-    """What one network makes of the originals.
+class PictureRow:
+    """Pictures beside each other, such as one network's reconstructions.
 
     Attributes:
-        name: the network's.
-        line: a few words about it.
+        name: what they are.
         pictures: (S, C, H, W) uint8, of any size.
+        line: a few words more.
     """
 
     name: str
-    line: str
     pictures: NDArray[np.uint8]
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,27 @@ class TileRow:
     neighbours: tuple[Tile, ...]
 
 
-def draw_reconstructions(originals: NDArray[np.uint8], rows: Sequence[Reconstructed], *, note: str) -> bytes:
-    """Originals above what each network makes of them.
+def draw_reconstructions(originals: NDArray[np.uint8], rows: Sequence[PictureRow], *, note: str) -> bytes:
+    """Originals (S, C, H, W) above what each network makes of them, a row of as many pictures: a PNG."""
+    return draw_picture_rows("Reconstructions", note, [PictureRow("original", originals), *rows])
+
+
+def draw_picture_rows(title: str, note: str, rows: Sequence[PictureRow]) -> bytes:
+    """Labelled rows of pictures.
 
     Args:
-        originals: (S, C, H, W).
-        rows: of as many pictures each.
+        title: the heading.
         note: the subtitle.
+        rows: at least one, of equally many pictures.
 
     Returns:
         a PNG.
     """
     top, pitch = MARGIN + 0.62, TILE + 0.06
-    width = 2 * MARGIN + LABEL_WIDTH + max(len(originals), 4) * pitch
-    sheet = Sheet(width, top + (1 + len(rows)) * (TILE + GAP) - GAP + MARGIN)
-    sheet.head("Reconstructions", note)
-    for place, row in enumerate([Reconstructed("original", "", originals), *rows]):
+    width = 2 * MARGIN + LABEL_WIDTH + max(len(rows[0].pictures), 4) * pitch
+    sheet = Sheet(width, top + len(rows) * (TILE + GAP) - GAP + MARGIN)
+    sheet.head(title, note)
+    for place, row in enumerate(rows):
         y = top + place * (TILE + GAP)
         _write_row_label(sheet, y, row.name, row.line)
         for column, pixels in enumerate(row.pictures):

@@ -15,11 +15,7 @@ class TensorBoardWriter:
     """Writes event files. Figures of a resumed run continue those that are there."""
 
     def __init__(self, folder: Path, epoch: int) -> None:
-        """Open `folder` for the epochs after `epoch`; what a killed run wrote beyond it is hidden.
-
-        Raises:
-            TrainingError: TensorBoard is not installed.
-        """
+        """Open `folder` for the epochs after `epoch`; what a killed run wrote beyond it is hidden."""
         try:
             tensorboard = importlib.import_module("torch.utils.tensorboard")
         except ImportError as error:

@@ -28,7 +28,7 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, Image
 from model.files import explain_failure, make_folder, sha256_bytes, sync_folder
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from model.text import nfc, nfc_attributes
-from service.catalog.uploads import CleanPicture, Uploads, digest_in, is_upload, require_name
+from service.catalog.images import CleanPicture, Uploads, digest_in, is_upload, require_name
 from service.catalog.writer import Add, CatalogWriter, Changed
 from service.errors import UnknownItem
 from service.store.base import Item, StoreInfo, VectorStore, iterate_items

@@ -16,8 +16,8 @@ from model.embedder import PictureEmbedder
 from model.errors import ArtifactError, ArtifactMissing
 from model.files import explain_failure, write_atomic
 from model.text import nfc, nfc_attributes
+from service.catalog.images import Uploads, is_upload
 from service.catalog.indexing.embed_pool import threads
-from service.catalog.uploads import Uploads, is_upload
 from service.errors import UnknownItem
 from service.store.base import Item, Record, VectorStore
 from service.store.factory import list_shoes

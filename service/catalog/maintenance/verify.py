@@ -12,9 +12,8 @@ from model.catalog import BadRow, Shoe
 from model.embedder import Embedder
 from model.errors import ArtifactError
 from model.files import sha256_file
-from service.catalog.images import locate_picture
+from service.catalog.images import Uploads, digest_in, is_upload, locate_picture, require_name
 from service.catalog.indexing.embed_pool import threads
-from service.catalog.uploads import Uploads, digest_in, is_upload, require_name
 from service.errors import PictureMissing, UnknownItem
 from service.store.base import Item, VectorStore, iterate_items
 from service.store.embedded.files import damaged_files

@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import KeysUnusable
-from service.http.paths import is_routed, route_path
-from service.http.problems import FORBIDDEN, UNAUTHORIZED, WRONG_HOST, Refusal, render_error
+from service.http.middleware.exchange import route_path
+from service.http.problems import FORBIDDEN, UNAUTHORIZED, WRONG_HOST, Refusal, is_routed, render_error
 from service.settings import Settings
 
 __all__ = ["Key", "KeyScope", "Keys", "RequireKey", "ShareWithOrigins", "TrustHosts", "read_keys"]

@@ -1,19 +1,21 @@
-"""Pictures: the catalogue's own, and those that the network draws."""
+"""Pictures: the catalogue's own, those that the network draws, and the map of all shoes."""
 
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from service.http.dependencies import EngineOf, PipelineOf, known_query
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, cutouts, drawings, pictures
-from service.http.requests import read_pictures
+from service.http.requests import EngineOf, PipelineOf, known_query, read_pictures
 from service.http.responses import (
+    JPEG,
     PNG,
     answer_cutout,
     answer_drawing,
+    answer_map,
+    answer_map_file,
     answer_picture,
     answer_png,
 )
@@ -22,6 +24,8 @@ from service.http.schemas import (
     GivenVector,
     ImagesInJson,
     InterpolationAnswer,
+    MapAnswer,
+    MapTile,
     PictureForm,
     SamplesAnswer,
     SubjectAnswer,
@@ -31,7 +35,7 @@ from service.http.schemas import (
 )
 from service.search.sampling import MAX_SAMPLES, MAX_SEED
 
-__all__ = ["router"]
+__all__ = ["catalog_map", "router"]
 
 router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
 
@@ -207,3 +211,35 @@ async def sample_shoes(
         response.headers["cache-control"] = "no-store"
         del response.headers["etag"]
     return response
+
+
+catalog_map = APIRouter(prefix="/v1/map", tags=["map"], dependencies=[Depends(known_query())])
+
+TileNumber = Annotated[int, Path(description="Which tile, from 0.", json_schema_extra={"minimum": 0})]
+
+
+@catalog_map.get("", responses=answers("map", 200, 404, 422))
+def get_map(engine: EngineOf) -> MapAnswer:
+    """Facts of the map: every shoe as a point on a plane, near those that are like it.
+
+    `solemate index` draws it, and `solemate map` draws it anew. `stale` says that the catalogue has changed since.
+    """
+    return answer_map(engine, engine.map())
+
+
+@catalog_map.get(
+    "/tiles/{n}", response_model=MapTile, response_class=JSONResponse, responses=answers("map_tile", 200, 404, 422)
+)
+def get_map_tile(request: Request, engine: EngineOf, n: TileNumber) -> Response:
+    """A part of the map's shoes: where they are, and the values that they can be coloured by."""
+    return answer_map_file(request, engine, "tile", n)
+
+
+@catalog_map.get(
+    "/atlas/{n}",
+    response_class=Response,
+    responses={**pictures("The shoes of the tile, 64 a row, in its order.", JPEG), **answers("map_atlas", 404, 422)},
+)
+def get_map_atlas(request: Request, engine: EngineOf, n: TileNumber) -> Response:
+    """Small pictures of a tile's shoes, of `thumbnail` pixels a side, in one JPEG."""
+    return answer_map_file(request, engine, "atlas", n)

@@ -6,12 +6,16 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from model.errors import QueryError
-from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, ndjson, request_examples
 from service.http.requests import (
     SEARCH_FIELDS,
+    EditorOf,
+    EngineOf,
+    FilterQuery,
+    PipelineOf,
     SearchQuery,
+    known_query,
     read_addition,
     read_additions,
     read_replacement,

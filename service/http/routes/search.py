@@ -5,10 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
-from service.http.dependencies import PipelineOf, SettingsOf, known_query
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, request_examples
 from service.http.requests import (
+    PipelineOf,
+    SettingsOf,
+    known_query,
     read_batch_search,
     read_example_search,
     read_picture_search,

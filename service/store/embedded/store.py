@@ -60,9 +60,9 @@ RECENT_MOST = 256
 class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
-    `catalog.sqlite` holds everything. `vectors.bin`, which all processes map into memory, only spares a start the
-    reading of all vectors. A small catalogue cuts those of its conditions from them; a large one has each condition's
-    index in a file.
+    `catalog.sqlite` holds everything. `vectors.bin` only spares a start the reading of all vectors. A small catalogue
+    copies it, and cuts the vectors of its conditions from it; all processes map a large one's, which has each
+    condition's index in a file.
     """
 
     def __init__(
@@ -202,17 +202,7 @@ class EmbeddedStore:
         return self.current().facets(filter)
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
-
-        Returns:
-            How many records were given; of several with one id, the last one stays.
-
-        Raises:
-            QueryError: a record's vector has the wrong shape or a value that is not finite.
-            ItemExists: one of the ids is there, and `overwrite` is False.
-            StoreBusy: another process holds the catalogue for too long.
-            StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
-        """
+        """See `VectorStore.upsert`: in one transaction. Raises StorageFull and StorageReadOnly among ArtifactErrors."""
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
         encoded = [encode(record, self._truth.facts.dimension) for record in records]
         if encoded:

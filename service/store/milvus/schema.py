@@ -210,13 +210,9 @@ class Rows:
         self, queries: NDArray[np.float32], part: slice, expression: str, count: int, fields: Sequence[str]
     ) -> list[list[Row]]:
         """For each query, (B, D), the rows that are nearest to it by one part of the vectors, nearest first."""
-        options: dict[str, Any] = {
-            "filter": expression,
-            "limit": count,
-            "output_fields": ["key", *ITEM_FIELDS, *fields],
-        }
-        effort = {"ef": max(EF, 2 * count)} if self._is_hnsw else {}
-        options |= {"search_params": {"metric_type": "L2", "params": effort}, "consistency_level": self._level}
+        how = {"metric_type": "L2", "params": {"ef": max(EF, 2 * count)} if self._is_hnsw else {}}
+        options: dict[str, Any] = {"limit": count, "output_fields": ["key", *ITEM_FIELDS, *fields]}
+        options |= {"filter": expression, "search_params": how, "consistency_level": self._level}
         parts = [queries[start : start + QUERIES_AT_ONCE, part] for start in range(0, len(queries), QUERIES_AT_ONCE)]
         found = [self._ask("search", data=list(some), anns_field=field_of(part), **options) for some in parts]
         return [[hit["entity"] for hit in hits] for some in found for hits in some]

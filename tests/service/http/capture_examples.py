@@ -131,7 +131,7 @@ def _ask_for_changes(guarded: TestClient, picture: bytes) -> Answers:
         yield operation, send(data=data, files=image, headers=reader)
         yield operation, send(content=too_many, headers={**form, **admin})
         yield operation, send(data=data, files={"image": ("notes.txt", b"not a picture")}, headers=admin)
-        with mock.patch("service.catalog.uploads.Uploads.write", side_effect=StorageFull("an example")):
+        with mock.patch("service.catalog.images.Uploads.write", side_effect=StorageFull("an example")):
             yield operation, send(data=data, files=image, headers=admin)
     shoes = [{"id": "boot-7", "attributes": {"Gender": ["Women"]}}, {"id": "boot-8"}]
     parts: list[Any] = []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from model.errors import CorruptImage, QueryError
-from service.catalog.uploads import CleanPicture, Uploads
+from service.catalog.images import CleanPicture, Uploads
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, ItemExists, NotReady, Overloaded, UnknownItem
 from service.serving.bootstrap import Backend

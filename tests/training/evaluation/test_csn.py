@@ -80,10 +80,11 @@ def test_the_usual_number_of_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("brand", ["Levi's ", "Levi's&#174; ", "Levi's%2E", "Levi's."])
 def test_only_the_files_name_counts(tmp_path: Path, brand: str) -> None:
-    """However a brand's folder is spelled, its shoe is found by the picture's name."""
+    """However a brand's folder is spelled, its shoe is found by the picture's name; the list may be JSON, too."""
     names = "\r\n".join(["ut-zap50k-images/" + IMAGES[0], f"Boots/Ankle/{brand}/7.1.jpg", IMAGES[2], "", IMAGES[4]])
-    make_lists(tmp_path, names="\ufeff" + names)
-    assert read_csn(tmp_path, IDS, "test")[0].triplets.tolist() == [[3, 1, 2], [0, 2, 1]]
+    for text in ("\ufeff" + names, json.dumps(names.split("\r\n"))):
+        make_lists(tmp_path, names=text)
+        assert read_csn(tmp_path, IDS, "test")[0].triplets.tolist() == [[3, 1, 2], [0, 2, 1]]
 
 
 def test_a_brand_that_is_not_utf8(tmp_path: Path) -> None:
@@ -92,12 +93,6 @@ def test_a_brand_that_is_not_utf8(tmp_path: Path) -> None:
     names = [line.encode() for line in IMAGES]
     names[1], names[2] = b"Boots/Ankle/Levi\xb4s\xae\x85/7.1.jpg", "Shoes/Heels/L\u2028/8.2.jpg".encode()
     (tmp_path / "filenames.json").write_bytes(b"\n".join(names))
-    assert read_csn(tmp_path, IDS, "test")[0].triplets.tolist() == [[3, 1, 2], [0, 2, 1]]
-
-
-def test_an_image_list_that_is_json(tmp_path: Path) -> None:
-    """Someone's `filenames.json` may be what its name says."""
-    make_lists(tmp_path, names=json.dumps(IMAGES))
     assert read_csn(tmp_path, IDS, "test")[0].triplets.tolist() == [[3, 1, 2], [0, 2, 1]]
 
 
@@ -119,24 +114,16 @@ def test_a_line_that_is_no_triplet_is_named(tmp_path: Path, line: str) -> None:
         read_csn(tmp_path, IDS, "test")
 
 
-def test_missing_files_are_named(tmp_path: Path) -> None:
-    """A folder without the image list or without a split's lists is an error that names the file."""
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """A file that is not there, a list without a line and a catalogue without the shoes are errors that say so."""
     with pytest.raises(CatalogError, match=r"no filenames\.json"):
         read_csn(tmp_path, IDS, "test")
     with pytest.raises(CatalogError, match=r"no class_tripletlist_train\.txt .* get_data\.py of .* draw-csn-lists"):
         read_csn(make_lists(tmp_path), IDS, "train")
-
-
-def test_an_empty_list(tmp_path: Path) -> None:
-    """A list without a line is refused."""
+    with pytest.raises(CatalogError, match=r"none of its 2 triplets .* is the catalogue UT-Zap50K"):
+        read_csn(tmp_path, ["a", "b"], "test")
     with pytest.raises(CatalogError, match="has no triplets"):
         read_csn(make_lists(tmp_path, "\n"), IDS, "test")
-
-
-def test_another_catalogue(tmp_path: Path) -> None:
-    """Where no triplet is left, the catalogue is most likely another one, and the error says so."""
-    with pytest.raises(CatalogError, match=r"none of its 2 triplets .* is the catalogue UT-Zap50K"):
-        read_csn(make_lists(tmp_path), ["a", "b"], "test")
 
 
 def test_written_lists_are_for_the_evaluation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -149,23 +149,16 @@ def test_shoes_that_were_trained_on_are_warned_of(tmp_path: Path, catalog: str) 
     assert "held out other shoes" in compared.warnings[0]
 
 
-def test_ids_that_were_trained_on_are_warned_of(tmp_path: Path, catalog: str) -> None:
-    """Figures on named shoes are clean only where the training left out these very shoes."""
-    ids = tmp_path / "ids.txt"
-    ids.write_text("\n".join(str(shoe) for shoe in range(12)))
-    clean = save(tmp_path / "clean", COLOUR, excluded=digest_ids(str(shoe) for shoe in range(12)))
-    other = save(tmp_path / "other", COLOUR, excluded=digest_ids(["1"]))
-    for folder, warned in ((clean, False), (other, True)):
-        summary = evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
-        assert any("may have seen" in warning for warning in summary.warnings) == warned
-
-
 def test_ids_choose_the_shoes(tmp_path: Path, catalog: str) -> None:
-    """A file of ids decides which shoes take part; one that the catalogue lacks is named."""
-    folder = save(tmp_path / "mine", COLOUR)
+    """A file of ids decides which shoes take part: clean figures only where the training left out these very shoes."""
     ids = tmp_path / "ids.txt"
     ids.write_text("\n".join(map(str, range(12))))
-    assert evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu").shoes == 12
+    clean = save(tmp_path / "clean", COLOUR, excluded=digest_ids(map(str, range(12))))
+    folder = save(tmp_path / "other", COLOUR, excluded=digest_ids(["1"]))
+    for each, warned in ((clean, False), (folder, True)):
+        summary = evaluate([each], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
+        assert summary.shoes == 12
+        assert any("may have seen" in warning for warning in summary.warnings) == warned
     ids.write_text("1\n2\nnone\n")
     with pytest.raises(CatalogError, match=r"1 of its 3 ids are not in .*none"):
         evaluate([folder], catalog, out=tmp_path / "out", pictures=False, ids=ids, device="cpu")
@@ -238,17 +231,8 @@ def test_foreign_metrics_are_not_overwritten(tmp_path: Path, catalog: str) -> No
 def test_the_command(tmp_path: Path, catalog: str) -> None:
     """The command prints the table; folders of one name are told apart by their paths."""
     first, second = save(tmp_path / "a" / "checkpoint", COLOUR), save(tmp_path / "b" / "checkpoint", seed=1)
-    arguments = [
-        "evaluate",
-        "--catalog",
-        catalog,
-        "--checkpoint",
-        str(first),
-        "--compare",
-        str(second),
-        "--device",
-        "cpu",
-    ]
+    arguments = ["evaluate", "--catalog", catalog, "--checkpoint", str(first), "--compare", str(second)]
+    arguments += ["--device", "cpu"]
     result = CliRunner().invoke(
         app, [*arguments, "--no-pictures", "--out", str(tmp_path / "out")], catch_exceptions=False
     )

@@ -10,11 +10,7 @@ def test_tables() -> None:
         "| VAE | overall | 1.5 |",
         "| TVAE |  | 10.5 |",
     ]
-    assert to_columns(table) == [
-        "network  part     error",
-        "VAE      overall    1.5",
-        "TVAE               10.5",
-    ]
+    assert to_columns(table) == ["network  part     error", "VAE      overall    1.5", "TVAE               10.5"]
 
 
 def test_a_document_shows_its_pictures_last() -> None:

@@ -15,15 +15,7 @@ from training.evaluation.metrics import RECALL_AT, Reconstruction, Retrieval
 from training.evaluation.report import Row, Summary
 from training.evaluation.tasks import SimilarityTask
 from training.figures.maps import Panel, draw_map, draw_picture_map
-from training.figures.pictures import (
-    ALIKE,
-    DIFFERENT,
-    Reconstructed,
-    Tile,
-    TileRow,
-    draw_reconstructions,
-    draw_tile_rows,
-)
+from training.figures.pictures import ALIKE, DIFFERENT, PictureRow, Tile, TileRow, draw_reconstructions, draw_tile_rows
 from training.figures.sheet import Sheet, shorten
 
 
@@ -54,10 +46,7 @@ def make_labels(values: list[str]) -> Labels:
 def test_reconstructions_have_a_row_for_each_network(channels: int) -> None:
     """Each network makes the page higher by one row; pictures may be grey and of other sizes."""
     originals = make_pictures(5, channels)
-    rows = [
-        Reconstructed("one", "squared error 0.01", make_pictures(5, channels, size=8)),
-        Reconstructed("two", "", originals),
-    ]
+    rows = [PictureRow("one", make_pictures(5, channels, size=8), "squared error 0.01"), PictureRow("two", originals)]
     one, two = (open_png(draw_reconstructions(originals, rows[:count], note="note")) for count in (1, 2))
     assert two.shape[0] > one.shape[0]
     assert two.shape[1] == one.shape[1]
@@ -169,16 +158,11 @@ def test_the_table_is_aligned_and_narrow() -> None:
 
 
 def test_markdown_marks_the_best() -> None:
-    """The best figure of each column is bold, and pictures are linked."""
+    """The best figure of each column is bold, an unknown bound a dash, and pictures are linked."""
     text = make_summary().to_markdown([("A map", "map.png")])
     assert "| checkpoint | Gender | 4 | **90.0** | **50.0** | **75.0** | **100.0** | **60.0** |" in text
     assert "| checkpoint | overall | 8 | 80.0 |" in text
     assert "![A map](map.png)" in text
-
-
-def test_a_network_without_a_bound_has_a_dash() -> None:
-    """Where the likelihood is not known, the error stands alone; a density's bound below zero is explained."""
-    text = make_summary().to_markdown()
     assert "| checkpoint | gaussian, std 0.1 | 0.01000 | -48.0 | 12.0 | -1.0000 |" in text
     assert "| foreign | - | 0.02000 | - | - | - |" in text
     assert "may be negative" in text

@@ -1,7 +1,7 @@
-"""The report of a reproduction: each network's figures, summarized over the seeds, and the files it is written to."""
+"""The report of a reproduction: each network's figures, summarized over the seeds, its curves, and the files."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -9,9 +9,13 @@ from typing import Any, NamedTuple, Protocol
 
 from model.files import write_atomic, write_json
 from training.evaluation.tables import Picture, write_pictures
+from training.figures.curves import draw_panels
 from training.reproduce.common.runs import Recipe, Trained
 
-__all__ = ["Measured", "Spread", "SummaryRow", "summarize", "summary_json", "summary_table", "write_report"]
+__all__ = [
+    "Measured", "Spread", "SummaryRow", "draw_learning_curves", "summarize", "summary_json", "summary_table",
+    "write_report",
+]  # fmt: skip
 
 Figures = Mapping[str, float]
 
@@ -80,6 +84,28 @@ def summary_table(rows: Sequence[SummaryRow], columns: Mapping[str, tuple[float,
 
 def _cell(row: SummaryRow, name: str, scale: float, digits: int) -> str:
     return row.figures[name].to_text(scale, digits) if name in row.figures else ""
+
+
+def draw_learning_curves(
+    networks: Sequence[Trained], triplet_title: str, *, unbounded: Collection[Recipe] = ()
+) -> bytes:
+    """Negative ELBO and triplet term of the training batches, epoch by epoch: the bytes of a PNG.
+
+    Args:
+        networks: in the legend's order.
+        triplet_title: of the triplet term's panel. A network with several such terms is drawn by their mean.
+        unbounded: recipes that do not train by the ELBO; theirs is not drawn.
+    """
+    bounds: dict[str, list[tuple[int, float]]] = {}
+    triplets: dict[str, list[tuple[int, float]]] = {}
+    for network in networks:
+        title, figures = network.recipe.title, [(each["epoch"], each["training"]) for each in network.history]
+        if network.recipe not in unbounded:
+            bounds[title] = [(epoch, each["reconstruction"] + each["kl"]) for epoch, each in figures]
+        if names := [name for name in figures[0][1] if name.startswith("triplet/")]:
+            triplets[title] = [(epoch, mean(each[name] for name in names)) for epoch, each in figures]
+    panels = {"-ELBO, nats per picture": bounds, triplet_title: triplets}
+    return draw_panels(panels, "On training batches", logarithmic=[triplet_title])
 
 
 class Report(Protocol):

@@ -157,7 +157,7 @@ def _is_there(out: Path, facts: dict[str, Any]) -> bool:
 
 
 class _Run:
-    """One training, from weights to weights."""
+    """The state of one training run: weights, optimizer, triplets and generator."""
 
     def __init__(self, images: ImageSet, config: AuthorsConfig, device: torch.device) -> None:
         self.config = config

@@ -22,7 +22,7 @@ __all__ = ["OVERALL", "Order", "hard_triplets", "measure_order", "parts_of"]
 OVERALL = "overall"
 NEIGHBOURS = 5
 CHUNK = 250
-"""Pictures or queries at a time."""
+"""Pictures or queries in a batch."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,7 @@ def hard_triplets(test: ImageSet, seed: int = 0) -> NDArray[np.intp]:
 
 
 def measure_order(
-    embedder: Embedder,
-    training: ImageSet,
-    test: ImageSet,
-    triplets: NDArray[np.intp],
-    hard: NDArray[np.intp],
+    embedder: Embedder, training: ImageSet, test: ImageSet, triplets: NDArray[np.intp], hard: NDArray[np.intp]
 ) -> Mapping[str, Order]:
     """Measure each part of the vector.
 

@@ -1,11 +1,12 @@
 """The pictures of MNIST's report: reconstructions, samples, interpolations, t-SNE maps and learning curves."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torchvision.utils import make_grid
 
 from model.embedder import Embedder
 from model.preprocess import to_pixels
@@ -13,22 +14,21 @@ from training.data.images import ImageSet
 from training.data.labels import Labels, encode_labels
 from training.data.mnist import DIGIT
 from training.figures.maps import Panel, draw_map
-from training.figures.pictures import Reconstructed, draw_reconstructions
+from training.figures.pictures import PictureRow, draw_picture_rows, draw_reconstructions
 from training.figures.sheet import MARGIN, Sheet
 from training.figures.tsne import tsne
-from training.reproduce.common.learning_curves import draw_learning_curves
+from training.reproduce.common.report import draw_learning_curves
 from training.reproduce.common.runs import Trained
 from training.reproduce.mnist.measures import parts_of
 
 __all__ = ["draw_pictures"]
 
 MAPPED_OF_EACH = 120
-"""Pictures of each digit on the maps, whose layout takes time in the square of their number."""
+"""Pictures of each digit on a map; the time of t-SNE grows with the square of their number."""
 
 SAMPLES = 8
 STEPS = 11
 ROWS = 8
-TILE = 0.62
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def draw_pictures(
     if sliced:
         yield "The digit's slice exchanged", "swaps.png", _draw_swaps(sliced[-1], test, labels, one_each)
     yield "Maps", "maps.png", _draw_maps(drawers, test, labels, chosen)
-    curves = draw_learning_curves(networks, triplet_title="triplet term, each recipe's own")
+    curves = draw_learning_curves(networks, "triplet term, each recipe's own")
     yield "Loss curves", "curves.png", curves
 
 
@@ -89,7 +89,7 @@ def _draw_reconstructions(drawers: Sequence[_Drawer], test: ImageSet, chosen: ND
     for each in drawers:
         pictures = each.decode(each.embedder.embed_pixels(pixels))
         error = np.square((pictures.astype(np.float64) - pixels) / 255.0).mean()
-        rows.append(Reconstructed(each.title, f"squared error {error:.4f}", pictures))
+        rows.append(PictureRow(each.title, pictures, f"squared error {error:.4f}"))
     return draw_reconstructions(pixels, rows, note="each network's picture of the mean vector; errors of these alone")
 
 
@@ -102,15 +102,9 @@ def _draw_samples(drawers: Sequence[_Drawer], seed: int) -> bytes:
         x = MARGIN + place * (side + gap)
         sheet.write(x, MARGIN + 0.8, each.title, size=10, bold=True)
         pictures = each.decode(noise.astype(np.float32))
-        sheet.paste(_tile(pictures, SAMPLES), x, MARGIN + 0.95, side)
+        grid = make_grid(torch.from_numpy(pictures), nrow=SAMPLES, padding=0)
+        sheet.paste(grid.numpy(), x, MARGIN + 0.95, side)
     return sheet.to_png()
-
-
-def _tile(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
-    """(R * columns, C, H, W) -> (C, R * H, columns * W)."""
-    count, channels, height, width = pictures.shape
-    grid = pictures.reshape(count // columns, columns, channels, height, width)
-    return np.ascontiguousarray(grid.transpose(2, 0, 3, 1, 4)).reshape(channels, -1, columns * width)
 
 
 def _draw_interpolations(drawers: Sequence[_Drawer], test: ImageSet, chosen: NDArray[np.intp]) -> bytes:
@@ -122,9 +116,9 @@ def _draw_interpolations(drawers: Sequence[_Drawer], test: ImageSet, chosen: NDA
         for each in drawers:
             first, last = each.embedder.embed_pixels(test.pixels[[start, end]])
             line = each.decode(((1 - share) * first + share * last).astype(np.float32))
-            rows.append((each.title, np.concatenate([test.pixels[[start]], line, test.pixels[[end]]])))
+            rows.append(PictureRow(each.title, np.concatenate([test.pixels[[start]], line, test.pixels[[end]]])))
     note = "left and right the pictures; between them what is decoded on the straight line of their mean vectors"
-    return _draw_rows("Interpolations", note, rows)
+    return draw_picture_rows("Interpolations", note, rows)
 
 
 def _draw_swaps(drawer: _Drawer, test: ImageSet, labels: Labels, chosen: NDArray[np.intp]) -> bytes:
@@ -137,35 +131,17 @@ def _draw_swaps(drawer: _Drawer, test: ImageSet, labels: Labels, chosen: NDArray
         swapped = np.repeat(means[[picture]], len(centres), axis=0)
         swapped[:, start:stop] = centres
         name = labels.values[int(labels.table[picture].argmax())]
-        rows.append((f"a {name}", np.concatenate([test.pixels[[picture]], drawer.decode(swapped)])))
+        rows.append(PictureRow(f"a {name}", np.concatenate([test.pixels[[picture]], drawer.decode(swapped)])))
     note = f"{drawer.title}: left the picture; then its vector with the slice {DIGIT} of each digit's mean, 0 to 9"
-    return _draw_rows("The digit's slice exchanged: what the decoder takes from it", note, rows)
+    return draw_picture_rows("The digit's slice exchanged: what the decoder takes from it", note, rows)
 
 
-def _draw_rows(title: str, note: str, rows: Sequence[tuple[str, NDArray[np.uint8]]]) -> bytes:
-    label, columns = 1.1, len(rows[0][1])
-    pitch, top = TILE + 0.04, MARGIN + 0.68
-    sheet = Sheet(2 * MARGIN + label + columns * pitch, top + len(rows) * pitch + MARGIN)
-    sheet.head(title, note)
-    for line, (name, pictures) in enumerate(rows):
-        y = top + line * pitch
-        sheet.write(MARGIN, y + TILE / 2, name, size=9, bold=True, anchor="center_baseline", width=label)
-        for column, picture in enumerate(pictures):
-            sheet.paste(picture, MARGIN + label + column * pitch, y, TILE)
-    return sheet.to_png()
-
-
-def _draw_maps(
-    drawers: Sequence[_Drawer],
-    test: ImageSet,
-    labels: Labels,
-    chosen: NDArray[np.intp],
-) -> bytes:
+def _draw_maps(drawers: Sequence[_Drawer], test: ImageSet, labels: Labels, chosen: NDArray[np.intp]) -> bytes:
     panels = []
     for each in drawers:
         means = each.embedder.embed_pixels(test.pixels[chosen])
         for part, (start, stop) in parts_of(each.trained.checkpoint).items():
             points = tsne(np.ascontiguousarray(means[:, start:stop]))
-            panels.append(Panel(points, Labels(f"{each.title}: {part}", labels.values, labels.table[chosen])))
+            panels.append(Panel(points, replace(labels.take(chosen), attribute=f"{each.title}: {part}")))
     note = f"t-SNE of {len(chosen):,} held-out pictures, coloured by digit"
     return draw_map("Maps of the mean vectors", note, panels)

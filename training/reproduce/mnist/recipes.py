@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 OUR_EPOCHS = 16
 DIGIT_SIZE = 4
-"""Of the 20 numbers, those that are ordered by digit.
+"""Dimensions, of 20, of the slice that is ordered by digit.
 
 Ten tight clusters in K dimensions fit the prior as it is if their spread is 10^(-1/K) of its own, so a small slice
 costs the likelihood little; and each number taken from the decoder costs it some of its own, so a large slice does.
@@ -64,11 +64,7 @@ def our_config(*, metric: bool, epochs: int = OUR_EPOCHS, seed: int = 0) -> Trai
         preprocess=PreprocessConfig(size=28, channels=1, background=0),
         conditions=(Condition(DIGIT, (DIGIT,)),) if metric else (),
         objective=ObjectiveConfig(
-            likelihood="bernoulli",
-            triplet_weight=300.0 if metric else 0.0,
-            margin=0.5,
-            miner="batch-all",
-            smooth=False,
+            likelihood="bernoulli", triplet_weight=300.0 if metric else 0.0, margin=0.5, miner="batch-all", smooth=False
         ),
         augment=AugmentConfig(flip=0.0, shift=0.03, scale=0.06, turn=0.08, moved=0.75),
         epochs=epochs,

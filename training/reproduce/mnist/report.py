@@ -12,7 +12,7 @@ from training.reproduce.mnist.measures import OVERALL, Order
 __all__ = ["MeasuredDigits", "Report"]
 
 PAPER = (("paper, VAE", 0.7508), ("paper, TVAE", 0.9560))
-"""Triplet accuracies as printed: means over the passes of training and test batches, mixed."""
+"""Triplet accuracies that the paper reports: running means over training and test batches, mixed."""
 
 ORDER_COLUMNS: tuple[tuple[str, Callable[[Order], float]], ...] = (
     ("triplets", lambda order: order.triplet_accuracy),

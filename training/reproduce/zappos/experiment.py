@@ -20,8 +20,7 @@ from training.evaluation.embeddings import OVERALL, Embedding, embed_pixels, emb
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_triplets
 from training.evaluation.tasks import make_tasks
-from training.reproduce.common.learning_curves import draw_learning_curves
-from training.reproduce.common.report import write_report
+from training.reproduce.common.report import draw_learning_curves, write_report
 from training.reproduce.common.runs import Trained, train_or_resume
 from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, ShoeRecipe, shoe_config
 from training.reproduce.zappos.report import SLICES, Errors, MeasuredShoes, Report
@@ -30,7 +29,7 @@ from training.reproduce.zappos.split import Choice, HeldOut, choose_shoes, load_
 __all__ = ["QUICK", "Plan", "measure_overall", "reproduce_zappos"]
 
 PREPROCESS = TrainConfig().preprocess
-"""Of all networks."""
+"""Preprocessing of every network."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def _draw(networks: Sequence[_Network], images: ImageSet) -> Iterator[tuple[str,
     """Heading, file name and PNG: of one seed's networks, the last of which has its neighbours and maps drawn."""
     curves = draw_learning_curves(
         [each.trained for each in networks],
-        triplet_title="triplet term, mean of the conditions",
+        "triplet term, mean of the conditions",
         unbounded=[each.recipe for each in networks if not each.recipe.decodes],
     )
     yield "Loss curves", "curves.png", curves

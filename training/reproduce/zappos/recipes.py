@@ -49,9 +49,6 @@ def shoe_config(recipe: ShoeRecipe, *, network: str = "shoes", epochs: int = OUR
 
     All networks have the same layers, budget, pictures and miner, and those with triplets the same weight of each
     condition's. None of the shoes is held out, since the shoes to measure on are apart already.
-
-    Raises:
-        TrainingError: no such network.
     """
     base = TrainConfig()
     shape = PRESETS[one_of("network", network, NETWORKS)]

@@ -52,9 +52,6 @@ def choose_shoes(catalog: Catalog, lists: Path, *, limit: int | None = None) -> 
         catalog: of UT-Zap50K or in its layout; `Shoe.group` is the product.
         lists: as `training.evaluation.csn.read_csn` takes it.
         limit: lines of each test list, for what is measured; what is kept out of training goes by all lines.
-
-    Raises:
-        CatalogError: a list is missing or can't be used, or no shoe is left to train on.
     """
     ids = [shoe.id for shoe in catalog.shoes]
     listed = np.union1d(read_listed(lists, ids, "val"), read_listed(lists, ids, "test"))
@@ -78,11 +75,7 @@ def choose_shoes(catalog: Catalog, lists: Path, *, limit: int | None = None) -> 
 def load_held_out(
     catalog: Catalog, choice: Choice, lists: Path, preprocessor: Preprocessor, *, limit: int | None = None
 ) -> HeldOut:
-    """Decode the test shoes, and find the triplets among them; those of a shoe without a usable picture are left out.
-
-    Raises:
-        CatalogError: too many pictures can't be read, or no triplet is left.
-    """
+    """Decode the test shoes, and find their triplets; those of a shoe without a usable picture are left out."""
     images = load_images(take_shoes(catalog, choice.test), preprocessor)
     found = read_csn(lists, images.ids, "test", limit=limit)
     return HeldOut(images, {each.condition: each for each in found})
