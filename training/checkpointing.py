@@ -272,11 +272,7 @@ def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
 def describe_run(run: "Run", images: ImageSet, source: str, excluded: Collection[str]) -> dict[str, Any]:
     """What a checkpoint says of its training that does not change through it.
 
-    Args:
-        run: of this training.
-        images: the shoes, held-out ones included.
-        source: what the catalogue was read from.
-        excluded: ids that were kept out of `images`.
+    `images` are all shoes, held-out ones included; `excluded` are ids that were kept out of them.
     """
     vgg_sha256 = None if run.perceptual is None else run.perceptual.weights_sha256
     return {

@@ -222,12 +222,7 @@ def train(
     ] = CONFIGURED,
     flip: Annotated[float, _data(min=0, max=1, help="The chance of a mirror image.")] = CONFIGURED,
     photo_views: Annotated[
-        int,
-        _data(
-            min=0,
-            max=32,
-            help="Photos of each shoe to make of its picture and learn from, with a localizer that finds it; 0: none.",
-        ),
+        int, _data(min=0, max=32, help="Photos to make of each shoe and learn from, with a localizer; 0: none.")
     ] = CONFIGURED,
     max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = CONFIGURED,
@@ -259,17 +254,11 @@ def train(
     batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = CONFIGURED,
     learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = CONFIGURED,
     ema_decay: Annotated[
-        float,
-        _optimisation(
-            min=0, max=0.99999, help="Keep a running average of the weights, such as 0.999; 0: the weights themselves."
-        ),
+        float, _optimisation(min=0, max=0.99999, help="Of an average of the weights, such as 0.999; 0: no average.")
     ] = CONFIGURED,
     validate_every: Annotated[int, _optimisation(min=1, help="Epochs between two measurements.")] = CONFIGURED,
     patience: Annotated[
-        int,
-        _optimisation(
-            min=0, help="Stop after so many measurements without a better one, and keep the best weights; 0: never."
-        ),
+        int, _optimisation(min=0, help="Measurements without a better one to stop after, with the best; 0: never.")
     ] = CONFIGURED,
     precision: Annotated[
         str, _optimisation(help="bf16 or float32; auto times a few steps of each and takes the faster one.")
