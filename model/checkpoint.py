@@ -2,7 +2,7 @@
 
     weights.safetensors   the parameters and buffers, of the localizer too where there is one
     config.json           format version, networks, preprocessing, conditions, weights of the slices in `overall`,
-                          confidence, nearness, facts of the training, SHA-256 of the weights, digest of all but those
+                          confidence, scores, facts of the training, SHA-256 of the weights, digest of all but those
     metrics.json          what training and evaluation measured (not part of the digest)
     README.md             the model card
 
@@ -28,13 +28,16 @@ from model.nearness import Nearness
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "read_record", "save_checkpoint"]
 
 FORMAT_VERSION = 1
 OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False, "framing": "pad"}
 """The preprocessing of checkpoints that were made before these fields were: their vectors stay what they are."""
 
 LOCALIZER = "localizer"
+SCORES = "scores"
+"""Key of the calibrated scores; unreleased versions wrote others of another meaning under `nearness`."""
+
 TRAIN_COMMAND = "python -m training train --catalog PATH --out"
 
 
@@ -63,7 +66,7 @@ class Checkpoint:
         overall: name of a slice -> what its numbers are multiplied by in an embedding, so that the distance of whole
             vectors weighs the slices as validation shoes want it; a slice that is not named counts as it is.
         confidence: tells vectors of shoes from those of other pictures; None where the training made none.
-        nearness: `overall`, or a slice -> what its distances mean; what is not named was not calibrated.
+        nearness: `overall`, or a slice -> the scores of its distances; what is not named was not calibrated.
         training: facts of the training (data, epochs, seed, ...), for people.
         digest: SHA-256 over weights and configuration, hex; "" for a network that was never saved.
     """
@@ -106,7 +109,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
     if checkpoint.confidence is not None:
         config["confidence"] = {"bias": checkpoint.confidence.bias, "weights": list(checkpoint.confidence.weights)}
     if checkpoint.nearness:
-        config["nearness"] = {name: asdict(each) for name, each in checkpoint.nearness.items()}
+        config[SCORES] = {name: asdict(each) for name, each in checkpoint.nearness.items()}
     config["digest"] = _digest(config)
     # The weights carry their digest in their name until the config that names them is in place: a kill in between
     # leaves the old pair whole.
@@ -135,8 +138,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         overall = {name: float(weight) for name, weight in config.get("overall", {}).items()}
         confidence = _load_confidence(config.get("confidence"), tvae.config.latent_size)
         nearness = {
-            name: Nearness(float(part["scale"]), float(part["power"]))
-            for name, part in config.get("nearness", {}).items()
+            name: Nearness(float(part["scale"]), float(part["power"])) for name, part in config.get(SCORES, {}).items()
         }
         conditions = tuple(
             Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
@@ -158,6 +160,28 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         confidence=confidence,
         nearness=nearness,
     )
+
+
+def read_record(folder: Path, digest: str) -> tuple[str | None, Mapping[str, Any]]:
+    """What a checkpoint's folder tells people of its training: the model card, and `metrics.json`.
+
+    Args:
+        folder: of the checkpoint.
+        digest: of the checkpoint that is asked about: neither file is part of it.
+
+    Returns:
+        The card in Markdown, or None; and the metrics, or nothing: what is missing, or belongs to another checkpoint.
+    """
+    try:
+        card: str | None = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        card = None
+    try:
+        metrics = json.loads((folder / "metrics.json").read_bytes())
+    except (OSError, ValueError):
+        metrics = {}
+    matches = isinstance(metrics, dict) and metrics.get("checkpoint") == digest
+    return card if card is not None and digest in card else None, metrics if matches else {}
 
 
 def _read_network(config: Mapping[str, Any]) -> TVAEConfig:

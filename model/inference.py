@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from model.localizer import Localizer
 from model.tvae import TVAE
 
-__all__ = ["FOLDED_TOLERANCE", "fold_norms", "prepare_network"]
+__all__ = ["FOLDED_TOLERANCE", "fold_norms", "onednn", "prepare_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ FOLDED_TOLERANCE = 1e-5
 
 # The operators behind `torch.compile`'s own inference on CPUs. They are not part of torch's public interface, so a
 # network that uses them is compared with one that does not before anything relies on it.
-_onednn: Any = torch.ops.mkldnn
+onednn: Any = torch.ops.mkldnn
 
 
 def prepare_network(tvae: TVAE) -> TVAE:
@@ -79,11 +79,11 @@ class _PackedConv(nn.Module):
         self._groups = convolution.groups
         self._activation = ("none", []) if slope is None else ("leaky_relu", [slope])
         self._bias = convolution.bias
-        self._weight = _onednn._reorder_convolution_weight(convolution.weight, *self._place, self._groups)  # noqa: SLF001
+        self._weight = onednn._reorder_convolution_weight(convolution.weight, *self._place, self._groups)  # noqa: SLF001
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, in, H, W) -> (B, out, H', W')."""
-        result: torch.Tensor = _onednn._convolution_pointwise(  # noqa: SLF001
+        result: torch.Tensor = onednn._convolution_pointwise(  # noqa: SLF001
             features, self._weight, self._bias, *self._place, self._groups, *self._activation, ""
         )
         return result

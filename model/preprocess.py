@@ -39,7 +39,17 @@ from model.framing import (
 from model.localizer import Localizer, cut_out, locate
 from model.png import skip_bulk
 
-__all__ = ["FORMATS", "Framed", "ImageLimits", "PreprocessConfig", "Preprocessor", "to_float", "to_pixels", "to_png"]
+__all__ = [
+    "FORMATS",
+    "Framed",
+    "ImageLimits",
+    "PreprocessConfig",
+    "Preprocessor",
+    "flatten",
+    "to_float",
+    "to_pixels",
+    "to_png",
+]
 
 MAX_PIXELS = 8192 * 6144
 """Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
@@ -275,7 +285,7 @@ class Preprocessor:
         """
         image = self._load(self.open(data), least=longest)
         try:
-            flat = _flatten(image, self.config.background, self._find_transform(image))
+            flat = flatten(image, self.config.background, self._find_transform(image))
             if max(flat.size) > longest:
                 flat.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
         except _DECODING_FAILURES as error:
@@ -325,7 +335,7 @@ class Preprocessor:
         white = _find_white(image)
         image = view.cut(image)
         try:
-            image = _flatten(image, self.config.background, transform, white)
+            image = flatten(image, self.config.background, transform, white)
         except MemoryError as error:
             raise ImageTooLarge("the image does not fit in memory") from error
         except _DECODING_FAILURES as error:
@@ -446,7 +456,7 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if transposition is None else image.transpose(transposition)
 
 
-def _flatten(
+def flatten(
     image: Image.Image, background: int, to_srgb: ColorTransform | None = None, white: float | None = None
 ) -> Image.Image:
     """Any mode to RGB, with transparency on the background; `white` is for what `_find_white` finds in it.

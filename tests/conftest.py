@@ -1,12 +1,17 @@
-"""What tests of whole processes share: `e2e` and `system`."""
+"""How examples are drawn, and what tests of whole processes share: `e2e` and `system`."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.commands import run_main
 from tests.support.server import Artifacts, index_arguments
 from tests.support.stack import draw_catalog, make_checkpoint
 
 COUNT = 40
+
+# The same examples in each run: what breaks is a change, not a draw. `--hypothesis-profile default` draws others.
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.embedder import Embedder
-from model.nearness import Nearness
+from model.nearness import Nearness, calibrate
 from model.preprocess import to_float
 from model.tvae import FREE, INSTANCE, TVAE
 from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.data.labels import encode_labels
 from training.evaluation.metrics import measure_triplets
-from training.evaluation.nearness import calibrate_nearness
 from training.evaluation.triplet_lists import draw_triplets
 from training.objective import name_figure
 from training.photos.confidence import FramedPictures
@@ -24,6 +23,9 @@ __all__ = ["Validation"]
 
 TRIPLETS = 5_000
 MAX_SHOES = 1_000
+MIN_CALIBRATED = 50
+"""Held-out shoes below which scores are left to be calibrated on the catalogue that is served."""
+
 MIN_PHOTOS = 20
 """Photos of held-out shoes below which the slices keep the weight 1."""
 
@@ -57,14 +59,11 @@ class Validation:
         return self._pixels.numpy()
 
     def calibrate(self, checkpoint: Checkpoint, device: torch.device) -> dict[str, Nearness]:
-        """What the distances of this checkpoint's embeddings mean, on the held-out shoes; see `calibrate_nearness`."""
-        names = {bounds: name for name, bounds in self._bounds.items()}
-        questions = [(names[bounds], triplets) for _, bounds, triplets in self._triplets]
-        if not questions:
+        """Calibrate the scores of this checkpoint's distances on the held-out shoes; nothing with fewer than 50."""
+        if len(self._pixels) < MIN_CALIBRATED:
             return {}
-        return calibrate_nearness(
-            Embedder(checkpoint, device=device).embed_pixels(self.pictures), self._bounds, questions
-        )
+        vectors = Embedder(checkpoint, device=device).embed_pixels(self.pictures)
+        return calibrate(vectors, self._bounds, [condition.name for condition in checkpoint.conditions])
 
     def __len__(self) -> int:
         """How many shoes are held out."""

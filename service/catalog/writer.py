@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import QueryError, SolemateError, StorageFull, StorageReadOnly
-from service.catalog.uploads import CleanPicture, Uploads
+from service.catalog.images import CleanPicture, Uploads
 from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import Item, Record, VectorStore
 
@@ -29,7 +29,7 @@ class Add:
 
     Attributes:
         item_id: the shoe's.
-        attributes: as `service.catalog.validation.check_attributes` gives them.
+        attributes: as `service.catalog.attributes.check_attributes` gives them.
         picture: is kept; or the path of one that lies below the catalogue's root.
         vector: of that picture, (D,) float32.
         overwrite: whether it may take another's place.

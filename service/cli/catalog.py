@@ -12,10 +12,20 @@ from model.text import nfc
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
-    from service.catalog.uploads import Uploads
+    from service.catalog.images import Uploads
     from service.store.embedded.store import EmbeddedStore
 
-__all__ = ["install"]
+__all__ = [
+    "CHECKPOINT",
+    "INDEX",
+    "CheckpointOption",
+    "DeviceOption",
+    "IndexOption",
+    "install",
+    "load_embedder",
+    "open_catalog",
+    "require_checkpoint",
+]
 
 # Not at the top, in all of this: --help and a wrong option are answered without loading torch.
 
@@ -23,7 +33,7 @@ items = typer.Typer(no_args_is_help=True, help="List, add and delete shoes, in t
 
 CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
 IndexOption = Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")]
 
 CHECKPOINT = Path("artifacts/checkpoint")
 INDEX = Path("artifacts/catalog")
@@ -49,21 +59,14 @@ def list_items(
     index: IndexOption = INDEX,
 ) -> None:
     """Print every shoe as a line of JSON: id, picture, attributes."""
-    passing = None
-    if filter:
-        from service.search.filters import parse_filter
+    from service.store.base import iterate_items
+    from service.store.filters import parse_filter
 
-        passing = parse_filter(filter)
-    with _open(index) as (store, _):
-        cursor: str | None = None
-        while True:
-            page = store.page(limit=1000, cursor=cursor, filter=passing)
-            for item in page.items:
-                shown = {"id": item.id, "image": item.image, "attributes": dict(item.attributes)}
-                typer.echo(json.dumps(shown, ensure_ascii=False))
-            cursor = page.next
-            if cursor is None:
-                break
+    passing = parse_filter(filter)
+    with open_catalog(index) as (store, _):
+        for item in iterate_items(store, filter=passing):
+            shown = {"id": item.id, "image": item.image, "attributes": dict(item.attributes)}
+            typer.echo(json.dumps(shown, ensure_ascii=False))
 
 
 @items.command("add")
@@ -79,8 +82,8 @@ def add_item(
 ) -> None:
     """Put a shoe into the catalogue, as `PUT /v1/items/{id}` does; a service sees it in its next answer."""
     from model.files import explain_failure
-    from service.catalog.uploads import clean_picture
-    from service.catalog.validation import check_attributes, check_id
+    from service.catalog.attributes import check_attributes, check_id
+    from service.catalog.images import clean_picture
     from service.catalog.writer import Add, CatalogWriter, Changed
 
     attributes: dict[str, list[str]] = {}
@@ -90,13 +93,13 @@ def add_item(
             raise typer.BadParameter(f"{text!r} is not Name:Value", param_hint="--attribute")
         attributes.setdefault(name, []).append(value)
     checked = check_attributes(attributes)
-    embedder = _load_embedder(checkpoint, device)
+    embedder = load_embedder(checkpoint, device)
     try:
         picture = clean_picture(embedder.preprocessor, image.read_bytes())
     except OSError as error:
         raise explain_failure(image, error) from error
-    with _open(index) as (store, uploads):
-        _require_checkpoint(store, embedder.checkpoint.digest)
+    with open_catalog(index) as (store, uploads):
+        require_checkpoint(store, embedder.checkpoint.digest)
         (vector,) = embedder.embed([picture.content])
         add = Add(check_id(item_id), checked, picture, vector, overwrite=overwrite)
         (outcome,) = CatalogWriter(store, uploads).run([add])
@@ -114,7 +117,7 @@ def delete_items(
     """Take shoes out of the catalogue, each with its picture if that was uploaded."""
     from service.catalog.writer import CatalogWriter, Changed, Remove
 
-    with _open(index) as (store, uploads):
+    with open_catalog(index) as (store, uploads):
         outcomes = CatalogWriter(store, uploads).run([Remove(nfc(item_id)) for item_id in ids])
     for outcome in outcomes:
         if isinstance(outcome, Changed):
@@ -142,11 +145,11 @@ def verify(
 
     The catalogue may be served meanwhile. The status is 0 if all is well, and else 1.
     """
+    from service.catalog.images import Uploads
     from service.catalog.maintenance.verify import verify_catalog
-    from service.catalog.uploads import Uploads
 
     report = verify_catalog(
-        index, lambda: _load_embedder(checkpoint, device), sample=sample, orphan_seconds=orphan_seconds
+        index, lambda: load_embedder(checkpoint, device), sample=sample, orphan_seconds=orphan_seconds
     )
     wrong = report.wrong
     if remove_orphans:
@@ -168,9 +171,9 @@ def export(
     index: IndexOption = INDEX,
 ) -> None:
     """Write shoes, vectors and uploaded pictures into one file, which `import` takes into any store."""
-    from service.catalog.maintenance.export import export_catalog
+    from service.catalog.maintenance.archive import export_catalog
 
-    with _open(index) as (store, uploads):
+    with open_catalog(index) as (store, uploads):
         manifest = export_catalog(store, uploads, to)
     typer.echo(f"{manifest.count:,} shoes are in {to}")
 
@@ -188,9 +191,8 @@ def import_(
 
     Vectors of another checkpoint than the catalogue's are refused.
     """
-    from service.catalog.maintenance.archive import Archive
-    from service.catalog.maintenance.export import import_catalog
-    from service.catalog.uploads import Uploads
+    from service.catalog.images import Uploads
+    from service.catalog.maintenance.archive import Archive, import_catalog
     from service.store.embedded.store import DATABASE, EmbeddedStore
 
     with Archive(file) as archive:
@@ -229,22 +231,24 @@ def backup(
 
 
 @contextmanager
-def _open(index: Path) -> "Iterator[tuple[EmbeddedStore, Uploads]]":
-    from service.catalog.uploads import Uploads
+def open_catalog(index: Path) -> "Iterator[tuple[EmbeddedStore, Uploads]]":
+    """The catalogue in a folder, and its uploaded pictures."""
+    from service.catalog.images import Uploads
     from service.store.embedded.store import EmbeddedStore
 
     with closing(EmbeddedStore.open(index)) as store:
         yield store, Uploads(index)
 
 
-def _load_embedder(checkpoint: Path, device: str) -> "Embedder":
+def load_embedder(checkpoint: Path, device: str) -> "Embedder":
+    """The embedder of a checkpoint. Raises ArtifactError."""
     from model.checkpoint import load_checkpoint
     from model.embedder import Embedder, pick_device
 
     return Embedder(load_checkpoint(checkpoint), device=pick_device(device))
 
 
-def _require_checkpoint(store: "EmbeddedStore", digest: str) -> None:
+def require_checkpoint(store: "EmbeddedStore", digest: str) -> None:
     """Raise ArtifactMismatch unless that checkpoint made the store's vectors."""
     from model.errors import ArtifactMismatch
 

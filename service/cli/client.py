@@ -1,6 +1,7 @@
-"""Searches from the command line: by a service that runs, or by the index on this machine."""
+"""Searches from the command line, by a service that runs or by the index on this machine, and their contact sheets."""
 
 import asyncio
+import io
 import json
 import mimetypes
 import urllib.error
@@ -11,19 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
 from model.errors import SolemateError
 from model.files import explain_failure
 from model.text import nfc
-from service.cli.sheet import Tile, draw_sheet
 from service.errors import PictureMissing
-from service.search.filters import parse_filter
 from service.search.options import SearchOptions, parse_weights
 from service.settings import Settings
+from service.store.filters import parse_filter
 
 if TYPE_CHECKING:
     from service.serving.engine import Engine
 
-__all__ = ["Found", "SearchFailed", "ask_index", "ask_service", "to_sheet", "to_table"]
+__all__ = ["Found", "SearchFailed", "Tile", "ask_index", "ask_service", "draw_sheet", "to_sheet", "to_table"]
 
 SECONDS = 60.0
 """Timeout of a request, in seconds."""
@@ -133,15 +135,17 @@ def _find_picture(engine: "Engine", item_id: str) -> bytes | None:
 
 def to_table(answer: Mapping[str, Any]) -> str:
     """The shoes of an answer, a line each, nearest first."""
-    rows = [("", "distance", "id", "attributes")]
+    rows = [("", "score", "distance", "id", "attributes")]
     for number, hit in enumerate(answer["hits"], start=1):
         attributes = "; ".join(f"{name}: {', '.join(values)}" for name, values in hit["attributes"].items())
-        rows.append((str(number), f"{hit['distance']:.4f}", _printable(hit["id"]), _printable(attributes)))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        f"{number:>{widths[0]}}  {distance:>{widths[1]}}  {item_id:<{widths[2]}}  {attributes}".rstrip()
-        for number, distance, item_id, attributes in rows
-    )
+        distance, score = f"{hit['distance']:.4f}", f"{hit['score']:.2f}"
+        rows.append((str(number), score, distance, _printable(hit["id"]), _printable(attributes)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for rank, score, distance, item_id, attributes in rows:
+        figures = f"{rank:>{widths[0]}}  {score:>{widths[1]}}  {distance:>{widths[2]}}"
+        lines.append(f"{figures}  {item_id:<{widths[3]}}  {attributes}".rstrip())
+    return "\n".join(lines)
 
 
 def to_sheet(picture: Path, found: Found) -> bytes:
@@ -151,7 +155,7 @@ def to_sheet(picture: Path, found: Found) -> bytes:
     return draw_sheet(
         asked,
         [
-            Tile(content, f"{number}.  {hit['distance']:.3f}", _printable(hit["id"]))
+            Tile(content, f"{number}.  score {hit['score']:.2f}", _printable(hit["id"]))
             for number, (hit, content) in enumerate(hits, start=1)
         ],
     )
@@ -175,3 +179,76 @@ def _find_detail(error: urllib.error.HTTPError) -> str:
         return _printable(str(json.load(error)["detail"]))
     except (ValueError, LookupError, TypeError, OSError):
         return error.reason
+
+
+TILE = 200
+"""Pixels a side of a picture's square."""
+
+CAPTION = 40
+"""Pixels below it, for two lines of text."""
+
+GAP = 16
+COLUMNS = 5
+INK, MUTED, EMPTY = (29, 29, 31), (107, 107, 112), (236, 236, 240)
+
+
+class Tile(NamedTuple):
+    """A picture of the sheet: the bytes of its file, None where there is none, and two lines below it."""
+
+    picture: bytes | None
+    title: str
+    text: str
+
+
+def draw_sheet(asked: Tile, found: Sequence[Tile]) -> bytes:
+    """Draw the sheet, as a PNG: the picture that was asked with at the left, the others beside it, row by row."""
+    columns = max(1, min(COLUMNS, len(found)))
+    rows = max(1, -(-len(found) // columns))
+    step, line = TILE + GAP, TILE + CAPTION + GAP
+    sheet = Image.new("RGB", (GAP + step * (columns + 1) + GAP, GAP + line * rows), "white")
+    draw = ImageDraw.Draw(sheet)
+    _paste(sheet, draw, asked, (GAP, GAP))
+    draw.line([(step + GAP, GAP), (step + GAP, sheet.height - GAP)], fill=EMPTY, width=2)
+    for place, tile in enumerate(found):
+        row, column = divmod(place, columns)
+        _paste(sheet, draw, tile, (2 * GAP + step * (column + 1), GAP + line * row))
+    file = io.BytesIO()
+    sheet.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int]) -> None:
+    left, top = corner
+    picture = None if tile.picture is None else _open(tile.picture)
+    if picture is None:
+        draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=EMPTY)
+    else:
+        sheet.paste(picture, (left + (TILE - picture.width) // 2, top + (TILE - picture.height) // 2))
+    for number, (text, colour) in enumerate(((tile.title, INK), (tile.text, MUTED))):
+        draw.text((left, top + TILE + 4 + 18 * number), _shorten(text), fill=colour, font=FONT)
+
+
+def _open(content: bytes) -> Image.Image | None:
+    """A picture upright, on white, as large as a tile holds it; None where it can't be read."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("RGB", (2 * TILE, 2 * TILE))
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    upright = ImageOps.contain(upright, (TILE, TILE), Image.Resampling.BICUBIC)
+    flat = Image.new("RGB", upright.size, "white")
+    flat.paste(upright, mask=upright)
+    return flat
+
+
+FONT = ImageFont.load_default(14)
+
+
+def _shorten(text: str) -> str:
+    """The text, or its beginning and an ellipsis: as wide as a tile."""
+    if FONT.getlength(text) <= TILE:
+        return text
+    while text and FONT.getlength(f"{text}...") > TILE:
+        text = text[:-1]
+    return f"{text}..."

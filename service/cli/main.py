@@ -16,10 +16,22 @@ import typer
 
 from model.command import run_command
 from model.errors import QueryError
-from service.cli import catalog
+from service.cli.catalog import (
+    CHECKPOINT,
+    INDEX,
+    CheckpointOption,
+    DeviceOption,
+    IndexOption,
+    install,
+    load_embedder,
+    open_catalog,
+    require_checkpoint,
+)
 from service.telemetry import logging as logs
 
 if TYPE_CHECKING:
+    from model.embedder import Embedder
+    from service.catalog.indexing.embed_pool import PoolFactory
     from service.settings import Settings
     from service.store.base import VectorStore
 
@@ -40,7 +52,9 @@ REBUILD_OF_A_PART = (
     "remove the folder first, or choose another --out"
 )
 
-CheckpointOption = Annotated[Path, typer.Option(envvar="SOLEMATE_CHECKPOINT", help="The checkpoint's folder.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
+]
 
 ServedCheckpoint = Annotated[
     Path | None, typer.Option(help="The checkpoint's folder.", show_default="artifacts/checkpoint")
@@ -68,10 +82,8 @@ def index(
             show_default=False,
         ),
     ],
-    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    out: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
-        "artifacts/catalog"
-    ),
+    checkpoint: CheckpointOption = CHECKPOINT,
+    out: IndexOption = INDEX,
     address: Annotated[
         str,
         typer.Option(
@@ -94,12 +106,10 @@ def index(
         str, typer.Option(help="i/n: only the i-th of n parts, so that n processes can index at once.")
     ] = "1/1",
     batch_size: Annotated[int, typer.Option(min=1, help="Shoes stored at once.")] = 256,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
-    ] = None,
+    workers: WorkersOption = None,
     draws_map: Annotated[bool, typer.Option("--map/--no-map", help="Draw the catalogue's map at the end.")] = True,
     max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Embed a catalogue's pictures into the store.
 
@@ -108,17 +118,12 @@ def index(
     the catalogue has one of the same id.
     """
     from model.catalog import read_catalog
-    from model.checkpoint import load_checkpoint
-    from model.embedder import Embedder, pick_device
     from model.stopping import stop_on_signals
-    from service.catalog.attribute_types import declare_types, parse_types
-    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
+    from service.catalog.attributes import declare_types, parse_types
     from service.catalog.indexing.index import IndexingStopped, index_catalog
-    from service.catalog.indexing.ledger import Ledger
-    from service.catalog.indexing.shards import WHOLE, Shard
+    from service.catalog.indexing.ledger import WHOLE, Ledger, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
     from service.catalog.maintenance.reembed import restore_uploads, save_uploads
-    from service.settings import count_cpus
     from service.store.embedded.store import EmbeddedStore
     from service.store.factory import create_store, remove_store
 
@@ -126,8 +131,7 @@ def index(
     if rebuild and part != WHOLE:
         raise QueryError("rebuild", REBUILD_OF_A_PART)
     token = _read_settings(store=address).store_token.get_secret_value()
-    loaded = load_checkpoint(checkpoint)
-    embedder = Embedder(loaded, device=pick_device(device))
+    embedder = load_embedder(checkpoint, device)
     shoes = read_catalog(catalog)
     if rebuild:
         save_uploads(out, address, token=token)
@@ -139,12 +143,11 @@ def index(
         address,
         dimension=embedder.dimension,
         slices=embedder.slices,
-        checkpoint=loaded.digest,
+        checkpoint=embedder.checkpoint.digest,
         root=shoes.root,
         token=token,
     )
-    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
-    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
+    make_pool = _choose_pool(checkpoint, embedder, workers)
     with closing(store), stop_on_signals() as stop:
         try:
             report = index_catalog(
@@ -260,26 +263,18 @@ def embed(
     *,
     pictures: Annotated[str, typer.Argument(help="A folder of pictures, or any other catalogue, as `index` takes it.")],
     out: Annotated[Path, typer.Option(help="The file: .parquet or .npz.")],
-    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Pictures embedded at once.", show_default="one for each processor")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+    checkpoint: CheckpointOption = CHECKPOINT,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Write the vectors of pictures into a file, for other programs."""
     from model.catalog import read_catalog
-    from model.checkpoint import load_checkpoint
-    from model.embedder import Embedder, pick_device
-    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.cli.embed import choose_writer, embed_pictures
-    from service.settings import count_cpus
 
     choose_writer(out)  # a wrong name is told before the minutes that embedding takes
-    loaded = load_checkpoint(checkpoint)
-    embedder = Embedder(loaded, device=pick_device(device))
-    recipe = EmbedderRecipe(checkpoint, loaded.digest, str(embedder.device))
-    make_pool = partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
-    written, bad = embed_pictures(read_catalog(pictures), make_pool, out, {"checkpoint": loaded.digest})
+    embedder = load_embedder(checkpoint, device)
+    make_pool, facts = _choose_pool(checkpoint, embedder, workers), {"checkpoint": embedder.checkpoint.digest}
+    written, bad = embed_pictures(read_catalog(pictures), make_pool, out, facts)
     for row in bad:
         typer.echo(f"left out: {row.row}: {row.reason}", err=True)
     typer.echo(f"{written:,} vectors of {embedder.dimension} numbers are in {out}; {len(bad):,} pictures left out")
@@ -288,27 +283,17 @@ def embed(
 @app.command()
 def duplicates(
     *,
-    checkpoint: CheckpointOption = Path("artifacts/checkpoint"),
-    index: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
-        "artifacts/catalog"
-    ),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes the GPU where there is one.")] = "auto",
+    checkpoint: CheckpointOption = CHECKPOINT,
+    index: IndexOption = INDEX,
+    device: DeviceOption = "auto",
 ) -> None:
     """Measure how far apart near-duplicates are, which `index` does as well, and keep it with the catalogue."""
-    from model.checkpoint import load_checkpoint
-    from model.embedder import Embedder, pick_device
-    from model.errors import ArtifactMismatch
     from service.catalog.maintenance.duplicates import MIN_SHOES, measure_duplicates, write_measure
-    from service.store.embedded.store import EmbeddedStore
 
-    loaded = load_checkpoint(checkpoint)
-    store = EmbeddedStore.open(index)
-    try:
-        if store.info().checkpoint != loaded.digest:
-            raise ArtifactMismatch(f"the catalogue in {index} was not indexed by the checkpoint in {checkpoint}")
-        measure = measure_duplicates(Embedder(loaded, device=pick_device(device)), store)
-    finally:
-        store.close()
+    embedder = load_embedder(checkpoint, device)
+    with open_catalog(index) as (store, _):
+        require_checkpoint(store, embedder.checkpoint.digest)
+        measure = measure_duplicates(embedder, store)
     if measure is None:
         typer.echo(f"the catalogue has fewer than {MIN_SHOES} shoes whose pictures can be read: nothing is measured")
         raise typer.Exit(1)
@@ -319,30 +304,34 @@ def duplicates(
 @app.command("map")
 def draw_catalog_map(
     *,
-    index: Annotated[Path, typer.Option(envvar="SOLEMATE_INDEX", help="The indexed catalogue's folder.")] = Path(
-        "artifacts/catalog"
-    ),
+    index: IndexOption = INDEX,
     method: Annotated[
         str, typer.Option(help="opentsne (t-SNE), pca (principal components), or auto: t-SNE where it is installed.")
     ] = "auto",
 ) -> None:
     """Draw the map of a catalogue anew, which `index` does as well: each shoe on a plane, near those like it."""
-    from service.store.embedded.store import EmbeddedStore
-
-    with closing(EmbeddedStore.open(index)) as store:
+    with open_catalog(index) as (store, _):
         typer.echo(_draw_map(index, store, method))
 
 
 def _draw_map(folder: Path, store: "VectorStore", method: str) -> str:
     """Draw the map; what to tell of it."""
+    from service.catalog.images import Uploads
     from service.catalog.maintenance.map import draw_map, parse_method
-    from service.catalog.uploads import Uploads
 
     facts = draw_map(folder, store, method=parse_method(method), uploads=Uploads(folder))
     return f"the map has {facts.items:,} shoes in {facts.tiles} tiles, laid out by {facts.method}"
 
 
-catalog.install(app)
+def _choose_pool(checkpoint: Path, embedder: "Embedder", workers: int | None) -> "PoolFactory":
+    from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
+    from service.settings import count_cpus
+
+    recipe = EmbedderRecipe(checkpoint, embedder.checkpoint.digest, str(embedder.device))
+    return partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
+
+
+install(app)
 
 
 @app.command("settings")

@@ -7,62 +7,55 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from model.version import find_version
-from service.http import openapi, paths, problems
-from service.http.dependencies import State
+from service.http import openapi, problems
 from service.http.middleware.auth import RequireKey, ShareWithOrigins, TrustHosts, read_keys
-from service.http.middleware.exchange import LeaseGeneration, ServeExchange
+from service.http.middleware.exchange import BehindProxy, LeaseGeneration, ServeExchange
 from service.http.middleware.limits import LimitRequest
-from service.http.routes import catalog_map, images, items, operations, search
-from service.serving.bootstrap import Backend, open_backend
+from service.http.page_files import PageFiles
+from service.http.requests import State
+from service.http.routes import images, items, operations, search
+from service.serving.bootstrap import Backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess, Reloader
 from service.settings import Settings
 
 __all__ = ["create_app"]
 
-WEB = Path(__file__).parents[1] / "web"
-
-REVALIDATE = {"cache-control": "no-cache"}
-"""Headers of the page's files, which change with a release under the same names."""
+PAGE = PageFiles(directory=Path(__file__).parents[1] / "web")
 
 OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
 """Paths that are served beside those of the routers."""
 
 
-def create_app(
-    settings: Settings, engine: Engine | None = None, *, live: Live | None = None, reloader: Reloader | None = None
-) -> FastAPI:
+def create_app(settings: Settings, served: Live | Engine, reloader: Reloader | None = None) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         settings: what the environment says.
-        engine: what answers; whoever made it closes it. Left out: opened at the start and closed at the end.
-        live: instead of an engine, what answers now; whoever made it starts and closes it.
+        served: what answers, now or always; whoever made it starts and closes it.
         reloader: where a reload is asked for; left out: this application is the only one that reloads.
 
     Raises:
         KeysUnusable: the API keys that the settings name can't be used.
-        ArtifactError: at the start, where neither is given: the artifacts that the settings name can't be used.
     """
-    served = live or Live(partial(_open, settings, engine), close_engines=engine is None)
+    live = served if isinstance(served, Live) else Live(partial(_wrap, served, settings), close_engines=False)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        state = State(settings=settings, live=served, reloader=reloader or OneProcess(served))
-        if live is not None:
+        state = State(settings=settings, live=live, reloader=reloader or OneProcess(live))
+        if live is served:
             yield state
             return
-        await served.start()
+        await live.start()
         try:
             yield state
         finally:
-            await served.close()
+            await live.close()
 
     app = FastAPI(
         title="solemate",
@@ -78,7 +71,7 @@ def create_app(
         search.router,
         items.router,
         images.router,
-        catalog_map.router,
+        images.catalog_map,
         items.changes,
         operations.router,
         operations.admin,
@@ -88,13 +81,12 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", get_page, include_in_schema=False)
-    app.mount("/web", _PageFiles(directory=WEB), name="web")
+    app.mount("/web", PAGE, name="web")
     app.add_api_route("/docs", get_docs, include_in_schema=False)
     openapi.install(app, settings)
     problems.install(app)
-    paths.install(app)
     templates = [route.path for router in routers for route in router.routes if isinstance(route, Route)]
-    for each in reversed(list_middleware(settings, served, app.router.routes, (*templates, *OTHER_PATHS))):
+    for each in reversed(list_middleware(settings, live, app.router.routes, (*templates, *OTHER_PATHS))):
         app.add_middleware(each.cls, *each.args, **each.kwargs)  # the last one added is the outermost
     return app
 
@@ -112,7 +104,7 @@ def list_middleware(
     """
     some_hosts = settings.trusted_hosts and "*" not in settings.trusted_hosts
     return [
-        *([Middleware(paths.BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
+        *([Middleware(BehindProxy, settings=settings)] if settings.root_path or settings.trusted_proxies else ()),
         Middleware(ServeExchange, settings=settings, paths=templates),
         *([Middleware(TrustHosts, hosts=settings.trusted_hosts)] if some_hosts else ()),
         *([Middleware(ShareWithOrigins, origins=settings.cors_origins)] if settings.cors_origins else ()),
@@ -122,24 +114,15 @@ def list_middleware(
     ]
 
 
-def _open(settings: Settings, engine: Engine | None, *, newer: bool) -> Backend:
-    return open_backend(settings, newer=newer) if engine is None else Backend(engine, settings)
+def _wrap(engine: Engine, settings: Settings, *, newer: bool) -> Backend:  # noqa: ARG001 - there is but one
+    return Backend(engine, settings)
 
 
-async def get_page() -> FileResponse:
+async def get_page(request: Request) -> Response:
     """The page."""
-    return FileResponse(WEB / "index.html", headers=REVALIDATE)
+    return await PAGE.get_response("index.html", request.scope)
 
 
-async def get_docs() -> FileResponse:
+async def get_docs(request: Request) -> Response:
     """Swagger UI, from files of our own under the page's strict content policy."""
-    return FileResponse(WEB / "docs.html", headers=REVALIDATE)
-
-
-class _PageFiles(StaticFiles):
-    """The page's scripts, styles and icons."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(REVALIDATE)
-        return response
+    return await PAGE.get_response("docs.html", request.scope)

@@ -1,16 +1,15 @@
 """Streaming multipart/form-data parser: into memory, within limits, never onto disk."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.problems import FORM_TOO_LARGE, Refusal, refuse_unknown
+from service.http.problems import FORM_TOO_LARGE, MAX_ECHO, Refusal
 
 __all__ = [
     "EXPECTED_IMAGE",
@@ -22,6 +21,7 @@ __all__ = [
     "Upload",
     "image_too_large",
     "read_form",
+    "refuse_unknown",
 ]
 
 IMAGE = "image"
@@ -31,6 +31,9 @@ EXPECTED_IMAGE = (
     "expected a file part named `image` in a multipart/form-data body, as `curl -F image=@shoe.jpg` sends it, "
     "a picture alone as an image/* or application/octet-stream body, or JSON with the picture in base64 as `image`"
 )
+
+MAX_NAMES = 5
+"""Unknown names that an error message repeats."""
 
 MAX_PART_HEAD = 8 * 1024
 """Largest headers of a part, in bytes."""
@@ -94,19 +97,6 @@ class FormLimits:
     field_bytes: int = 8 * 1024
 
 
-class _State(Enum):
-    """What the next bytes of a form are."""
-
-    CONTENT = 0
-    """A part's content, up to the next boundary."""
-    BOUNDARY = 1
-    """What follows a boundary: the end of its line, or two hyphens that end the form."""
-    HEAD = 2
-    """A part's headers, up to an empty line."""
-    END = 3
-    """Nothing that matters."""
-
-
 @dataclass(slots=True)
 class _Part:
     """The part that is being read; `filename` is None for a field."""
@@ -146,7 +136,7 @@ class FormReader:
         self._form = Form([], {})
         self._fields = 0
         self._part: _Part | None = None
-        self._state = _State.CONTENT
+        self._read: Callable[[FormReader], bool] = FormReader._read_content  # no bound method, which would be a cycle
         self._rest = b"\r\n"  # which the first boundary may lack
         self._begun = False
 
@@ -154,29 +144,23 @@ class FormReader:
         """Read the next piece of the body."""
         self._begun = self._begun or bool(chunk)
         self._rest += chunk
-        more = True
-        while more:
-            match self._state:
-                case _State.CONTENT:
-                    more = self._read_content()
-                case _State.BOUNDARY:
-                    more = self._read_boundary()
-                case _State.HEAD:
-                    more = self._read_head()
-                case _State.END:
-                    self._rest = b""
-                    more = False
+        while self._read(self):
+            pass
 
     def finish(self) -> Form:
         """What the body held, once all of it was fed."""
-        if self._begun and self._state is not _State.END:
-            nothing = self._state is _State.CONTENT and self._part is None
+        if self._begun and self._read is not FormReader._read_end:
+            nothing = self._read is FormReader._read_content and self._part is None
             raise HTTPException(400, NO_FORM if nothing else "it ends before the form does")
         if not (self._form.images or self._optional):
             raise QueryError(IMAGE, EXPECTED_IMAGE)
         return self._form
 
-    # Each of these returns whether there may be more to read, in the state that it has led to.
+    # Each of these reads what it is named after, says what comes then, and returns whether any of that may be here.
+
+    def _read_end(self) -> bool:
+        self._rest = b""
+        return False
 
     def _read_content(self) -> bool:
         stop = self._rest.find(self._delimiter)
@@ -189,12 +173,12 @@ class FormReader:
         self._take(self._rest[:stop])
         self._end_part()
         self._rest = self._rest[stop + len(self._delimiter) :]
-        self._state = _State.BOUNDARY
+        self._read = FormReader._read_boundary
         return True
 
     def _read_boundary(self) -> bool:
         if self._rest.startswith(b"--"):
-            self._state = _State.END
+            self._read = FormReader._read_end
             return True
         following = self._rest.lstrip(b" \t")
         if len(self._rest) - len(following) > MAX_PADDING:
@@ -204,7 +188,7 @@ class FormReader:
         if not following.startswith(b"\r\n"):
             raise HTTPException(400, NO_FORM)
         self._rest = following  # a head is a line's end before each header
-        self._state = _State.HEAD
+        self._read = FormReader._read_head
         return True
 
     def _read_head(self) -> bool:
@@ -216,7 +200,7 @@ class FormReader:
             return False
         self._part = self._begin_part(self._rest[:stop])
         self._rest = self._rest[stop + 4 :]
-        self._state = _State.CONTENT
+        self._read = FormReader._read_content
         return True
 
     def _begin_part(self, head: bytes) -> _Part:
@@ -282,6 +266,15 @@ def _find_filename(parameters: Mapping[bytes, bytes]) -> str | None:
     return None if extended is None else _decode(unquote_to_bytes(extended.rpartition(b"'")[2]))
 
 
+def refuse_unknown(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise QueryError if there is a name that is not known: a misspelt filter must not pass for none."""
+    unknown = sorted(set(given).difference(known))
+    if unknown:
+        expected = f"known are: {', '.join(known)}" if known else "none is known here"
+        shown = [name[:MAX_ECHO] for name in unknown[:MAX_NAMES]]
+        raise QueryError(shown[0], f"unknown {kind} {', '.join(map(repr, shown))}; {expected}")
+
+
 def image_too_large(limit: int) -> ImageTooLarge:
     """What is wrong with a picture of more bytes than `limit`."""
     return ImageTooLarge(f"the image has more than {limit:,} bytes, which is all that is allowed")
@@ -320,20 +313,15 @@ async def read_form(
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _read_parts(
-            request, FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
-        )
+        reader = FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
+        async for chunk in request.stream():
+            reader.feed(chunk)
+        return reader.finish()
     # Of a picture's bytes only those that decode it judge what they are, whatever the content type says.
     if kind.startswith("image/") or kind == "application/octet-stream":
         return Form([Upload("", await _read_picture(request, limits.image_bytes), pictures[0])], {})
     # curl's --data-binary says urlencoded: a picture would be taken for a field with a very strange name.
     raise QueryError(IMAGE, EXPECTED_IMAGE)
-
-
-async def _read_parts(request: Request, reader: FormReader) -> Form:
-    async for chunk in request.stream():
-        reader.feed(chunk)
-    return reader.finish()
 
 
 async def _read_picture(request: Request, limit: int) -> bytes:

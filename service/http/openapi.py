@@ -10,38 +10,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from service.http.problems import PROBLEM_TYPE, Problem
-from service.http.schemas import (
-    BatchForm,
-    BatchLine,
-    BatchQuery,
-    BatchSearch,
-    BatchSearchForm,
-    ImageSearch,
-    ImagesInJson,
-    ItemForm,
-    NewItemForm,
-    PictureForm,
-    PictureSearchFields,
-    PicturesForm,
-    Recommendation,
-    RecommendationForm,
-    SearchFields,
-    SearchForm,
-)
+from service.http.schemas import BatchLine
 from service.search.options import DEFAULT_K
 from service.settings import Settings
 
 __all__ = [
     "EXAMPLES",
     "answers",
-    "batch_body",
+    "body_of",
     "cutouts",
     "drawings",
-    "example_body",
-    "form_body",
-    "form_only",
     "install",
     "name_operation",
     "ndjson",
@@ -49,31 +30,21 @@ __all__ = [
     "request_examples",
 ]
 
-FORMS = (PictureForm, PicturesForm, SearchForm, BatchSearchForm, RecommendationForm, ItemForm, NewItemForm, BatchForm)
-UNSIGNED = (Problem, ImageSearch, ImagesInJson, Recommendation, BatchQuery, BatchSearch, BatchLine, *FORMS)
-"""Models that FastAPI does not see, as they are in no route's signature."""
-
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `capture_examples.py` of the tests."""
 
 Responses = dict[int | str, dict[str, Any]]
+Described = dict[str, Any]
+"""A part of the document, as JSON has it."""
 
-# Not http.HTTPStatus: its phrases differ between Python's versions.
-DESCRIPTIONS = {
-    200: "OK",
-    201: "Created",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    409: "Conflict",
-    412: "Precondition Failed",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    422: "Unprocessable Content",
-    503: "Service Unavailable",
-    507: "Insufficient Storage",
-}
+MODELS: set[type[BaseModel]] = set()
+"""Those that the document names and FastAPI does not see, as they are in no route's signature."""
+
+
+def _refer(model: type[BaseModel]) -> Described:
+    MODELS.add(model)
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
 
 DESCRIPTION = """
 Similar-shoe search on a triplet variational autoencoder: a picture becomes a vector, the nearest vectors of the
@@ -103,20 +74,33 @@ IF_NONE_MATCH = {
 
 REFUSAL = {
     "description": "The request was refused, whatever it asks for",
-    "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    "content": {PROBLEM_TYPE: {"schema": _refer(Problem)}},
 }
+
+PICTURE = {"type": "string", "format": "binary"}
 
 
 @cache
-def load_examples() -> dict[str, dict[str, Any]]:
+def load_examples() -> dict[str, Described]:
     """Operation -> status -> an example of that answer's body."""
-    examples: dict[str, dict[str, Any]] = json.loads(EXAMPLES.read_bytes())
+    examples: dict[str, Described] = json.loads(EXAMPLES.read_bytes())
     return examples
 
 
 def answers(operation: str, *statuses: int) -> Responses:
     """The answers of an operation that have a JSON body, with their examples."""
-    return {status: _describe(status, load_examples().get(operation, {}).get(str(status))) for status in statuses}
+    described: Responses = {}
+    for status in statuses:
+        failed = status >= HTTPStatus.BAD_REQUEST
+        content: Described = {"schema": _refer(Problem)} if failed else {}
+        example = load_examples().get(operation, {}).get(str(status))
+        if example is not None:
+            content["example"] = example
+        described[status] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM_TYPE if failed else "application/json": content},
+        }
+    return described
 
 
 def request_examples(operation: str) -> list[Any]:
@@ -125,91 +109,60 @@ def request_examples(operation: str) -> list[Any]:
     return [] if example is None else [example]
 
 
-def form_body(form: type[BaseModel], in_json: type[BaseModel]) -> dict[str, Any]:
-    """What an operation takes that reads its body by itself: a form, JSON, or a picture alone. For `openapi_extra`.
-
-    A form's other fields may also be in the query string.
-    """
-    picture = {"type": "string", "format": "binary", "description": "A picture alone, as the whole body."}
-    content = {
-        "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
-        "application/json": {"schema": {"$ref": f"#/components/schemas/{in_json.__name__}"}},
-        "image/*": {"schema": picture},
-        "application/octet-stream": {"schema": picture},
-    }
-    described: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
-    fields = {name: schema for name, schema in form.model_json_schema()["properties"].items() if name != "image"}
-    if fields:
-        described["parameters"] = [_describe_parameter(name, schema) for name, schema in fields.items()]
-    return described
-
-
-def form_only(form: type[BaseModel], *, conditional: bool = False) -> dict[str, Any]:
-    """What an operation takes that reads a form by itself, and nothing else. Goes into `openapi_extra`.
+def body_of(
+    operation: str,
+    form: type[BaseModel],
+    in_json: type[BaseModel] | None = None,
+    *,
+    query: type[BaseModel] | None = None,
+    alone: bool = False,
+    conditional: bool = False,
+) -> Described:
+    """What an operation takes that reads its body by itself. For `openapi_extra`.
 
     Args:
-        form: describes it.
-        conditional: it heeds `If-None-Match: *`.
+        operation: names the example of a JSON body.
+        form: describes a form.
+        in_json: describes JSON, where that is taken.
+        query: fields that may also be in the query string.
+        alone: whether a picture alone is taken as well.
+        conditional: whether it heeds `If-None-Match: *`.
     """
-    schema = {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
-    described: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart/form-data": schema}}}
-    if conditional:
-        described["parameters"] = [IF_NONE_MATCH]
-    return described
+    content: Described = {"multipart/form-data": {"schema": _refer(form)}}
+    if in_json is not None:
+        content["application/json"] = {"schema": _refer(in_json)}
+        if examples := request_examples(operation):
+            content["application/json"]["example"] = examples[0]
+    if alone:
+        picture = {**PICTURE, "description": "A picture alone, as the whole body."}
+        content |= {"image/*": {"schema": picture}, "application/octet-stream": {"schema": picture}}
+    described: Described = {"requestBody": {"required": True, "content": content}}
+    parameters = [IF_NONE_MATCH] if conditional else []
+    for name, schema in (query.model_json_schema()["properties"] if query is not None else {}).items():
+        parameter = {"name": name, "in": "query", "required": False, "schema": schema}
+        parameters.append({**parameter, "description": schema["description"]})
+    return {**described, "parameters": parameters} if parameters else described
 
 
 def ndjson(operation: str) -> Responses:
     """The answer of an operation that consists of lines of JSON."""
-    example = load_examples().get(operation, {}).get("200", [])
-    content = {
-        "schema": {"$ref": f"#/components/schemas/{BatchLine.__name__}"},
-        "example": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in example),
-    }
-    return {200: {"description": DESCRIPTIONS[200], "content": {"application/x-ndjson": content}}}
-
-
-def example_body() -> dict[str, Any]:
-    """What an operation takes that reads examples by itself: a form, or JSON. Goes into `openapi_extra`."""
-    return _two_bodies("recommendations", Recommendation, RecommendationForm, SearchFields)
-
-
-def batch_body() -> dict[str, Any]:
-    """What an operation takes that reads several searches by itself: a form, or JSON. Goes into `openapi_extra`."""
-    return _two_bodies("search_batch", BatchSearch, BatchSearchForm, PictureSearchFields)
-
-
-def _two_bodies(
-    operation: str, in_json: type[BaseModel], form: type[BaseModel], query: type[BaseModel]
-) -> dict[str, Any]:
-    json_body = {"schema": {"$ref": f"#/components/schemas/{in_json.__name__}"}}
-    if examples := request_examples(operation):
-        json_body["example"] = examples[0]
-    content = {
-        "application/json": json_body,
-        "multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}},
-    }
-    fields = query.model_json_schema()["properties"]
-    return {
-        "requestBody": {"required": True, "content": content},
-        "parameters": [_describe_parameter(name, schema) for name, schema in fields.items()],
-    }
-
-
-def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": schema["description"]}
+    described = answers(operation, 200)
+    lines = described[200]["content"].pop("application/json")["example"]
+    example = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    described[200]["content"]["application/x-ndjson"] = {"schema": _refer(BatchLine), "example": example}
+    return described
 
 
 def pictures(description: str, media_type: str) -> Responses:
     """The answers of an operation that gives a picture."""
-    schema = {"type": "string", "format": "binary"}
-    return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+    return {200: {"description": description, "content": {media_type: {"schema": PICTURE}}}}
 
 
 def drawings(description: str, operation: str) -> Responses:
     """The answers of an operation that gives a picture, or JSON to those who ask for it."""
     described = answers(operation, 200)
     described[200]["description"] = description
-    described[200]["content"] = {**pictures("", "image/png")[200]["content"], **described[200]["content"]}
+    described[200]["content"] = {"image/png": {"schema": PICTURE}, **described[200]["content"]}
     return described
 
 
@@ -217,20 +170,9 @@ def cutouts(operation: str) -> Responses:
     """The answers of an operation that gives a cut-out: in JSON, or as a picture."""
     described = answers(operation, 200)
     header = {"schema": {"type": "string"}, "description": "With a PNG: `subject` of the other answer, in JSON."}
-    described[200]["content"] |= pictures("", "image/png")[200]["content"]
+    described[200]["content"]["image/png"] = {"schema": PICTURE}
     described[200]["headers"] = {"X-Subject": header}
     return described
-
-
-def _describe(status: int, example: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    described: dict[str, Any] = {"description": DESCRIPTIONS[status]}
-    if status < HTTPStatus.BAD_REQUEST:
-        content: dict[str, Any] = {"application/json": {}}
-    else:
-        content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    if example is not None:
-        next(iter(content.values()))["example"] = example
-    return {**described, "content": content}
 
 
 def name_operation(route: APIRoute) -> str:
@@ -239,18 +181,18 @@ def name_operation(route: APIRoute) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+def _without_null(schema: Described) -> Described:
     """The schema of an optional value where null can't be sent: in a query string or a form."""
     choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
     rest = {key: value for key, value in schema.items() if key != "default" or value is not None}
     if len(choices) != 1:
         return rest
     del rest["anyOf"]
-    only: dict[str, Any] = choices[0]
+    only: Described = choices[0]
     return only | rest
 
 
-def _bound_k(schemas: dict[str, dict[str, Any]], largest: int) -> None:
+def _bound_k(schemas: dict[str, Described], largest: int) -> None:
     """Put a setting's value into the schemas, by name, of `k`, which may be one of several choices, and of `limit`."""
     for schema in (schemas[name] for name in ("k", "limit") if name in schemas):
         for choice in schema.get("anyOf", [schema]):
@@ -263,20 +205,14 @@ def _bound_k(schemas: dict[str, dict[str, Any]], largest: int) -> None:
 def install(app: FastAPI, settings: Settings) -> None:
     """Make `app` describe itself with problems as its errors, and with the bounds that `settings` have."""
 
-    def describe() -> dict[str, Any]:
+    def describe() -> Described:
         if app.openapi_schema is None:
-            schema = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=app.description,
-                routes=app.routes,
-                tags=app.openapi_tags,
-            )
-            for model in UNSIGNED:
-                described = model.model_json_schema(ref_template="#/components/schemas/{model}")
-                described.pop("$defs", None)  # the routes' own answers have them
-                schema["components"]["schemas"][model.__name__] = described
-            schema["components"]["securitySchemes"] = KEYS
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            components = schema["components"]
+            named = [(model, "validation") for model in MODELS]
+            unseen = models_json_schema(named, ref_template="#/components/schemas/{model}")[1]["$defs"]  # type: ignore[arg-type]
+            components["schemas"] = {**unseen, **components["schemas"]}
+            components["securitySchemes"] = KEYS
             schema["security"] = [{}, *({name: []} for name in KEYS)]  # one of them, or none: as the service is set up
             for operations in schema["paths"].values():
                 for operation in operations.values():
@@ -285,12 +221,11 @@ def install(app: FastAPI, settings: Settings) -> None:
                     for parameter in parameters:
                         parameter["schema"] = _without_null(parameter["schema"])
                     _bound_k({each["name"]: each["schema"] for each in parameters}, settings.max_k)
-            models = schema["components"]["schemas"]
-            for form in FORMS:
-                properties = models[form.__name__]["properties"]
-                properties |= {name: _without_null(described) for name, described in properties.items()}
-            for model in models.values():
-                _bound_k(model.get("properties", {}), settings.max_k)
+            for name, model in components["schemas"].items():
+                properties = model.get("properties", {})
+                if name.endswith("Form"):
+                    properties |= {key: _without_null(described) for key, described in properties.items()}
+                _bound_k(properties, settings.max_k)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -1,18 +1,21 @@
-"""Errors as answers: refusals, one table from exceptions to statuses, and RFC 9457 problems."""
+"""What is answered where a request fails: problems (RFC 9457) by one table, refusals, redirects of trailing slashes."""
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from model.errors import CorruptImage, ImageTooLarge, QueryError, StorageFull, StorageReadOnly, UnsupportedImage
 from service.errors import (
@@ -28,7 +31,6 @@ from service.errors import (
     StoreUnavailable,
     UnknownItem,
 )
-from service.http.paths import current_root_path, find_methods
 from service.serving.generations import ReloadRefused
 from service.telemetry import metrics
 
@@ -53,8 +55,8 @@ __all__ = [
     "Refusal",
     "describe_error",
     "install",
+    "is_routed",
     "log_unexpected",
-    "refuse_unknown",
     "render_error",
     "render_problem",
 ]
@@ -66,11 +68,11 @@ PROBLEM_TYPE = "application/problem+json"
 MAX_ECHO = 80
 """Characters of a wrong name or value that an error message repeats."""
 
-MAX_NAMES = 5
-"""Unknown names that an error message repeats."""
-
 MAX_DETAILS = 3
 """Faults of one request that an error message tells; further ones are counted."""
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""All methods that routes have; HEAD is answered as GET."""
 
 CLIENT_GONE = 499
 """Status in logs of a request whose client disconnected before its answer; nginx's, as HTTP has none."""
@@ -169,21 +171,47 @@ PROBLEMS: dict[type[Exception], Kind] = {
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Make every error of `app` a problem, but redirect to a path with or without a slash at its end if that is there.
+
+    Starlette redirects, too, but to an absolute URL, whose scheme, host and prefix are wrong behind many a proxy.
+    """
     for exception in (*PROBLEMS, Refusal):
         app.add_exception_handler(exception, _answer_known)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.router.redirect_slashes = False
+    not_found = app.router.default
+
+    async def redirect_or_refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+        if path == "/" or not find_methods(app.router.routes, {**scope, "path": other}):
+            await not_found(scope, receive, send)
+            return
+        response = RedirectResponse(_locate_other(scope))
+        await response(scope, receive, send)
+
+    app.router.default = redirect_or_refuse
 
 
-def refuse_unknown(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Raise QueryError if there is a name that is not known: a misspelt filter must not pass for none."""
-    unknown = sorted(set(given).difference(known))
-    if unknown:
-        expected = f"known are: {', '.join(known)}" if known else "none is known here"
-        shown = [name[:MAX_ECHO] for name in unknown[:MAX_NAMES]]
-        raise QueryError(shown[0], f"unknown {kind} {', '.join(map(repr, shown))}; {expected}")
+def is_routed(routes: Sequence[BaseRoute], scope: Scope) -> bool:
+    """Whether one of the routes takes the path with the method."""
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+def find_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """The methods that the routes take at the path: none where nothing is."""
+    return [method for method in METHODS if is_routed(routes, {**scope, "method": method})]
+
+
+def _locate_other(scope: Scope) -> str:
+    """The same path with or without the slash at its end, and the query, relative to the path."""
+    path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("ascii")
+    name = path.removesuffix("/").rpartition("/")[2]
+    location = f"../{name}" if path.endswith("/") else f"./{name}/"
+    query = scope["query_string"].decode("latin-1")
+    return f"{location}?{query}" if query else location
 
 
 def render_error(error: Exception) -> Response:
@@ -249,7 +277,8 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     detail, headers = str(error.detail), error.headers
     path = request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"nothing is at {path}; {current_root_path()}/docs lists the paths"
+        root_path = request.scope.get("app_root_path", request.scope.get("root_path", ""))  # not that of a folder
+        detail = f"nothing is at {path}; {root_path}/docs lists the paths"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = find_methods(request.app.router.routes, request.scope) or ["GET"]  # a folder's files are no routes
         if "GET" in methods:

@@ -1,10 +1,11 @@
-"""Requests: query strings, forms and JSON, read as search options, pictures, examples and shoes."""
+"""Requests: what routes are given, and query strings, forms and JSON as options, pictures, examples and shoes."""
 
 import json
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from operator import attrgetter
+from typing import Annotated, Any, TypedDict, TypeVar
 
 import pydantic
 from fastapi import Depends, Request
@@ -17,9 +18,11 @@ from model.framing import View
 from model.text import nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
-from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form
-from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal, refuse_unknown
+from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form, refuse_unknown
+from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal
 from service.http.schemas import (
+    FILTER_TEXT,
+    IGNORE_CASE_TEXT,
     BatchQuery,
     BatchSearch,
     ImageSearch,
@@ -30,7 +33,6 @@ from service.http.schemas import (
     SearchFields,
     ViewFields,
 )
-from service.search.filters import parse_filter
 from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
@@ -40,16 +42,28 @@ from service.search.options import (
     read_cursor,
     to_view,
 )
-from service.serving.editor import NewShoe
-from service.serving.pipeline import Query
+from service.serving.editor import Editor, NewShoe
+from service.serving.engine import Engine
+from service.serving.generations import Live, Reloader
+from service.serving.pipeline import Pipeline, Query
 from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
 from service.settings import Settings
+from service.store.filters import Filter, parse_filter
 
 __all__ = [
     "SEARCH_FIELDS",
     "Addition",
+    "EditorOf",
+    "EngineOf",
+    "FilterQuery",
+    "LiveOf",
+    "PipelineOf",
+    "ReloaderOf",
     "SearchQuery",
+    "SettingsOf",
+    "State",
     "decode_picture",
+    "known_query",
     "read_addition",
     "read_additions",
     "read_batch_search",
@@ -97,6 +111,56 @@ EXPECTED_BASE64 = (
     "image is no picture in base64; expected a data: URL such as data:image/jpeg;base64,/9j/4AAQ..., or what follows "
     "the comma alone; pictures are not fetched from elsewhere"
 )
+
+# What routes are given, beside their parameters.
+
+
+class State(TypedDict):
+    """What the lifespan gives to each request; `LeaseGeneration` adds `backend` and `engine`."""
+
+    settings: Settings
+    live: Live
+    reloader: Reloader
+
+
+def from_state(path: str) -> Callable[[Request], Awaitable[object]]:
+    """A dependency that is something in the request's state, where the lifespan or `LeaseGeneration` put it."""
+    read = attrgetter(path)
+
+    async def get(request: Request) -> object:
+        return read(request.state)
+
+    return get
+
+
+EditorOf = Annotated[Editor, Depends(from_state("backend.editor"))]
+EngineOf = Annotated[Engine, Depends(from_state("engine"))]
+LiveOf = Annotated[Live, Depends(from_state("live"))]
+PipelineOf = Annotated[Pipeline, Depends(from_state("backend.pipeline"))]
+ReloaderOf = Annotated[Reloader, Depends(from_state("reloader"))]
+SettingsOf = Annotated[Settings, Depends(from_state("settings"))]
+
+
+def known_query(*names: str) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that refuses query parameters of other names: a misspelt filter must not pass for none."""
+
+    async def check(request: Request) -> None:
+        refuse_unknown("query parameter", request.query_params.keys(), names)
+
+    return check
+
+
+def get_filter(
+    engine: EngineOf,
+    filter: Annotated[list[str], QueryParameter(description=FILTER_TEXT)] = [],  # noqa: B006
+    ignore_case: Annotated[bool, QueryParameter(description=IGNORE_CASE_TEXT)] = False,  # noqa: FBT002 - a query parameter
+) -> Filter | None:
+    """The filter of a query string."""
+    return engine.resolve(parse_filter(filter), ignore_case=ignore_case)
+
+
+FilterQuery = Annotated[Filter | None, Depends(get_filter)]
+
 
 # Searches. All of these raise QueryError, and RequestValidationError for what a schema finds wrong; those that read
 # forms raise what `read_form` does, too.

@@ -5,6 +5,7 @@ import io
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from email.utils import formatdate
 from gzip import decompress as gunzip
 from typing import Any, Literal
@@ -12,11 +13,13 @@ from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from model.checkpoint import read_record
 from model.cutout import Cutout
 from model.framing import Subject
 from model.nearness import Nearness
@@ -25,14 +28,12 @@ from service.catalog.images import Picture
 from service.catalog.maintenance.map import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
-from service.http.middleware.exchange import unless_gone
-from service.http.paths import current_root_path
+from service.http.middleware.exchange import current_root_path, unless_gone
 from service.http.problems import describe_error
 from service.http.requests import Addition
-from service.search.explain import Explanation
 from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
-from service.serving.engine import Embedded, Engine, Facets
+from service.serving.engine import Embedded, Engine, Explanation, Facets
 from service.serving.generations import Outcome
 from service.serving.pipeline import Found, Illustration
 from service.settings import Settings
@@ -52,19 +53,16 @@ __all__ = [
     "answer_found",
     "answer_info",
     "answer_item",
-    "answer_items",
     "answer_map",
     "answer_map_file",
     "answer_page",
     "answer_picture",
     "answer_png",
+    "answer_record",
     "answer_reload",
     "serialize_hit",
     "serialize_item",
-    "serialize_samples",
-    "serialize_steps",
     "serialize_subject",
-    "serialize_swap",
     "stream_results",
 ]
 
@@ -164,11 +162,6 @@ def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] = ()) -> R
     return _answer_json(content)
 
 
-def answer_items(engine: Engine, items: Sequence[Item], missing: Sequence[str]) -> Response:
-    """The shoes of some ids, likewise."""
-    return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
-
-
 def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
     """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
     return _answer_json(
@@ -177,16 +170,9 @@ def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
             "with": serialize_item(explanation.other),
             "distance": explanation.distance,
             "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
-            "conditions": [
-                {"name": each.name, "distance": each.distance, "share": each.share} for each in explanation.slices
-            ],
+            "conditions": explanation.slices,
             "attributes": [
-                {
-                    "name": each.name,
-                    "values": each.values,
-                    "with_values": each.other_values,
-                    "agree": each.agree,
-                }
+                {"name": each.name, "values": each.values, "with_values": each.other_values, "agree": each.agree}
                 for each in explanation.attributes
             ],
             "checkpoint": engine.checkpoint,
@@ -195,17 +181,16 @@ def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
     )
 
 
-def answer_facets(engine: Engine, facets: Facets) -> schemas.FacetsAnswer:
-    """How the shoes divide."""
-    return schemas.FacetsAnswer(
-        facets={
-            attribute: [schemas.FacetValue.model_validate(value) for value in values]
-            for attribute, values in _serialize_facets(facets).items()
-        },
-        ranges={name: schemas.Range(min=low, max=high) for name, (low, high) in facets.ranges.items()},
-        total=facets.total,
-        checkpoint=engine.checkpoint,
-        catalog=engine.fingerprint,
+def answer_facets(engine: Engine, facets: Facets) -> Response:
+    """How the shoes divide, as `schemas.FacetsAnswer` describes it."""
+    return _answer_json(
+        {
+            "facets": _serialize_facets(facets),
+            "total": facets.total,
+            "ranges": {name: {"min": low, "max": high} for name, (low, high) in facets.ranges.items()},
+            "checkpoint": engine.checkpoint,
+            "catalog": engine.fingerprint,
+        }
     )
 
 
@@ -246,6 +231,16 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
     )
 
 
+def answer_record(engine: Engine, settings: Settings) -> schemas.CheckpointRecord:
+    """What the folder of the checkpoint tells of its training. Reads files: not for the event loop."""
+    digest = engine.network.digest
+    card, metrics = read_record(settings.checkpoint, digest)
+    try:
+        return schemas.CheckpointRecord.model_validate({**metrics, "checkpoint": digest, "card": card})
+    except ValidationError:  # metrics of other software, or of another release
+        return schemas.CheckpointRecord(checkpoint=digest, card=card)
+
+
 def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
     """How a reload went that was not refused."""
     return schemas.ReloadAnswer(
@@ -253,10 +248,8 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
             schemas.WorkerReload(
                 worker=outcome.worker,
                 pid=outcome.pid,
-                checkpoint=outcome.facts.checkpoint,
-                catalog=outcome.facts.catalog,
-                shoes=outcome.facts.shoes,
                 seconds=round(outcome.seconds, 3),
+                **asdict(outcome.facts),
             )
             for outcome in outcomes
             if outcome.facts is not None
@@ -314,8 +307,8 @@ def _serialize_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _answer_json(content: Mapping[str, Any]) -> Response:
-    return Response(to_json(content), media_type="application/json")
+def _answer_json(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(to_json(content), media_type="application/json", headers=headers)
 
 
 PNG = "image/png"
@@ -343,17 +336,8 @@ def answer_picture(request: Request, picture: Picture) -> Response:
 def answer_map(engine: Engine, facts: MapFacts) -> schemas.MapAnswer:
     """Facts of the map."""
     fingerprint = engine.fingerprint
-    return schemas.MapAnswer(
-        method=facts.method,
-        items=facts.items,
-        tile_items=facts.tile_items,
-        tiles=facts.tiles,
-        attributes=list(facts.attributes),
-        thumbnail=facts.thumbnail,
-        stale=facts.fingerprint != fingerprint,
-        checkpoint=engine.checkpoint,
-        catalog=fingerprint,
-    )
+    stale = facts.fingerprint != fingerprint
+    return schemas.MapAnswer(**asdict(facts), stale=stale, checkpoint=engine.checkpoint, catalog=fingerprint)
 
 
 def answer_map_file(request: Request, engine: Engine, kind: Literal["tile", "atlas"], number: int) -> Response:
@@ -376,7 +360,8 @@ async def answer_drawing(
     request: Request,
     engine: Engine,
     draw: Callable[[], Awaitable[bytes]],
-    illustrate: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
+    illustrate: Callable[[], Awaitable[Sequence[Illustration]]] | None = None,
+    serialize: Callable[[list[dict[str, Any]]], Mapping[str, Any]] | None = None,
 ) -> Response:
     """What the network draws of the catalogue's vectors, or 304 without drawing where the client has it.
 
@@ -384,41 +369,22 @@ async def answer_drawing(
         request: what was asked; whether for JSON, if there is a choice.
         engine: whose network draws.
         draw: makes a PNG.
-        illustrate: makes JSON of the same, where there is a choice.
+        illustrate: draws the same one by one, for JSON, where there is a choice.
+        serialize: what JSON has of these.
     """
     fingerprint = await run_in_threadpool(lambda: engine.fingerprint)  # which may have to catch up with a change
-    in_json = illustrate is not None and _prefers_json(request.headers.get("accept", ""))
+    in_json = illustrate is not None and _compare_accepted(request) < 0
     facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}:{in_json}"
     headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
     if illustrate is not None:
         headers["vary"] = "accept"
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
-    if illustrate is None or not in_json:
+    if illustrate is None or serialize is None or not in_json:
         return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
-    content = {**await unless_gone(request, illustrate()), "checkpoint": engine.checkpoint, "catalog": fingerprint}
-    return Response(to_json(content), media_type="application/json", headers=headers)
-
-
-def serialize_steps(illustrations: Sequence[Illustration]) -> dict[str, Any]:
-    """An interpolation, as `schemas.InterpolationAnswer` describes it."""
-    last = len(illustrations) - 1
-    return {
-        "steps": [
-            {"position": index / last, **_serialize_illustration(each)} for index, each in enumerate(illustrations)
-        ]
-    }
-
-
-def serialize_swap(illustrations: Sequence[Illustration]) -> dict[str, Any]:
-    """A swap, as `schemas.SwapAnswer` describes it."""
-    before, after = illustrations
-    return {"before": _serialize_illustration(before), "after": _serialize_illustration(after)}
-
-
-def serialize_samples(illustrations: Sequence[Illustration], seed: int) -> dict[str, Any]:
-    """Samples, as `schemas.SamplesAnswer` describes them."""
-    return {"samples": [_serialize_illustration(each) for each in illustrations], "seed": seed}
+    drawn = [_serialize_illustration(each) for each in await unless_gone(request, illustrate())]
+    content = {**serialize(drawn), "checkpoint": engine.checkpoint, "catalog": fingerprint}
+    return _answer_json(content, headers)
 
 
 def _serialize_illustration(illustration: Illustration) -> dict[str, Any]:
@@ -442,19 +408,15 @@ async def answer_cutout(request: Request, engine: Engine, cutout: Cutout) -> Res
     """A subject and its cut-out, as `schemas.SubjectAnswer` describes them; or the cut-out alone, if that is asked."""
     headers = {"cache-control": "no-store", "vary": "accept"}
     subject = serialize_subject(cutout.subject)
-    if _prefers_png(request.headers.get("accept", "")):
+    if _compare_accepted(request) > 0:
         headers["x-subject"] = to_json(subject).decode()
         return Response(await run_in_threadpool(_write_png, cutout), media_type=PNG, headers=headers)
-    content = await run_in_threadpool(
-        lambda: to_json(
-            {
-                "subject": subject,
-                "cutout": _to_data_url(_write_png(cutout)),
-                "checkpoint": engine.checkpoint,
-            }
-        )
-    )
-    return Response(content, media_type="application/json", headers=headers)
+
+    def answer() -> Response:
+        picture = _to_data_url(_write_png(cutout))
+        return _answer_json({"subject": subject, "cutout": picture, "checkpoint": engine.checkpoint}, headers)
+
+    return await run_in_threadpool(answer)
 
 
 def _write_png(cutout: Cutout) -> bytes:
@@ -463,22 +425,10 @@ def _write_png(cutout: Cutout) -> bytes:
     return buffer.getvalue()
 
 
-def _prefers_png(accept: str) -> bool:
-    """Whether a header `Accept` (RFC 9110, 12.5.1) gives a PNG more weight than JSON."""
-    as_png, as_json = _weigh(accept)
-    return as_png > as_json
-
-
-def _prefers_json(accept: str) -> bool:
-    """Whether a header `Accept` gives JSON more weight than a PNG."""
-    as_png, as_json = _weigh(accept)
-    return as_json > as_png
-
-
-def _weigh(accept: str) -> tuple[float, float]:
-    """The weights that a header `Accept` gives to a PNG and to JSON."""
+def _compare_accepted(request: Request) -> float:
+    """How much more weight than JSON the header `Accept` (RFC 9110, 12.5.1) gives to a PNG; below 0: less."""
     weights: dict[str, float] = {}
-    for entry in accept.lower().split(","):
+    for entry in request.headers.get("accept", "").lower().split(","):
         kind, _, parameters = entry.partition(";")
         _, asked, weight = parameters.rpartition("q=")
         try:
@@ -487,7 +437,7 @@ def _weigh(accept: str) -> tuple[float, float]:
             weights[kind.strip()] = 0.0
     anything = weights.get("*/*", 0.0)
     as_png = weights.get(PNG, weights.get("image/*", anything))
-    return as_png, weights.get("application/json", weights.get("application/*", anything))
+    return as_png - weights.get("application/json", weights.get("application/*", anything))
 
 
 def _has(request: Request, etag: str) -> bool:
@@ -505,12 +455,16 @@ async def stream_results(editor: Editor, additions: Sequence[Addition], *, overw
     for part in _divide(additions, editor.batch):
         shoes = [addition for addition in part if isinstance(addition, NewShoe)]
         added = iter(await editor.add_all(shoes, overwrite=overwrite))
-        text = b""
-        for index, addition in enumerate(part, start=first):
-            item_id = addition.item_id if isinstance(addition, NewShoe) else None
-            text += _serialize_outcome(index, item_id, next(added) if isinstance(addition, NewShoe) else addition)
+        outcomes = [next(added) if isinstance(addition, NewShoe) else addition for addition in part]
+        yield b"".join(
+            _serialize_outcome(index, _id_of(addition), outcome)
+            for index, (addition, outcome) in enumerate(zip(part, outcomes, strict=True), start=first)
+        )
         first += len(part)
-        yield text
+
+
+def _id_of(addition: Addition) -> str | None:
+    return addition.item_id if isinstance(addition, NewShoe) else None
 
 
 def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]]:
@@ -518,7 +472,7 @@ def _divide(additions: Sequence[Addition], size: int) -> Iterator[list[Addition]
     part: list[Addition] = []
     ids: set[str] = set()
     for addition in additions:
-        item_id = addition.item_id if isinstance(addition, NewShoe) else None
+        item_id = _id_of(addition)
         if len(part) == size or item_id in ids:
             yield part
             part, ids = [], set()

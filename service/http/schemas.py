@@ -8,61 +8,6 @@ from model.text import nfc
 from service.http.problems import Problem
 from service.search.options import MAX_EXCLUDED, MAX_ROTATION
 
-__all__ = [
-    "Agreement",
-    "BatchForm",
-    "BatchLine",
-    "BatchQuery",
-    "BatchSearch",
-    "BatchSearchAnswer",
-    "BatchSearchForm",
-    "CatalogFacts",
-    "CheckpointFacts",
-    "Embedding",
-    "EmbeddingsAnswer",
-    "ExplainAnswer",
-    "FacetValue",
-    "FacetsAnswer",
-    "GivenVector",
-    "Hit",
-    "Illustration",
-    "ImageSearch",
-    "ImagesInJson",
-    "Info",
-    "InterpolationAnswer",
-    "Item",
-    "ItemAnswer",
-    "ItemForm",
-    "ItemPatch",
-    "ItemsAnswer",
-    "Limits",
-    "MapAnswer",
-    "MapTile",
-    "NewItem",
-    "NewItemForm",
-    "PictureForm",
-    "PictureSearchFields",
-    "PicturesForm",
-    "Range",
-    "Recommendation",
-    "RecommendationForm",
-    "ReloadAnswer",
-    "SamplesAnswer",
-    "SearchAnswer",
-    "SearchFields",
-    "SearchForm",
-    "SliceDistance",
-    "Status",
-    "Step",
-    "Subject",
-    "SubjectAnswer",
-    "SwapAnswer",
-    "Text",
-    "VectorSearch",
-    "ViewFields",
-    "WorkerReload",
-]
-
 FILTER_TEXT = (
     "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required; `/v1/facets` "
     "lists both. `price:>=20`, `price:<80` and `price:20..80` compare numbers, and dates such as `2020-01-31`; "
@@ -153,9 +98,10 @@ class Hit(Item):
     score: float = Field(
         ge=0,
         le=1,
-        description="How near that is: 1 at distance 0, falling with it. Where the training calibrated it: how likely "
-        "the two are alike by `condition`, were half of all pairs so; otherwise 0.5 is at the distance that a shoe's "
-        "tenth nearest one has in the median.",
+        description="How near that is: 1 at distance 0, falling with it, by how rare it is that two different shoes "
+        "are this near. By whole vectors, 1 pair in 100 has a score of 0.4 or more, and 1 in 10 of 0.2 or more; by one "
+        "condition, 1 in 100 of 0.75, and 1 in 4 of 0.25. Calibrated on validation shoes at the end of the training; "
+        "where the checkpoint has no calibration, on shoes of the catalogue.",
     )
     duplicates: list[str] | None = Field(
         default=None,
@@ -492,7 +438,7 @@ class Step(Illustration):
 
 
 class InterpolationAnswer(BaseModel):
-    """The way from one shoe to another, both ends included."""
+    """The way from one shoe to another, both ends included. Between them, `nearest` is neither of the two."""
 
     steps: list[Step]
     checkpoint: CheckpointFingerprint
@@ -652,6 +598,41 @@ class Info(BaseModel):
         "needs a `duplicate_distance`."
     )
     limits: Limits
+
+
+class Epoch(BaseModel):
+    """The figures of an epoch of the training."""
+
+    epoch: int
+    training: dict[str, float | None] = Field(description="Means over the epoch's batches.")
+    validation: dict[str, float | None] = Field(description="Of the held-out shoes.")
+
+
+class EvaluationRow(BaseModel):
+    """How well a part of the vector finds shoes of the same attribute."""
+
+    slice: str
+    attribute: str
+    triplet_accuracy: float | None = Field(default=None, description="Share of triplets in the right order.")
+    recall: dict[str, float] = Field(
+        default={}, description="k -> share of shoes with one of the same value among the k nearest."
+    )
+
+
+class Evaluation(BaseModel):
+    """What `solemate evaluate` measured."""
+
+    shoes: int = Field(description="That were measured.")
+    rows: list[EvaluationRow]
+
+
+class CheckpointRecord(BaseModel):
+    """What the checkpoint's folder tells of its training; what is not there is null or empty."""
+
+    checkpoint: str = Field(description="SHA-256 of the checkpoint, hex.")
+    card: str | None = Field(default=None, description="The model card, in Markdown.")
+    history: list[Epoch] = Field(default=[], description="The epochs of the training.")
+    evaluation: Evaluation | None = None
 
 
 class WorkerReload(BaseModel):

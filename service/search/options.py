@@ -37,6 +37,7 @@ __all__ = [
     "parse_crop",
     "parse_weights",
     "read_cursor",
+    "require_range",
     "to_view",
     "write_cursor",
 ]
@@ -183,8 +184,7 @@ class SearchOptions:
         for name, value in (("max_distance", self.max_distance), ("duplicate_distance", self.duplicate_distance)):
             if value is not None and not (isfinite(value) and value >= 0):
                 raise QueryError(name, f"{name} is {value}; expected a number that is at least 0")
-        if not 0 <= self.diversity <= 1:
-            raise QueryError("diversity", f"diversity is {self.diversity}; expected 0 to 1")
+        require_range("diversity", self.diversity, 0, 1)
         if self.duplicate_distance is not None and not self.group:
             raise QueryError("duplicate_distance", "duplicate_distance is given without group=duplicates")
 
@@ -201,6 +201,12 @@ class SearchOptions:
                 *(["ignore_case"] if self.ignore_case else []),
             ]
         )
+
+
+def require_range(field: str, value: float, first: float, last: float, said: str = "") -> None:
+    """Raise QueryError unless a number is in a range, ends included. `said`: in place of naming field and value."""
+    if not first <= value <= last:
+        raise QueryError(field, f"{said or f'{field} is {value}'}; expected {first} to {last}")
 
 
 def parse_weights(text: str) -> Weights | None:

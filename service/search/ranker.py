@@ -6,7 +6,7 @@ Each step is defined on the whole ranking of the catalogue, and worked out on as
 needs. So an answer does not depend on how many shoes were looked at, and pages one after another are one long answer.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError, SolemateError
-from model.nearness import Nearness, combine
+from model.nearness import Nearness, calibrate, combine
 from service.search.options import SearchOptions, fingerprint_of
 from service.store.base import OVERALL, Hit, StoreInfo, VectorStore, Weights, scale_of
 
 __all__ = [
     "MAX_LOOKED_AT",
-    "NEIGHBOUR",
     "POOL",
+    "SAMPLE",
     "NearnessScale",
     "Ranked",
     "Searcher",
@@ -46,14 +46,11 @@ FEW_FOLDED = 8
 MERGED_FETCH = 16
 """Searches whose numbers of shoes differ by at most this share one query of the store: it costs less than two."""
 
-NEIGHBOUR = 10
-"""Without a calibration, the score is 0.5 at the distance that a shoe's tenth nearest one has in the median."""
+SAMPLE = 200
+"""Shoes that are measured where the checkpoint has no calibration."""
 
 POWER = 4.0
-"""How steeply scores fall without a calibration: 0.94 at half of that distance, 0.06 at twice of it."""
-
-SAMPLE = 100
-"""Shoes that are asked for that distance: the first ones of the catalogue."""
+"""How steeply scores fall where there is nothing to measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,11 +368,19 @@ def diversify(distances: NDArray[np.float64], vectors: NDArray[np.float64], dive
 class NearnessScale:
     """Gives each condition of a catalogue its nearness. Safe in many threads at once."""
 
-    def __init__(self, store: VectorStore, calibrated: Mapping[str, Nearness]) -> None:
-        """Take a store, and what the checkpoint knows: condition, `overall` or a slice -> nearness."""
-        self._store, self._calibrated = store, calibrated
+    def __init__(
+        self, store: VectorStore, calibrated: Mapping[str, Nearness], conditions: Collection[str] = ()
+    ) -> None:
+        """Take a store, and what the checkpoint knows.
+
+        Args:
+            store: of the catalogue.
+            calibrated: `overall`, or a slice -> nearness.
+            conditions: the slices that each compare one trait.
+        """
+        self._store, self._calibrated, self._conditions = store, calibrated, conditions
         # A catalogue is measured again once it has grown to twice its size.
-        self._measured: dict[tuple[str, int], Nearness] = {}
+        self._measured: tuple[int, Mapping[str, Nearness]] | None = None
 
     def of(self, condition: str | Weights) -> Nearness:
         """Of a condition that the store knows, or of weights of several slices. May ask the store, once."""
@@ -384,22 +389,19 @@ class NearnessScale:
         if (known := self._calibrated.get(condition)) is not None:
             return known
         info = self._store.info()
-        key = (condition, info.count.bit_length())
-        if (measured := self._measured.get(key)) is None:
-            try:
-                measured = self._measured[key] = self._measure(condition, info)
-            except SolemateError:  # a shoe that has just gone, or a store that is away: next time
-                return _assume(condition, info)
-        return measured
+        return self._measure(info).get(condition) or _assume(condition, info)
 
-    def _measure(self, condition: str, info: StoreInfo) -> Nearness:
-        sample = self._store.page(limit=SAMPLE).items
-        if not sample:
-            return _assume(condition, info)
-        queries = np.stack([self._store.vector(item.id) for item in sample])
-        found = self._store.search(queries, 1 + NEIGHBOUR, condition=condition)
-        distance = float(np.median([hits[-1].distance for hits in found]))
-        return Nearness(distance, POWER) if distance > 0 else _assume(condition, info)
+    def _measure(self, info: StoreInfo) -> Mapping[str, Nearness]:
+        size, known = info.count.bit_length(), self._measured
+        if known is None or known[0] != size:
+            try:
+                sample = self._store.sample(SAMPLE)
+            except SolemateError:  # a store that is away: next time
+                return {}
+            vectors = [record.vector for record in sample]
+            known = size, calibrate(np.stack(vectors), info.slices, self._conditions) if vectors else {}
+            self._measured = known
+        return known[1]
 
 
 def _assume(condition: str, info: StoreInfo) -> Nearness:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError
-from service.errors import UnknownItem
-from service.store.base import VectorStore, iterate_items
+from service.search.options import require_range
+from service.store.base import VectorStore
 
 __all__ = ["MAX_SAMPLES", "MAX_SEED", "Sampler"]
 
@@ -50,13 +50,9 @@ class Sampler:
             QueryError: an argument is out of range, or there are no shoes.
             UnknownItem: no shoe has that id.
         """
-        for name, value, first, last in (
-            ("count", count, 1, MAX_SAMPLES),
-            ("seed", seed, 0, MAX_SEED),
-            ("spread", spread, 0, 1),
-        ):
-            if not first <= value <= last:
-                raise QueryError(name, f"{name} is {value}; expected {first} to {last}")
+        require_range("count", count, 1, MAX_SAMPLES)
+        require_range("seed", seed, 0, MAX_SEED)
+        require_range("spread", spread, 0, 1)
         vectors = self._read()
         mean = vectors.mean(axis=0)
         draws = np.random.default_rng(seed).standard_normal((count, len(vectors)))
@@ -96,18 +92,9 @@ class Sampler:
 
     def _read(self) -> NDArray[np.float64]:
         """Vectors of shoes all over the catalogue, (n, D)."""
-        count = self._store.info().count
-        if not count:
-            raise QueryError("count", "the catalogue has no shoes whose distribution could be sampled")
-        known = self._known
-        if known is None or known[0] != count.bit_length():
-            step = -(-count // MOST_SHOES)
-            vectors = []
-            for place, item in enumerate(iterate_items(self._store)):
-                if place % step == 0:
-                    try:
-                        vectors.append(self._store.vector(item.id))
-                    except UnknownItem:  # it has just gone
-                        continue
-            known = self._known = count.bit_length(), np.stack(vectors).astype(np.float64)
+        size, known = self._store.info().count.bit_length(), self._known
+        if known is None or known[0] != size:
+            if not (records := self._store.sample(MOST_SHOES)):
+                raise QueryError("count", "the catalogue has no shoes whose distribution could be sampled")
+            known = self._known = size, np.stack([record.vector for record in records]).astype(np.float64)
         return known[1]

@@ -52,7 +52,7 @@ class ConnectionConfig(uvicorn.Config):
             http=ClientConnection,
             ws="none",  # nothing here speaks it
             server_header=False,
-            proxy_headers=False,  # see `service.http.paths`
+            proxy_headers=False,  # see `BehindProxy`
             timeout_keep_alive=settings.keep_alive_seconds,
             **options,
         )

@@ -209,7 +209,7 @@ def _quote_for_curl(path: Path) -> str:
 
 def _configure(settings: Settings, live: Live, reloader: Reloader) -> ConnectionConfig:
     return ConnectionConfig(
-        create_app(settings, live=live, reloader=reloader),
+        create_app(settings, live, reloader),
         settings,
         log_config=None,  # through the root logger, as all else
         access_log=False,  # `service.http.middleware.access_log` writes a better one

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.context import SpawnProcess
 from time import monotonic
 from types import FrameType
 
@@ -40,6 +40,8 @@ __all__ = ["StartFailed", "Supervisor", "Work", "WorkerSlot"]
 
 logger = logging.getLogger(__name__)
 
+SPAWN = multiprocessing.get_context("spawn")
+
 ENDING = {signal.SIGTERM, signal.SIGINT}
 
 PING_SECONDS = 5.0
@@ -66,21 +68,6 @@ Work = Callable[[Settings, socket.socket, Connection, MutableSequence[int], int]
 """What a worker process runs: settings, listening socket, pipe to the supervisor, shared counts, its number."""
 
 
-class WorkerConfig:
-    """Arguments that all workers share.
-
-    Args:
-        settings: the service's.
-        listener: the socket that they take connections from.
-        work: what their processes run; its module is imported there.
-    """
-
-    def __init__(self, context: SpawnContext, settings: Settings, listener: socket.socket, work: Work) -> None:
-        self.context, self.settings, self.listener, self.work = context, settings, listener, work
-        # Each worker writes only its own number, so that no lock is needed.
-        self.counts: MutableSequence[int] = context.RawArray("i", [NOT_ACCEPTING] * settings.workers)
-
-
 class WorkerSlot:
     """A worker, across all its processes.
 
@@ -95,8 +82,12 @@ class WorkerSlot:
         due: when to start another process, on the monotonic clock.
     """
 
-    def __init__(self, index: int, config: WorkerConfig) -> None:
-        self.index, self._config = index, config
+    def __init__(
+        self, index: int, work: Work, settings: Settings, listener: socket.socket, counts: MutableSequence[int]
+    ) -> None:
+        """Start nothing yet. See `Supervisor` and `Work`; the module of `work` is imported in each process."""
+        self.index, self._work = index, work
+        self._settings, self._listener, self._counts = settings, listener, counts
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         self._began = 0.0
@@ -143,10 +134,10 @@ class WorkerSlot:
         """Start a process. Raises OSError where the system has no room for another."""
         self._forget()
         self._began = monotonic()
-        ours, theirs = self._config.context.Pipe()
-        process = self._config.context.Process(
-            target=self._config.work,
-            args=(self._config.settings, self._config.listener, theirs, self._config.counts, self.index),
+        ours, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(
+            target=self._work,
+            args=(self._settings, self._listener, theirs, self._counts, self.index),
             name=f"solemate-worker-{self.index}",
         )
         try:
@@ -194,7 +185,7 @@ class WorkerSlot:
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
-        self._config.counts[self.index] = NOT_ACCEPTING
+        self._counts[self.index] = NOT_ACCEPTING
         return end
 
 
@@ -229,8 +220,9 @@ class Supervisor:
         """
         self._listener, self._announce = listener, announce
         self._drain_seconds = settings.drain_seconds
-        config = WorkerConfig(multiprocessing.get_context("spawn"), settings, listener, work)
-        self._slots = [WorkerSlot(index, config) for index in range(settings.workers)]
+        # Each worker writes only its own number, so that no lock is needed.
+        counts = SPAWN.RawArray("i", [NOT_ACCEPTING] * settings.workers)
+        self._slots = [WorkerSlot(index, work, settings, listener, counts) for index in range(settings.workers)]
         self._artifacts: tuple[str, str] | None = None  # what is served; None until all are ready
         self._reloads = ReloadCoordinator(self._record_switch)
         self._next_ping = 0.0

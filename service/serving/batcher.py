@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
@@ -29,20 +28,10 @@ from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
 from service.telemetry import metrics
 from service.telemetry.request_timing import Stages, current_stages
 
-__all__ = ["DEFERRED", "BatchLimits", "Batcher", "Deferred", "Item", "Job", "Result"]
+__all__ = ["BatchLimits", "Batcher", "Item", "Job", "Result"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Deferred(Enum):
-    """The type of `DEFERRED`."""
-
-    DEFERRED = "deferred"
-
-
-DEFERRED = Deferred.DEFERRED
-"""The outcome of a job that was deferred (`Job.defer`): it will be in a later batch."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,7 @@ class Job(Generic[Item, Result]):
     def defer(self, prepare: Callable[[], None]) -> None:
         """Have a helper thread prepare the job, at once; it then joins a later batch, or fails as `prepare` does.
 
-        For `run`, whose outcome of the job is then `DEFERRED`.
+        For `run`, which then returns None for the job.
         """
         self.deferred = True
         self._hand_over(self, prepare)
@@ -130,7 +119,7 @@ class Batcher(Generic[Item, Result]):
 
     def __init__(
         self,
-        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | Deferred]],
+        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | None]],
         limits: BatchLimits,
         *,
         name: metrics.QueueName = "encode",
@@ -139,8 +128,8 @@ class Batcher(Generic[Item, Result]):
         """Start nothing yet.
 
         Args:
-            run: called in the thread with one batch; returns for each job its result, its own error, or DEFERRED. If it
-                raises instead, or returns too few, it is called again with each job alone.
+            run: called in the thread with one batch; returns for each job its result, its own error, or None if it was
+                deferred. If it raises instead, or returns too few, it is called again with each job alone.
             limits: see there.
             name: in logs and metrics.
             helpers: threads that prepare deferred jobs; whoever made them ends them, after `close`.
@@ -159,6 +148,11 @@ class Batcher(Generic[Item, Result]):
         self._pace = 0.0
         self._deaths = 0
         self._thread: threading.Thread | None = None
+
+    @property
+    def load(self) -> int:
+        """Units of work under way."""
+        return self._load
 
     @property
     def alive(self) -> bool:
@@ -297,7 +291,7 @@ class Batcher(Generic[Item, Result]):
             while (batch := self._take()) is not None:
                 outcomes = self._run_all(batch) if batch else ()
                 self._hand = ()  # before they are delivered: they must leave once only
-                done = [(job, result) for job, result in zip(batch, outcomes, strict=True) if result is not DEFERRED]
+                done = [(job, result) for job, result in zip(batch, outcomes, strict=True) if result is not None]
                 self._call_on_loop(self._deliver, done)
         except BaseException:  # another thread replaces this one
             logger.exception("the thread of the batcher %s died", self._name)
@@ -352,7 +346,7 @@ class Batcher(Generic[Item, Result]):
             except Empty:
                 break
 
-    def _run_all(self, batch: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception | Deferred]:
+    def _run_all(self, batch: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception | None]:
         """Run a batch; if it fails, each of its jobs alone, so that only the one at fault does."""
         began = perf_counter()
         for job in batch:

@@ -9,10 +9,10 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, pick_device
 from model.errors import ArtifactError, ArtifactMismatch
 from model.preprocess import ImageLimits
-from service.catalog.attribute_types import read_types
+from service.catalog.attributes import read_types
+from service.catalog.images import Uploads
 from service.catalog.indexing.ledger import is_complete
 from service.catalog.maintenance.duplicates import read_measure
-from service.catalog.uploads import Uploads
 from service.serving.editor import Editor
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from model.errors import StorageReadOnly
-from service.catalog.uploads import CleanPicture
-from service.catalog.validation import check_attributes, check_id
+from service.catalog.attributes import check_attributes, check_id
+from service.catalog.images import CleanPicture
 from service.catalog.writer import Add, CatalogWriter, Change, Changed, Patch, Remove
 from service.errors import DeadlineExceeded
 from service.serving.batcher import Batcher, BatchLimits, Job
@@ -41,7 +41,12 @@ class NewShoe:
 
 
 class Editor:
-    """Changes what its engine serves. For one event loop."""
+    """Changes what its engine serves. For one event loop.
+
+    Attributes:
+        batcher: whose thread writes.
+        batch: how many shoes `add` is best given at once.
+    """
 
     def __init__(
         self,
@@ -61,23 +66,18 @@ class Editor:
         self._engine, self._embed, self._helpers = engine, embed, helpers
         self._seconds = settings.wait_seconds
         limits = BatchLimits(settings.batch_size, min(MOST_WRITES, settings.queue_size), seconds=settings.wait_seconds)
-        self._batch = min(settings.batch_size, limits.inside)
-        self._batcher = Batcher[Change, Changed](self._run, limits, name="write")
+        self.batch = min(settings.batch_size, limits.inside)
+        self.batcher = Batcher[Change, Changed](self._run, limits, name="write")
         uploads, patience = engine.uploads, settings.wait_seconds / 3
         self._writer = None if uploads is None else CatalogWriter(engine.store, uploads, patience=patience)
 
     async def start(self) -> None:
         """Start the thread that writes."""
-        await self._batcher.start()
+        await self.batcher.start()
 
     async def close(self) -> None:
         """Let what is under way be written; nothing new is taken on."""
-        await self._batcher.close()
-
-    @property
-    def batch(self) -> int:
-        """How many shoes `add` is best given at once."""
-        return self._batch
+        await self.batcher.close()
 
     # Each of these raises Overloaded and its kinds, also StoreBusy, and ArtifactError where the store can't be written.
 
@@ -93,7 +93,7 @@ class Editor:
         picture = await self._clean(shoe.image)
         # Not of what was sent: whoever has the catalogue can make the vector again.
         vector = (await self._embed([picture.content])).vectors[0]
-        return await self._batcher.submit(Add(item_id, attributes, picture, vector, overwrite=overwrite))
+        return await self.batcher.submit(Add(item_id, attributes, picture, vector, overwrite=overwrite))
 
     async def add_all(self, shoes: Sequence[NewShoe], *, overwrite: bool = True) -> list[Changed | Exception]:
         """Add shoes of different ids, at most `batch` of them: for each what `add` returns, or would have raised."""
@@ -102,11 +102,11 @@ class Editor:
 
     async def patch(self, item_id: str, attributes: Attributes) -> Changed:
         """Replace the named attributes of a shoe; no values remove one. Raises UnknownItem and QueryError."""
-        return await self._batcher.submit(Patch(item_id, check_attributes(attributes)))
+        return await self.batcher.submit(Patch(item_id, check_attributes(attributes)))
 
     async def remove(self, item_id: str) -> Changed:
         """Take a shoe out of the catalogue. Raises UnknownItem."""
-        return await self._batcher.submit(Remove(item_id))
+        return await self.batcher.submit(Remove(item_id))
 
     async def _clean(self, image: bytes) -> CleanPicture:
         """Decode a picture, and write it anew, in a helper thread."""

@@ -20,13 +20,11 @@ from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
-from service.catalog.attribute_types import FALSE, TRUE, AttributeType, infer_type
-from service.catalog.images import Picture, read_picture
+from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
+from service.catalog.images import CleanPicture, Picture, Uploads, clean_picture, read_picture
 from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
-from service.catalog.uploads import CleanPicture, Uploads, clean_picture
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
-from service.search.explain import Explanation, explain
-from service.search.options import SearchOptions
+from service.search.options import SearchOptions, require_range
 from service.search.ranker import NearnessScale, Ranked, Searcher
 from service.search.sampling import Sampler
 from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
@@ -38,6 +36,7 @@ __all__ = [
     "Embedded",
     "Engine",
     "EngineLimits",
+    "Explanation",
     "Facets",
     "Network",
 ]
@@ -71,7 +70,7 @@ class Network:
     Attributes:
         digest: SHA-256 of the checkpoint, hex.
         conditions: the slices that were trained to order a notion of likeness; without `overall`.
-        nearness: `overall`, or a slice -> what its distances mean, as validation shoes have it.
+        nearness: `overall`, or a slice -> the scores of its distances, as validation shoes have them.
     """
 
     digest: str
@@ -143,6 +142,40 @@ class Facets:
     ranges: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SliceDistance:
+    """How far apart two shoes are in one slice; `share` of their squared distance, 0 where that is 0."""
+
+    name: str
+    distance: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The values that two shoes have of one attribute; they agree where they share one."""
+
+    name: str
+    values: tuple[str, ...]
+    other_values: tuple[str, ...]
+
+    @property
+    def agree(self) -> bool:
+        """Whether they share a value."""
+        return not set(self.values).isdisjoint(self.other_values)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Two shoes compared: their distance by whole vectors, and its parts. See `explain`."""
+
+    item: Item
+    other: Item
+    distance: float
+    slices: tuple[SliceDistance, ...]
+    attributes: tuple[Agreement, ...]
+
+
 class Engine:
     """The network and the store, together. Safe in many threads at once."""
 
@@ -178,7 +211,7 @@ class Engine:
         self.duplicate_distance = duplicate_distance
         self._declared = attribute_types or {}
         self._folder = folder
-        self.nearness = NearnessScale(store, network.nearness)
+        self.nearness = NearnessScale(store, network.nearness, network.conditions)
         self.sampler = Sampler(store)
         self._searcher = Searcher(store, self.nearness)
         self._catalogue: Catalogue | None = None
@@ -293,8 +326,7 @@ class Engine:
 
     def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
         """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
-        if not 1 <= len(ids) <= self.limits.max_page:
-            raise QueryError("ids", f"{len(ids)} ids; expected 1 to {self.limits.max_page}")
+        require_range("ids", len(ids), 1, self.limits.max_page, f"{len(ids)} ids")
         items, missing = list[Item](), list[str]()
         for item_id in ids:
             try:
@@ -305,8 +337,7 @@ class Engine:
 
     def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Some shoes of the catalogue, in a stable order. Raises QueryError."""
-        if not 1 <= limit <= self.limits.max_page:
-            raise QueryError("limit", f"limit is {limit}; expected 1 to {self.limits.max_page}")
+        require_range("limit", limit, 1, self.limits.max_page)
         return self.store.page(limit=limit, cursor=cursor, filter=filter)
 
     def facets(self, filter: Filter | None = None) -> Facets:
@@ -349,7 +380,7 @@ class Engine:
         return read_map_file(self._folder, facts, kind, number)
 
     def clean(self, image: bytes) -> CleanPicture:
-        """A picture as it may be kept: see `service.catalog.uploads.clean_picture`. Raises ImageError."""
+        """A picture as it may be kept: see `service.catalog.images.clean_picture`. Raises ImageError."""
         return clean_picture(self.embedder.preprocessor, image)
 
     def vectors_of(self, item_id: str) -> Vector:
@@ -388,13 +419,11 @@ class Engine:
 
     def check_count(self, count: int) -> None:
         """Raise QueryError unless one request may embed so many pictures."""
-        if not 1 <= count <= self.limits.max_images:
-            raise QueryError("image", f"{count} images; expected 1 to {self.limits.max_images}")
+        require_range("image", count, 1, self.limits.max_images, f"{count} images")
 
     def check_k(self, k: int) -> None:
         """Raise QueryError unless a search may ask for so many shoes."""
-        if not 1 <= k <= self.limits.max_k:
-            raise QueryError("k", f"k is {k}; expected 1 to {self.limits.max_k}")
+        require_range("k", k, 1, self.limits.max_k)
 
     def check_depth(self, stop: int) -> None:
         """Raise QueryError unless the pages of a search may go down so far."""
@@ -424,8 +453,7 @@ class Engine:
 
     def check_steps(self, steps: int) -> None:
         """Raise QueryError unless an interpolation may have so many pictures."""
-        if not 2 <= steps <= MAX_STEPS:
-            raise QueryError("steps", f"steps is {steps}; expected 2 to {MAX_STEPS}")
+        require_range("steps", steps, 2, MAX_STEPS)
 
     def check_vector(self, vector: ArrayLike, field: str = "vector") -> Vector:
         """A client's vector as (D,) float32. Raises QueryError for another size, or a number that is not finite."""
@@ -446,6 +474,21 @@ class Engine:
     def close(self) -> None:
         """Release the store's files."""
         self.store.close()
+
+
+def explain(one: tuple[Item, Vector], other: tuple[Item, Vector], slices: Mapping[str, tuple[int, int]]) -> Explanation:
+    """Compare two shoes with their vectors, (D,), in the slices, name -> (start, stop), and all their attributes."""
+    squares = np.square(one[1].astype(np.float64) - other[1].astype(np.float64))
+    total = float(squares.sum())
+    parts = ((name, float(squares[start:stop].sum())) for name, (start, stop) in slices.items())
+    names = dict.fromkeys([*one[0].attributes, *other[0].attributes])
+    return Explanation(
+        one[0],
+        other[0],
+        total**0.5,
+        tuple(SliceDistance(name, square**0.5, square / total if total else 0.0) for name, square in parts),
+        tuple(Agreement(name, one[0].attributes.get(name, ()), other[0].attributes.get(name, ())) for name in names),
+    )
 
 
 def find_range(values: Iterable[str], kind: AttributeType) -> tuple[str, str]:

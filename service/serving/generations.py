@@ -18,17 +18,16 @@ from service.errors import NotReady
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
+    from service.serving.bootstrap import Backend
     from service.serving.engine import Engine
 
 __all__ = [
     "Facts",
     "Live",
     "OneProcess",
-    "Opener",
     "Outcome",
     "ReloadRefused",
     "Reloader",
-    "Served",
     "explain",
     "prepare",
 ]
@@ -91,39 +90,10 @@ class Reloader(Protocol):
         ...
 
 
-class Opener(Protocol):
-    """Reads and checks what is to be served."""
-
-    def __call__(self, *, newer: bool) -> "Served":
-        """Block until that is done. `newer`: it is to replace what is served well, and so must be all there."""
-        ...
-
-
-class Served(Protocol):
-    """What a generation needs of a backend; `service.serving.bootstrap.Backend` is one."""
-
-    @property
-    def engine(self) -> "Engine":
-        """What answers."""
-        ...
-
-    async def start(self) -> None:
-        """Make it able to answer."""
-        ...
-
-    async def check_ready(self) -> None:
-        """Send a canary through all of it. Raises NotReady."""
-        ...
-
-    async def close(self) -> None:
-        """Let what is under way finish."""
-        ...
-
-
 class Generation:
     """A backend, and how many requests are using it."""
 
-    def __init__(self, backend: Served) -> None:
+    def __init__(self, backend: "Backend") -> None:
         self.backend = backend
         self.leases = 0
         self.retired = False
@@ -137,12 +107,17 @@ class Live:
     """
 
     def __init__(
-        self, open_backend: Opener, *, close_engines: bool = True, after_change: Callable[[], None] = lambda: None
+        self,
+        open_backend: "Callable[..., Backend]",
+        *,
+        close_engines: bool = True,
+        after_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Open nothing yet; see `start`.
 
         Args:
-            open_backend: is called in a thread of its own.
+            open_backend: reads and checks what is to be served; is called in a thread of its own, with `newer`: whether
+                it is to replace what is served well, and so must be all there.
             close_engines: whether a generation's engine is closed with it.
             after_change: is called in a thread when the first generation has come, and whenever an old one has gone.
         """
@@ -154,7 +129,7 @@ class Live:
         self.draining = False
 
     @property
-    def current(self) -> Served:
+    def current(self) -> "Backend":
         """What answers now."""
         assert self._current is not None, "not started"
         return self._current.backend

@@ -33,7 +33,7 @@ from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, NotReady, Overloaded
 from service.search.options import Cursor, SearchOptions, fingerprint_of, write_cursor
 from service.search.ranker import Ranked
-from service.serving.batcher import DEFERRED, Batcher, BatchLimits, Deferred, Job
+from service.serving.batcher import Batcher, BatchLimits, Job
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
 from service.serving.recommendation import Examples
 from service.settings import Settings
@@ -47,27 +47,6 @@ SMALL_PIXELS = 256 * 1024
 """Largest picture that is decoded within a batch, in bytes of the file and in pixels: it takes a few milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Name of a picture of several in an error: its position among all of them, and its file name.
-
-    Attributes:
-        first: position of the work's first picture among all of the request's, from 0.
-        total: pictures of the request.
-        names: of all of them, as far as they are known.
-    """
-
-    first: int
-    total: int
-    names: Sequence[str]
-
-    def of(self, index: int) -> str:
-        """Of the work's picture at `index`."""
-        position = self.first + index
-        name = self.names[position] if position < len(self.names) else ""
-        return f"image {position + 1} of {self.total} ({name!r})"
-
-
 @dataclass(slots=True)
 class Work:
     """What one request needs of the network and the store; the steps fill in the rest.
@@ -76,7 +55,7 @@ class Work:
         images: pictures to embed.
         view: where the shoe is in each of them; None leaves that to the framing.
         cuts: the one picture's subject is wanted, cut out, and nothing else.
-        label: names one of several pictures.
+        labels: what to call each of several pictures in an error.
         plan: gives the vectors where they are not a picture's; runs in the batcher's thread, so it may ask the store.
         reduce: makes one vector, (1, D), of the pictures'; runs in the batcher's thread as well.
         search: how to search for the first vector; None: not at all.
@@ -91,7 +70,7 @@ class Work:
     """
 
     images: Sequence[bytes] = ()
-    label: Label | None = None
+    labels: Sequence[str] = ()
     view: View | None = None
     cuts: bool = False
     plan: Callable[[], Vector] | None = None
@@ -214,13 +193,14 @@ class Pipeline:
             ImageError: one of them can't be used; the message says which, where there are several.
         """
         self.engine.check_count(len(images))
+        labels = _label(len(images), names)
         parts: list[Vector] = []
         subjects: list[Subject | None] = []
         # A batch at a time, so that one request's many pictures don't keep all others waiting.
         for start in range(0, len(images), self._batch):
             some = images[start : start + self._batch]
-            label = None if len(images) == 1 else Label(start, len(images), names)
-            work = await self._batcher.submit(Work(images=some, view=view, label=label), size=len(some))
+            work = Work(images=some, labels=labels[start : start + self._batch], view=view)
+            work = await self._batcher.submit(work, size=len(some))
             assert work.vectors is not None
             parts.append(work.vectors)
             subjects += [each.subject for each in work.framed]
@@ -264,8 +244,8 @@ class Pipeline:
         images = [image.content for image in examples.images]
         if not images:
             return await self._find(Work(plan=lambda: examples.target(self.engine), search=options))
-        label = Label(0, len(images), [image.filename for image in examples.images]) if len(images) > 1 else None
-        work = Work(images, label, reduce=partial(examples.target, self.engine), search=options)
+        labels = _label(len(images), [image.filename for image in examples.images])
+        work = Work(images, labels, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
 
     async def search_many(self, queries: Sequence[Query]) -> list[Found | Exception]:
@@ -314,9 +294,14 @@ class Pipeline:
         return await self._draw(Work(plan=lambda: self.engine.swap(item_id, condition, other_id), draws=True))
 
     async def illustrate_interpolation(self, start_id: str, end_id: str, steps: int) -> list[Illustration]:
-        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise."""
+        """The steps of `interpolate`, one by one, each with the shoe nearest to it. Raises likewise.
+
+        Between the two shoes, the nearest other one: in as many dimensions as a vector has, the nearest of all is
+        mostly one of the two.
+        """
         self.engine.check_steps(steps)
-        options = [SearchOptions(1)] * steps
+        options = [SearchOptions(1, leave_out=(start_id, end_id))] * steps
+        options[0] = options[-1] = SearchOptions(1)
         return await self._illustrate(lambda: self.engine.interpolate(start_id, end_id, steps), options)
 
     async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
@@ -408,6 +393,12 @@ class Pipeline:
         return await asyncio.to_thread(to_png, np.concatenate(list(work.drawn), axis=2))
 
 
+def _label(total: int, names: Sequence[str]) -> list[str]:
+    """What to call each of several pictures, whose file names are known as far as given; nothing for one."""
+    padded = [*names, *[""] * (total - len(names))]
+    return [f"image {place} of {total} ({name!r})" for place, name in enumerate(padded, start=1)] if total > 1 else []
+
+
 def _name_next(work: Work, found: Ranked, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
     assert work.vectors is not None
@@ -425,15 +416,15 @@ class Steps:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def run(self, tasks: Sequence[Task]) -> Sequence[Work | Exception | Deferred]:
+    def run(self, tasks: Sequence[Task]) -> Sequence[Work | Exception | None]:
         """Run one batch. What is wrong with one work ends that one; what is wrong with a step, the batch."""
-        ended: dict[Task, Exception | Deferred] = {}
+        ended: dict[Task, Exception | None] = {}
         # Before anything is read: an answer may then know of a later change, and never claims to and does not.
         fingerprint = self._engine.fingerprint
         for task in tasks:
             try:
                 if not self._prepare(task):
-                    ended[task] = DEFERRED
+                    ended[task] = None
             except SolemateError as error:
                 ended[task] = error
             task.item.fingerprint = fingerprint
@@ -459,14 +450,11 @@ class Steps:
                     framed.append(self._engine.locate(work.photo))
                 else:
                     framed.append(self._engine.decode(image, work.view))
-            except QueryError as error:
-                if work.label is None:
+            except (QueryError, ImageError) as error:
+                if not work.labels:
                     raise
-                raise QueryError(error.field, f"{work.label.of(index)}: {error}") from error
-            except ImageError as error:
-                if work.label is None:
-                    raise
-                raise type(error)(f"{work.label.of(index)}: {error}") from error
+                text = f"{work.labels[index]}: {error}"
+                raise QueryError(error.field, text) if isinstance(error, QueryError) else type(error)(text) from error
         task.record("decode", perf_counter() - began)
         work.framed = framed
 
@@ -493,15 +481,14 @@ class Steps:
     def _encode(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        began = perf_counter()
+        began, start = perf_counter(), 0
         pixels = np.stack([each.pixels for task in tasks for each in task.item.framed])
         vectors = self._engine.embedder.embed_pixels(pixels)
-        spent, start = perf_counter() - began, 0
         for task in tasks:
             stop = start + len(task.item.framed)
             task.item.vectors = vectors[start:stop]
-            task.record("encode", spent)
             start = stop
+        _record("encode", tasks, began)
 
     def _search(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
         """Gives the tasks whose search was wrong."""
@@ -527,9 +514,7 @@ class Steps:
             else:
                 task.item.found = answer
         wrong.update(self._check_pages([task for task in asked if task not in wrong]))
-        spent = perf_counter() - began
-        for task in tasks:
-            task.record("search", spent)
+        _record("search", tasks, began)
         return wrong
 
     def _check_pages(self, tasks: Sequence[Task]) -> dict[Task, Exception]:
@@ -542,14 +527,19 @@ class Steps:
     def _draw(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        began = perf_counter()
+        began, start = perf_counter(), 0
         vectors = [_require_vectors(task.item) for task in tasks]
         pictures = self._engine.draw(np.concatenate(vectors))
-        spent, start = perf_counter() - began, 0
         for task, some in zip(tasks, vectors, strict=True):
             task.item.drawn = pictures[start : start + len(some)]
-            task.record("respond", spent)
             start += len(some)
+        _record("respond", tasks, began)
+
+
+def _record(stage: str, tasks: Sequence[Task], began: float) -> None:
+    spent = perf_counter() - began
+    for task in tasks:
+        task.record(stage, spent)
 
 
 def _find_vector(work: Work, options: SearchOptions) -> Vector:

@@ -18,6 +18,7 @@ from service.store.filters import Filter, HasValue, find_leaves
 __all__ = [
     "OVERALL",
     "REBUILD",
+    "ROUNDING",
     "Counts",
     "Facts",
     "Filter",
@@ -63,13 +64,18 @@ class Item:
     Attributes:
         id: unique in the catalogue.
         image: the picture's path, relative to the catalogue's root (`StoreInfo.root`), with forward slashes; of a
-            picture that was uploaded, `/uploads/` and its name (see `service.catalog.uploads`).
+            picture that was uploaded, `/uploads/` and its name (see `service.catalog.images`).
         attributes: attribute -> its values (one or several; attributes without a value are absent).
     """
 
     id: str
     image: str
     attributes: Mapping[str, tuple[str, ...]]
+
+    def patched(self, attributes: Mapping[str, tuple[str, ...]]) -> "Item":
+        """The item with these attributes in place of its own of the same names; no values remove one."""
+        kept = {name: values for name, values in {**self.attributes, **attributes}.items() if values}
+        return Item(self.id, self.image, kept)
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ class VectorStore(Protocol):
         """The k nearest shoes of each query, nearest first; fewer where fewer pass the filter.
 
         Args:
-            queries: (B, D) float32, finite; whole vectors also where `condition` compares only a slice.
+            queries: (B, D) float32, finite, as `check_vectors` gives them; whole also where `condition` is a slice.
             k: at least 1.
             condition: `overall`, or one of `StoreInfo.slices`, or weights of several of them.
             filter: only shoes that pass it.
@@ -162,8 +168,7 @@ class VectorStore(Protocol):
         Raises:
             QueryError: an unknown condition, filter attribute or value of it (the message lists the known ones), a
                 range of an attribute that has none of its kind,
-                weights that are none, k below 1, a wrong shape, or a value that is not finite. Its field is
-                `condition`, `filter`, `k` or `vector`.
+                weights that are none, or k below 1. Its field is `condition`, `filter` or `k`.
         """
         ...
 
@@ -181,6 +186,10 @@ class VectorStore(Protocol):
         Raises:
             QueryError: a cursor that no page gave (field `cursor`), a limit below 1, or an unknown filter.
         """
+        ...
+
+    def sample(self, count: int) -> list[Record]:
+        """At most so many shoes with their vectors, all over the catalogue; the same ones until it changes. Quick."""
         ...
 
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
@@ -234,21 +243,22 @@ class VectorStore(Protocol):
         ...
 
 
-def iterate_items(store: VectorStore, *, at_once: int = 1000) -> Iterator[Item]:
-    """Every shoe of a store, in the order of insertion.
+def iterate_items(store: VectorStore, *, at_once: int = 1000, filter: Filter | None = None) -> Iterator[Item]:
+    """Every shoe of a store that passes the filter, in the order of insertion.
 
     The store may be changed meanwhile: a shoe that is added or removed since the first was given may be there or not.
 
     Args:
         store: is read page by page, as the shoes are taken.
         at_once: shoes of a page.
+        filter: None lets every shoe pass.
 
     Raises:
         QueryError, ArtifactError, StoreUnavailable: as `VectorStore.page`.
     """
     cursor: str | None = None
     while True:
-        page = store.page(limit=at_once, cursor=cursor)
+        page = store.page(limit=at_once, cursor=cursor, filter=filter)
         yield from page.items
         cursor = page.next
         if cursor is None:
@@ -256,6 +266,9 @@ def iterate_items(store: VectorStore, *, at_once: int = 1000) -> Iterator[Item]:
 
 
 REBUILD = "index it anew with `python -m service index --rebuild`"
+
+ROUNDING = 2.0**-24
+"""Unit roundoff of float32: the largest relative error of one operation."""
 
 VALUES_LISTED = 20
 

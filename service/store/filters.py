@@ -1,10 +1,17 @@
-"""Which shoes a search may find: an expression over their attributes, which every store evaluates in its own way."""
+"""Filters: which shoes a search may find, as expressions over attributes, and as clients write them.
 
+Every store evaluates the expressions in its own way. Clients write texts, `Attribute:Value` and ranges, and JSON.
+"""
+
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from model.errors import QueryError
+from model.text import nfc
 
 __all__ = [
     "All",
@@ -16,9 +23,29 @@ __all__ = [
     "canonical",
     "find_leaves",
     "parse_date",
+    "parse_filter",
     "parse_number",
     "replace_leaves",
 ]
+
+MAX_DEPTH = 8
+"""Levels of an expression in JSON."""
+
+MAX_LEAVES = 200
+"""Comparisons in one filter."""
+
+DAY = 86_400.0
+
+DATE_LENGTH = len("2020-01-31")
+
+COMPARISONS = (">=", "<=", ">", "<")
+
+COMBINATIONS = ("all", "any", "not")
+
+EXPECTED_NODE = (
+    'expected a text such as "Gender:Women", {"attribute": "Brand", "values": ["Ana"]}, {"attribute": "price", '
+    '"min": 20, "max": 80}, or {"all": [...]}, {"any": [...]} or {"not": [...]} of such'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +175,142 @@ def replace_leaves(filter: Filter, change: Callable[[HasValue | InRange], Filter
             return Not(replace_leaves(part, change))
         case HasValue() | InRange():
             return change(filter)
+
+
+def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
+    """Several conditions as one filter; None if there are none.
+
+    Texts: `Attribute:Value`; a value may hold colons itself. `price:>=20`, `price:<80`, `price:20..80` compare numbers,
+    and dates such as 2020-01-31. `-` before any of them excludes. Values and intervals of one attribute are
+    alternatives; all else is required. A text that begins with a brace is an expression in JSON.
+
+    Raises:
+        QueryError: a condition is none of these.
+    """
+    parts: list[Filter] = []
+    alternatives: dict[str, list[HasValue | InRange]] = {}
+    for condition in given:
+        if not isinstance(condition, str) or condition.lstrip().startswith("{"):
+            parts.append(_parse_expression(condition))
+            continue
+        leaf = _parse_text(condition)
+        if isinstance(leaf, Not) or (isinstance(leaf, InRange) and None in {leaf.low, leaf.high}):
+            parts.append(leaf)
+        else:
+            alternatives.setdefault(leaf.attribute, []).append(leaf)
+    required = [*map(_join, alternatives.values()), *parts]
+    if not required:
+        return None
+    whole = required[0] if len(required) == 1 else All(tuple(required))
+    if sum(1 for _ in find_leaves(whole)) > MAX_LEAVES:
+        raise QueryError("filter", f"the filter has more than {MAX_LEAVES} comparisons")
+    return whole
+
+
+def _join(leaves: Sequence[HasValue | InRange]) -> Filter:
+    """Alternatives of one attribute."""
+    values = frozenset(value for leaf in leaves if isinstance(leaf, HasValue) for value in leaf.values)
+    ranges = tuple(leaf for leaf in leaves if isinstance(leaf, InRange))
+    parts: tuple[Filter, ...] = (HasValue(leaves[0].attribute, values), *ranges) if values else ranges
+    return parts[0] if len(parts) == 1 else AnyOf(parts)
+
+
+def _parse_text(text: str) -> "HasValue | InRange | Not":
+    attribute, colon, value = nfc(text).partition(":")
+    excludes = attribute.startswith("-")
+    attribute = attribute.removeprefix("-")
+    if not (attribute and colon and value):
+        raise QueryError("filter", f"filter {text!r} is not Attribute:Value, such as Gender:Women")
+    leaf = _parse_range(attribute, value) or HasValue(attribute, frozenset({value}))
+    return Not(leaf) if excludes else leaf
+
+
+def _parse_range(attribute: str, value: str) -> InRange | None:
+    """`>=20`, `<2020-01-31` or `20..80`; None for a value that is no range. Raises QueryError."""
+    for sign in COMPARISONS:
+        if value.startswith(sign):
+            bound = value.removeprefix(sign)
+            return _make_range(attribute, **{sign: bound})
+    low, dots, high = value.partition("..")
+    if dots and all(parse_number(each) is not None or parse_date(each) is not None for each in (low, high)):
+        return _make_range(attribute, **{">=": low, "<=": high})
+    return None
+
+
+def _make_range(attribute: str, **bounds: str) -> InRange:
+    """A range of bounds by their signs. Raises QueryError for one that is neither number nor date, or for both."""
+    numbers = {sign: parse_number(text) for sign, text in bounds.items()}
+    dates = {sign: parse_date(text) for sign, text in bounds.items()}
+    if all(value is not None for value in numbers.values()):
+        found, is_date = numbers, False
+    elif all(value is not None for value in dates.values()):
+        # What is at most a day reaches to its end, and what is after it begins there.
+        late = {sign for sign, text in bounds.items() if sign in {"<=", ">"} and len(text) == DATE_LENGTH}
+        bounds = {{"<=": "<", ">": ">="}[sign] if sign in late else sign: text for sign, text in bounds.items()}
+        found = {
+            sign: value + DAY if old in late and value is not None else value
+            for (old, value), sign in zip(dates.items(), bounds, strict=True)
+        }
+        is_date = True
+    else:
+        shown = " and ".join(repr(text[:80]) for text in bounds.values())
+        raise QueryError(
+            "filter", f"{attribute} is compared to {shown}; expected a number, or a date such as 2020-01-31"
+        )
+    return InRange(
+        attribute,
+        low=found.get(">=", found.get(">")),
+        high=found.get("<=", found.get("<")),
+        open_low=">" in found,
+        open_high="<" in found,
+        dates=is_date,
+    )
+
+
+def _parse_expression(given: object) -> Filter:
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError):
+            raise QueryError("filter", f"filter {str(given)[:80]!r} is no JSON; {EXPECTED_NODE}") from None
+    return _parse_node(given, MAX_DEPTH)
+
+
+def _parse_node(node: object, depth: int) -> Filter:
+    if not depth:
+        raise QueryError("filter", f"the filter has more than {MAX_DEPTH} levels")
+    if isinstance(node, str) and not node.lstrip().startswith("{"):
+        return _parse_text(node)
+    if not (isinstance(node, dict) and node):
+        raise _unexpected(node)
+    if "attribute" in node:
+        return _parse_leaf(node)
+    parts: list[Filter] = []
+    for name, nodes in node.items():
+        if name not in COMBINATIONS or not isinstance(nodes, list) or not nodes:
+            raise _unexpected(node)
+        inner = tuple(_parse_node(each, depth - 1) for each in nodes)
+        if name == "all":
+            parts.append(All(inner))
+        else:
+            parts.append(AnyOf(inner) if name == "any" else Not(AnyOf(inner)))
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _parse_leaf(node: dict[str, Any]) -> Filter:
+    attribute, values = node["attribute"], node.get("values")
+    bounds = {sign: node[name] for name, sign in (("min", ">="), ("max", "<=")) if name in node}
+    others = node.keys() - {"attribute", "values", "min", "max"}
+    if not (isinstance(attribute, str) and attribute) or others or (values is None) != bool(bounds):
+        raise _unexpected(node)
+    if values is None:
+        if any(isinstance(bound, bool) or not isinstance(bound, str | int | float) for bound in bounds.values()):
+            raise _unexpected(node)
+        return _make_range(nfc(attribute), **{sign: str(bound) for sign, bound in bounds.items()})
+    if not (isinstance(values, list) and values and all(isinstance(value, str) for value in values)):
+        raise _unexpected(node)
+    return HasValue(nfc(attribute), frozenset(map(nfc, values)))
+
+
+def _unexpected(node: object) -> QueryError:
+    return QueryError("filter", f"filter {str(node)[:80]!r} is none; {EXPECTED_NODE}")

@@ -10,8 +10,12 @@ __all__ = [
     "BatchSearchAnswer",
     "CatalogFacts",
     "CheckpointFacts",
+    "CheckpointRecord",
     "Embedding",
     "EmbeddingsAnswer",
+    "Epoch",
+    "Evaluation",
+    "EvaluationRow",
     "ExplainAnswer",
     "FacetValue",
     "FacetsAnswer",
@@ -73,7 +77,7 @@ class Hit(Item):
 
     Attributes:
         distance: Euclidean, between mean vectors or their slices; 0 is identical.
-        score: of likeness, in [0, 1]; falls with the distance. None from a service that has none.
+        score: how near that is, in [0, 1]; falls with the distance. None from a service that has none.
         duplicates: with `group="duplicates"`: ids of the shoes folded into this one.
     """
 
@@ -332,6 +336,39 @@ class Info(BaseModel):
     attribute_types: dict[str, str] | None = None
     duplicate_distance: float | None
     limits: Limits
+
+
+class Epoch(BaseModel):
+    """The figures of an epoch of the training."""
+
+    epoch: int
+    training: dict[str, float | None]
+    validation: dict[str, float | None]
+
+
+class EvaluationRow(BaseModel):
+    """How well a part of the vector finds shoes of the same attribute."""
+
+    slice: str
+    attribute: str
+    triplet_accuracy: float | None
+    recall: dict[str, float]
+
+
+class Evaluation(BaseModel):
+    """What `solemate evaluate` measured."""
+
+    shoes: int
+    rows: list[EvaluationRow]
+
+
+class CheckpointRecord(BaseModel):
+    """What the checkpoint's folder tells of its training; what is not there is None or empty."""
+
+    checkpoint: str
+    card: str | None
+    history: list[Epoch]
+    evaluation: Evaluation | None
 
 
 class WorkerReload(BaseModel):

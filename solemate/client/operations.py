@@ -285,6 +285,11 @@ class Operations:
         """What is served, and what a request may ask for."""
         return Request()
 
+    @operation("GET", "/v1/checkpoint", as_json(models.CheckpointRecord))
+    def checkpoint(self) -> Request:
+        """How the network was trained: model card, figures of each epoch, evaluation."""
+        return Request()
+
     @operation("GET", "/healthz", as_json(models.Status))
     def health(self) -> Request:
         """Whether the process answers at all."""

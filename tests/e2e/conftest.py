@@ -1,14 +1,18 @@
 """The real thing: a small catalogue indexed and served by the commands that a user types, and a browser."""
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.browser import Upload, Visit, open_visit, start_chromium
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts, Server, serve_in_thread
 
 KEY = "reader-0123456789abcdef"
+ADMIN_KEY = "admin-0123456789abcdef"
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +36,14 @@ def keyed_server(artifacts: Artifacts) -> Iterator[str]:
     yield server.url
     server.stop()
     assert KEY not in "".join(server.log)
+
+
+@pytest.fixture
+def changing(artifacts: Artifacts, tmp_path: Path) -> Iterator[str]:
+    """The address of a service of a copy of the catalogue, which ADMIN_KEY may change."""
+    copy = replace(artifacts, catalog=shutil.copytree(artifacts.catalog, tmp_path / "changing"))
+    with serve_in_thread(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN_KEY} page:read:{KEY}") as url:
+        yield url
 
 
 # Not of the session: where Playwright is, no test can run an event loop of its own.

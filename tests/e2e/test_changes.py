@@ -18,12 +18,13 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import pytest
 
-from service.catalog.uploads import Uploads, require_name
+from service.catalog.images import Uploads, require_name
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import Done, run_main
 from tests.support.problems import check_problem
 from tests.support.server import Artifacts, Server, index_arguments
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
+from tests.support.waiting import wait_until
 
 KEY = "key-of-the-operators-0123456789"
 HEADERS = {"x-api-key": KEY}
@@ -282,8 +283,11 @@ def test_nothing_acknowledged_is_lost(shop: Shop) -> None:
 
 def wait_for_workers(shop: Shop) -> list[int]:
     """Once all of them are ready."""
-    deadline = time.monotonic() + 240
-    while len(pids := shop.pids()) < WORKERS:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    pids: list[int] = []
+
+    def are_ready() -> bool:
+        pids[:] = shop.pids()
+        return len(pids) == WORKERS
+
+    wait_until(are_ready, every=0.5)  # each look is a reload of all of them
     return pids

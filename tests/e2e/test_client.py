@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +24,9 @@ from solemate.client import (
 from solemate.client.calls import Operation
 from solemate.client.operations import Operations
 from tests.conftest import COUNT
-from tests.support.server import Artifacts, Server
+from tests.e2e.conftest import ADMIN_KEY
+from tests.support.server import Artifacts
 from tests.support.stack import draw_shoe
-
-ADMIN = "0123456789abcdef0123456789"
 
 SHOE = "1001.2"
 """The shoe that `draw_shoe(3)` draws."""
@@ -170,27 +168,21 @@ def test_asynchronous(live_server: str, photo: Path) -> None:
     asyncio.run(ask())
 
 
-def test_changes(artifacts: Artifacts, photo: Path, tmp_path: Path) -> None:
+def test_changes(changing: str, photo: Path) -> None:
     """A shoe is added, found, patched, replaced and removed; a batch tells of each of its shoes."""
-    copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
-    shutil.copytree(artifacts.catalog, copy.catalog)
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{ADMIN}")
-    try:
-        with Client(server.url, api_key=ADMIN) as client:
-            made = client.create_item("new", photo, {"Gender": ["Women", "Men"]})
-            assert client.search(photo, k=2, exclude=[SHOE]).hits[0].id == made.id == "new"
-            with pytest.raises(Conflict):
-                client.create_item("new", photo)
-            assert client.patch_item("new", {"Gender": None, "Brand": ["Ana"]}).attributes == {"Brand": ["Ana"]}
-            assert client.replace_item("new", photo).attributes == {}
-            shoes = [NewItem("new", photo), NewItem("newer", photo, {"Brand": ["Bo"]}), NewItem("bad", b"no picture")]
-            lines = client.add_items(shoes, replace=False)
-            assert [line.status for line in lines] == [409, 201, 415]
-            assert lines[2].problem is not None
-            assert [line.status for line in client.add_items(shoes[:2])] == [200, 200]
-            for added in ("new", "newer"):
-                client.delete_item(added)
-            assert client.items().total == COUNT
-            assert client.reload().workers[0].shoes == COUNT
-    finally:
-        server.stop()
+    with Client(changing, api_key=ADMIN_KEY) as client:
+        made = client.create_item("new", photo, {"Gender": ["Women", "Men"]})
+        assert client.search(photo, k=2, exclude=[SHOE]).hits[0].id == made.id == "new"
+        with pytest.raises(Conflict):
+            client.create_item("new", photo)
+        assert client.patch_item("new", {"Gender": None, "Brand": ["Ana"]}).attributes == {"Brand": ["Ana"]}
+        assert client.replace_item("new", photo).attributes == {}
+        shoes = [NewItem("new", photo), NewItem("newer", photo, {"Brand": ["Bo"]}), NewItem("bad", b"no picture")]
+        lines = client.add_items(shoes, replace=False)
+        assert [line.status for line in lines] == [409, 201, 415]
+        assert lines[2].problem is not None
+        assert [line.status for line in client.add_items(shoes[:2])] == [200, 200]
+        for added in ("new", "newer"):
+            client.delete_item(added)
+        assert client.items().total == COUNT
+        assert client.reload().workers[0].shoes == COUNT

@@ -2,39 +2,25 @@
 
 import os
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-import pytest
 
-from tests.support.server import ROOT, Artifacts, Server
+from tests.e2e.conftest import ADMIN_KEY
+from tests.support.server import ROOT
 from tests.support.stack import draw_shoe
-
-KEY = "0123456789abcdef0123456789"
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 COMMANDS = [line.strip() for line in PAGE.splitlines() if re.match(r"    (curl|echo|NEXT=|VECTOR=)", line)]
 
 
-@pytest.fixture
-def changing(artifacts: Artifacts, tmp_path: Path) -> Iterator[Server]:
-    """A service whose catalogue may be changed."""
-    copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
-    shutil.copytree(artifacts.catalog, copy.catalog)
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY} page:read:{KEY[::-1]}", SOLEMATE_WORKERS="1")
-    yield server
-    server.stop()
-
-
-def test_commands_work(changing: Server, tmp_path: Path) -> None:
+def test_commands_work(changing: str, tmp_path: Path) -> None:
     """All of them in their order, in one shell; what is refused ends it."""
     (tmp_path / "shoe.jpg").write_bytes(draw_shoe(3))
     # Reading takes a key here as well, since changing does; a service without keys is read by everybody.
-    curl = f'curl() {{ command curl -fsS -H "X-API-Key: {KEY}" "$@"; }}'
+    curl = f'curl() {{ command curl -fsS -H "X-API-Key: {ADMIN_KEY}" "$@"; }}'
     script = "\n".join(
         [
             "set -euxo pipefail",
@@ -42,7 +28,7 @@ def test_commands_work(changing: Server, tmp_path: Path) -> None:
             *(f"{command} >/dev/null" if "=$(" not in command else command for command in COMMANDS),
         ]
     )
-    environment = {**os.environ, "URL": changing.url, "KEY": KEY, "A": "1001.2", "B": "1000.1"}
+    environment = {**os.environ, "URL": changing, "KEY": ADMIN_KEY, "A": "1001.2", "B": "1000.1"}
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
     )

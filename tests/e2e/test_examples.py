@@ -2,17 +2,15 @@
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from solemate.client import Client
 from tests.conftest import COUNT
-from tests.support.server import ROOT, Artifacts, Server, environment
+from tests.e2e.conftest import ADMIN_KEY
+from tests.support.server import ROOT, Artifacts, environment
 from tests.support.stack import draw_shoe
-
-KEY = "0123456789abcdef0123456789"
 
 
 def run(script: str | Path, *arguments: str | Path, status: int = 0, **settings: str) -> str:
@@ -35,10 +33,8 @@ def test_find_alike(live_server: str, tmp_path: Path) -> None:
     assert run("find_alike.py", live_server, tmp_path / "photo.jpg", status=1).startswith("the service refuses: ")
 
 
-def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
+def test_sync_catalogue(changing: str, tmp_path: Path) -> None:
     """The catalogue becomes the file; again nothing is sent; a bad picture is named, and the others arrive."""
-    copy = Artifacts(artifacts.demo, artifacts.checkpoint, tmp_path / "catalog")
-    shutil.copytree(artifacts.catalog, copy.catalog)
     table = tmp_path / "export.csv"
 
     def write(*numbers: int) -> None:
@@ -49,22 +45,18 @@ def test_sync_catalogue(artifacts: Artifacts, tmp_path: Path) -> None:
 
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(draw_shoe(100 + number))
-    server = Server(copy, SOLEMATE_API_KEYS=f"ops:admin:{KEY}")
-    try:
-        write(0, 1)
-        expected = f"2 sent, {COUNT} removed, 0 as they were, 0 refused"
-        assert run("sync_catalogue.py", server.url, table, SOLEMATE_KEY=KEY).strip() == expected
-        (tmp_path / "2.jpg").write_bytes(b"no picture")
-        (tmp_path / "1.jpg").write_bytes(draw_shoe(200))
-        write(0, 1, 2)
-        printed = run("sync_catalogue.py", server.url, table, status=1, SOLEMATE_KEY=KEY)
-        assert "s2: " in printed
-        assert "1 sent, 0 removed, 1 as they were, 1 refused" in printed
-        with Client(server.url, api_key=KEY) as client:
-            assert [item.id for item in client.iterate_items()] == ["s0", "s1"]
-            assert client.item("s0").attributes["Colour"] == ["Red", "Blue"]
-    finally:
-        server.stop()
+    write(0, 1)
+    expected = f"2 sent, {COUNT} removed, 0 as they were, 0 refused"
+    assert run("sync_catalogue.py", changing, table, SOLEMATE_KEY=ADMIN_KEY).strip() == expected
+    (tmp_path / "2.jpg").write_bytes(b"no picture")
+    (tmp_path / "1.jpg").write_bytes(draw_shoe(200))
+    write(0, 1, 2)
+    printed = run("sync_catalogue.py", changing, table, status=1, SOLEMATE_KEY=ADMIN_KEY)
+    assert "s2: " in printed
+    assert "1 sent, 0 removed, 1 as they were, 1 refused" in printed
+    with Client(changing, api_key=ADMIN_KEY) as client:
+        assert [item.id for item in client.iterate_items()] == ["s0", "s1"]
+        assert client.item("s0").attributes["Colour"] == ["Red", "Blue"]
 
 
 def test_train_and_compare(artifacts: Artifacts) -> None:

@@ -1,38 +1,26 @@
 """What the page offers with an admin key: shoes added, changed and removed, and a reload."""
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
+from tests.e2e.conftest import ADMIN_KEY
 from tests.support.browser import Upload, Visit, sync_api
-from tests.support.server import Artifacts, Server
 from tests.support.stack import draw_shoe
 
 pytestmark = pytest.mark.slow
 
-KEY = "admin-0123456789abcdef"
 
-
-@pytest.fixture(scope="module")
-def live_server(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service of a copy of the catalogue, which may be changed with a key."""
-    folder = tmp_path_factory.mktemp("changed") / "catalog"
-    shutil.copytree(artifacts.catalog, folder)
-    changed = replace(artifacts, catalog=Path(folder))
-    server = Server(changed, cwd=artifacts.demo, SOLEMATE_API_KEYS=f"ops:admin:{KEY}", SOLEMATE_WORKERS="1")
-    yield server.url
-    server.stop()
+@pytest.fixture
+def live_server(changing: str) -> str:
+    """The address of a service whose catalogue may be changed with a key."""
+    return changing
 
 
 def enter(visit: Visit) -> None:
     """Give the key as a reader, and once more to change things."""
     visit.page.goto(f"{visit.base}/#/status")
-    visit.page.get_by_role("dialog").get_by_label("API key").fill(KEY)
+    visit.page.get_by_role("dialog").get_by_label("API key").fill(ADMIN_KEY)
     visit.page.keyboard.press("Enter")
-    visit.page.get_by_label("Admin key").fill(KEY)
+    visit.page.get_by_label("Admin key").fill(ADMIN_KEY)
     visit.page.get_by_role("button", name="Use this key").last.click()
     sync_api.expect(visit.page.get_by_role("heading", name="Add shoes")).to_be_visible()
     visit.page.wait_for_load_state("networkidle")
@@ -61,7 +49,7 @@ def test_shoes_are_added_changed_and_removed(visit: Visit) -> None:
     field.fill("Category: Sandals\nPrice: 20")
     visit.page.get_by_role("button", name="Save").click()
     sync_api.expect(visit.page.locator("#toast")).to_have_text("Saved.")
-    headers = {"x-api-key": KEY}
+    headers = {"x-api-key": ADMIN_KEY}
     item = visit.page.request.get(f"{visit.base}/v1/items/new-1", headers=headers).json()
     assert item["attributes"] == {"Category": ["Sandals"], "Price": ["20"]}
 

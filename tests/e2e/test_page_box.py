@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageDraw
 from model.checkpoint import load_checkpoint, save_checkpoint
 from tests.support.browser import Upload, Visit, sync_api
 from tests.support.commands import run_main
-from tests.support.server import Artifacts, Server, index_arguments
+from tests.support.server import Artifacts, index_arguments, serve_in_thread
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +33,8 @@ def live_server(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) 
     preprocess = replace(checkpoint.preprocess, framing="subject")
     save_checkpoint(framed.checkpoint, replace(checkpoint, preprocess=preprocess))
     assert run_main(*index_arguments(framed)).status == 0
-    server = Server(framed)
-    yield server.url
-    server.stop()
+    with serve_in_thread(framed) as url:
+        yield url
 
 
 def draw_scene(width: int = 300, height: int = 400, *shoes: Box) -> Upload:
@@ -139,6 +138,23 @@ def drag(visit: Visit, start: tuple[float, float], end: tuple[float, float]) -> 
     visit.page.mouse.up()
 
 
+def press(box: Any, *keys: str) -> None:
+    """Press keys at once: a slow machine may take longer from one press to the next than the page waits."""
+    box.evaluate(
+        """(element, keys) => keys.forEach((name) => {
+          const key = name.replace("Shift+", "");
+          const options = { key, shiftKey: key !== name, bubbles: true, cancelable: true };
+          element.dispatchEvent(new KeyboardEvent("keydown", options));
+        })""",
+        keys,
+    )
+
+
+def expect_width(visit: Visit, width: int) -> None:
+    """Wait until the page is as wide as the screen, and no wider."""
+    visit.page.wait_for_function("width => document.documentElement.scrollWidth === width", arg=width)
+
+
 def test_nothing_of_the_box_is_loaded_without_a_photo(visit: Visit) -> None:
     """The start, and a search by a shoe of the catalogue, load neither Cropper.js nor what uses it."""
     loaded: list[str] = []
@@ -201,14 +217,7 @@ def test_box_moves_by_keys(visit: Visit, asked: list[dict[str, str]]) -> None:
     left, top, width, height = box_on_screen(visit)
     box = visit.page.get_by_role("application", name="Box around the shoe")
     box.focus()
-    # All at once: a slow machine may take longer from one press to the next than the page waits.
-    keys = [("ArrowLeft", False), ("ArrowLeft", False), ("ArrowUp", False)]
-    keys += [("ArrowRight", True), ("ArrowDown", True), ("ArrowDown", True)]
-    box.evaluate(
-        "(element, keys) => keys.forEach(([key, shiftKey]) => "
-        "element.dispatchEvent(new KeyboardEvent('keydown', {key, shiftKey, bubbles: true, cancelable: true})))",
-        keys,
-    )
+    press(box, *["ArrowLeft"] * 2, "ArrowUp", "Shift+ArrowRight", *["Shift+ArrowDown"] * 2)
     expected = (left - 0.04, top - 0.02, width + 0.02, height + 0.04)
     assert box_on_screen(visit) == pytest.approx(expected, abs=0.004)
     crop = searched(visit, asked, 2)["crop"]
@@ -330,8 +339,7 @@ def test_last_box_wins(visit: Visit, asked: list[dict[str, str]]) -> None:
     wait_for(visit, lambda: len(held) == 1)
     assert visit.ids() == before
     visit.page.on("requestfailed", end)
-    for _ in range(6):
-        box.press("Shift+ArrowDown")
+    press(box, *["Shift+ArrowDown"] * 6)
     wait_for(visit, lambda: len(held) == 2)
     assert ended == [held[0].request]
     held[1].continue_()
@@ -405,13 +413,13 @@ def test_box_on_a_phone(phone: Visit) -> None:
     phone.search(draw_scene(3000, 4000))
     sync_api.expect(phone.page.locator("#query-picture .outline rect")).to_be_visible()
     sync_api.expect(phone.page.locator(".cropper-container")).to_have_count(0)
-    assert phone.page.evaluate("document.documentElement.scrollWidth") == 360
+    expect_width(phone, 360)
     phone.page.get_by_role("button", name="Adjust box").tap()
     expect_box(phone, SHOE)
-    assert phone.page.evaluate("document.documentElement.scrollWidth") == 360
+    expect_width(phone, 360)
     phone.page.get_by_text("Place the box by numbers").tap()
     phone.page.set_viewport_size({"width": 320, "height": 640})
-    assert phone.page.evaluate("document.documentElement.scrollWidth") == 320
+    expect_width(phone, 320)
     expect_box(phone, SHOE)
     phone.page.set_viewport_size({"width": 360, "height": 780})
     expect_box(phone, SHOE)

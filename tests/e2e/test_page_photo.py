@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.support.browser import Upload, Visit, sync_api
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts, serve_in_thread
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +32,8 @@ HAND_OVER = """([way, texts]) => {
 @pytest.fixture(scope="module")
 def live_server(artifacts: Artifacts) -> Iterator[str]:
     """The address of a service that takes no picture of more than LIMIT bytes."""
-    server = Server(artifacts, SOLEMATE_MAX_UPLOAD_BYTES=str(LIMIT))
-    yield server.url
-    server.stop()
+    with serve_in_thread(artifacts, SOLEMATE_MAX_UPLOAD_BYTES=str(LIMIT)) as url:
+        yield url
 
 
 def draw_photo(width: int, height: int, kind: str = "JPEG") -> Upload:
@@ -59,17 +59,16 @@ def follow(visit: Visit) -> list[Any]:
     return posted
 
 
-@pytest.mark.parametrize("viewport", [(360, 780), (1280, 800)], ids=lambda viewport: str(viewport[0]))
 @pytest.mark.parametrize("size", [(300, 400), (60, 80), (900, 200), (256, 256)], ids=str)
-def test_query_picture_is_whole(visit: Visit, viewport: tuple[int, int], size: tuple[int, int]) -> None:
-    """A tall, a wide and a square photo are each shown whole, within their tile."""
-    width, height = viewport
-    visit.page.set_viewport_size({"width": width, "height": height})
+def test_query_picture_is_whole(visit: Visit, size: tuple[int, int]) -> None:
+    """A tall, a wide and a square photo are each shown whole, within their tile, on a phone and on a laptop."""
+    visit.page.set_viewport_size({"width": 360, "height": 780})
     visit.open()
     visit.search(draw_photo(*size))
     visit.page.locator("#drawing summary").click()
     sync_api.expect(visit.page.locator("#query-reconstruction img")).to_be_visible()
-    for name in ("#query-picture", "#query-reconstruction"):
+    for width, name in product((360, 1280), ("#query-picture", "#query-reconstruction")):
+        visit.page.set_viewport_size({"width": width, "height": 780})
         tile, picture = visit.page.locator(name), visit.page.locator(f"{name} img")
         outer, inner = tile.bounding_box(), picture.bounding_box()
         assert outer["width"] == pytest.approx(outer["height"], abs=1)

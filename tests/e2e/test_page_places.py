@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.browser import Upload, Visit, sync_api
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts, serve_in_thread
 
 pytestmark = pytest.mark.slow
 
@@ -99,12 +99,8 @@ def test_under_a_path_that_the_proxy_takes_off(visit: Visit, photo: Upload) -> N
 
 def test_under_a_path_that_the_proxy_passes_on(visit: Visit, photo: Upload, artifacts: Artifacts) -> None:
     """Behind a proxy that passes its path on, the page works as the root path's setting says."""
-    server = Server(artifacts, SOLEMATE_ROOT_PATH="/shoes")
-    try:
-        with proxy(server.url.removesuffix("/shoes"), "/shoes/", strip=False) as base:
-            check_under_a_path(Visit(visit.page, base, visit.errors), photo)
-    finally:
-        server.stop()
+    with serve_in_thread(artifacts, SOLEMATE_ROOT_PATH="/shoes") as url, proxy(url, "/shoes/", strip=False) as base:
+        check_under_a_path(Visit(visit.page, base, visit.errors), photo)
 
 
 def test_results_are_in_view_on_a_phone(visit: Visit, photo: Upload) -> None:
@@ -168,9 +164,8 @@ def test_paging_ends_with_all_shoes(visit: Visit) -> None:
 
 def test_paging_ends_where_a_search_ends(visit: Visit, artifacts: Artifacts) -> None:
     """Where a search goes no deeper, scrolling brings all that it may show, and the page says why it ends."""
-    server = Server(artifacts, SOLEMATE_MAX_DEPTH="30", SOLEMATE_MAX_K="24")
-    try:
-        there = Visit(visit.page, server.url, visit.errors)
+    with serve_in_thread(artifacts, SOLEMATE_MAX_DEPTH="30", SOLEMATE_MAX_K="24") as url:
+        there = Visit(visit.page, url, visit.errors)
         item = there.get("/v1/items?limit=1")["items"][0]
         there.open(f"/#item={item['id']}&group=none")
         there.page.locator("#more").scroll_into_view_if_needed()
@@ -178,8 +173,6 @@ def test_paging_ends_where_a_search_ends(visit: Visit, artifacts: Artifacts) -> 
         sync_api.expect(there.page.locator("#end")).to_contain_text("30 nearest of 40 shoes: a search goes no deeper")
         sync_api.expect(there.page.get_by_role("button", name="Show more")).to_be_hidden()
         there.settle()
-    finally:
-        server.stop()
 
 
 def test_names_hold_what_is_seen(visit: Visit, photo: Upload) -> None:

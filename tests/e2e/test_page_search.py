@@ -14,7 +14,7 @@ from service.store.base import Record
 from service.store.embedded.store import EmbeddedStore
 from tests.support.browser import Upload, Visit, sync_api
 from tests.support.fakes import leave_out
-from tests.support.server import Artifacts, Server
+from tests.support.server import Artifacts, serve_in_thread
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +46,8 @@ def add_copies(store: EmbeddedStore, item_id: str, names: tuple[str, ...]) -> No
 @pytest.fixture(scope="module")
 def live_server(artifacts: Artifacts, catalog: Path) -> Iterator[str]:
     """The address of a service of that catalogue which knows how far apart near-duplicates are."""
-    server = Server(replace(artifacts, catalog=catalog), SOLEMATE_DUPLICATE_DISTANCE="0.000001")
-    yield server.url
-    server.stop()
+    with serve_in_thread(replace(artifacts, catalog=catalog), SOLEMATE_DUPLICATE_DISTANCE="0.000001") as url:
+        yield url
 
 
 OPEN = f"/#item={ASKED}&group=none"

@@ -3,13 +3,13 @@
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import ROOT, environment
+from tests.support.waiting import wait_until
 
 STAND_IN = """#!{python}
 import os, pathlib, shutil, sys, time
@@ -98,24 +98,16 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
         run.wait()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_two_first_runs(checkout: Checkout) -> None:
     """The second run waits, says so, and serves what the first has made, while the first one serves."""
     settings = {"SOLEMATE_PYTHON": str(checkout.python)}
     first = checkout.start("serve", "--port", "0", **settings)
-    until(lambda: checkout.stages() == ["draw"])
+    wait_until(lambda: checkout.stages() == ["draw"])
     second = checkout.start("serve", "--port", "0", **settings)
-    until(lambda: "Another run is preparing" in second())
+    wait_until(lambda: "Another run is preparing" in second())
     assert checkout.stages() == ["draw"]
     checkout.allow("go")
-    until(lambda: checkout.stages() == ["draw", "train", "index", "serve", "serve"])
+    wait_until(lambda: checkout.stages() == ["draw", "train", "index", "serve", "serve"])
     assert "Another run" not in first()
     checkout.allow("stop")
     assert checkout.wait() == [0, 0]
@@ -125,9 +117,9 @@ def test_two_first_installations(checkout: Checkout) -> None:
     """Packages are installed once, by whichever run came first; a later run neither installs nor waits."""
     settings = {"PYTHON": str(checkout.python)}
     checkout.start("prepare", **settings)
-    until(lambda: checkout.stages() == ["install"])
+    wait_until(lambda: checkout.stages() == ["install"])
     second = checkout.start("prepare", **settings)
-    until(lambda: "Another run is installing the Python packages" in second())
+    wait_until(lambda: "Another run is installing the Python packages" in second())
     checkout.allow("go")
     assert checkout.wait() == [0, 0]
     assert checkout.stages() == ["install", "draw", "train", "index"]
@@ -140,10 +132,10 @@ def test_a_killed_run_leaves_no_lock(checkout: Checkout) -> None:
     """After a kill the next run waits for the stage that is still at work, not for the script, and does it again."""
     settings = {"SOLEMATE_PYTHON": str(checkout.python)}
     checkout.start("prepare", **settings)
-    until(lambda: checkout.stages() == ["draw"])
+    wait_until(lambda: checkout.stages() == ["draw"])
     checkout.runs[0].kill()
     second = checkout.start("prepare", **settings)
-    until(lambda: "Another run is preparing" in second())
+    wait_until(lambda: "Another run is preparing" in second())
     checkout.allow("go")
     assert checkout.wait() == [-9, 0]
     assert checkout.stages() == ["draw", "draw", "train", "index"]
@@ -166,6 +158,6 @@ def test_catalogues_do_not_wait_for_each_other(checkout: Checkout) -> None:
     settings = {"SOLEMATE_PYTHON": str(checkout.python)}
     for name in ("one", "two"):
         checkout.start("prepare", "--artifacts", str(checkout.path / name), **settings)
-    until(lambda: checkout.stages() == ["draw", "draw"])
+    wait_until(lambda: checkout.stages() == ["draw", "draw"])
     checkout.allow("go")
     assert checkout.wait() == [0, 0]

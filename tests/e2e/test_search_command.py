@@ -42,20 +42,21 @@ def test_service_and_index_answer_alike(artifacts: Artifacts, live_server: str, 
 
 
 def test_table(artifacts: Artifacts, picture: Path) -> None:
-    """A line for each shoe: its place, its distance, its id, its attributes."""
+    """A line for each shoe: its place, its score, its distance, its id, its attributes."""
     lines = search(artifacts, picture, "-k", "2").output.splitlines()
-    assert lines[0].split() == ["distance", "id", "attributes"]
+    assert lines[0].split() == ["score", "distance", "id", "attributes"]
     assert len(lines) == 3
-    number, distance, item_id, attributes = lines[1].split(maxsplit=3)
+    number, score, distance, item_id, attributes = lines[1].split(maxsplit=4)
     assert (number, item_id) == ("1", "1001.2")
     assert float(distance) < 0.01
+    assert float(score) > 0.95
     assert "Gender: " in attributes
 
 
 def test_table_is_only_text() -> None:
     """What an answer holds can't steer the terminal."""
-    hits = [{"id": "a\x1b[2J", "distance": 1.5, "attributes": {"Colour": ["red", "w\nhite"]}}]
-    assert to_table({"hits": hits}).splitlines()[1] == "1    1.5000  a?[2J  Colour: red, w?hite"
+    hits = [{"id": "a\x1b[2J", "distance": 1.5, "score": 0.5, "attributes": {"Colour": ["red", "w\nhite"]}}]
+    assert to_table({"hits": hits}).splitlines()[1] == "1   0.50    1.5000  a?[2J  Colour: red, w?hite"
 
 
 def test_refusals_are_one_line(artifacts: Artifacts, live_server: str, picture: Path, tmp_path: Path) -> None:

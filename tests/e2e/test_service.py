@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -26,6 +25,7 @@ from tests.support.commands import run_main
 from tests.support.problems import check_problem
 from tests.support.server import Artifacts, Server, environment, heed_interrupts, index_arguments
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -184,12 +184,9 @@ def start_index(artifacts: Artifacts, *options: str) -> "subprocess.Popen[str]":
 
 def wait_until_stored(artifacts: Artifacts, process: "subprocess.Popen[str]", count: int) -> int:
     """Wait until so many shoes are acknowledged, while the process still runs; returns how many are."""
-    deadline = time.monotonic() + 120
-    while (stored := count_stored(artifacts.catalog)) < count:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    return stored
+    wait_until(lambda: count_stored(artifacts.catalog) >= count or process.poll() is not None, every=0.002)
+    assert process.poll() is None
+    return count_stored(artifacts.catalog)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.checkpoint import Checkpoint, load_checkpoint, read_record, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactMissing
 from model.nearness import Nearness
 from tests.model.networks import tiny_checkpoint, tiny_localizer
@@ -200,11 +200,27 @@ def test_the_localizer_and_the_weighing_are_kept(tmp_path: Path) -> None:
     assert torch.equal(loaded.tvae.mean(shown), saved.tvae.mean(shown))
 
 
-def test_the_nearness_is_kept(tmp_path: Path) -> None:
-    """What distances mean travels with the network."""
+def test_the_scores_are_kept(tmp_path: Path) -> None:
+    """The calibration of scores travels with the network; what older releases wrote under another name is left."""
     saved = replace(tiny_checkpoint(), nearness={"overall": Nearness(7.5, 3.0), "type": Nearness(2.0, 4.5)})
     save_checkpoint(tmp_path, saved)
     assert load_checkpoint(tmp_path).nearness == saved.nearness
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["nearness"] = config.pop("scores")
+    (tmp_path / "config.json").write_text(json.dumps(config | {"digest": digest_of(config)}))
+    assert load_checkpoint(tmp_path).nearness == {}
+
+
+def test_record_of_the_training(tmp_path: Path) -> None:
+    """The card and the metrics beside a checkpoint are told where they are of this checkpoint, and can be read."""
+    assert read_record(tmp_path, "abc") == (None, {})
+    (tmp_path / "README.md").write_text("digest: abc")
+    (tmp_path / "metrics.json").write_text('{"checkpoint": "abc", "history": []}')
+    assert read_record(tmp_path, "abc") == ("digest: abc", {"checkpoint": "abc", "history": []})
+    assert read_record(tmp_path, "def") == (None, {})
+    for torn in ("{", "[]", "\0"):
+        (tmp_path / "metrics.json").write_text(torn)
+        assert read_record(tmp_path, "abc") == ("digest: abc", {})
 
 
 def test_the_digest_follows_the_localizer_and_the_weighing(tmp_path: Path) -> None:

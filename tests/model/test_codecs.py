@@ -6,17 +6,20 @@ import sys
 DECODE = """
 import io, sys
 from PIL import Image
-from model.errors import ImageError
-from model.preprocess import PreprocessConfig, Preprocessor
 
 buffer = io.BytesIO()
 Image.new("RGB", (64, 64), "red").save(buffer, "TIFF", compression="tiff_lzw")
-preprocessor = Preprocessor(PreprocessConfig()) if sys.argv[1] == "quietly" else None
+if sys.argv[1] == "quietly":
+    from model.errors import ImageError
+    from model.preprocess import PreprocessConfig, Preprocessor
+    decode = Preprocessor(PreprocessConfig()).decode
+else:
+    ImageError, decode = OSError, lambda data: Image.open(io.BytesIO(data)).load()
 for position in range(8, len(buffer.getvalue()) - 12, 97):
     data = bytearray(buffer.getvalue())
     data[position : position + 12] = bytes([255] * 12)
     try:
-        Image.open(io.BytesIO(data)).load() if preprocessor is None else preprocessor.decode(bytes(data))
+        decode(bytes(data))
     except (ImageError, OSError, SyntaxError, ValueError):
         pass
 """

@@ -72,7 +72,7 @@ def test_the_network_itself_is_not_touched(tvae: TVAE) -> None:
 def test_a_cpu_without_packed_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torch has no such operator, the folded network is used as it is."""
     tvae = fixed_weights(TVAE(TINY))
-    monkeypatch.setattr(inference, "_onednn", object())
+    monkeypatch.setattr(inference, "onednn", object())
     prepared = prepare_network(tvae)
     assert "_PackedConv" not in convolutions(prepared)
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_packed_convolutions_that_differ_are_not_used(
             return nn.functional.conv2d(features, weight, bias, stride, padding) + wrong
 
     tvae = fixed_weights(TVAE(TINY))
-    monkeypatch.setattr(inference, "_onednn", Off())
+    monkeypatch.setattr(inference, "onednn", Off())
     with caplog.at_level(logging.WARNING):
         prepared = prepare_network(tvae)
     assert "packed convolutions differ" in caplog.text

@@ -8,9 +8,9 @@ from starlette.testclient import TestClient
 
 from model.catalog import read_catalog
 from model.preprocess import ImageLimits
+from service.catalog.images import Uploads
 from service.catalog.indexing.index import index_catalog
 from service.catalog.maintenance.map import draw_map
-from service.catalog.uploads import Uploads
 from service.http.app import create_app
 from service.serving.engine import Engine, EngineLimits, Network
 from service.settings import Settings

@@ -203,6 +203,20 @@ def reach(html: Tags, *, views: bool) -> set[str]:
     return reached
 
 
+def test_modules_are_preloaded(html: Tags) -> None:
+    """The search's modules are asked for at once, not one after the other as each is found to import the next."""
+    preloaded = [attributes["href"] for _, attributes in html.tags if attributes.get("rel") == "modulepreload"]
+    needed, todo = set(), [WEB / "main.js", WEB / "search" / "samples.js"]
+    while todo:
+        script = todo.pop()
+        if name_of(script) in needed:
+            continue
+        needed.add(name_of(script))
+        static = re.findall(r"""^import\b.*["'](\S+\.js)["'];$""", script.read_text(encoding="utf-8"), re.MULTILINE)
+        todo.extend((script.parent / name).resolve() for name in static)
+    assert preloaded == [f"web/{name}" for name in sorted(needed - {"main.js"})]
+
+
 def test_no_file_is_left_over(html: Tags) -> None:
     """Every file of the folder is reached from index.html, or belongs to the description's page."""
     others = {"index.html", "docs.html", "docs.js", "views.css"}

@@ -133,6 +133,11 @@ class MemoryStore:
         following = str(start + limit) if start + limit < len(items) else None
         return Page(tuple(items[start : start + limit]), following, len(items))
 
+    def sample(self, count: int) -> list[Record]:
+        """See VectorStore."""
+        records = list(self.records.values())
+        return records[:: -(-len(records) // count) or 1]
+
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """See VectorStore."""
         counts: dict[str, dict[str, int]] = {}
@@ -156,8 +161,7 @@ class MemoryStore:
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
         """See VectorStore."""
         record = self._record(item_id)
-        merged = {name: values for name, values in {**record.item.attributes, **attributes}.items() if values}
-        item = replace(record.item, attributes=merged)
+        item = record.item.patched(attributes)
         self.records[item_id] = replace(record, item=item)
         self.version += 1
         return item

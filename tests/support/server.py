@@ -1,19 +1,28 @@
-"""`python -m service serve` in a process of its own, over a small catalogue that the real commands indexed."""
+"""The service over a small catalogue that the real commands indexed: in a process of its own, or in a thread."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 from typing import IO
+from unittest import mock
 
 import pytest
+import uvicorn
 
-__all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments"]
+from service.http.app import create_app
+from service.server.protocol import ConnectionConfig
+from service.settings import Settings
+
+__all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments", "serve_in_thread"]
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
@@ -118,3 +127,25 @@ class Server:
     def _follow(pipe: IO[str], take: Callable[[str], None]) -> None:
         for line in pipe:
             take(line)
+
+
+@contextmanager
+def serve_in_thread(artifacts: Artifacts, **changes: str) -> Iterator[str]:
+    """The service in a thread of this process, for tests of what its clients do; yields its address.
+
+    A process of its own takes seconds to load torch, again and again.
+    """
+    with mock.patch.dict(os.environ, environment(**changes), clear=True):
+        settings = Settings(checkpoint=artifacts.checkpoint, index=artifacts.catalog)
+    server = uvicorn.Server(ConnectionConfig(create_app(settings), settings, log_config=None, access_log=False))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
+    assert not thread.is_alive()

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from model.errors import ArtifactError, SolemateError
-from service.catalog.indexing.ledger import Ledger, begin
-from service.catalog.indexing.shards import WHOLE
+from service.catalog.indexing.ledger import WHOLE, Ledger, begin
 from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.service.store.naive import NaiveStore
+from tests.support.commands import Done, run_main
 from tests.support.load import Load
 from tests.support.scale import LONG
 from tests.support.server import Artifacts, Server, environment, index_arguments
@@ -126,17 +126,18 @@ def count_whole(folder: Path) -> int:
         return sum(store.vector(item.id).size > 0 for item in iterate_items(store))
 
 
-def run_index(artifacts: Artifacts, limit: int | None = None) -> "subprocess.CompletedProcess[str]":
+def run_index(artifacts: Artifacts, limit: int) -> Done:
     """`index` in a process of its own, whose files may not grow beyond a limit."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "service", *index_arguments(artifacts)],
         env=environment(),
-        preexec_fn=None if limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         check=False,
         capture_output=True,
         text=True,
         timeout=300,
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("kib", [256, 512, 768, 1024, 1280] if LONG else [256])
@@ -149,23 +150,22 @@ def test_index_without_room(artifacts: Artifacts, tmp_path: Path, kind: str, kib
         (tmp_path / "many" / "shoes" / f"{number:05}.jpg").symlink_to(pictures[number % len(pictures)])
     limited = replace(artifacts, demo=tmp_path / "many", catalog=tmp_path / "disk" / "catalog")
 
-    def run(limit: int | None) -> None:
-        done = run_index(limited, limit)
-        assert done.returncode == 1
-        assert done.stderr.splitlines()[-1].startswith("error: ")
-        assert "Traceback" not in done.stderr
+    def check_ended(done: Done) -> None:
+        assert done.status == 1
+        assert done.error.splitlines()[-1].startswith("error: ")
+        assert "Traceback" not in done.error
         assert count_whole(limited.catalog) < shoes
 
     def run_again() -> None:
-        assert run_index(limited).returncode == 0
+        assert run_main(*index_arguments(limited)).status == 0
         assert count_whole(limited.catalog) == shoes
 
     if kind == "limit":
-        run(kib * 1024)
+        check_ended(run_index(limited, kib * 1024))
         run_again()
         return
     with small_disk(tmp_path / "disk", kib) as disk:
-        run(None)
+        check_ended(run_main(*index_arguments(limited)))
         assert mount(disk, "remount,size=64m")
         run_again()
 

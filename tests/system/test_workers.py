@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +17,8 @@ from tests.support.problems import check_problem
 from tests.support.scale import LONG
 from tests.support.server import Artifacts, Server, environment, index_arguments
 from tests.support.stack import make_checkpoint
+from tests.support.waiting import wait_until
 from tests.system.conftest import HEADERS, PICTURES, Crew, make_queries
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what is to come."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_killed_worker_comes_back(crew: Crew) -> None:
@@ -38,7 +30,7 @@ def test_killed_worker_comes_back(crew: Crew) -> None:
             load.wait_for(50)
             os.kill(first, signal.SIGKILL)
             load.wait_for(50)
-            wait_until(lambda gone=first: len(set(crew.pids()) - {gone}) == 2)  # type: ignore[misc]
+            wait_until(lambda gone=first: len(set(crew.pids()) - {gone}) == 2, every=0.5)  # type: ignore[misc]
             load.wait_for(50)
             assert second in crew.pids()
     assert len(load.failed) <= kills * load.clients

@@ -1,5 +1,6 @@
 """What a training does to a checkpoint that is already where it is to write."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,32 @@ def _train(out: Path, config: TrainConfig = SHORT, **options: Any) -> str:
     return load_checkpoint(out).digest
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a training leaves; only to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    _train(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the other training leaves that nothing cuts short; only to be read."""
+    folder = tmp_path_factory.mktemp("whole")
+    _train(folder, OTHER)
+    return folder
+
+
+@pytest.fixture
+def out(finished: Path, tmp_path: Path) -> Path:
+    """A folder with a finished checkpoint."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def _digest(folder: Path) -> str:
+    return load_checkpoint(folder).digest
+
+
 def _cut(out: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Train, and die after the first epoch."""
     with cut_after(1, monkeypatch):
@@ -38,88 +65,86 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("options", [{}, {"config": OTHER}, {"config": OTHER, "resume": True}])
-def test_a_finished_checkpoint_is_kept(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_finished_checkpoint_is_kept(out: Path, options: dict[str, Any]) -> None:
     """Without leave to overwrite it, a training into its folder is refused, and changes nothing there."""
-    _train(tmp_path)
-    before = _contents(tmp_path)
+    before = _contents(out)
     with pytest.raises(TrainingError, match=r"holds a finished checkpoint: --overwrite"):
-        _train(tmp_path, **options)
-    assert _contents(tmp_path) == before
+        _train(out, **options)
+    assert _contents(out) == before
 
 
-def test_overwriting_switches_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overwriting_switches_at_the_end(out: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever loads the folder finds the old checkpoint whole until the new one is finished, then the new one."""
-    old, whole = _train(tmp_path / "out"), _train(tmp_path / "whole", OTHER)
+    old = _digest(out)
     epoch: Callable[..., dict[str, Any] | None] = trainer.train_epoch
     found = []
 
     def observed(*arguments: Any) -> dict[str, Any] | None:
-        found.append(load_checkpoint(tmp_path / "out").digest)
+        found.append(_digest(out))
         return epoch(*arguments)
 
     monkeypatch.setattr(trainer, "train_epoch", observed)
-    assert _train(tmp_path / "out", OTHER, overwrite=True) == whole
+    assert _train(out, OTHER, overwrite=True) == _digest(whole)
     assert found == [old] * OTHER.epochs
-    assert _contents(tmp_path / "out").keys() == _contents(tmp_path / "whole").keys()
-    assert CURVES_FILE in _contents(tmp_path / "out")
+    assert _contents(out).keys() == _contents(whole).keys()
+    assert CURVES_FILE in _contents(out)
 
 
 @pytest.mark.parametrize("interrupted", [False, True], ids=["an error", "Ctrl-C"])
-def test_overwriting_that_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, interrupted: bool) -> None:
+def test_overwriting_that_is_cut_short(
+    out: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, *, interrupted: bool
+) -> None:
     """A training that ends early leaves the old checkpoint in place, and can be resumed to the same end."""
-    old, whole = _train(tmp_path / "out"), _train(tmp_path / "whole", OTHER)
+    old = _digest(out)
     if interrupted:
         with interrupt_after(1, monkeypatch), pytest.raises(TrainingInterrupted, match="keeps the checkpoint it had"):
-            _train(tmp_path / "out", OTHER, overwrite=True)
+            _train(out, OTHER, overwrite=True)
     else:
-        _cut(tmp_path / "out", OTHER, monkeypatch, overwrite=True)
-    assert load_checkpoint(tmp_path / "out").digest == old
-    assert _train(tmp_path / "out", OTHER, resume=True) == whole
-    assert not (tmp_path / "out" / STAGING).exists()
+        _cut(out, OTHER, monkeypatch, overwrite=True)
+    assert _digest(out) == old
+    assert _train(out, OTHER, resume=True) == _digest(whole)
+    assert not (out / STAGING).exists()
 
 
-def test_a_switch_that_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_switch_that_is_cut_short(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ends while the new checkpoint is put in place leaves a whole one there, and a run that can be finished."""
-    old = _train(tmp_path)
-    written: list[Path] = []
+    old = _digest(out)
 
     def fail(folder: Path, *others: object) -> None:
-        written.append(folder)
-        if folder == tmp_path:
+        if folder == out:
             raise MemoryError
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpointing, "write_card", fail)
         with pytest.raises(MemoryError):
-            _train(tmp_path, OTHER, overwrite=True)
-    new = load_checkpoint(tmp_path).digest
+            _train(out, OTHER, overwrite=True)
+    new = _digest(out)
     assert new != old
-    assert (tmp_path / STAGING / STATE_FILE).exists()
-    assert _train(tmp_path, OTHER, resume=True) == new
-    assert new in (tmp_path / "README.md").read_text()
-    assert not (tmp_path / STAGING).exists()
+    assert (out / STAGING / STATE_FILE).exists()
+    assert _train(out, OTHER, resume=True) == new
+    assert new in (out / "README.md").read_text()
+    assert not (out / STAGING).exists()
 
 
-def test_an_abandoned_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_abandoned_run(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not stand in the way of the finished one; its own options resume it, and a new run replaces it."""
-    old = _train(tmp_path)
-    _cut(tmp_path, OTHER, monkeypatch, overwrite=True)
-    assert _train(tmp_path, resume=True) == old
+    old = _digest(out)
+    _cut(out, OTHER, monkeypatch, overwrite=True)
+    assert _train(out, resume=True) == old
     with pytest.raises(TrainingError, match="other settings"):
-        _train(tmp_path, replace(OTHER, seed=2), resume=True)
+        _train(out, replace(OTHER, seed=2), resume=True)
     with pytest.raises(TrainingError, match="--overwrite"):
-        _train(tmp_path, replace(OTHER, seed=2))
-    assert _train(tmp_path, replace(OTHER, seed=2), overwrite=True) != old
-    assert not (tmp_path / STAGING).exists()
+        _train(out, replace(OTHER, seed=2))
+    assert _train(out, replace(OTHER, seed=2), overwrite=True) != old
+    assert not (out / STAGING).exists()
 
 
-def test_an_unfinished_checkpoint_needs_no_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_checkpoint_needs_no_leave(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was cut off is resumed, or trained anew, in its own folder."""
-    whole = _train(tmp_path / "whole", OTHER)
-    _cut(tmp_path / "out", OTHER, monkeypatch)
-    refuse_finished(tmp_path / "out")
-    assert open_folder(tmp_path / "out", "any", resume=False, overwrite=True).work == tmp_path / "out"
-    assert _train(tmp_path / "out", OTHER) == whole
+    _cut(tmp_path, OTHER, monkeypatch)
+    refuse_finished(tmp_path)
+    assert open_folder(tmp_path, "any", resume=False, overwrite=True).work == tmp_path
+    assert _train(tmp_path, OTHER) == _digest(whole)
 
 
 def test_a_checkpoint_of_unknown_origin_counts_as_finished(tmp_path: Path) -> None:
@@ -129,11 +154,11 @@ def test_a_checkpoint_of_unknown_origin_counts_as_finished(tmp_path: Path) -> No
         refuse_finished(tmp_path)
 
 
-def test_a_damaged_checkpoint_may_be_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_may_be_made_anew(out: Path) -> None:
     """The remedy that the error names for a damaged checkpoint works as it is written there."""
-    whole = _train(tmp_path)
-    (tmp_path / "weights.safetensors").write_bytes(b"torn")
-    assert _train(tmp_path) == whole
+    before = _digest(out)
+    (out / "weights.safetensors").write_bytes(b"torn")
+    assert _train(out) == before
 
 
 def test_events_are_switched_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from model.checkpoint import load_checkpoint
 from tests.training.runs import CONFIG, CPU, IMAGES, cut_after
+from training import execution
 from training import train as trainer
 from training.config import TrainConfig
 from training.distributed import ProcessGroup
@@ -143,12 +144,12 @@ def test_the_usual() -> None:
     assert usual_execution(replace(CONFIG, threads=3, precision="bf16"), ProcessGroup()) == Execution(3, "bf16")
 
 
-MEASURED = replace(CONFIG, threads=1, epochs=20)
-"""Long enough for two candidates: a tenth of its 80 steps."""
+MEASURED = replace(CONFIG, threads=1)
 
 
 def _choose(seconds: dict[Execution, float], monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
-    """Let trainings measure these seconds, by real steps."""
+    """Let trainings, even short ones, measure these seconds, by real steps."""
+    monkeypatch.setattr(execution, "MAX_SHARE", 1.0)
     watch, step = Stopwatch(seconds), trainer.train_step
 
     def timed(run: Run, *others: Any) -> dict[str, float]:
@@ -182,7 +183,7 @@ def test_measuring_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_resumed_run_keeps_the_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not measured again, wherever it is resumed, and ends with the weights, to the bit, of one never stopped."""
     _choose({ONE: 1.0, ONE_BF16: 0.1, TWO: 1.0, TWO_BF16: 1.0}, monkeypatch)
-    config = replace(MEASURED, threads=None, epochs=40)
+    config = replace(MEASURED, threads=None)
     torch_threads = torch.get_num_threads()
     whole = _train(tmp_path / "whole", config)
     with cut_after(2, monkeypatch):

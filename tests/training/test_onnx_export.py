@@ -13,7 +13,6 @@ from model.embedder import Embedder
 from model.errors import TrainingError
 from model.localizer import Localizer, LocalizerConfig, probabilities
 from tests.support.stack import make_checkpoint
-from training import onnx_export
 from training.onnx_export import export_onnx, open_session
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
@@ -74,12 +73,8 @@ def test_description(checkpoint: Path, exported: Path) -> None:
 
 def test_difference(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that answers otherwise than the library is refused, and nothing is written."""
-
-    class Wrong(onnx_export._Encoder):
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return super().forward(pixels) + 1e-2
-
-    monkeypatch.setattr(onnx_export, "_Encoder", Wrong)
+    embed = Embedder.embed_pixels
+    monkeypatch.setattr(Embedder, "embed_pixels", lambda self, pixels: embed(self, pixels) + np.float32(1e-2))
     with pytest.raises(TrainingError, match=r"encoder\.onnx differs by 0\.01 from the library"):
         export_onnx(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -49,13 +49,21 @@ def test_training_learns(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(tmp_path)
     assert checkpoint.digest == metrics["checkpoint"]
     assert checkpoint.conditions == CONFIG.conditions
-    assert checkpoint.nearness.keys() <= {"overall", *(condition.name for condition in CONFIG.conditions)}
+    assert checkpoint.nearness == {}  # of too few held-out shoes
     assert checkpoint.training["epoch"] == 30
     card = (tmp_path / "README.md").read_text()
     assert checkpoint.digest in card
     assert "Colour" in card
     assert (tmp_path / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / STATE_FILE).exists()
+
+
+def test_scores_are_calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With enough held-out shoes, the checkpoint has the scores of whole vectors and of each slice."""
+    monkeypatch.setattr("training.validation.MIN_CALIBRATED", 2)
+    _train(tmp_path, replace(CONFIG, epochs=1))
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.nearness.keys() == {"overall", *CONFIG.network.slice_bounds}
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:

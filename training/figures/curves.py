@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from training.figures.sheet import DPI, HAIRLINE, INK, MUTED, to_png
 
-__all__ = ["Curves", "draw_curves", "draw_panels"]
+__all__ = ["Curves", "arrange", "draw_curves", "draw_panels"]
 
 COLOURS = ("#0b62b8", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0f766e", "#be185d", "#4b5563")
 """Line colours: told apart with common colour vision deficiencies, and dark enough for thin lines on white."""
@@ -37,7 +37,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], kept: int | None = None) -
         history: of at least one epoch, as the trainer makes it.
         kept: the epoch whose weights were kept, where that is not simply the last; it is marked.
     """
-    panels = {TITLES[kind]: curves for kind, curves in _arrange(history).items()}
+    panels = {TITLES[kind]: curves for kind, curves in arrange(history).items()}
     return draw_panels(panels, _describe(history, kept), kept=kept)
 
 
@@ -75,7 +75,7 @@ def draw_panels(
     return to_png(figure)
 
 
-def _arrange(history: Sequence[Mapping[str, Any]]) -> dict[str, Curves]:
+def arrange(history: Sequence[Mapping[str, Any]]) -> dict[str, Curves]:
     """Kind of figure -> its curves, in the order of `TITLES`."""
     panels: dict[str, dict[str, list[tuple[int, float]]]] = {kind: {} for kind in TITLES}
     for each in history:

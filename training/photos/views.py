@@ -19,7 +19,7 @@ from training.photos.backgrounds import add_decoys, pick_background
 from training.photos.composites import Composite, CompositeConfig, compose
 from training.photos.outlines import Outlined
 
-__all__ = ["Views", "box_overlap", "make_views"]
+__all__ = ["Views", "box_overlap", "draw_photos", "make_views"]
 
 CANVASES = ((192, 144), (144, 192), (160, 160))
 LEAST_OVERLAP = 0.4
@@ -92,7 +92,7 @@ def make_views(
         if shoe is None:
             return []
         random = np.random.default_rng([seed, 3, index])
-        return [_view(photo, preprocessor) for photo in _photos(shoe, bank, random, count)]
+        return [_view(photo, preprocessor) for photo in draw_photos(shoe, bank, random, count)]
 
     with ThreadPoolExecutor(workers) as pool:
         made = track(pool.map(photograph, range(len(shoes))), desc="photos", unit="shoes", total=len(shoes))
@@ -105,7 +105,10 @@ def make_views(
     return Views(pixels, usable, mirrored, overlaps, found)
 
 
-def _photos(shoe: Outlined, bank: NDArray[np.uint8], random: np.random.Generator, count: int) -> Iterator[Composite]:
+def draw_photos(
+    shoe: Outlined, bank: NDArray[np.uint8], random: np.random.Generator, count: int
+) -> Iterator[Composite]:
+    """Photos of a shoe, each on another background."""
     for _ in range(count):
         canvas = CANVASES[int(random.integers(len(CANVASES)))]
         background = add_decoys(random, pick_background(random, bank, canvas), bank)

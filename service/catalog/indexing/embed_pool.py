@@ -6,6 +6,7 @@ call the network side by side only in part. A small one is done before processes
 """
 
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import signal
 import threading
@@ -14,11 +15,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -62,16 +62,8 @@ class PoolBroken(SolemateError):
     """A process that embeds pictures has ended before its work was done."""
 
 
-class Halt(Protocol):
-    """Tells the workers that nobody waits for their work any more."""
-
-    def is_set(self) -> bool:
-        """Whether to leave it."""
-        ...
-
-    def set(self) -> None:
-        """Have it left."""
-        ...
+Halt = threading.Event | multiprocessing.synchronize.Event
+"""Tells the workers, once it is set, that nobody waits for their work any more."""
 
 
 @dataclass(frozen=True)
@@ -238,22 +230,8 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-class _PoolWorker:
-    """State of one worker process. The network is loaded with the first chunk, so that an error reaches its caller."""
-
-    def __init__(self, recipe: EmbedderRecipe, halt: Halt) -> None:
-        self._recipe, self._halt = recipe, halt
-        self._embedder: Embedder | None = None
-
-    def work(self, paths: Sequence[str]) -> Chunk:
-        """See `embed_chunk`."""
-        if self._embedder is None:
-            self._embedder = self._recipe.load()
-        return embed_chunk(self._embedder, self._halt, paths)
-
-
-_pool_worker: list[_PoolWorker] = []
-"""The worker of this process, if it is one of a pool."""
+_embed_here: list[Callable[[Sequence[str]], Chunk]] = []
+"""What this process does with a chunk, if it is one of a pool."""
 
 
 def _join(recipe: EmbedderRecipe, halt: Halt) -> None:
@@ -261,11 +239,12 @@ def _join(recipe: EmbedderRecipe, halt: Halt) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _use_one_thread()
-    _pool_worker.append(_PoolWorker(recipe, halt))
+    load = cache(recipe.load)  # with the first chunk, so that an error reaches its caller
+    _embed_here.append(lambda paths: embed_chunk(load(), halt, paths))
 
 
 def _work(paths: Sequence[str]) -> Chunk:
-    return _pool_worker[0].work(paths)
+    return _embed_here[0](paths)
 
 
 def _end_with_parent() -> None:

@@ -12,10 +12,9 @@ from typing import TypeVar
 from model.catalog import BadRow, Catalog, Shoe, check_bad_rows
 from model.embedder import PictureEmbedder, Vector
 from model.progress import Progress, progress
+from service.catalog.images import is_upload
 from service.catalog.indexing.embed_pool import CHUNK, Embedded, EmbedPool, PoolBroken, PoolFactory, threads
-from service.catalog.indexing.ledger import Ledger, Stamp, begin, finish
-from service.catalog.indexing.shards import WHOLE, Shard
-from service.catalog.uploads import is_upload
+from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, Stamp, begin, finish
 from service.store.base import Item, Record, VectorStore, iterate_items
 
 __all__ = ["BAD_ROWS", "IndexReport", "IndexingStopped", "index_catalog"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from model.errors import ArtifactError
 from model.files import explain_failure, sync_folder
+from service.catalog.images import FOLDER, Uploads, is_upload, require_name
 from service.catalog.indexing.ledger import LEDGER
-from service.catalog.uploads import FOLDER, Uploads, is_upload, require_name
 from service.store.embedded.maintenance import copy_database
 from service.store.embedded.store import DATABASE
 

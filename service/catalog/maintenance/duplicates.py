@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from model.errors import ImageError
 from model.files import write_json
 from service.catalog.images import locate_picture
 from service.errors import PictureMissing
-from service.store.base import Item, VectorStore, iterate_items
+from service.store.base import Record, VectorStore
 
 __all__ = ["MEASURE", "MIN_SHOES", "Measure", "measure_duplicates", "read_measure", "write_measure"]
 
@@ -91,9 +91,10 @@ class Measure:
         )
 
 
-def measure_duplicates(embedder: PictureEmbedder, store: VectorStore, *, seed: int = 0) -> Measure | None:
+def measure_duplicates(embedder: PictureEmbedder, store: VectorStore) -> Measure | None:
     """Measure on a sample of the catalogue's shoes; None if it has too few, or too few of its pictures can be read."""
-    sample = _draw_sample(store, np.random.default_rng(seed))
+    records = store.sample(SHOES)
+    sample = [records[place] for place in np.random.default_rng(0).permutation(len(records))]
     copies = _measure_copies(embedder, store, sample)
     pictures = len(next(iter(copies.values())))
     if len(sample) < MIN_SHOES or pictures < MIN_SHOES:
@@ -143,30 +144,23 @@ def _parse(data: bytes) -> Measure:
     return measure
 
 
-def _draw_sample(store: VectorStore, rng: np.random.Generator) -> list[Item]:
-    """Some shoes, each as likely as any other, in random order."""
-    places = set(rng.permutation(store.info().count)[:SHOES].tolist())
-    sample = [item for place, item in enumerate(iterate_items(store)) if place in places]
-    return [sample[place] for place in rng.permutation(len(sample))]
-
-
 def _measure_copies(
-    embedder: PictureEmbedder, store: VectorStore, sample: list[Item]
+    embedder: PictureEmbedder, store: VectorStore, sample: Sequence[Record]
 ) -> dict[str, NDArray[np.float64]]:
     """Kind of copy -> its distance from the shoe's own vector, of each picture that can be read."""
     distances: dict[str, list[float]] = {kind: [] for kind in COPIES}
     root = store.info().root
     for start in range(0, min(PICTURES, len(sample)), BATCH):
         vectors, made = [], []
-        for item in sample[start : start + BATCH]:
+        for record in sample[start : min(start + BATCH, PICTURES)]:
             try:
-                data = locate_picture(root, item).read_bytes()
+                data = locate_picture(root, record.item).read_bytes()
                 picture = embedder.preprocessor.render(data, sys.maxsize)
                 made.append([embedder.preprocessor.decode(copy(picture)) for copy in COPIES.values()])
             except (OSError, ValueError, ImageError, PictureMissing) as error:
-                logger.warning("the picture of shoe %r is passed over (%s)", item.id, error)
+                logger.warning("the picture of shoe %r is passed over (%s)", record.item.id, error)
                 continue
-            vectors.append(store.vector(item.id))
+            vectors.append(record.vector)
         for number, kind in enumerate(COPIES if made else ()):
             embedded = embedder.embed_pixels(np.stack([each[number] for each in made]))
             differences = embedded.astype(np.float64) - np.stack(vectors)
@@ -174,15 +168,16 @@ def _measure_copies(
     return {kind: np.array(some) for kind, some in distances.items()}
 
 
-def _measure_others(store: VectorStore, sample: list[Item]) -> NDArray[np.float64]:
+def _measure_others(store: VectorStore, sample: Sequence[Record]) -> NDArray[np.float64]:
     """Each shoe's distance from the nearest other one."""
-    distances: list[float] = []
-    for start in range(0, len(sample), BATCH):
-        some = sample[start : start + BATCH]
-        found = store.search(np.stack([store.vector(item.id) for item in some]), 2)
-        for item, hits in zip(some, found, strict=True):
-            distances += [hit.distance for hit in hits if hit.item.id != item.id][:1]
-    return np.array(distances)
+    found = store.search(np.stack([record.vector for record in sample]), 2)
+    return np.array(
+        [
+            distance
+            for record, hits in zip(sample, found, strict=True)
+            for distance in [hit.distance for hit in hits if hit.item.id != record.item.id][:1]
+        ]
+    )
 
 
 def _largest_rarely_reached(others: NDArray[np.float64]) -> float:

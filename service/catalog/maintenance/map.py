@@ -24,8 +24,7 @@ from model.errors import ImageError, QueryError
 from model.files import write_atomic, write_json
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import track
-from service.catalog.images import read_picture
-from service.catalog.uploads import Uploads
+from service.catalog.images import Uploads, read_picture
 from service.errors import MapMissing, PictureMissing
 from service.store.base import Item, VectorStore, iterate_items
 

@@ -9,17 +9,15 @@ A run that is interrupted at any of these goes on with the file when the same co
 import json
 import logging
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
-from model.catalog import BadRow, Shoe, decode_shoes
+from model.catalog import BadRow, Shoe
 from model.embedder import PictureEmbedder
 from model.errors import ArtifactError, ArtifactMissing
 from model.files import explain_failure, write_atomic
 from model.text import nfc, nfc_attributes
-from service.catalog.uploads import Uploads, is_upload
+from service.catalog.images import Uploads, is_upload
+from service.catalog.indexing.embed_pool import threads
 from service.errors import UnknownItem
 from service.store.base import Item, Record, VectorStore
 from service.store.factory import list_shoes
@@ -29,8 +27,6 @@ __all__ = ["restore_uploads", "save_uploads"]
 logger = logging.getLogger(__name__)
 
 SAVED = "uploaded-shoes.jsonl"
-
-BATCH = 64
 
 
 def save_uploads(folder: Path, address: str = "", *, token: str = "") -> None:
@@ -72,19 +68,15 @@ def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder)
         ArtifactError: the store can't be written.
     """
     uploads, count = Uploads(folder), 0
-    taken = {item_id for item_id in (item.id for item in _read(folder)) if _has(store, item_id)}
-    waiting = {item.id: item for item in _read(folder) if item.id not in taken}
-    decoded = decode_shoes(
-        [Shoe(item.id, uploads.locate(item.image), {}) for item in waiting.values()], embedder.preprocessor
-    )
-    while batch := list(islice(decoded, BATCH)):
-        for shoe, picture in batch:
-            if isinstance(picture, BadRow):
-                logger.warning("the uploaded shoe %s is left out: %s", shoe.id, picture.reason)
-        good = [(waiting[shoe.id], picture) for shoe, picture in batch if not isinstance(picture, BadRow)]
-        if good:
-            vectors = embedder.embed_pixels(np.stack([picture for _, picture in good]))
-            count += store.upsert(Record(item, vector) for (item, _), vector in zip(good, vectors, strict=True))
+    waiting = {item.id: item for item in _read(folder)}
+    waiting = {item_id: item for item_id, item in waiting.items() if not _has(store, item_id)}
+    with threads(embedder, 1) as pool:
+        for chunk in pool.embed(Shoe(item.id, uploads.locate(item.image), {}) for item in waiting.values()):
+            good = [Record(waiting[shoe.id], made) for shoe, made in chunk if not isinstance(made, BadRow)]
+            count += store.upsert(good) if good else 0
+            for shoe, made in chunk:
+                if isinstance(made, BadRow):
+                    logger.warning("the uploaded shoe %s is left out: %s", shoe.id, made.reason)
     (folder / SAVED).unlink(missing_ok=True)
     return count
 

@@ -1,18 +1,19 @@
 """Verification of an indexed catalogue: database, derived files, vectors, pictures, and orphaned uploads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from model.catalog import BadRow, Shoe, decode_shoes
-from model.embedder import Embedder, Vector
+from model.catalog import BadRow, Shoe
+from model.embedder import Embedder
 from model.errors import ArtifactError
 from model.files import sha256_file
-from service.catalog.images import locate_picture
-from service.catalog.uploads import Uploads, digest_in, is_upload, require_name
+from service.catalog.images import Uploads, digest_in, is_upload, locate_picture, require_name
+from service.catalog.indexing.embed_pool import threads
 from service.errors import PictureMissing, UnknownItem
 from service.store.base import Item, VectorStore, iterate_items
 from service.store.embedded.files import damaged_files
@@ -26,8 +27,6 @@ TOLERANCE = 1e-3
 
 The same network gives numbers that differ in the sixth digit with the batch that a picture is in, and in the fourth
 on another device."""
-
-BATCH = 64
 
 
 @dataclass
@@ -48,7 +47,7 @@ class CatalogReport:
 
 
 def verify_catalog(
-    catalog: Path, load_embedder: Callable[[], Embedder], *, sample: int, orphan_seconds: float, seed: int = 0
+    catalog: Path, load_embedder: Callable[[], Embedder], *, sample: int, orphan_seconds: float
 ) -> CatalogReport:
     """Check the database, row by row, every digest, every picture, and some vectors against their pictures.
 
@@ -57,9 +56,8 @@ def verify_catalog(
     Args:
         catalog: its folder.
         load_embedder: loads the checkpoint, checking its digest.
-        sample: how many vectors are made again, of shoes chosen by chance; all, if there are no more.
+        sample: how many vectors are made again, of shoes all over the catalogue; all, if there are no more.
         orphan_seconds: how old a picture without a shoe must be: a younger one may belong to a change under way.
-        seed: of the choice.
 
     Raises:
         ArtifactMissing: there is no catalogue.
@@ -77,7 +75,7 @@ def verify_catalog(
             uploads = Uploads(catalog)
             _check_pictures(store, uploads, report, orphan_seconds)
             if embedder is not None and _made_by(store, embedder, report):
-                _check_vectors(store, uploads, embedder, report, sample=sample, seed=seed)
+                _check_vectors(store, uploads, embedder, report, sample=sample)
     except ArtifactError as error:
         report.wrong.append(f"the rest could not be looked at: {error}")
     return report
@@ -105,40 +103,24 @@ def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport,
 
 
 def _check_vectors(
-    store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int, seed: int
+    store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int
 ) -> None:
     """Make some vectors again, from their pictures. Shoes whose pictures are gone have been reported already."""
-    items = list(iterate_items(store))
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(len(items), size=min(sample, len(items)), replace=False)
-    root = store.info().root
-    by_id = {items[index].id: items[index] for index in sorted(chosen.tolist())}
-    shoes = [
-        Shoe(item.id, path, {}) for item in by_id.values() if (path := _locate(root, item, uploads)) and path.is_file()
-    ]
-    decoded = list(decode_shoes(shoes, embedder.preprocessor))
-    for start in range(0, len(decoded), BATCH):
-        part = decoded[start : start + BATCH]
-        report.wrong += [
-            f"shoe {shoe.id!r}: its picture can't be used: {picture.reason}"
-            for shoe, picture in part
-            if isinstance(picture, BadRow) and _is_current(store, by_id[shoe.id])
-        ]
-        good = [(by_id[shoe.id], picture) for shoe, picture in part if not isinstance(picture, BadRow)]
-        if good:
-            made = embedder.embed_pixels(np.stack([picture for _, picture in good]))
-            report.compared += len(good)
-            report.wrong += _compare(store, [item for item, _ in good], made)
-
-
-def _compare(store: VectorStore, items: Sequence[Item], made: Vector) -> Iterator[str]:
-    for item, vector in zip(items, made, strict=True):
-        if not _is_current(store, item):
-            continue
-        stored = store.vector(item.id)
-        distance = float(np.linalg.norm(stored - vector))
-        if not distance <= TOLERANCE * (1 + float(np.linalg.norm(vector))):
-            yield f"shoe {item.id!r}: its vector is {distance:.3g} away from that of its picture; index it again"
+    root, records = store.info().root, {record.item.id: record for record in store.sample(sample)}
+    paths = {item_id: _locate(root, record.item, uploads) for item_id, record in records.items()}
+    shoes = [Shoe(item_id, path, {}) for item_id, path in paths.items() if path is not None and path.is_file()]
+    with threads(embedder, 1) as pool:
+        for shoe, made in chain.from_iterable(pool.embed(shoes)):
+            problem, record = None, records[shoe.id]
+            if isinstance(made, BadRow):
+                problem = f"its picture can't be used: {made.reason}"
+            else:
+                report.compared += 1
+                distance = float(np.linalg.norm(record.vector - made))
+                if not distance <= TOLERANCE * (1 + float(np.linalg.norm(made))):
+                    problem = f"its vector is {distance:.3g} away from that of its picture; index it again"
+            if problem is not None and _is_current(store, record.item):
+                report.wrong.append(f"shoe {shoe.id!r}: {problem}")
 
 
 def _find_problem(root: str, item: Item, uploads: Uploads) -> str | None:

@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import KeysUnusable
-from service.http.paths import is_routed, route_path
-from service.http.problems import FORBIDDEN, UNAUTHORIZED, WRONG_HOST, Refusal, render_error
+from service.http.middleware.exchange import route_path
+from service.http.problems import FORBIDDEN, UNAUTHORIZED, WRONG_HOST, Refusal, is_routed, render_error
 from service.settings import Settings
 
 __all__ = ["Key", "KeyScope", "Keys", "RequireKey", "ShareWithOrigins", "TrustHosts", "read_keys"]
@@ -136,7 +136,6 @@ class RequireKey:
     """Lets a request through whose key allows what it asks for, or that has no route and is answered as such."""
 
     def __init__(self, app: ASGIApp, keys: Keys, settings: Settings, routes: Sequence[BaseRoute]) -> None:
-        """Wrap `app`, whose routes are `routes`."""
         self.app = app
         self._keys = keys
         self._routes = routes

@@ -1,7 +1,7 @@
 """Exchanges: what every request and its answer have, whatever the route, and what ends with the client.
 
-A request gets an id, a clock, its line in the log, and the lease of a generation. An answer gets its headers, and is a
-500 problem where nobody foresaw what was raised.
+A request gets the root path that a proxy serves it under, an id, a clock, its line in the log, and the lease of a
+generation. An answer gets its headers, and is a 500 problem where nobody foresaw what was raised.
 """
 
 import asyncio
@@ -9,22 +9,31 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Iterable, Sequence
+from contextvars import ContextVar
 from http import HTTPStatus
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from service.http.paths import route_path
 from service.http.problems import CLIENT_GONE, UNEXPECTED, log_unexpected, render_problem
 from service.serving.generations import Live
-from service.settings import Settings
+from service.settings import ROOT_PATH, Settings
 from service.telemetry import logging as logs
 from service.telemetry import metrics
 from service.telemetry.request_timing import STAGES, Stages, watch
 
-__all__ = ["LeaseGeneration", "ServeExchange", "security_headers", "unless_gone"]
+__all__ = [
+    "BehindProxy",
+    "LeaseGeneration",
+    "ServeExchange",
+    "current_root_path",
+    "route_path",
+    "security_headers",
+    "unless_gone",
+]
 
 logger = logging.getLogger("service.requests")
 
@@ -44,6 +53,59 @@ PAGE_POLICY = (
 """Content-Security-Policy: the page loads its own files, and nothing else from anywhere."""
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+
+_root_path: ContextVar[str] = ContextVar("root_path", default="")
+
+
+def current_root_path() -> str:
+    """What links in the answer to the current request begin with, such as `/shoes`; empty at the root of a host."""
+    return _root_path.get()
+
+
+def route_path(scope: Scope) -> str:
+    """The path of a request as the routes have it, without the root path (ASGI has both in `path`)."""
+    path: str = scope["path"]
+    return path[len(scope.get("root_path", "")) :]
+
+
+class BehindProxy(ProxyHeadersMiddleware):
+    """Puts the root path into a request's scope, as ASGI wants it, whether or not the proxy has cut it off the path.
+
+    From the proxies that the settings trust, X-Forwarded-For and -Proto are the client's address and scheme, and
+    X-Forwarded-Prefix is the root path.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        proxies = list(settings.trusted_proxies)
+        super().__init__(app, trusted_hosts="*" if "*" in proxies else proxies)  # type: ignore[arg-type]
+        self._root_path = settings.root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        """Serve one request."""
+        if scope["type"] != "http" or not (root_path := self._find_root_path(scope)):
+            await super().__call__(scope, receive, send)  # type: ignore[arg-type]
+            return
+        if scope["path"] != root_path and not scope["path"].startswith(f"{root_path}/"):
+            scope["path"] = root_path + scope["path"]
+            if scope.get("raw_path"):
+                scope["raw_path"] = root_path.encode() + scope["raw_path"]
+        scope["root_path"] = root_path
+        token = _root_path.set(root_path)
+        try:
+            await super().__call__(scope, receive, send)  # type: ignore[arg-type]
+        finally:
+            _root_path.reset(token)
+
+    def _find_root_path(self, scope: Scope) -> str:
+        client: Any = scope.get("client")
+        if client and client[0] in self.trusted_hosts:
+            for name, value in scope["headers"]:
+                if name == b"x-forwarded-prefix":
+                    prefix: str = value.decode("latin-1").strip().rstrip("/")
+                    if re.fullmatch(ROOT_PATH, prefix):
+                        return prefix
+        return self._root_path
 
 
 def security_headers(settings: Settings) -> Headers:
@@ -239,42 +301,32 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
         request: its body has been read to the end, if it has one.
         work: what to wait for.
     """
-    task = asyncio.current_task()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    watch = _Watch(request.receive, task)
-    timer = asyncio.get_running_loop().call_later(PATIENCE, watch.start)
+    looking: asyncio.Task[None] | None = None
+    gone = False
+
+    async def look() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass  # the empty body of a request without one
+        gone = True
+        task.cancel()
+
+    def start() -> None:
+        nonlocal looking
+        looking = loop.create_task(look())
+
+    timer = loop.call_later(PATIENCE, start)
     try:
         return await work
     except asyncio.CancelledError:
-        if not watch.saw_it_go:
+        if not gone:
             raise
         task.uncancel()
         metrics.count_rejection("disconnected")
         raise ClientDisconnect from None
     finally:
         timer.cancel()
-        watch.stop()
-
-
-class _Watch:
-    """Cancels a task when the server reports that the client has disconnected."""
-
-    __slots__ = ("_looking", "_receive", "_task", "saw_it_go")
-
-    def __init__(self, receive: Receive, task: asyncio.Task[object]) -> None:
-        self._receive, self._task = receive, task
-        self._looking: asyncio.Task[None] | None = None
-        self.saw_it_go = False
-
-    def start(self) -> None:
-        self._looking = asyncio.get_running_loop().create_task(self._look())
-
-    def stop(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-
-    async def _look(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # the empty body of a request without one
-        self.saw_it_go = True
-        self._task.cancel()
+        if looking is not None:
+            looking.cancel()

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.paths import route_path
+from service.http.middleware.exchange import route_path
 from service.http.problems import BODY_TOO_LARGE, HEAD_TOO_LARGE, NO_MEMORY, SLOW_SENDER, Refusal, render_error
 from service.settings import Settings
 
@@ -67,9 +67,9 @@ class LimitRequest:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self._settings = settings
+        self.settings = settings
         self._bodies = body_limits(settings)
-        self._memory = _Memory(settings.max_body_memory)
+        self._held = 0  # bytes of all bodies under way; used on the event loop only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -77,8 +77,8 @@ class LimitRequest:
             await self.app(scope, receive, send)
             return
         size, length, kind = _measure_head(scope)
-        if size > self._settings.max_head_bytes or len(scope["headers"]) > MAX_HEADERS:
-            await render_error(head_too_large(self._settings))(scope, receive, send)
+        if size > self.settings.max_head_bytes or len(scope["headers"]) > MAX_HEADERS:
+            await render_error(head_too_large(self.settings))(scope, receive, send)
             return
         # What is PUT is a shoe, as what is posted to /v1/items; the path has its id in it.
         path = route_path(scope)
@@ -88,11 +88,17 @@ class LimitRequest:
         if length.isdigit() and int(length[:20]) > limit:
             await render_error(body_too_large(limit))(scope, receive, send)
             return
-        body = _Body(receive, limit, self._settings, self._memory)
+        body = _Body(receive, limit, self)
         try:
             await self.app(scope, body.receive, send)
         finally:
-            self._memory.give(body.received)
+            self._held -= body.received
+
+    def hold(self, size: int) -> None:
+        """Hold so many more bytes. Raises Refusal if that is more than the process may."""
+        if self._held + size > self.settings.max_body_memory:
+            raise Refusal(NO_MEMORY, "too many large requests are under way; try again in a moment", retry_after="1")
+        self._held += size
 
 
 def _measure_head(scope: Scope) -> tuple[int, bytes, bytes]:
@@ -108,34 +114,13 @@ def _measure_head(scope: Scope) -> tuple[int, bytes, bytes]:
     return size, length, kind
 
 
-class _Memory:
-    """The bytes of all bodies under way. Used on the event loop only."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-
-    def take(self, size: int) -> None:
-        """Hold so many more bytes. Raises Refusal if that is more than the process may."""
-        if self._held + size > self._limit:
-            raise Refusal(NO_MEMORY, "too many large requests are under way; try again in a moment", retry_after="1")
-        self._held += size
-
-    def give(self, size: int) -> None:
-        """Hold them no longer."""
-        self._held -= size
-
-
 class _Body:
     """A request's body, on its way in."""
 
-    __slots__ = ("_began", "_complete", "_limit", "_loop", "_memory", "_receive", "_settings", "received")
+    __slots__ = ("_began", "_complete", "_limit", "_limits", "_loop", "_receive", "received")
 
-    def __init__(self, receive: Receive, limit: int, settings: Settings, memory: _Memory) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._settings = settings
-        self._memory = memory
+    def __init__(self, receive: Receive, limit: int, limits: LimitRequest) -> None:
+        self._receive, self._limit, self._limits = receive, limit, limits
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._complete = False
@@ -156,12 +141,12 @@ class _Body:
 
     def _find_deadline(self) -> float:
         """When more must have come, on the loop's clock."""
-        settings = self._settings
+        settings = self._limits.settings
         patience = settings.grace_seconds + self.received / settings.min_rate
         return self._began + min(patience, settings.body_seconds)
 
     def _count(self, size: int) -> None:
         if self.received + size > self._limit:
             raise body_too_large(self._limit)
-        self._memory.take(size)
+        self._limits.hold(size)
         self.received += size

@@ -1,40 +1,41 @@
-"""Pictures: the catalogue's own, and those that the network draws."""
+"""Pictures: the catalogue's own, those that the network draws, and the map of all shoes."""
 
 import secrets
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from service.http.dependencies import EngineOf, PipelineOf, known_query
 from service.http.middleware.exchange import unless_gone
-from service.http.openapi import answers, cutouts, drawings, form_body, pictures
-from service.http.requests import read_pictures
+from service.http.openapi import answers, body_of, cutouts, drawings, pictures
+from service.http.requests import EngineOf, PipelineOf, known_query, read_pictures
 from service.http.responses import (
+    JPEG,
     PNG,
     answer_cutout,
     answer_drawing,
+    answer_map,
+    answer_map_file,
     answer_picture,
     answer_png,
-    serialize_samples,
-    serialize_steps,
-    serialize_swap,
 )
 from service.http.routes.items import ItemId
 from service.http.schemas import (
     GivenVector,
     ImagesInJson,
     InterpolationAnswer,
+    MapAnswer,
+    MapTile,
     PictureForm,
     SamplesAnswer,
     SubjectAnswer,
     SwapAnswer,
     Text,
+    ViewFields,
 )
 from service.search.sampling import MAX_SAMPLES, MAX_SEED
 
-__all__ = ["router"]
+__all__ = ["catalog_map", "router"]
 
 router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
 
@@ -67,7 +68,7 @@ async def get_item_reconstruction(request: Request, pipeline: PipelineOf, id: It
 
 @router.post(
     "/reconstructions",
-    openapi_extra=form_body(PictureForm, ImagesInJson),
+    openapi_extra=body_of("reconstructions", PictureForm, ImagesInJson, query=ViewFields, alone=True),
     responses={
         **pictures("The picture as the network sees it.", PNG),
         **answers("reconstructions", 400, 413, 415, 422),
@@ -83,7 +84,7 @@ async def reconstruct_image(request: Request, pipeline: PipelineOf) -> Response:
     "/subjects",
     response_model=SubjectAnswer,
     response_class=JSONResponse,
-    openapi_extra=form_body(PictureForm, ImagesInJson),
+    openapi_extra=body_of("subjects", PictureForm, ImagesInJson, query=ViewFields, alone=True),
     responses={**answers("subjects", 400, 413, 415, 422), **cutouts("subjects")},
 )
 async def cut_out_subject(request: Request, pipeline: PipelineOf) -> Response:
@@ -129,11 +130,13 @@ async def interpolate_items(
 
     A PNG, unless `Accept: application/json` asks for the pictures one by one, each with the shoe nearest to it.
     """
-
-    async def illustrate() -> Mapping[str, Any]:
-        return serialize_steps(await pipeline.illustrate_interpolation(start, to, steps))
-
-    return await answer_drawing(request, pipeline.engine, lambda: pipeline.interpolate(start, to, steps), illustrate)
+    return await answer_drawing(
+        request,
+        pipeline.engine,
+        lambda: pipeline.interpolate(start, to, steps),
+        lambda: pipeline.illustrate_interpolation(start, to, steps),
+        lambda drawn: {"steps": [{"position": n / (steps - 1), **each} for n, each in enumerate(drawn)]},
+    )
 
 
 @router.get(
@@ -154,11 +157,13 @@ async def swap_slice(
 
     A PNG, unless `Accept: application/json` asks for the shoe before and after, each with the shoe nearest to it.
     """
-
-    async def illustrate() -> Mapping[str, Any]:
-        return serialize_swap(await pipeline.illustrate_swap(item, condition, of))
-
-    return await answer_drawing(request, pipeline.engine, lambda: pipeline.swap(item, condition, of), illustrate)
+    return await answer_drawing(
+        request,
+        pipeline.engine,
+        lambda: pipeline.swap(item, condition, of),
+        lambda: pipeline.illustrate_swap(item, condition, of),
+        lambda drawn: dict(zip(("before", "after"), drawn, strict=True)),
+    )
 
 
 @router.get(
@@ -195,14 +200,46 @@ async def sample_shoes(
     the seed.
     """
     chosen = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
-
-    async def illustrate() -> Mapping[str, Any]:
-        return serialize_samples(await pipeline.illustrate_samples(count, chosen, around, spread), chosen)
-
     response = await answer_drawing(
-        request, pipeline.engine, lambda: pipeline.sample(count, chosen, around, spread), illustrate
+        request,
+        pipeline.engine,
+        lambda: pipeline.sample(count, chosen, around, spread),
+        lambda: pipeline.illustrate_samples(count, chosen, around, spread),
+        lambda drawn: {"samples": drawn, "seed": chosen},
     )
     if seed is None:
         response.headers["cache-control"] = "no-store"
         del response.headers["etag"]
     return response
+
+
+catalog_map = APIRouter(prefix="/v1/map", tags=["map"], dependencies=[Depends(known_query())])
+
+TileNumber = Annotated[int, Path(description="Which tile, from 0.", json_schema_extra={"minimum": 0})]
+
+
+@catalog_map.get("", responses=answers("map", 200, 404, 422))
+def get_map(engine: EngineOf) -> MapAnswer:
+    """Facts of the map: every shoe as a point on a plane, near those that are like it.
+
+    `solemate index` draws it, and `solemate map` draws it anew. `stale` says that the catalogue has changed since.
+    """
+    return answer_map(engine, engine.map())
+
+
+@catalog_map.get(
+    "/tiles/{n}", response_model=MapTile, response_class=JSONResponse, responses=answers("map_tile", 200, 404, 422)
+)
+def get_map_tile(request: Request, engine: EngineOf, n: TileNumber) -> Response:
+    """A part of the map's shoes: where they are, and the values that they can be coloured by."""
+    return answer_map_file(request, engine, "tile", n)
+
+
+@catalog_map.get(
+    "/atlas/{n}",
+    response_class=Response,
+    responses={**pictures("The shoes of the tile, 64 a row, in its order.", JPEG), **answers("map_atlas", 404, 422)},
+)
+def get_map_atlas(request: Request, engine: EngineOf, n: TileNumber) -> Response:
+    """Small pictures of a tile's shoes, of `thumbnail` pixels a side, in one JPEG."""
+    return answer_map_file(request, engine, "atlas", n)

@@ -6,12 +6,16 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from model.errors import QueryError
-from service.http.dependencies import EditorOf, EngineOf, FilterQuery, PipelineOf, known_query
 from service.http.middleware.exchange import unless_gone
-from service.http.openapi import answers, form_only, ndjson, request_examples
+from service.http.openapi import answers, body_of, ndjson, request_examples
 from service.http.requests import (
     SEARCH_FIELDS,
+    EditorOf,
+    EngineOf,
+    FilterQuery,
+    PipelineOf,
     SearchQuery,
+    known_query,
     read_addition,
     read_additions,
     read_replacement,
@@ -25,7 +29,6 @@ from service.http.responses import (
     answer_facets,
     answer_found,
     answer_item,
-    answer_items,
     answer_page,
     stream_results,
 )
@@ -41,6 +44,7 @@ from service.http.schemas import (
     SearchAnswer,
     Text,
 )
+from service.store.base import Page
 
 __all__ = ["ItemId", "changes", "router"]
 
@@ -74,7 +78,8 @@ def list_items(
         others = sorted(set(request.query_params) - {"ids"})
         if others:
             raise QueryError("ids", f"ids goes with no other parameter; found {', '.join(others)} beside it")
-        return answer_items(engine, *engine.items(ids))
+        items, missing = engine.items(ids)
+        return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
 
 
@@ -115,9 +120,12 @@ def explain_likeness(
 
 
 @router.get(
-    "/facets", dependencies=[Depends(known_query("filter", "ignore_case"))], responses=answers("facets", 200, 422)
+    "/facets",
+    response_model=FacetsAnswer,
+    dependencies=[Depends(known_query("filter", "ignore_case"))],
+    responses=answers("facets", 200, 422),
 )
-def count_facets(engine: EngineOf, filter: FilterQuery) -> FacetsAnswer:
+def count_facets(engine: EngineOf, filter: FilterQuery) -> Response:
     """Each attribute's values and how many shoes have them, among those that pass the filter.
 
     An attribute of which nearly every shoe has a value of its own, such as a title, is not among them.
@@ -133,7 +141,7 @@ changes = APIRouter(prefix="/v1", tags=["changes"])
     "/items",
     response_model=ItemAnswer,
     status_code=201,
-    openapi_extra=form_only(NewItemForm),
+    openapi_extra=body_of("create_item", NewItemForm),
     responses=answers("create_item", 201, 400, 401, 403, 409, 413, 415, 422, 507),
 )
 async def create_item(request: Request, engine: EngineOf, editor: EditorOf) -> Response:
@@ -150,7 +158,7 @@ async def create_item(request: Request, engine: EngineOf, editor: EditorOf) -> R
 @changes.put(
     "/items/{id}",
     response_model=ItemAnswer,
-    openapi_extra=form_only(ItemForm, conditional=True),
+    openapi_extra=body_of("replace_item", ItemForm, conditional=True),
     responses={
         **answers("replace_item", 200, 400, 401, 403, 412, 413, 415, 422, 507),
         201: {**answers("replace_item", 201)[201], "model": ItemAnswer},
@@ -171,7 +179,7 @@ async def replace_item(request: Request, engine: EngineOf, editor: EditorOf, id:
 @changes.post(
     "/items:batch",
     response_class=StreamingResponse,
-    openapi_extra=form_only(BatchForm, conditional=True),
+    openapi_extra=body_of("add_items", BatchForm, conditional=True),
     responses={**ndjson("add_items"), **answers("add_items", 400, 401, 403, 413, 422)},
 )
 async def add_items(request: Request, editor: EditorOf) -> Response:

@@ -1,7 +1,7 @@
 """Health, facts, Prometheus metrics and reloads. Reloading takes an API key of the scope admin."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, Response
@@ -10,16 +10,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from model.version import find_version
-from service.http.dependencies import EngineOf, LiveOf, PipelineOf, ReloaderOf, SettingsOf, known_query
 from service.http.openapi import answers
-from service.http.responses import answer_info, answer_reload
-from service.http.schemas import Info, ReloadAnswer, Status
+from service.http.requests import EngineOf, LiveOf, PipelineOf, ReloaderOf, SettingsOf, known_query
+from service.http.responses import answer_info, answer_record, answer_reload
+from service.http.schemas import CheckpointRecord, Info, ReloadAnswer, Status
 from service.serving.engine import Engine
 from service.telemetry import metrics
 
-__all__ = ["CONTENT_TYPE", "Processes", "Served", "admin", "prometheus", "read_shared", "render", "router"]
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+__all__ = ["admin", "prometheus", "read_shared", "render", "router"]
 
 read_shared: Callable[[CollectorRegistry, str], object] = multiprocess.MultiProcessCollector  # without types
 
@@ -32,47 +30,33 @@ def render(engine: Engine) -> bytes:
         registry.register(metrics.REGISTRY)
     else:
         read_shared(registry, folder)
-    registry.register(Served(engine))
-    registry.register(Processes(folder))
+    registry.register(Served(engine, folder))
     return generate_latest(registry)
 
 
 class Served(Collector):
-    """Collector of what is served, read at each scrape: reloads and other processes change it."""
+    """Collector of what is served, and by which processes: read at each scrape, as reloads and others change it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, folder: str | None) -> None:
+        """`folder`: of the metrics' files, where several processes share them."""
+        self._engine, self._folder = engine, folder
 
-    def collect(self) -> Iterable[Metric]:
-        """The catalogue's size, and the names of what is served as labels."""
+    def collect(self) -> Iterator[Metric]:
+        """The catalogue's size, the names of what is served as labels, and the memory of each process; on Linux."""
         store = self._engine.catalogue().info
-        size = GaugeMetricFamily("solemate_catalogue_shoes", "Shoes in the catalogue.", value=store.count)
+        yield GaugeMetricFamily("solemate_catalogue_shoes", "Shoes in the catalogue.", value=store.count)
         names = ("version", "checkpoint", "catalogue", "dimension")
         info = GaugeMetricFamily("solemate_info", "What is served; the value is always 1.", labels=names)
-        info.add_metric(
-            (find_version(), self._engine.checkpoint, store.fingerprint, str(self._engine.embedder.dimension)), 1
-        )
-        return size, info
-
-
-class Processes(Collector):
-    """Collector of the resident memory of each live process, workers and supervisor; on Linux."""
-
-    def __init__(self, folder: str | None) -> None:
-        self._folder = folder
-
-    def collect(self) -> Iterable[Metric]:
-        """A number for each process."""
-        memory = GaugeMetricFamily(
-            "solemate_process_resident_bytes",
-            "Memory that a process holds, a worker or the supervisor.",
-            labels=("pid",),
-        )
+        dimension = str(self._engine.embedder.dimension)
+        info.add_metric((find_version(), self._engine.checkpoint, store.fingerprint, dimension), 1)
+        yield info
+        text = "Memory that a process holds, a worker or the supervisor."
+        memory = GaugeMetricFamily("solemate_process_resident_bytes", text, labels=("pid",))
         for pid in sorted(self._pids()):
             resident = resident_bytes(pid)
             if resident is not None:
                 memory.add_metric((str(pid),), resident)
-        return (memory,)
+        yield memory
 
     def _pids(self) -> Iterator[int]:
         """The live processes: each has a metrics file, which is removed when it has ended."""
@@ -115,6 +99,12 @@ def get_info(engine: EngineOf, settings: SettingsOf) -> Info:
     return answer_info(engine, settings)
 
 
+@router.get("/v1/checkpoint", dependencies=[Depends(known_query())], responses=answers("checkpoint", 200, 422))
+def get_checkpoint(engine: EngineOf, settings: SettingsOf) -> CheckpointRecord:
+    """How the network was trained: its model card, the figures of each epoch, and its evaluation."""
+    return answer_record(engine, settings)
+
+
 admin = APIRouter(prefix="/v1/admin", tags=["administration"])
 
 
@@ -134,4 +124,4 @@ prometheus = APIRouter(tags=["operations"])
 @prometheus.get("/metrics", include_in_schema=False)
 def get_metrics(engine: EngineOf) -> Response:
     """The metrics of all workers, in Prometheus' text format."""
-    return Response(render(engine), media_type=CONTENT_TYPE)
+    return Response(render(engine), media_type=CONTENT_TYPE_LATEST)

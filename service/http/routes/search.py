@@ -5,10 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
-from service.http.dependencies import PipelineOf, SettingsOf, known_query
 from service.http.middleware.exchange import unless_gone
-from service.http.openapi import answers, batch_body, example_body, form_body, request_examples
+from service.http.openapi import answers, body_of, request_examples
 from service.http.requests import (
+    PipelineOf,
+    SettingsOf,
+    known_query,
     read_batch_search,
     read_example_search,
     read_picture_search,
@@ -17,14 +19,21 @@ from service.http.requests import (
 )
 from service.http.responses import answer_batch, answer_embeddings, answer_found
 from service.http.schemas import (
+    BatchSearch,
     BatchSearchAnswer,
+    BatchSearchForm,
     EmbeddingsAnswer,
     ImageSearch,
     ImagesInJson,
+    PictureSearchFields,
     PicturesForm,
+    Recommendation,
+    RecommendationForm,
     SearchAnswer,
+    SearchFields,
     SearchForm,
     VectorSearch,
+    ViewFields,
 )
 from service.serving.pipeline import Pipeline
 
@@ -36,7 +45,7 @@ router = APIRouter(prefix="/v1", tags=["search"])
 @router.post(
     "/search",
     response_model=SearchAnswer,
-    openapi_extra=form_body(SearchForm, ImageSearch),
+    openapi_extra=body_of("search", SearchForm, ImageSearch, query=PictureSearchFields, alone=True),
     responses=answers("search", 200, 400, 409, 413, 415, 422),
 )
 async def search_by_image(request: Request) -> Response:
@@ -78,7 +87,7 @@ async def search_by_vector(
 @router.post(
     "/search:batch",
     response_model=BatchSearchAnswer,
-    openapi_extra=batch_body(),
+    openapi_extra=body_of("search_batch", BatchSearchForm, BatchSearch, query=PictureSearchFields),
     responses=answers("search_batch", 200, 400, 413, 422),
 )
 async def search_batch(request: Request, pipeline: PipelineOf) -> Response:
@@ -95,7 +104,7 @@ async def search_batch(request: Request, pipeline: PipelineOf) -> Response:
 @router.post(
     "/recommendations",
     response_model=SearchAnswer,
-    openapi_extra=example_body(),
+    openapi_extra=body_of("recommendations", RecommendationForm, Recommendation, query=SearchFields),
     responses=answers("recommendations", 200, 400, 404, 409, 413, 415, 422),
 )
 async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
@@ -114,7 +123,7 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    openapi_extra=form_body(PicturesForm, ImagesInJson),
+    openapi_extra=body_of("embeddings", PicturesForm, ImagesInJson, query=ViewFields, alone=True),
     responses=answers("embeddings", 200, 400, 413, 415, 422),
 )
 async def embed_images(request: Request, pipeline: PipelineOf, settings: SettingsOf) -> Response:

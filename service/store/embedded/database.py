@@ -1,4 +1,4 @@
-"""The truth of a catalogue on disk: shoes and vectors in SQLite, every change numbered.
+"""The truth of a catalogue on disk: shoes and vectors as rows in SQLite, every change numbered.
 
 Each change of a shoe takes the next sequence number, in the same transaction as the change itself. A removal leaves
 its number behind. A reader that knows the catalogue as of one number can so ask for what came after it.
@@ -10,10 +10,12 @@ import secrets
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +23,20 @@ from numpy.typing import NDArray
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing, StorageFull, StorageReadOnly
 from model.files import explain_failure, sync_folder
 from service.errors import ItemExists, StoreBusy, UnknownItem
-from service.store.base import REBUILD, Facts, Item, require_same
-from service.store.embedded import rows
+from service.store.base import REBUILD, Facts, Item, Record, check_vector, encode_attributes, require_same
 
 __all__ = [
     "BUSY_SECONDS",
     "Changes",
+    "Row",
     "Truth",
     "check",
     "connect",
     "connect_to_read",
+    "decode_items",
+    "encode",
     "read_meta",
+    "text_checksum",
     "translated",
 ]
 
@@ -157,6 +162,77 @@ VECTORS_AT_ONCE = 16_384
 REMOVALS_SINCE = "SELECT number FROM removals WHERE seq > ?"
 
 
+class Row(NamedTuple):
+    """A shoe as SQLite keeps it.
+
+    Attributes:
+        id: the shoe's id.
+        image: its picture's path, relative to the catalogue's root.
+        attributes: JSON, attribute -> list of values.
+        checksum: CRC-32 of the three texts above.
+        vector: D little-endian float32.
+        vector_checksum: CRC-32 of `vector`. Two checksums, since a start from the cache reads no vectors.
+    """
+
+    id: str
+    image: str
+    attributes: str
+    checksum: int
+    vector: bytes
+    vector_checksum: int
+
+
+def encode(record: Record, dimension: int) -> Row:
+    """Serialize one shoe."""
+    item = record.item
+    blob = check_vector(record, dimension).tobytes()
+    attributes, checksum = encode_text(item)
+    return Row(item.id, item.image, attributes, checksum, blob, zlib.crc32(blob))
+
+
+def encode_text(item: Item) -> tuple[str, int]:
+    """A shoe's attributes as JSON, and the checksum of its texts. Raises QueryError for one that can't be stored."""
+    attributes = encode_attributes(item)
+    return attributes, text_checksum(item.id, item.image, attributes)
+
+
+def text_checksum(item_id: str, image: str, attributes: str) -> int:
+    """CRC-32 of a row's texts; the NUL keeps a character from wandering from one text to the next unseen."""
+    return zlib.crc32(f"{item_id}\0{image}\0{attributes}".encode())
+
+
+def decode_items(rows: Sequence[tuple[str, str, str, int]]) -> list[Item]:
+    """Read back (id, image, attributes, checksum) of many shoes; those with equal attributes share one mapping."""
+    for item_id, image, attributes, checksum in rows:
+        if text_checksum(item_id, image, attributes) != checksum:
+            raise ArtifactCorrupt(f"the row of shoe {item_id!r} fails its checksum")
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def shared(raw: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+        return {
+            name: known.setdefault(values, values) for name, values in zip(raw, map(tuple, raw.values()), strict=True)
+        }
+
+    texts = list(dict.fromkeys(row[2] for row in rows))
+    # One call for all of them is several times faster than one call each.
+    parsed = json.loads(f"[{','.join(texts)}]", object_hook=shared)
+    attributes_of = dict(zip(texts, parsed, strict=True))
+    return [Item(item_id, image, attributes_of[text]) for item_id, image, text, _ in rows]
+
+
+def decode_vectors(rows: Sequence[tuple[bytes, int]], dimension: int) -> NDArray[np.float32]:
+    """Read back (vector, vector_checksum) of many shoes.
+
+    Returns:
+        (N, dimension) float32.
+    """
+    for number, (vector, checksum) in enumerate(rows):
+        if len(vector) != 4 * dimension or zlib.crc32(vector) != checksum:
+            raise ArtifactCorrupt(f"the vector of row {number} fails its checksum")
+    joined = b"".join(vector for vector, _ in rows)
+    return np.frombuffer(joined, dtype="<f4").astype(np.float32, copy=False).reshape(-1, dimension)
+
+
 @dataclass(frozen=True)
 class Changes:
     """What happened to a catalogue after some sequence number.
@@ -248,7 +324,7 @@ class Truth:
             return Changes(
                 seq=seq,
                 numbers=np.array([row[0] for row in texts], dtype=np.int64),
-                items=rows.decode_items([row[3:] for row in texts]),
+                items=decode_items([row[3:] for row in texts]),
                 vectors=matrix,
                 removed=np.array([row[0] for row in gone], dtype=np.int64),
                 seqs=np.array([row[1] for row in texts], dtype=np.int64),
@@ -259,7 +335,7 @@ class Truth:
                 raise
             raise ArtifactCorrupt(f"{self.path}: {error}; {REBUILD}") from error
 
-    def upsert(self, new: Sequence[rows.Row], *, overwrite: bool = True) -> None:
+    def upsert(self, new: Sequence[Row], *, overwrite: bool = True) -> None:
         """Insert or replace by id, in one transaction; durable once it returns."""
         with self._transaction() as (connection, seq):
             if not overwrite:
@@ -274,12 +350,11 @@ class Truth:
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
         """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one."""
         with self._transaction() as (connection, seq):
-            (item,) = rows.decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
+            (item,) = decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
             if item is None:
                 raise UnknownItem(item_id)
-            kept = {name: values for name, values in {**item.attributes, **attributes}.items() if values}
-            patched = Item(item.id, item.image, kept)
-            text, checksum = rows.encode_text(patched)
+            patched = item.patched(attributes)
+            text, checksum = encode_text(patched)
             connection.execute(PATCH, (seq + 1, text, checksum, item_id))
             set_seq(connection, seq + 1)
         return patched
@@ -322,7 +397,7 @@ class Truth:
             cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
             start = 0
             while blobs := cursor.fetchmany(VECTORS_AT_ONCE):
-                vectors[start : start + len(blobs)] = rows.decode_vectors(blobs, self.facts.dimension)
+                vectors[start : start + len(blobs)] = decode_vectors(blobs, self.facts.dimension)
                 start += len(blobs)
         return vectors
 
@@ -392,7 +467,7 @@ def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
         raise
 
 
-def refuse_known(connection: sqlite3.Connection, new: Sequence[rows.Row]) -> None:
+def refuse_known(connection: sqlite3.Connection, new: Sequence[Row]) -> None:
     """Raise ItemExists if one of the shoes is there."""
     for row in new:
         if connection.execute("SELECT 1 FROM shoes WHERE id = ?", (row.id,)).fetchone() is not None:

@@ -5,10 +5,10 @@ r"""Derived files: vectors and indexes on disk, so that a start need not read ev
     zeros, up to 4096 bytes
     payload                                  the arrays of `save_vectors`, or FAISS's own bytes
 
-One container for two kinds: the catalogue's vectors, which all processes of a machine map into memory and share, and
-the inverted index of one condition of a large catalogue, with what was measured of it. One rename replaces header and
-payload together. FAISS trusts what it reads, so nothing reaches it before the facts are those that are wanted and the
-digest is right. A file that does not fit is made anew from SQLite.
+One container for two kinds: the catalogue's vectors, which all processes of a machine map into memory and share where
+they are many, and the inverted index of one condition of a large catalogue, with what was measured of it. One rename
+replaces header and payload together. FAISS trusts what it reads, so nothing reaches it before the facts are those that
+are wanted and the digest is right. A file that does not fit is made anew from SQLite.
 """
 
 import hashlib
@@ -234,9 +234,9 @@ def _base_of(changes: Changes, stored: StoredVectors, layout: Layout) -> Segment
     items = [GONE] * len(stored.numbers)
     for position, row in zip(positions.tolist(), old.tolist(), strict=True):
         items[position] = changes.items[row]
-    return Segment(
-        layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=stored.vectors, digest=stored.digest
-    )
+    # A file that somebody cuts short while it is mapped ends the process: those of small catalogues are copied.
+    vectors = stored.vectors if len(items) > layout.exact_up_to else stored.vectors.copy()
+    return Segment(layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=vectors, digest=stored.digest)
 
 
 def _write(path: Path, facts: dict[str, Any], arrays: Sequence[memoryview]) -> bool:

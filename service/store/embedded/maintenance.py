@@ -11,8 +11,7 @@ import numpy as np
 from model.errors import ArtifactCorrupt
 from model.text import nfc
 from service.store.base import Item
-from service.store.embedded import rows
-from service.store.embedded.database import check, connect_to_read, read_meta, translated
+from service.store.embedded.database import check, connect_to_read, decode_items, read_meta, text_checksum, translated
 
 __all__ = ["copy_database", "inspect_database", "read_items"]
 
@@ -54,7 +53,7 @@ def copy_database(path: Path, target: Path) -> list[Item]:
         copy.execute("PRAGMA synchronous = FULL")
         source.backup(copy)
         check(copy, target)
-        return rows.decode_items(copy.execute(EVERY_TEXT).fetchall())
+        return decode_items(copy.execute(EVERY_TEXT).fetchall())
 
 
 def read_items(path: Path) -> list[Item]:
@@ -67,7 +66,7 @@ def read_items(path: Path) -> list[Item]:
     """
     with translated(path), closing(connect_to_read(path)) as connection:
         check(connection, path)
-        return rows.decode_items(connection.execute(EVERY_TEXT).fetchall())
+        return decode_items(connection.execute(EVERY_TEXT).fetchall())
 
 
 def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
@@ -79,7 +78,7 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
     connection.execute("BEGIN")  # rows and the last change's number as of one moment
     last = int(connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
     for item_id, image, attributes, checksum, blob, blob_checksum, seq in connection.execute(EVERY_ROW):
-        if rows.text_checksum(item_id, image, attributes) != checksum:
+        if text_checksum(item_id, image, attributes) != checksum:
             yield f"shoe {item_id!r}: its id, picture and attributes fail their checksum"
         if zlib.crc32(blob) != blob_checksum:
             yield f"shoe {item_id!r}: its vector fails its checksum"

@@ -23,6 +23,7 @@ from service.store.base import (
     Hit,
     Item,
     Page,
+    Record,
     Weights,
     check_condition,
     check_filter,
@@ -179,23 +180,19 @@ class Segment:
         selection = self.select(filter)
         return self._attributes.facets(None if selection is None else selection.mask)
 
+    def changed(self, **attributes: object) -> "Segment":
+        """The same segment with some attributes in place of its own."""
+        other = copy(self)
+        other.__dict__.update(attributes)
+        return other
+
     def in_file(self, vectors: Vectors, digest: str) -> "Segment":
         """The same segment with its vectors, (N, D), where they lie in a file of that digest."""
-        other = copy(self)
-        other.vectors, other.digest, other.exact = vectors, digest, {}
-        return other
+        return self.changed(vectors=vectors, digest=digest, exact={})
 
     def with_tuned(self, condition: str, tuned: Tuned) -> "Segment":
         """The same segment with a condition's inverted index."""
-        other = copy(self)
-        other.tuned = {**self.tuned, condition: tuned}
-        return other
-
-    def with_indexes_of(self, other: "Segment") -> "Segment":
-        """The same segment with the vectors and the indexes of another, which has the same rows."""
-        changed = copy(self)
-        changed.vectors, changed.digest, changed.tuned, changed.exact = other.vectors, other.digest, other.tuned, {}
-        return changed
+        return self.changed(tuned={**self.tuned, condition: tuned})
 
     def without(self, numbers: NDArray[np.int64]) -> "Segment":
         """The same segment, but the shoes of some numbers are gone, as far as they are in it."""
@@ -206,15 +203,13 @@ class Segment:
             rows = rows[self.present[rows]]
         if not len(rows):
             return self
-        other = copy(self)
-        other.present = np.ones(len(self), dtype=np.bool_) if self.present is None else self.present.copy()
-        other.present[rows] = False
-        other.count = self.count - len(rows)
-        other.gone_counts = {name: Counter(counts) for name, counts in self.gone_counts.items()}
+        present = np.ones(len(self), dtype=np.bool_) if self.present is None else self.present.copy()
+        present[rows] = False
+        gone = {name: Counter(counts) for name, counts in self.gone_counts.items()}
         for row in rows.tolist():
             for name, values in self.items[row].attributes.items():
-                other.gone_counts.setdefault(name, Counter()).update(set(values))
-        return other
+                gone.setdefault(name, Counter()).update(set(values))
+        return self.changed(present=present, count=self.count - len(rows), gone_counts=gone)
 
     def after(
         self,
@@ -336,7 +331,8 @@ class Snapshot:
         """The same catalogue with the indexes of `new`, if its base is `old` but for shoes that have gone since."""
         if self.base.numbers is not old.numbers:
             return self
-        return Snapshot(seq=self.seq, base=self.base.with_indexes_of(new), recent=self.recent)
+        base = self.base.in_file(new.vectors, new.digest).changed(tuned=new.tuned)
+        return Snapshot(seq=self.seq, base=base, recent=self.recent)
 
     def __len__(self) -> int:
         return self.base.count + self.recent.count
@@ -390,6 +386,17 @@ class Snapshot:
             next=None if is_last else write_cursor(shown[limit - 1][0]),
             total=total,
         )
+
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`: at equal distances in the order of rows."""
+        positions = np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
+        records, start = list[Record](), 0
+        for segment in self._segments:
+            rows = segment.alive()
+            chosen = rows[positions[(start <= positions) & (positions < start + len(rows))] - start]
+            records += [Record(segment.items[row], segment.vectors[row].copy()) for row in chosen.tolist()]
+            start += len(rows)
+        return records
 
     def facets(self, filter: Filter | None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`."""

@@ -27,12 +27,10 @@ from service.store.base import (
     Record,
     StoreInfo,
     Weights,
-    check_vectors,
     require_positive,
 )
-from service.store.embedded import rows
 from service.store.embedded.background import LOCK, BackgroundIndexer
-from service.store.embedded.database import BUSY_SECONDS, Truth
+from service.store.embedded.database import BUSY_SECONDS, Truth, encode
 from service.store.embedded.files import derived_files, load, save_small
 from service.store.embedded.snapshot import Layout, Segment, Snapshot
 
@@ -62,9 +60,9 @@ RECENT_MOST = 256
 class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
-    `catalog.sqlite` holds everything. `vectors.bin`, which all processes map into memory, only spares a start the
-    reading of all vectors. A small catalogue cuts those of its conditions from them; a large one has each condition's
-    index in a file.
+    `catalog.sqlite` holds everything. `vectors.bin` only spares a start the reading of all vectors. A small catalogue
+    copies it, and cuts the vectors of its conditions from it; all processes map a large one's, which has each
+    condition's index in a file.
     """
 
     def __init__(
@@ -177,9 +175,8 @@ class EmbeddedStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. Equal distances come in the order of insertion."""
         require_positive("k", k)
-        checked = check_vectors(queries, self._truth.facts.dimension)
         snapshot = self.current()
-        found = snapshot.search(checked, k, condition=condition, filter=filter, vectors=vectors)
+        found = snapshot.search(queries, k, condition=condition, filter=filter, vectors=vectors)
         self._request_missing(snapshot, condition)
         return found
 
@@ -196,24 +193,18 @@ class EmbeddedStore:
         require_positive("limit", limit)
         return self.current().page(limit=limit, cursor=cursor, filter=filter)
 
+    def sample(self, count: int) -> list[Record]:
+        """See `VectorStore.sample`."""
+        return self.current().sample(count)
+
     def facets(self, filter: Filter | None = None) -> dict[str, dict[str, int]]:
         """See `VectorStore.facets`: attributes by name, values most frequent first, no zeros."""
         return self.current().facets(filter)
 
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
-        """Insert or replace by id, in one transaction: all or nothing, durable once it returns.
-
-        Returns:
-            How many records were given; of several with one id, the last one stays.
-
-        Raises:
-            QueryError: a record's vector has the wrong shape or a value that is not finite.
-            ItemExists: one of the ids is there, and `overwrite` is False.
-            StoreBusy: another process holds the catalogue for too long.
-            StorageFull, StorageReadOnly, ArtifactError: the disk is full, or the folder can't be written.
-        """
+        """See `VectorStore.upsert`: in one transaction. Raises StorageFull and StorageReadOnly among ArtifactErrors."""
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
-        encoded = [rows.encode(record, self._truth.facts.dimension) for record in records]
+        encoded = [encode(record, self._truth.facts.dimension) for record in records]
         if encoded:
             self._truth.upsert(encoded, overwrite=overwrite)
             self._wrote = True

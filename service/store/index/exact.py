@@ -21,7 +21,7 @@ import faiss as untyped_faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import Weights, scale_of
+from service.store.base import ROUNDING, Weights, scale_of
 
 __all__ = [
     "SPARE",
@@ -40,9 +40,6 @@ __all__ = [
 faiss: Any = untyped_faiss
 
 Vectors = NDArray[np.float32]
-
-ROUNDING = 2.0**-24
-"""Unit roundoff of float32: the largest relative error of one operation."""
 
 SPARE = 16
 """Candidates beyond k, so that the end of a tie at the k-th rank is seen in nearly all catalogues."""

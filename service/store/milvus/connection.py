@@ -56,8 +56,7 @@ class Connection:
     def call(self, operation: Callable[[MilvusClient, float], T], *, seconds: float = CALL_SECONDS) -> T:
         """Do something with a client, in the seconds that it is given; again where it failed, within `seconds`.
 
-        Raises:
-            StoreUnavailable: it failed each time, or the breaker is open.
+        Raises StoreUnavailable where it failed each time, or the breaker is open.
         """
         deadline = monotonic() + seconds
         refusal = StoreUnavailable("the catalogue's database does not answer; try again", retry_after=RETRY_AFTER)
@@ -75,8 +74,16 @@ class Connection:
             return tenacity.Retrying(stop=stop, wait=PAUSES, retry=retry, reraise=True)(once)
         except ERRORS as error:
             logger.warning("%s: %s", self.address, " ".join(str(error).split())[:300])
-            self._open()
+            with self._lock:  # opens the breaker
+                if self._looking is None and not self._closed.is_set():
+                    self._looking = threading.Thread(target=self._look_until_found, name="store-probe", daemon=True)
+                    self._looking.start()
             raise refusal from error
+
+    def ask(self, method: str, *, seconds: float = CALL_SECONDS, **options: Any) -> Any:  # noqa: ANN401 - by method
+        """What a method of the client answers about the collection. Raises StoreUnavailable."""
+        name = self.address.collection
+        return self.call(lambda client, left: getattr(client, method)(name, timeout=left, **options), seconds=seconds)
 
     def close(self) -> None:
         """End the connection."""
@@ -94,13 +101,6 @@ class Connection:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def _open(self) -> None:
-        """Open the breaker."""
-        with self._lock:
-            if self._looking is None and not self._closed.is_set():
-                self._looking = threading.Thread(target=self._look_until_found, name="store-probe", daemon=True)
-                self._looking.start()
 
     def _look_until_found(self) -> None:
         logger.error("%s does not answer, so it is not asked until it does", self.address)

@@ -116,6 +116,11 @@ export function getInfo() {
   return getJson("v1/info");
 }
 
+/** How the network was trained: {card, history, evaluation}. */
+export function getCheckpoint({ signal }) {
+  return getJson("v1/checkpoint", { signal });
+}
+
 /** One page of the catalogue: {items, next, total}. */
 export function listItems({ filters, cursor, limit, signal }) {
   return getJson(withParameters("v1/items", { filters, cursor, limit }), { signal });
@@ -174,7 +179,10 @@ const AS_JSON = { headers: { Accept: "application/json" } };
 
 /** The way from one shoe to another: its steps, each {position, image, nearest}. */
 export async function interpolate(from, to, steps, { signal }) {
-  return (await getJson(withParameters("v1/interpolations", { from, to, steps }), { ...AS_JSON, signal })).steps;
+  const answer = await getJson(withParameters("v1/interpolations", { from, to, steps }), { ...AS_JSON, signal });
+  const ends = [answer.steps[0].nearest, answer.steps.at(-1).nearest];
+  // In a catalogue of two shoes nothing lies between them.
+  return answer.steps.map((step) => ({ ...step, nearest: step.nearest ?? ends[Math.round(step.position)] }));
 }
 
 /** A shoe before and after it takes a slice of another: {before, after}, each {image, nearest}. */

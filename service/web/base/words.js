@@ -13,11 +13,14 @@ export function shoes(number) {
   return `${count(number)} ${number === 1 ? "shoe" : "shoes"}`;
 }
 
+/** Score below which two shoes are not called similar. */
+export const RELATED = 0.2;
+
 /** Least scores of how near a shoe is in words: see `score` of the interface. */
 const NEARNESS = [
-  [0.8, "Very close"],
-  [0.55, "Close"],
-  [0.25, "Related"],
+  [0.75, "Very close"],
+  [0.45, "Close"],
+  [RELATED, "Related"],
   [0, "Distant"],
 ];
 

@@ -14,9 +14,6 @@ import * as results from "./results.js";
 
 const PAGE = 24;
 
-/** Score below which not even the nearest shoe is called similar. */
-const CLOSE = 0.25;
-
 /** Brands that only the catalogue has that `solemate demo-catalog` draws. */
 const DRAWN = ["Alderfoot", "Saltmarsh"];
 
@@ -141,7 +138,7 @@ async function showFacets(route, signal, counted) {
 
 function head(route) {
   const [first] = answer.shoes;
-  const far = isQuery(route) && !route.dislikes.length && first && first.score < CLOSE;
+  const far = isQuery(route) && !route.dislikes.length && first && first.score < words.RELATED;
   byId("results-heading").textContent = !isQuery(route) ? "The catalogue" : far ? "Nothing here is close" : "Most similar";
 }
 

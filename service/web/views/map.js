@@ -396,7 +396,7 @@ function build(view, route, { info, signal }) {
     lasso.setAttribute("aria-pressed", String(chart.lassoing));
     canvas.classList.toggle("lassoing", chart.lassoing);
   }, { class: "button small", "aria-pressed": "false" });
-  const among = iconButton("plus", "Take all in view", () => {
+  const among = iconButton("plus", "All in view", () => {
     const { clientWidth: width, clientHeight: height } = canvas;
     choose(chart.inside([[0, 0], [width, 0], [width, height], [0, height]]));
   }, { class: "button small" });

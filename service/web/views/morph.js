@@ -171,7 +171,7 @@ export async function show(view, route, { info: served, signal }) {
         iconButton("dice", "Surprise me", shuffle, { class: "button small" }),
       ),
     ),
-    make("p", { class: "fine lead" }, "Between two shoes lie others. Each step is drawn by the network from a point on the straight line between the two vectors; beside it is the shoe of the catalogue that lies nearest."),
+    make("p", { class: "fine lead" }, "Between two shoes lie others. Each step is drawn by the network from a point on the straight line between the two vectors; beside it is the shoe of the catalogue that lies nearest, other than the two."),
     make(
       "div",
       { class: "morph" },

@@ -11,9 +11,6 @@ import { pick } from "./picker.js";
 
 const NEIGHBOURS = 12;
 
-/** Score from which on two shoes are called alike. */
-const ALIKE = 0.25;
-
 /** Side of the picture over the drawing, in pixels. */
 const SIDE = 720;
 
@@ -131,7 +128,7 @@ async function showWhy(section, shoe, otherId, { info, signal }) {
       make("span", { class: "name" }, name),
     );
   };
-  const title = why ? (why.score < ALIKE ? "How they differ" : "Why they are alike") : "Side by side";
+  const title = why ? (why.score < words.RELATED ? "How they differ" : "Why they are alike") : "Side by side";
   const close = iconButton("close", "Close the comparison", () => routes.go(to(shoe.id)), { quiet: true });
   section.replaceChildren(
     make("div", { class: "section-head" }, make("h2", { tabindex: -1 }, title), close),

@@ -1,10 +1,11 @@
 // What is served: the service's health, its catalogue and its network, and what may be changed.
 
-import { countFacets, isReady } from "../base/api.js";
+import { countFacets, getCheckpoint, isReady } from "../base/api.js";
 import { link, make, vary } from "../base/dom.js";
 import { count, isAddress, label, megabytes, percent, shoes } from "../base/words.js";
 import * as routes from "../base/route.js";
 import { showPanel } from "./admin.js";
+import { training } from "./training.js";
 
 const VALUES = 6;
 
@@ -97,13 +98,17 @@ function catalogue({ facets, total }, keys) {
 /** Show what is served. */
 export async function show(view, _route, { info, signal }) {
   document.title = "Status · solemate";
-  const [ready, facets] = await Promise.all([isReady({ signal }), countFacets([], { signal })]);
+  const [ready, facets, record] = await Promise.all([
+    isReady({ signal }),
+    countFacets([], { signal }),
+    getCheckpoint({ signal }).catch(() => null), // an older service
+  ]);
   signal.throwIfAborted();
   const admin = make("section", { class: "panel" });
   showPanel(admin);
   view.replaceChildren(
     make("h1", { tabindex: -1 }, "Status"),
-    make("div", { class: "panels" }, health(ready, info), network(info), search(info), admin, catalogue(facets, info.attributes)),
+    make("div", { class: "panels" }, health(ready, info), network(info), search(info), admin, (record && training(record)) ?? "", catalogue(facets, info.attributes)),
   );
   view.querySelector("h1").focus({ preventScroll: true });
 }

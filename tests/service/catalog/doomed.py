@@ -13,14 +13,14 @@ from unittest import mock
 import numpy as np
 
 from model.preprocess import PreprocessConfig, Preprocessor
-from service.catalog.uploads import Uploads, clean_picture
+from service.catalog.images import Uploads, clean_picture
 from service.catalog.writer import Add, CatalogWriter
 from service.store.embedded.store import EmbeddedStore
 from tests.support.stack import draw_shoe
 
 __all__ = ["main"]
 
-MOMENTS = {"row": "service.store.embedded.store.EmbeddedStore.upsert", "old": "service.catalog.uploads.Uploads.remove"}
+MOMENTS = {"row": "service.store.embedded.store.EmbeddedStore.upsert", "old": "service.catalog.images.Uploads.remove"}
 
 
 def die(*_: object, **__: object) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import QueryError
-from service.catalog.attribute_types import declare_types, infer_type, parse_types, read_types
+from service.catalog.attributes import declare_types, infer_type, parse_types, read_types
 
 
 @pytest.mark.parametrize(

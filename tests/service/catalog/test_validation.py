@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.errors import QueryError
-from service.catalog.validation import check_attributes, check_id
+from service.catalog.attributes import check_attributes, check_id
 
 
 @pytest.mark.parametrize("item_id", ["a", "x" * 200, "Größe 42 / "[:8], "a:b", "..a", "👟", "a\u200db"])

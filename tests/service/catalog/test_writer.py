@@ -14,7 +14,7 @@ import pytest
 
 from model.errors import ArtifactError, QueryError, SolemateError, StorageFull
 from model.preprocess import PreprocessConfig, Preprocessor
-from service.catalog.uploads import Uploads, clean_picture, require_name
+from service.catalog.images import Uploads, clean_picture, require_name
 from service.catalog.writer import Add, CatalogWriter, Changed, Patch, Remove
 from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import Record

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from model.files import sha256_bytes
-from service.catalog.uploads import Uploads, require_name
+from service.catalog.images import Uploads, require_name
 from service.store.base import Record
 from service.store.embedded.files import VECTORS
 from service.store.embedded.store import DATABASE, EmbeddedStore
@@ -445,10 +445,10 @@ class TestForgedArchives:
 def test_looking_after_files_needs_no_network() -> None:
     """Listing and deleting do without torch, and all of it without what only training needs."""
     code = """
-import sys, service.cli.main, service.catalog.writer, service.catalog.uploads
+import sys, service.cli.main, service.catalog.writer, service.catalog.images
 import service.store.embedded.store, service.store.embedded.maintenance
 assert "torch" not in sys.modules
-import service.catalog.maintenance.verify, service.catalog.maintenance.export, service.catalog.maintenance.backup
+import service.catalog.maintenance.verify, service.catalog.maintenance.archive, service.catalog.maintenance.backup
 assert not {"matplotlib", "torchvision", "training", "fastapi"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -46,7 +46,6 @@ def test_picture_alone() -> None:
         ask("image/jpeg", b"x" * 40, b"x")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.characters(max_codepoint=255), max_size=40) | st.text('abx";=\\ -', max_size=12))
 def test_any_content_type_is_answered(parameters: str) -> None:
     """A content type that can't be made sense of is the client's error."""

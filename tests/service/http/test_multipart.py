@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
@@ -16,8 +16,6 @@ from tests.support.bodies import BOUNDARY, form, image, part
 
 LIMITS = FormLimits(images=2, image_bytes=40, fields=3, field_bytes=20)
 NAMES = ("k", "filter")
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # with a busy machine
 
 
 def read(chunks: Sequence[bytes]) -> Form | tuple[type[Exception], str]:
@@ -87,7 +85,6 @@ def test_form_is_read() -> None:
     )
 
 
-@patient
 @given(contents, cuts)
 def test_pictures_come_back_as_they_were(contents: list[bytes], places: list[int]) -> None:
     """Whatever a picture's bytes are, and however the body is cut, they are the bytes that come out."""
@@ -96,7 +93,6 @@ def test_pictures_come_back_as_they_were(contents: list[bytes], places: list[int
     assert read(cut(body, places)) == Form(uploads, {})
 
 
-@patient
 @given(bodies, cuts)
 @example(b"\r\nabc--a-b\r\n", [3])
 @example(form(image(b"x")) + b"\r\n--a-b\r\n", [60])
@@ -105,14 +101,12 @@ def test_cuts_make_no_difference(body: bytes, places: list[int]) -> None:
     assert read(cut(body, places)) == read([body])
 
 
-@patient
 @given(bodies)
 def test_single_bytes_make_no_difference(body: bytes) -> None:
     """Neither does it if each byte comes by itself."""
     assert read([body[index : index + 1] for index in range(len(body))]) == read([body])
 
 
-@patient
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_any_bytes_are_the_clients_error(chunks: list[bytes]) -> None:
     """Bytes that are no form are an error that is told the client as its own."""
@@ -120,7 +114,6 @@ def test_any_bytes_are_the_clients_error(chunks: list[bytes]) -> None:
     assert error in {QueryError, ImageTooLarge} or said.startswith("4")
 
 
-@patient
 @given(st.integers(0, 41), st.integers(0, 21), cuts)
 def test_sizes_are_limited_at_every_cut(picture: int, text: int, places: list[int]) -> None:
     """A picture or a field of exactly its limit passes; a byte more doesn't, wherever the body is cut."""
@@ -141,7 +134,6 @@ def test_nothing_beyond_a_limit_is_kept() -> None:
         reader.feed(b"x" * len(BOUNDARY + b"\r\n--"))  # as many as are held back, as they might be a boundary
 
 
-@patient
 @given(cuts)
 def test_parts_are_counted_at_every_cut(places: list[int]) -> None:
     """More pictures, and more fields, than are allowed are refused, wherever the body is cut."""
@@ -150,7 +142,6 @@ def test_parts_are_counted_at_every_cut(places: list[int]) -> None:
     assert read(cut(fields, places)) == (Refusal, "413 the form has more than 3 fields beside its images")
 
 
-@patient
 @given(st.integers(-2, 2), cuts)
 def test_part_headers_are_limited_at_every_cut(more: int, places: list[int]) -> None:
     """A part with headers of more bytes than are allowed is refused, wherever the body is cut."""
@@ -253,7 +244,6 @@ def test_extended_filenames(extended: bytes, filename: str) -> None:
     assert read([form(head + b"\r\n\r\nx\r\n")]) == Form([Upload(filename, b"x")], {})
 
 
-@patient
 @given(bodies | contents.map(lambda contents: form(part("k", b"3"), *map(image, contents))))
 def test_another_reader_agrees(body: bytes) -> None:
     """What is taken for a form is one to python-multipart too, with the same contents."""

@@ -83,7 +83,7 @@ TYPES = (
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(("/v1/search", "/v1/embeddings", "/v1/reconstructions", "/v1/subjects", "/v1/search/vector")),
     content_type=st.sampled_from(TYPES) | st.text(st.characters(max_codepoint=255, exclude_categories=["C"])),

@@ -47,6 +47,7 @@ OPERATIONS = {
     "getMapAtlas": "GET /v1/map/atlas/{n}",
     "getMapTile": "GET /v1/map/tiles/{n}",
     "getInfo": "GET /v1/info",
+    "getCheckpoint": "GET /v1/checkpoint",
     "reloadArtifacts": "POST /v1/admin/reload",
 }
 """What clients are generated from: operation ids name their functions."""
@@ -76,6 +77,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "map": schemas.MapAnswer,
     "map_tile": schemas.MapTile,
     "info": schemas.Info,
+    "checkpoint": schemas.CheckpointRecord,
     "healthz": schemas.Status,
     "readyz": schemas.Status,
     "reload": schemas.ReloadAnswer,

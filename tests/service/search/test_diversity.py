@@ -44,7 +44,6 @@ def naive_mmr(query: NDArray[np.float64], vectors: NDArray[np.float64], diversit
 
 
 @given(points=POINTS, within=st.sampled_from([0.0, 1.0, 1.5, 2.0, 9.0]), enough=st.integers(1, 40))
-@settings(deadline=None)
 def test_fold_agrees_with_a_loop(points: list[list[int]], within: float, enough: int) -> None:
     """The leaders are those that a plain loop finds, as many as are enough."""
     vectors = matrix(points)
@@ -52,7 +51,7 @@ def test_fold_agrees_with_a_loop(points: list[list[int]], within: float, enough:
 
 
 @given(seed=st.integers(0, 500), count=st.integers(0, 30), diversity=st.sampled_from([0.01, 0.3, 0.5, 0.9, 1.0]))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_diversify_agrees_with_a_loop(seed: int, count: int, diversity: float) -> None:
     """The choice is that of the formula, written out, at every length."""
     rng = np.random.default_rng(seed)

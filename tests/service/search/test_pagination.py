@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import QueryError
@@ -19,7 +19,6 @@ def cursor(offset: int = 10) -> Cursor:
     return Cursor(offset, fingerprint_of(["a shoe"]), fingerprint_of(["overall", []]), fingerprint_of(["abc"]), VECTOR)
 
 
-@settings(deadline=None)
 @given(offset=st.integers(0, 2**32 - 1), values=st.lists(st.floats(width=32, allow_nan=False), max_size=70))
 def test_round_trip(offset: int, values: list[float]) -> None:
     """What comes back is what went in, to the bit, in letters that an address may hold."""
@@ -32,7 +31,6 @@ def test_round_trip(offset: int, values: list[float]) -> None:
     assert read.vector.tobytes() == vector.tobytes()
 
 
-@settings(deadline=None)
 @given(place=st.integers(0, 79), letter=st.sampled_from("AZaz09-_=+/ é\n\0"))
 def test_a_changed_letter_is_noticed(place: int, letter: str) -> None:
     """No letter of a cursor may be another."""
@@ -44,7 +42,6 @@ def test_a_changed_letter_is_noticed(place: int, letter: str) -> None:
         assert caught.value.field == "cursor"
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=60) | st.binary(max_size=60).map(lambda data: base64.urlsafe_b64encode(data).decode()))
 def test_no_other_text_is_one(text: str) -> None:
     """Whatever it holds, it is refused as no cursor."""

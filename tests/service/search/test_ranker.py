@@ -128,7 +128,7 @@ def pages(searcher: Searcher, vector: NDArray[np.float32], options: SearchOption
     fold_within=st.none() | st.sampled_from([0.0, 0.05, 0.5, 3.0, 100.0]),
     diversity=st.sampled_from([0.0, 0.3, 1.0]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_pages_are_one_long_answer_by_the_definitions(
     seed: int, count: int, each: int, excluded: int, **given_options: Any
 ) -> None:

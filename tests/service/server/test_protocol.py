@@ -246,11 +246,10 @@ def test_idle_connection(open_door: Open) -> None:
     with open_door() as door:
         client = door.connect()
         for _ in range(3):
+            began = time.monotonic()
             assert b" 200 " in client.ask()
-            time.sleep(0.1)
-        began = time.monotonic()
         assert client.recv(1) == b""
-        assert time.monotonic() - began >= 0.7
+        assert time.monotonic() - began >= 0.9
 
 
 def test_too_many_connections(open_door: Open) -> None:

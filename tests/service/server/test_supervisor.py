@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from service.server.listener import bind
 from service.server.supervisor import StartFailed, Supervisor, WorkerSlot, describe_end
 from service.settings import Settings
 from tests.service.server.fake_worker import BROKEN, STUCK, work
+from tests.support.waiting import wait_until
 
 
 class Service:
@@ -75,13 +75,6 @@ class Service:
             answers[index] = served
         return answers
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for what is to come."""
-        deadline = time.monotonic() + 60
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
     def kill(self, index: int) -> int:
         """Kill a worker, and wait for its replacement; returns the old process."""
         old = self.supervisor.pids[index]
@@ -91,7 +84,7 @@ class Service:
 
     def wait_for_another(self, index: int, old: int) -> None:
         """Wait until another process is in a worker's place."""
-        self.wait_until(lambda: self.supervisor.pids[index] not in {0, old})
+        wait_until(lambda: self.supervisor.pids[index] not in {0, old})
 
 
 @pytest.fixture
@@ -114,7 +107,7 @@ def test_all_serve_until_the_end(service: Service) -> None:
     pids: list[int] = []
 
     def story() -> None:
-        service.wait_until(lambda: service.ask_all() == {"0": "old", "1": "old"})
+        wait_until(lambda: service.ask_all() == {"0": "old", "1": "old"})
         pids.extend(service.supervisor.pids)
 
     service.run(story)
@@ -131,7 +124,7 @@ def test_killed_worker_is_replaced(service: Service, caplog: pytest.LogCaptureFi
     def story() -> None:
         old = service.kill(1)
         assert service.ask()
-        service.wait_until(lambda: service.ask_all().keys() == {"0", "1"})
+        wait_until(lambda: service.ask_all().keys() == {"0", "1"})
         assert old not in service.supervisor.pids
 
     service.run(story)
@@ -163,7 +156,7 @@ def test_reload_by_signal_and_by_request(service: Service, caplog: pytest.LogCap
     def story() -> None:
         service.write("new")
         os.kill(os.getpid(), signal.SIGHUP)
-        service.wait_until(lambda: "reloaded in 2 workers" in caplog.text)
+        wait_until(lambda: "reloaded in 2 workers" in caplog.text)
         assert set(service.ask_all().values()) == {"new"}
         service.write("newer")
         assert service.ask(b"reload") == "2 switched"
@@ -171,7 +164,7 @@ def test_reload_by_signal_and_by_request(service: Service, caplog: pytest.LogCap
         service.write(BROKEN, worker=1)
         assert BROKEN in service.ask(b"reload")
         os.kill(os.getpid(), signal.SIGHUP)
-        service.wait_until(lambda: "the reload was refused" in caplog.text)
+        wait_until(lambda: "the reload was refused" in caplog.text)
         assert set(service.ask_all().values()) == {"newer"}
 
     service.run(story)
@@ -184,7 +177,7 @@ def test_replacement_serves_what_was_reloaded(service: Service) -> None:
         service.write("new")
         assert service.ask(b"reload") == "2 switched"
         service.kill(0)
-        service.wait_until(lambda: service.ask_all() == {"0": "new", "1": "new"})
+        wait_until(lambda: service.ask_all() == {"0": "new", "1": "new"})
 
     service.run(story)
 
@@ -195,7 +188,7 @@ def test_replacement_finds_something_newer(service: Service, caplog: pytest.LogC
     def story() -> None:
         service.write("new")
         service.kill(0)
-        service.wait_until(lambda: service.ask_all() == {"0": "new", "1": "new"})
+        wait_until(lambda: service.ask_all() == {"0": "new", "1": "new"})
 
     service.run(story)
     assert "reloading all workers" in caplog.text
@@ -210,10 +203,10 @@ def test_replacement_finds_what_the_others_refuse(
     def story() -> None:
         service.write("new", worker=0)
         service.kill(0)
-        service.wait_until(lambda: "is not what is served" in caplog.text)
+        wait_until(lambda: "is not what is served" in caplog.text)
         assert service.ask_all() == {"1": "old"}
         service.write("old", worker=0)
-        service.wait_until(lambda: service.ask_all() == {"0": "old", "1": "old"})
+        wait_until(lambda: service.ask_all() == {"0": "old", "1": "old"})
 
     service.run(story)
 
@@ -227,10 +220,10 @@ def test_replacement_finds_broken_artifacts(
     def story() -> None:
         service.write(BROKEN)
         service.kill(0)
-        service.wait_until(lambda: caplog.text.count("the weights are torn") > supervisor.ATTEMPTS)
+        wait_until(lambda: caplog.text.count("the weights are torn") > supervisor.ATTEMPTS)
         assert service.ask_all() == {"1": "old"}
         service.write("old")
-        service.wait_until(lambda: service.ask_all() == {"0": "old", "1": "old"})
+        wait_until(lambda: service.ask_all() == {"0": "old", "1": "old"})
 
     service.run(story)
 
@@ -266,7 +259,7 @@ def test_no_room_for_another_process(
 
     def story() -> None:
         service.kill(0)
-        service.wait_until(lambda: service.ask_all().keys() == {"0", "1"})
+        wait_until(lambda: service.ask_all().keys() == {"0", "1"})
 
     service.run(story)
     assert caplog.text.count("can't be started: no room") == 4
@@ -282,10 +275,10 @@ def test_worker_that_is_never_ready(
         (service.folder / "stuck").touch()
         service.kill(0)
         monkeypatch.setattr(supervisor, "LOADING_SECONDS", 0.2)
-        service.wait_until(lambda: "was not ready" in caplog.text)
+        wait_until(lambda: "was not ready" in caplog.text)
         monkeypatch.setattr(supervisor, "LOADING_SECONDS", 60.0)
         (service.folder / "stuck").unlink()
-        service.wait_until(lambda: service.ask_all().keys() == {"0", "1"})
+        wait_until(lambda: service.ask_all().keys() == {"0", "1"})
 
     service.run(story)
 
@@ -301,11 +294,11 @@ def test_worker_that_never_reloads(
         service.write(STUCK, worker=1)
         os.kill(os.getpid(), signal.SIGHUP)
         monkeypatch.setattr(supervisor, "LOADING_SECONDS", 0.2)
-        service.wait_until(lambda: "worker 1: it ended during the reload: it has not reloaded" in caplog.text)
+        wait_until(lambda: "worker 1: it ended during the reload: it has not reloaded" in caplog.text)
         monkeypatch.setattr(supervisor, "LOADING_SECONDS", 60.0)
         assert service.ask_all() == {"0": "old"}
         service.write("old", worker=1)
-        service.wait_until(lambda: service.ask_all().keys() == {"0", "1"})
+        wait_until(lambda: service.ask_all().keys() == {"0", "1"})
 
     service.run(story)
 
@@ -320,10 +313,10 @@ def test_hanging_worker_is_killed(
     def story() -> None:
         before = service.supervisor.pids
         (service.folder / "deaf").touch()
-        service.wait_until(lambda: "did not answer" in caplog.text)
+        wait_until(lambda: "did not answer" in caplog.text)
         (service.folder / "deaf").unlink()
-        service.wait_until(lambda: not set(service.supervisor.pids) & {0, *before})
-        service.wait_until(lambda: service.ask_all().keys() == {"0", "1"})
+        wait_until(lambda: not set(service.supervisor.pids) & {0, *before})
+        wait_until(lambda: service.ask_all().keys() == {"0", "1"})
 
     service.run(story)
 
@@ -350,7 +343,7 @@ def test_single_worker_told_to_end_is_replaced(service: Service, caplog: pytest.
             old = service.supervisor.pids[index]
             os.kill(old, signal.SIGTERM)
             service.wait_for_another(index, old)
-            service.wait_until(lambda: service.ask_all().keys() == {"0", "1"})
+            wait_until(lambda: service.ask_all().keys() == {"0", "1"})
 
     service.run(story)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

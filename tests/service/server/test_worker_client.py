@@ -43,11 +43,10 @@ class Stage:
 
     async def receive(self) -> object:
         """What the worker says next."""
-        for _ in range(2000):
-            if self.pipe.poll():
-                return self.pipe.recv()
-            await asyncio.sleep(0.001)
-        raise AssertionError("the worker says nothing")
+        async with asyncio.timeout(20):
+            while not self.pipe.poll():
+                await asyncio.sleep(0.001)
+        return self.pipe.recv()
 
     async def begin(self) -> None:
         """Let it be ready and accept."""

@@ -1,6 +1,7 @@
 """The batcher alone: what rides together, what is refused, what happens when something breaks."""
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
-from service.serving.batcher import DEFERRED, Batcher, BatchLimits, Deferred, Job
+from service.serving import batcher as batcher_module
+from service.serving.batcher import Batcher, BatchLimits, Job
 from service.telemetry import metrics
 from service.telemetry.request_timing import Stages, watch
 
@@ -43,7 +45,7 @@ class Doubler:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def run(self, jobs: Sequence[Job[int, int]]) -> list[int | Exception | Deferred]:
+    def run(self, jobs: Sequence[Job[int, int]]) -> list[int | Exception | None]:
         """One batch."""
         numbers = [job.item for job in jobs]
         self.batches.append(numbers)
@@ -55,10 +57,10 @@ class Doubler:
             raise RuntimeError("poison")
         return [self._answer(job) for job in jobs]
 
-    def _answer(self, job: Job[int, int]) -> int | Exception | Deferred:
+    def _answer(self, job: Job[int, int]) -> int | Exception | None:
         if job.item in self.preparations:
             job.defer(self.preparations.pop(job.item))
-            return DEFERRED
+            return None
         return self.wrong.get(job.item, 2 * job.item)
 
 
@@ -241,7 +243,7 @@ async def test_cancelled_jobs_are_not_run() -> None:
             await batcher.submit(2)
         doubler.gate.set()
         await held
-        await until(lambda: not batcher._inside)
+        await until(lambda: not batcher.load)
         assert await batcher.submit(3) == 6
     assert doubler.batches == [[0], [3]]
 
@@ -290,9 +292,14 @@ async def test_a_thread_that_dies_again_and_again_is_replaced_less_eagerly() -> 
 
 async def test_a_thread_that_vanishes_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ended the thread, the next look finds that out."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("nobody hears of it")
+
     async with batching() as (batcher, doubler):
         doubler.deadly.add(1)
-        monkeypatch.setattr(batcher, "_call_on_loop", lambda *_: None)  # it dies, and nobody hears of it
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "call_soon_threadsafe", fail)  # it dies, and nobody hears of it
         lost = asyncio.create_task(batcher.submit(1))
         await until(lambda: not batcher.alive)
         monkeypatch.undo()
@@ -354,10 +361,13 @@ async def test_time_in_the_queue_is_noted() -> None:
         assert stages.seconds["queue"] >= 0.04
 
 
-async def test_retry_after_grows_with_the_queue() -> None:
+async def test_retry_after_grows_with_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """The more there is to do, the later it is worth asking again."""
     async with batching(BatchLimits(inside=10, seconds=PATIENCE)) as (batcher, doubler):
-        batcher._pace = 0.5  # seconds a piece
+        clock = itertools.count(step=5)
+        monkeypatch.setattr(batcher_module, "perf_counter", lambda: next(clock))
+        await batcher.submit(0)  # takes five seconds of that clock, which makes the average half a second
+        monkeypatch.undo()
         held = await hold(batcher, doubler)
         others = [asyncio.create_task(batcher.submit(number)) for number in range(9)]
         await asyncio.sleep(0)

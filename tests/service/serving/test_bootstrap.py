@@ -192,7 +192,7 @@ async def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
     "damage", [truncate, flip, lambda path: path.unlink(), None], ids=["cut", "bit", "gone", "other"]
 )
 def test_damaged_cache_is_made_anew(artifacts: Artifacts, damage: Callable[[Path], None] | None) -> None:
-    """A cache of FAISS' that is cut, changed, gone or another catalogue's is not read; what it held is made anew."""
+    """A file of vectors that is cut, changed, gone or another catalogue's is not read; what it held is made anew."""
     cache = artifacts.catalog / "vectors.bin"
     if damage is None:
         swap(cache, artifacts.other_catalog / "vectors.bin")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from model.errors import CorruptImage, QueryError
-from service.catalog.uploads import CleanPicture, Uploads
+from service.catalog.images import CleanPicture, Uploads
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, ItemExists, NotReady, Overloaded, UnknownItem
 from service.serving.bootstrap import Backend
@@ -91,7 +91,7 @@ async def test_changes_that_wait_are_written_together(running: Running, store: G
     async with running() as backend:
         held = await hold(backend, store)
         others = [asyncio.create_task(backend.editor.add(new(f"{number}", number))) for number in range(20)]
-        while backend.editor._batcher._load < 21:
+        while backend.editor.batcher.load < 21:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0)  # a round of the event loop, in which the last ones reach the batcher's thread
         store.gate.set()

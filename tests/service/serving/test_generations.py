@@ -11,12 +11,13 @@ from starlette.types import Message, Receive, Scope, Send
 from model.errors import ArtifactCorrupt
 from service.errors import NotReady
 from service.http.middleware.exchange import LeaseGeneration
+from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, Network
 from service.serving.generations import Live, OneProcess, ReloadRefused
 from tests.support.fakes import FakeEmbedder, MemoryStore
 
 
-class FakeBackend:
+class FakeBackend(Backend):
     """Notes what is done to it."""
 
     def __init__(self, engine: Engine) -> None:
@@ -25,17 +26,17 @@ class FakeBackend:
         self.sick = False
 
     async def start(self) -> None:
-        """See Served."""
+        """See Backend."""
         self.started = True
 
     async def check_ready(self) -> None:
-        """See Served."""
+        """See Backend."""
         assert self.started
         if self.sick:
             raise NotReady("the canary is dead")
 
     async def close(self) -> None:
-        """See Served."""
+        """See Backend."""
         assert not self.closed
         self.closed = True
 
@@ -51,7 +52,7 @@ class Disk:
         self.sick = False
 
     def __call__(self, *, newer: bool) -> FakeBackend:
-        """See Opener."""
+        """Open it."""
         self.asked.append(newer)
         if self.broken is not None:
             raise self.broken

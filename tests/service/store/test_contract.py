@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import ClassVar
 
@@ -297,24 +298,6 @@ class TestSearch:
         assert len(hits) == 5
         assert hits[0].distance == pytest.approx(1e30)
 
-    @pytest.mark.parametrize(
-        "queries",
-        [
-            np.zeros(DIMENSION, dtype=np.float32),
-            np.zeros((1, DIMENSION + 1), dtype=np.float32),
-            np.zeros((1, 1, DIMENSION), dtype=np.float32),
-            query(np.nan),
-            query(-np.inf),
-        ],
-    )
-    def test_refuses_queries_that_are_no_vectors(
-        self, filled: VectorStore, queries: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-    ) -> None:
-        """A wrong shape, NaN and infinity are errors of the caller."""
-        with pytest.raises(QueryError) as caught:
-            filled.search(queries, 5)
-        assert caught.value.field == "vector"
-
     @pytest.mark.parametrize("k", [0, -1])
     def test_refuses_k_below_one(self, filled: VectorStore, k: int) -> None:
         """There is no answer with no hits."""
@@ -453,8 +436,8 @@ class TestFilters:
 
 
 class TestPages:
-    @pytest.mark.parametrize("filter", FILTERS)
-    @pytest.mark.parametrize("limit", [1, 7, 100, 300, 1000])
+    # A shoe a page under the narrowest filter alone: a search in Milvus for each takes its time.
+    @pytest.mark.parametrize(("limit", "filter"), [(1, FILTERS[-1]), *product((7, 300, 1000), FILTERS)])
     def test_together_are_the_catalogue_in_order(
         self, filled: VectorStore, naive: NaiveStore, limit: int, filter: Filter | None
     ) -> None:
@@ -573,9 +556,7 @@ class Machine(RuleBasedStateMachine):
 def test_any_sequence_of_changes_agrees_with_a_dict(make_store: StoreFactory) -> None:
     """Whatever is inserted, replaced and removed in whatever order, the answers are those of the naive store."""
     bound = type("BoundMachine", (Machine,), {"make_store": staticmethod(make_store)})
-    run_state_machine_as_test(
-        bound, settings=settings(max_examples=25, stateful_step_count=15, deadline=None, database=None)
-    )
+    run_state_machine_as_test(bound, settings=settings(max_examples=25, stateful_step_count=15))
 
 
 def test_two_stores_share_nothing(make_store: StoreFactory, tmp_path: Path) -> None:
@@ -585,3 +566,23 @@ def test_two_stores_share_nothing(make_store: StoreFactory, tmp_path: Path) -> N
         assert other.info().count == 0
         other.upsert(shoes(3))
         assert one.info().fingerprint != other.info().fingerprint
+
+
+def test_a_sample_is_of_shoes_all_over_the_catalogue(store: VectorStore) -> None:
+    """At most as many as asked for, with their vectors, each once, and the same ones until the catalogue changes."""
+    assert store.sample(5) == []
+    records = {record.item.id: record for record in shoes(60)}
+    store.upsert(records.values())
+    store.delete(["shoe-7", "shoe-59"])
+    for count in (0, 1, 20, 58, 1000):
+        sample = store.sample(count)
+        assert len({record.item.id for record in sample}) == len(sample) <= min(count, 58)
+        for record in sample:
+            assert record.item == records[record.item.id].item
+            np.testing.assert_array_equal(record.vector, records[record.item.id].vector)
+        assert [record.item.id for record in store.sample(count)] == [record.item.id for record in sample]
+    assert len(store.sample(58)) == 58
+    numbers = [int(record.item.id.removeprefix("shoe-")) for record in store.sample(30)]
+    assert len(numbers) >= 10
+    assert min(numbers) < 20
+    assert max(numbers) > 40

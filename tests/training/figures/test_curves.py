@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.figures.curves import _arrange, draw_curves
+from training.figures.curves import arrange, draw_curves
 
 
 def _history(epochs: int, *, every: int = 1) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def _history(epochs: int, *, every: int = 1) -> list[dict[str, Any]]:
 
 def test_a_panel_for_each_kind() -> None:
     """Each kind of figure has its panel; a curve is named by its condition, and its attribute where there are more."""
-    panels = _arrange(_history(6, every=3))
+    panels = arrange(_history(6, every=3))
     assert list(panels) == ["loss", "reconstruction", "kl", "triplet", "label", "mse", "triplet_accuracy"]
     assert list(panels["triplet"]) == ["category", "look/Closure", "look/Toe"]
     assert list(panels["triplet_accuracy"]) == ["category"]
@@ -48,5 +48,5 @@ def test_a_plain_run() -> None:
     """A run without conditions and held-out shoes has fewer panels."""
     figures = {"loss": 1.0, "reconstruction": 1.0, "kl": 1.0}
     history = [{"epoch": 1, "seconds": 1.0, "training": figures, "validation": {}}]
-    assert list(_arrange(history)) == ["loss", "reconstruction", "kl"]
+    assert list(arrange(history)) == ["loss", "reconstruction", "kl"]
     assert draw_curves(history).startswith(b"\x89PNG")

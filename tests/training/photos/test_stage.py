@@ -93,13 +93,13 @@ def test_the_localizer_learns_from_training_shoes_alone(tmp_path: Path, monkeypa
     """It never sees a shoe that is held out or excluded; views are made of all that are not excluded, in order."""
     shorten_stage(monkeypatch)
     taught: list[np.ndarray] = []
-    teach = stage._fit_localizer
+    teach = stage.train_localizer
 
-    def observed(shoes: list[Outlined | None], *others: Any) -> Any:
-        taught.extend(each.pixels for each in shoes if each is not None)
+    def observed(shoes: list[Outlined], *others: Any) -> Any:
+        taught.extend(each.pixels for each in shoes)
         return teach(shoes, *others)
 
-    monkeypatch.setattr(stage, "_fit_localizer", observed)
+    monkeypatch.setattr(stage, "train_localizer", observed)
     catalog = _make_catalog(tmp_path / "shoes", plain=30, count=30)
     (tmp_path / "shoes" / "3.png").write_bytes(b"no picture")
     prepared = _prepare(catalog, excluded={"s0", "s7"}, validation_share=0.3)

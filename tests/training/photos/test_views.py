@@ -65,7 +65,7 @@ def test_what_is_usable() -> None:
     overlaps, taken_whole = made.overlaps, 0
     for index, shoe in enumerate(SHOES):
         random = np.random.default_rng([0, 3, index])
-        for number, photo in enumerate(module._photos(shoe, BANK, random, 4)):
+        for number, photo in enumerate(module.draw_photos(shoe, BANK, random, 4)):
             framed = sighted.frame_picture(Image.fromarray(photo.pixels))
             inside = photo.mask > 0.5
             height, width = inside.any(axis=1).sum(), inside.any(axis=0).sum()

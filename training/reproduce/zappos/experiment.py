@@ -26,7 +26,7 @@ from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, ShoeRecipe, s
 from training.reproduce.zappos.report import SLICES, Errors, MeasuredShoes, Report
 from training.reproduce.zappos.split import Choice, HeldOut, choose_shoes, load_held_out
 
-__all__ = ["QUICK", "Plan", "reproduce_zappos"]
+__all__ = ["QUICK", "Plan", "measure_overall", "reproduce_zappos"]
 
 PREPROCESS = TrainConfig().preprocess
 """Preprocessing of every network."""
@@ -114,7 +114,7 @@ def reproduce_zappos(catalog: str, lists: Path, out: Path, plan: Plan | None = N
         network=plan.network,
         image_size=PREPROCESS.size,
         triplets=test.lists,
-        pixels=_measure_overall(embed_pixels(test.images), test),
+        pixels=measure_overall(embed_pixels(test.images), test),
         runs=tuple(_measure(network, test) for network in networks),
     )
     write_report(out, report, _draw(networks[: len(RECIPES)], test.images) if plan.pictures else ())
@@ -160,13 +160,14 @@ def _embed(recipe: ShoeRecipe, trained: Trained, images: ImageSet, *, device: to
 
 
 def _measure(network: _Network, test: HeldOut) -> MeasuredShoes:
-    parts = {OVERALL: _measure_overall(network.embedding, test)}
+    parts = {OVERALL: measure_overall(network.embedding, test)}
     if network.recipe.triplets == "slices":
         parts = {SLICES: _measure_slices(network.embedding, test), **parts}
     return MeasuredShoes(network.trained, parts, network.embedding.reconstruction)
 
 
-def _measure_overall(embedding: Embedding, test: HeldOut) -> Errors:
+def measure_overall(embedding: Embedding, test: HeldOut) -> Errors:
+    """The share of wrong triplets of each condition, by the whole vector."""
     return Errors({name: 1 - measure_triplets(embedding.vectors, test.lists[name].triplets) for name in CONDITIONS})
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +27,7 @@ from service.catalog.indexing.embed_pool import (
 )
 from tests.support.fakes import FakeEmbedder
 from tests.support.stack import draw_catalog, make_checkpoint
+from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).parents[4]
 BAD = 5
@@ -155,7 +155,4 @@ def test_workers_end_with_a_parent_that_is_killed(shop: Shop, tmp_path: Path) ->
         workers = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(workers) == 2
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not any(map(is_running, workers)))

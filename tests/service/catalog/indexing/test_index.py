@@ -13,8 +13,7 @@ from model.catalog import Catalog, Shoe, read_catalog
 from model.errors import ArtifactError, CatalogError
 from service.catalog.indexing.embed_pool import Embedded, EmbedPool, PoolBroken
 from service.catalog.indexing.index import IndexingStopped, IndexReport, index_catalog
-from service.catalog.indexing.ledger import Ledger, is_complete
-from service.catalog.indexing.shards import WHOLE, Shard
+from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, is_complete
 from service.store.base import Item, Record
 from tests.support.fakes import FakeEmbedder, MemoryStore
 from tests.support.stack import draw_catalog, draw_shoe

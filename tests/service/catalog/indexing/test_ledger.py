@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import ArtifactError
-from service.catalog.indexing.ledger import Ledger, begin, finish, is_complete
-from service.catalog.indexing.shards import WHOLE, Shard
+from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, begin, finish, is_complete
 
 
 def ids_of(shard: Shard, count: int = 20) -> list[str]:

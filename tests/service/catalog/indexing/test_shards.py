@@ -4,7 +4,7 @@ import pytest
 
 from model.catalog import BadRow, Catalog, Shoe
 from model.errors import QueryError
-from service.catalog.indexing.shards import WHOLE, Shard
+from service.catalog.indexing.ledger import WHOLE, Shard
 
 IDS = [f"{number}.{colour}" for number in range(1000, 1400) for colour in (1, 2)]
 

@@ -1,4 +1,4 @@
-"""What is noted of a request."""
+"""What is noted of a request, and the headers of its answer."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.middleware.exchange import ServeExchange
+from service.http.middleware.exchange import ServeExchange, security_headers
 from service.settings import Settings
 from service.telemetry.request_timing import STAGES, current_stages
 from tests.support.samples import value
@@ -225,3 +225,21 @@ def test_other_protocols_pass() -> None:
 
     exchange(app, type="lifespan")
     assert seen == [("lifespan", None)]
+
+
+def read_security(**settings: object) -> dict[str, str]:
+    """The headers under these settings."""
+    headers = security_headers(Settings.model_validate(settings))
+    return {name.decode(): value.decode() for name, value in headers}
+
+
+def test_frames() -> None:
+    """No other page shows this one in a frame, unless it is named."""
+    assert "frame-ancestors 'none'" in read_security()["content-security-policy"]
+    named = read_security(frame_ancestors="https://shop.example https://*.other.example")["content-security-policy"]
+    assert named.endswith("frame-ancestors https://shop.example https://*.other.example")
+
+
+def test_https_is_left_to_the_proxy() -> None:
+    """Whether browsers are to insist on HTTPS is said by whoever terminates TLS."""
+    assert "strict-transport-security" not in read_security()

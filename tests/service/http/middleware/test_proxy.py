@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from service.http.app import create_app
-from service.http.paths import BehindProxy
+from service.http.middleware.exchange import BehindProxy
 from service.serving.engine import Engine
 from service.settings import Settings
 from tests.support.problems import check_problem

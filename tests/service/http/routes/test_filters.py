@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from service.catalog.attribute_types import AttributeType
 from starlette.testclient import TestClient
 
+from service.http.app import create_app
 from service.serving.engine import Engine
+from service.settings import Settings
 from service.store.base import Item, Record
 from tests.support.problems import check_problem
 
@@ -87,10 +90,17 @@ def test_ranges_of_facets(client: TestClient) -> None:
     assert types == {"price": "number", "released": "date", "Brand": "text", "sale": "flag", "url": "text"}
 
 
-def test_declared_types(client: TestClient, memory_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declared_types(memory_engine: Engine, settings: Settings) -> None:
     """A flag is one by any word, a text has no range, and what is only displayed is neither counted nor filtered by."""
-    declared = {"sale": "flag", "price": "text", "url": "display"}
-    monkeypatch.setattr(memory_engine, "_declared", declared)
+    declared: dict[str, AttributeType] = {"sale": "flag", "price": "text", "url": "display"}
+    store, network = memory_engine.store, memory_engine.network
+    engine = Engine(memory_engine.embedder, store, network, limits=memory_engine.limits, attribute_types=declared)
+    with TestClient(create_app(settings, engine)) as client:
+        check_declared(client)
+
+
+def check_declared(client: TestClient) -> None:
+    """See `test_declared_types`."""
     assert list_ids(client, filter="sale:true") == ["cheap"]
     assert list_ids(client, filter="sale:No") == ["dear"]
     check_problem(client.get("/v1/items", params={"filter": "price:>3"}), 422, "filter")

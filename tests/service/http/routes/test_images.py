@@ -139,12 +139,13 @@ def png_of(illustration: Any) -> bytes:
 
 
 def test_interpolation_in_json(client: TestClient, memory_engine: Engine) -> None:
-    """Each step comes with its position, its picture and the shoe nearest to it: at the ends, the two shoes."""
+    """Each step comes with its position, its picture and the shoe nearest to it: only at the ends the two shoes."""
     query: dict[str, Any] = {"from": "1000.1", "to": "1004.2", "steps": 3}
     response = client.get("/v1/interpolations", params=query, headers=IN_JSON)
     steps = response.json()["steps"]
     assert [step["position"] for step in steps] == [0, 0.5, 1]
     assert [steps[0]["nearest"]["id"], steps[-1]["nearest"]["id"]] == ["1000.1", "1004.2"]
+    assert steps[1]["nearest"]["id"] not in {"1000.1", "1004.2"}
     assert steps[0]["nearest"]["score"] == 1
     middle = memory_engine.interpolate("1000.1", "1004.2", 3)[1]
     assert png_of(steps[1]) == to_png(memory_engine.draw(middle[None])[0])

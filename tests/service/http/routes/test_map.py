@@ -1,11 +1,14 @@
 """The map over HTTP."""
 
 import io
+import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from service.catalog.maintenance.map import FOLDER
 from service.serving.engine import Engine
 from tests.support.problems import check_problem
 
@@ -50,10 +53,10 @@ def test_tiles_in_gzip(client: TestClient) -> None:
     assert packed.headers["etag"] != plain.headers["etag"]
 
 
-def test_map_that_is_not_there(client: TestClient, memory_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_map_that_is_not_there(client: TestClient, tmp_path: Path) -> None:
     """Where no map was drawn, the answer names the command that draws one; a tile beyond the last is out of range."""
     check_problem(client.get("/v1/map/tiles/1"), 422, "n")
     check_problem(client.get("/v1/map/atlas/-1"), 422, "n")
-    monkeypatch.setattr(memory_engine, "_folder", None)
+    shutil.rmtree(tmp_path / FOLDER)
     problem = check_problem(client.get("/v1/map"), 404)
     assert "service map" in problem["detail"]

@@ -1,5 +1,8 @@
 """How the service tells how it is."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -71,3 +74,30 @@ def test_info(client: TestClient) -> None:
     assert info["limits"]["max_k"] == 10
     assert info["limits"]["max_upload_bytes"] == 100_000
     assert "JPEG" in info["limits"]["formats"]
+
+
+def test_record_of_the_training(
+    client: TestClient, memory_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint's card, epochs and evaluation are told where its folder has them, and nothing that it has not."""
+    monkeypatch.chdir(tmp_path)  # where the checkpoint's folder lies by default
+    digest = memory_engine.network.digest
+    nothing: dict[str, object] = {"checkpoint": digest, "card": None, "history": [], "evaluation": None}
+    assert client.get("/v1/checkpoint").json() == nothing
+    folder = client.app_state["settings"].checkpoint
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text(f"digest: {digest}")
+    row = {"slice": "heel", "attribute": "HeelHeight", "triplet_accuracy": None, "recall": {"1": 0.5}, "queries": 4}
+    metrics = {
+        "checkpoint": digest,
+        "history": [{"epoch": 1, "seconds": 2.0, "training": {"loss": 0.5}, "validation": {"mse": 0.25}}],
+        "evaluation": {"shoes": 4, "rows": [row]},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    del row["queries"]
+    record = client.get("/v1/checkpoint").json()
+    assert record["card"] == f"digest: {digest}"
+    assert record["history"] == [{"epoch": 1, "training": {"loss": 0.5}, "validation": {"mse": 0.25}}]
+    assert record["evaluation"] == {"shoes": 4, "rows": [row]}
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "history": "none"}))
+    assert client.get("/v1/checkpoint").json() == {**nothing, "card": f"digest: {digest}"}

@@ -53,7 +53,7 @@ def counted(rows: Sequence[Attributes]) -> dict[str, dict[str, int]]:
     return counts
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100)
 @given(rows=st.lists(ATTRIBUTES, max_size=12), filter=FILTERS, data=st.data())
 def test_agrees_with_a_loop(rows: list[Attributes], filter: Filter, data: st.DataObject) -> None:
     """Rows that pass and numbers of values, whether the table was made at once or row by row, or shares mappings."""
@@ -73,7 +73,7 @@ def test_agrees_with_a_loop(rows: list[Attributes], filter: Filter, data: st.Dat
         assert sort_counts(table.facets(mask)) == sort_counts(counted(chosen))
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(rows=st.lists(ATTRIBUTES, min_size=1, max_size=9), new=st.lists(ATTRIBUTES, max_size=4), data=st.data())
 def test_an_updated_table_is_that_of_the_rows_as_they_are(
     rows: list[Attributes], new: list[Attributes], data: st.DataObject

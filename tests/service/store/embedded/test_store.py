@@ -16,6 +16,7 @@ import pytest
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing, StorageFull, StorageReadOnly
 from service.errors import StoreBusy
+from service.store.embedded import database as database_module
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, ids_in, shoe, shoes
@@ -214,12 +215,26 @@ class TestLinks:
 
 
 class TestDisk:
-    def test_a_full_disk_is_said_and_changes_nothing(self, folder: Path) -> None:
+    @pytest.fixture
+    def writers(self, monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+        """The connections that write, of stores that are opened from now on."""
+        found: list[sqlite3.Connection] = []
+
+        def connect(path: Path, mode: str, **options: float) -> sqlite3.Connection:
+            connection = original(path, mode, **options)
+            if mode == "rw":
+                found.append(connection)
+            return connection
+
+        original = database_module.connect
+        monkeypatch.setattr(database_module, "connect", connect)
+        return found
+
+    def test_a_full_disk_is_said_and_changes_nothing(self, folder: Path, writers: list[sqlite3.Connection]) -> None:
         """The batch that did not fit is not there in part, and the store works on."""
         with closing(embedded(folder)) as store:
             store.upsert(shoes(10))
-            writer = store._truth._writer
-            assert writer is not None
+            (writer,) = writers
             pages = writer.execute("PRAGMA page_count").fetchone()[0]
             writer.execute(f"PRAGMA max_page_count = {pages + 2}")
             with pytest.raises(StorageFull, match="disk is full"):
@@ -231,10 +246,10 @@ class TestDisk:
 
     def test_a_locked_catalogue_is_said(self, folder: Path) -> None:
         """Another process that never ends its transaction makes an error, not a standstill."""
-        with closing(embedded(folder)) as store, closing(sqlite3.connect(folder / DATABASE)) as other:
+        with closing(embedded(folder)) as store:
             store.upsert(shoes(1))
-            assert store._truth._writer is not None
-            store._truth._writer.execute("PRAGMA busy_timeout = 10")
+        opened = EmbeddedStore.open(folder, busy_seconds=0.01)
+        with closing(opened) as store, closing(sqlite3.connect(folder / DATABASE)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreBusy, match="another process"):
                 store.upsert(shoes(2))
@@ -242,12 +257,11 @@ class TestDisk:
             other.rollback()
             assert store.upsert(shoes(2)) == 2
 
-    def test_a_read_only_catalogue_is_said(self, folder: Path) -> None:
+    def test_a_read_only_catalogue_is_said(self, folder: Path, writers: list[sqlite3.Connection]) -> None:
         """A change of a file that may not be written is an error of its own, and changes nothing."""
         with closing(embedded(folder)) as store:
             store.upsert(shoes(1))
-            assert store._truth._writer is not None
-            store._truth._writer.execute("PRAGMA query_only = ON")
+            writers[0].execute("PRAGMA query_only = ON")
             for change in (
                 lambda: store.upsert(shoes(2)),
                 lambda: store.patch("shoe-0", {}),

@@ -25,7 +25,7 @@ def by_hand(
     return first, [float(distances[row]) for row in first]
 
 
-@settings(max_examples=120, deadline=None, database=None)
+@settings(max_examples=120)
 @given(data=st.data(), count=st.integers(1, 120), k=st.integers(1, 100), queries=st.integers(1, 40))
 def test_agrees_with_a_loop_however_many_ties_there_are(data: st.DataObject, count: int, k: int, queries: int) -> None:
     """Few different numbers make many equal distances; the order is by distance, then by row, in a slice as well.
@@ -89,7 +89,7 @@ def test_an_empty_selection_or_index_gives_nothing() -> None:
         assert [answer.rows.tolist() for answer in answers] == [[], []]
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(1, 4 * STRIDES + 3),

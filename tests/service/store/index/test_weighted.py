@@ -31,7 +31,7 @@ def draw(count: int, seed: int = 0, *, loc: float = 0.0, scale: float = 1.0) -> 
     k=st.integers(1, 40),
     masked=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_agrees_with_a_loop(weights: dict[str, float], seed: int, count: int, k: int, masked: bool) -> None:
     """Rows and distances are those of the definition, for any weights, with and without a mask."""
     vectors, queries = draw(count, seed), draw(3, seed + 1)

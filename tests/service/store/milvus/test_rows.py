@@ -14,9 +14,9 @@ from tests.service.store.naive import shoe, shoes
 
 pytest.importorskip("pymilvus")
 
-from service.store.milvus import rows
+from service.store.milvus import schema
 from service.store.milvus.connection import Connection
-from service.store.milvus.rows import Rows, decode, digest, encode
+from service.store.milvus.schema import Rows, decode, digest, encode
 
 
 def test_digests_keep_names_and_values_apart() -> None:
@@ -52,8 +52,8 @@ def test_what_can_not_be_stored_is_refused(item: Item, said: str) -> None:
 @pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rows]:
     """60 shoes, of which one answer may have 20, and a page is cut out of 12."""
-    monkeypatch.setattr(rows, "WINDOW", 20)
-    monkeypatch.setattr(rows, "MOST_READ", 12)
+    monkeypatch.setattr(schema, "WINDOW", 20)
+    monkeypatch.setattr(schema, "MOST_READ", 12)
     address = Address(str(tmp_path / "milvus.db"), "shoes")
     with closing(milvus(address)) as store:
         for start in range(0, 60, 20):

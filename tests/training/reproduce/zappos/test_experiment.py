@@ -29,7 +29,7 @@ from training.evaluation.embeddings import Embedding, embed_pixels
 from training.figures.pictures import draw_reconstructions
 from training.reproduce.common import runs
 from training.reproduce.zappos import experiment as zappos
-from training.reproduce.zappos.experiment import Plan, _measure_overall, reproduce_zappos
+from training.reproduce.zappos.experiment import Plan, measure_overall, reproduce_zappos
 from training.reproduce.zappos.recipes import RECIPES, shoe_config
 from training.reproduce.zappos.split import HeldOut, choose_shoes, load_held_out
 
@@ -130,9 +130,18 @@ def test_far_comes_before_close(demo: Path, tmp_path: Path) -> None:
     ]
     anchor, far, close = (catalog.shoes[shoe].id for shoe in triplets[0])
     assert [tests[0].images.ids[shoe] for shoe in tests[0].lists["heel"].triplets[0]] == [anchor, close, far]
-    error, other = (_measure_overall(embed_pixels(test.images), test).mean for test in tests)
+    error, other = (measure_overall(embed_pixels(test.images), test).mean for test in tests)
     assert error == pytest.approx(1 - other)
     assert error != 0.5
+
+
+def test_a_tie_is_wrong(demo: Path, tmp_path: Path) -> None:
+    """A network that puts all shoes into one place is wrong about every triplet."""
+    catalog = read_catalog(str(demo))
+    a, b, c = _of_one_colour(catalog, 3)
+    test = _held_out(catalog, _write_lists(tmp_path, catalog, {"val": [(a, b, c)], "test": [(a, b, c), (b, a, c)]}))
+    same = replace(embed_pixels(test.images), vectors=np.ones((len(test.images), 4), dtype=np.float32))
+    assert measure_overall(same, test).mean == 1.0
 
 
 def test_a_picture_that_cannot_be_read(demo: Path, tmp_path: Path) -> None:

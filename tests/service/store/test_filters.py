@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from model.errors import QueryError
-from service.search.filters import parse_filter
-from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
+from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not, parse_filter
 from tests.support.filters import passes, where
 
 SHOE = {

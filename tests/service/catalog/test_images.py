@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from model.errors import CorruptImage, StorageFull, StorageReadOnly
 from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig, Preprocessor
-from service.catalog.uploads import LONGEST, CleanPicture, Uploads, clean_picture, digest_in, is_upload, require_name
+from service.catalog.images import LONGEST, CleanPicture, Uploads, clean_picture, digest_in, is_upload, require_name
 from service.errors import StoreBusy
 from tests.support.stack import draw_shoe
 
