@@ -334,7 +334,8 @@ def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Seque
         ),
         "",
         f"- digest: `{digest}`",
-        f"- trained on: {facts['shoes']:,} shoes of `{facts['catalog']}`; {facts['held_out']:,} were held out",
+        # Not where it lies: the service shows the card to whoever may search.
+        f"- trained on: {facts['shoes']:,} shoes of `{Path(facts['catalog']).name}`; {facts['held_out']:,} held out",
         (
             f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
             f"the weights are of epoch {facts['weights_of_epoch']}"
