@@ -341,10 +341,10 @@ def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Seque
         f"{network.channels} channels; its mean vector of {network.latent_size} numbers is the embedding."
     )
     # Not where the catalogue lies: the service shows the card to whoever may search.
+    catalog = Path(facts["catalog"].partition("?")[0]).name
     origin = (
         f"- digest: `{digest}`\n"
-        f"- trained on: {facts['shoes']:,} shoes of `{Path(facts['catalog']).name}`; "
-        f"{facts['held_out']:,} were held out\n"
+        f"- trained on: {facts['shoes']:,} shoes of `{catalog}`; {facts['held_out']:,} were held out\n"
         f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
         f"the weights are of epoch {facts['weights_of_epoch']}\n"
         f"- computed with {facts['execution']['threads']} threads, convolutions in {facts['execution']['precision']}"
