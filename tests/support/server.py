@@ -112,7 +112,7 @@ class Server:
         return self._join()
 
     def _join(self) -> int:
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=120)
         for reader in self._readers:
             reader.join(timeout=5)
         for pipe in (self.process.stdout, self.process.stderr):
@@ -156,9 +156,10 @@ def serve_in_thread(artifacts: Artifacts, **changes: str) -> Iterator[str]:
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
+        assert server.started
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(120)
     assert not thread.is_alive()
