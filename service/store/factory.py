@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from model.errors import ArtifactError
 from service.milvus_address import parse_address
 from service.store.base import Facts, Item, VectorStore, iterate_items
-from service.store.embedded.database import BUSY_SECONDS
-from service.store.embedded.maintenance import read_items
+from service.store.embedded.database import BUSY_SECONDS, read_items
 from service.store.embedded.store import DATABASE, EmbeddedStore, StoreOptions
 
 if TYPE_CHECKING:

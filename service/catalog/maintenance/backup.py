@@ -10,7 +10,7 @@ from model.errors import ArtifactError
 from model.files import explain_failure, sync_folder
 from service.catalog.images import FOLDER, Uploads, is_upload, require_name
 from service.catalog.indexing.ledger import LEDGER
-from service.store.embedded.maintenance import copy_database
+from service.store.embedded.database import copy_database
 from service.store.embedded.store import DATABASE
 
 __all__ = ["BackupReport", "back_up"]

@@ -16,8 +16,8 @@ from service.catalog.images import Uploads, digest_in, is_upload, locate_picture
 from service.catalog.indexing.embed_pool import threads
 from service.errors import PictureMissing, UnknownItem
 from service.store.base import Item, VectorStore, iterate_items
+from service.store.embedded.database import inspect_database
 from service.store.embedded.files import damaged_files
-from service.store.embedded.maintenance import inspect_database
 from service.store.embedded.store import DATABASE, EmbeddedStore
 
 __all__ = ["CatalogReport", "verify_catalog"]

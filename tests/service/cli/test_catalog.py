@@ -446,7 +446,7 @@ def test_looking_after_files_needs_no_network() -> None:
     """Listing and deleting do without torch, and all of it without what only training needs."""
     code = """
 import sys, service.cli.main, service.catalog.writer, service.catalog.images
-import service.store.embedded.store, service.store.embedded.maintenance
+import service.store.embedded.store, service.store.embedded.database
 assert "torch" not in sys.modules
 import service.catalog.maintenance.verify, service.catalog.maintenance.archive, service.catalog.maintenance.backup
 assert not {"matplotlib", "torchvision", "training", "fastapi"} & sys.modules.keys()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import ArtifactMissing
-from service.store.embedded.maintenance import copy_database, inspect_database
+from service.store.embedded.database import copy_database, inspect_database
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import shoe, shoes
