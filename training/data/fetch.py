@@ -160,7 +160,6 @@ def _attempt(url: str, part: _PartialFile, max_bytes: int, timeout: float) -> No
         _check(response, found, max_bytes)
         if response.status != 206:
             part.begin(found)
-        _check_room(part, found)
         _copy(response, part, found, max_bytes)
 
 
@@ -240,26 +239,21 @@ def _check(response: HTTPResponse, found: _Version, max_bytes: int) -> None:
         )
 
 
-def _check_room(part: _PartialFile, found: _Version) -> None:
-    missing = (found.size or 0) - part.size
-    free = shutil.disk_usage(part.path.parent).free
+def _copy(response: HTTPResponse, part: _PartialFile, found: _Version, max_bytes: int) -> None:
+    """Append what comes to the part, until it is whole; refuse what the disk has no room for."""
+    done, size = part.size, found.size
+    missing, free = (size or 0) - done, shutil.disk_usage(part.path.parent).free
     if missing > free:
         raise CatalogError(
             f"can't download {found.url}: {missing / MEGABYTE:.0f} MB are to come, and {part.path.parent} has "
             f"{free / MEGABYTE:.0f} MB free"
         )
-
-
-def _copy(response: HTTPResponse, part: _PartialFile, found: _Version, max_bytes: int) -> None:
-    """Append what comes to the part, until it is whole."""
-    done, size = part.size, found.size
     most = max_bytes if size is None else size
     name, total = found.url.rpartition("/")[2], None if size is None else size // MEGABYTE
     with progress(desc=name, unit="MB", total=total, initial=done // MEGABYTE) as shown, part.path.open("ab") as file:
         while done <= most and (data := _read(response)):
-            before, done = done, done + len(data)
-            file.write(data)
-            shown.update(done // MEGABYTE - before // MEGABYTE)
+            shown.update((done + len(data)) // MEGABYTE - done // MEGABYTE)
+            done += file.write(data)
     if done > most:
         part.discard()
         raise CatalogError(f"can't download {found.url}: more than the {most} bytes expected came")

@@ -8,6 +8,13 @@ from training.demo_catalog.canvas import Color, Surface, darken, lighten, mix
 from training.demo_catalog.outline import Points, band, curve, floor, join, loop, shift
 from training.demo_catalog.sketch import Sketch
 
+__all__ = [
+    "Upper", "draw_ankle_strap", "draw_bow", "draw_buckle", "draw_counter", "draw_dress_sole", "draw_footbed",
+    "draw_front", "draw_gore", "draw_heel", "draw_hook_straps", "draw_laces", "draw_lugs", "draw_motif",
+    "draw_pull_tab", "draw_ruff", "draw_shaft", "draw_sling", "draw_toe", "draw_unit_sole", "draw_upper",
+    "draw_zip", "heel_shape", "light_up",
+]  # fmt: skip
+
 # From the vamp over the tip down to the sole, for a vamp of usual height.
 _TOES: dict[str, tuple[tuple[float, float], ...]] = {
     "Round Toe": ((0.24, 0.178), (0.13, 0.160), (0.04, 0.122), (-0.005, 0.060), (0.005, 0.0)),
@@ -20,7 +27,7 @@ _TOES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def toe_points(sketch: Sketch, height: float = 1.0) -> tuple[tuple[float, float], ...]:
+def _toe_points(sketch: Sketch, height: float = 1.0) -> tuple[tuple[float, float], ...]:
     """Return the points of the toe, from the vamp down to the sole, of a vamp `height` times the usual."""
     style = next((word for word in sketch.facts.toe if word in _TOES), "Round Toe")
     return tuple((u, v * height) for u, v in _TOES[style])
@@ -74,7 +81,7 @@ def draw_upper(
         lining: colour of the lining, instead of the insole's.
     """
     canvas, main = sketch.canvas, sketch.scheme.main
-    toe = toe_points(sketch, vamp)
+    toe = _toe_points(sketch, vamp)
     back = curve((0.995, 0.0), (1.0 + bulge, collar * 0.3), (1.0 + bulge * 0.4, collar * 0.65), (0.985, collar))
     top = curve((0.985, collar), (0.93, collar - 0.3 * (collar - dip)), (dip_at, dip),
                 (throat[0] + 0.3 * (dip_at - throat[0]), dip + 0.35 * (throat[1] - dip)), throat)  # fmt: skip
@@ -101,7 +108,7 @@ def draw_shaft(sketch: Sketch, *, width: float = 0.0, vamp: float = 1.0, lining:
         back_points.append((0.985 + calf * 1.1 + width, belly))
         front_points.insert(0, (0.595 - calf * 0.85 - width, belly))
     back = curve(*[p for p in back_points if p[1] < height - 0.06], (rear, height))
-    front = curve((fore, height), *[p for p in front_points if p[1] < height - 0.06], *toe_points(sketch, vamp))
+    front = curve((fore, height), *[p for p in front_points if p[1] < height - 0.06], *_toe_points(sketch, vamp))
     inside = darken(lining or scheme.lining, 0.3)
     middle = (fore + rear) / 2
     canvas.fill(loop((fore, height), (middle, height + 0.032), (rear, height), (middle, height - 0.03)), inside)
@@ -137,7 +144,7 @@ def draw_counter(
 def draw_front(sketch: Sketch, *, end: float, throat: tuple[float, float], vamp: float) -> Upper:
     """Draw the front half of an upper, open behind u = `end`: mules, clogs, slingbacks."""
     canvas, scheme = sketch.canvas, sketch.scheme
-    toe = [point for point in toe_points(sketch, vamp) if point[0] < throat[0] - 0.03]
+    toe = [point for point in _toe_points(sketch, vamp) if point[0] < throat[0] - 0.03]
     front = curve(throat, *toe)
     middle = (end + throat[0]) / 2
     top = curve((end, 0.0), (end - 0.02, 0.06), (middle, throat[1] * 0.72), throat)
@@ -148,7 +155,7 @@ def draw_front(sketch: Sketch, *, end: float, throat: tuple[float, float], vamp:
     return Upper(back=top[:2], top=top, front=front)
 
 
-def underside(sketch: Sketch, start: float, stop: float, lift: float = 0.0) -> Points:
+def _underside(sketch: Sketch, start: float, stop: float, lift: float = 0.0) -> Points:
     """Return the line of the ground under the shoe in world coordinates, with the spring of the toe, from u to u."""
     u = np.linspace(start, stop, 22)
     toe = np.clip((0.2 - u) / 0.2, 0.0, 1.5)
@@ -163,11 +170,11 @@ def draw_unit_sole(
     thick = last.platform
     top = last.place(floor(tip, back, 0.012))
     heel = np.array([[back * last.stretch, thick * 0.45], [(back - 0.02) * last.stretch, 0.008]])
-    toe = underside(sketch, tip + 0.02, tip + 0.008, 0.008)
-    bottom = underside(sketch, back - 0.03, tip + 0.05)
+    toe = _underside(sketch, tip + 0.02, tip + 0.008, 0.008)
+    bottom = _underside(sketch, back - 0.03, tip + 0.05)
     canvas.fill(join(top, heel, bottom, toe), color, Surface.SOLE, world=True)
     deep = min(0.026, thick * 0.4)
-    strip = join(underside(sketch, tip + 0.03, back - 0.02), underside(sketch, back - 0.008, tip + 0.01, deep))
+    strip = join(_underside(sketch, tip + 0.03, back - 0.02), _underside(sketch, back - 0.008, tip + 0.01, deep))
     canvas.tint(strip, tread, world=True)
     if stripe is not None:
         canvas.line(last.place(floor(tip + 0.02, back - 0.005, -thick * 0.28)), stripe, 0.014, world=True)

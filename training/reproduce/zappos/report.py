@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from training.evaluation.csn import ATTRIBUTES, CONDITIONS, CsnTriplets
+from training.evaluation.csn import ATTRIBUTES, CONDITIONS
 from training.evaluation.embeddings import OVERALL
 from training.evaluation.metrics import Reconstruction
 from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
 from training.reproduce.common.report import Measured, summarize, summary_json, summary_table
+from training.reproduce.zappos.split import Choice, HeldOut
 
 __all__ = ["SLICES", "Errors", "MeasuredShoes", "Report"]
 
@@ -107,13 +108,10 @@ class Report:
         lists: the folder of the triplet lists.
         drawn: the lists were drawn, and are not the published ones.
         shoes: of the catalogue.
-        listed: of them in the val or test lists.
-        variants: of them colour variants of those, and kept out of training as well.
+        choice: which of them were kept out of training.
         training_shoes: how many were trained on.
-        test_shoes: how many were measured.
+        test: what was measured.
         network: its preset.
-        image_size: of the pictures, in pixels.
-        triplets: condition -> its test triplets.
         pixels: the errors of pixel distance.
         runs: at least one of each recipe.
     """
@@ -122,13 +120,10 @@ class Report:
     lists: str
     drawn: bool
     shoes: int
-    listed: int
-    variants: int
+    choice: Choice
     training_shoes: int
-    test_shoes: int
+    test: HeldOut
     network: str
-    image_size: int
-    triplets: Mapping[str, CsnTriplets]
     pixels: Errors
     runs: tuple[MeasuredShoes, ...]
 
@@ -169,10 +164,10 @@ class Report:
             "network": self.network,
             "shoes": {
                 "catalog": self.shoes,
-                "listed": self.listed,
-                "variants": self.variants,
+                "listed": len(self.choice.listed),
+                "variants": len(self.choice.variants),
                 "training": self.training_shoes,
-                "test": self.test_shoes,
+                "test": len(self.test.images),
             },
             "triplets": {
                 name: {
@@ -181,7 +176,7 @@ class Report:
                     "missing": each.missing,
                     "repeated": each.repeated,
                 }
-                for name, each in self.triplets.items()
+                for name, each in self.test.lists.items()
             },
             "published": dict(PUBLISHED),
             "pixels": self.pixels.to_json(),
@@ -191,11 +186,12 @@ class Report:
 
     def _describe(self) -> str:
         seeds = ", ".join(str(seed) for seed in sorted({run.trained.seed for run in self.runs}))
-        usable = sum(len(each.triplets) for each in self.triplets.values())
+        usable = sum(len(each.triplets) for each in self.test.lists.values())
         return (
             f"{self.training_shoes:,} shoes to train on, of {self.shoes:,} in {self.catalog}. Kept out of training: "
-            f"{self.listed:,} that the val and test lists in {self.lists} name, and {self.variants:,} other colours of "
-            f"them. Measured: {usable:,} test triplets of {self.test_shoes:,} shoes. Network: {self.network}; epochs: "
+            f"{len(self.choice.listed):,} that the val and test lists in {self.lists} name, and "
+            f"{len(self.choice.variants):,} other colours of them. Measured: {usable:,} test triplets of "
+            f"{len(self.test.images):,} shoes. Network: {self.network}; epochs: "
             f"{len(self.runs[0].trained.history)}; seeds: {seeds}."
         )
 
@@ -203,7 +199,7 @@ class Report:
         measured = [run.reconstruction for run in self.runs if run.reconstruction is not None]
         return NOTES.format(
             mean_image_mse=measured[0].mean_image_mse,
-            size=self.image_size,
+            size=self.test.images.pixels.shape[-1],
             attributes=", ".join(ATTRIBUTES.values()),
             slices=SLICES,
             overall=OVERALL,
@@ -219,7 +215,7 @@ class Report:
 
     def _triplet_table(self) -> list[list[str]]:
         table = [["condition", "in the list", "usable", "of a shoe that the catalogue lacks", "naming a shoe twice"]]
-        for name, each in self.triplets.items():
+        for name, each in self.test.lists.items():
             counts = (each.listed, len(each.triplets), each.missing, each.repeated)
             table.append([name, *(f"{count:,}" for count in counts)])
         return table
