@@ -198,6 +198,20 @@ def test_status_tells_what_is_served(visit: Visit) -> None:
     visit.settle()
 
 
+def test_status_draws_the_training(visit: Visit) -> None:
+    """The status has the curves of a training and what was measured of it, also where some figures are none."""
+    epochs = [{"epoch": 1, "training": {}, "validation": {"mse": 0.5}}, {"epoch": 2, "training": {}, "validation": {}}]
+    epochs.append({"epoch": 3, "training": {}, "validation": {"mse": None}})
+    row = {"slice": "heel", "attribute": "HeelHeight", "triplet_accuracy": None, "recall": {"1": None, "10": 0.5}}
+    record = {"card": "# A card", "history": epochs, "evaluation": {"shoes": 4, "rows": [row]}}
+    visit.page.route("**/v1/checkpoint", lambda route: route.fulfill(json=record))
+    arrive(visit, "/#/status", ".panel")
+    view = visit.page.locator("#view-status")
+    for text in ("Training: 3 epochs", "Squared error a number \u2013", "4 shoes", "# A card"):
+        sync_api.expect(view).to_contain_text(text)
+    sync_api.expect(view.locator(".table td")).to_have_text(["\u2013", "\u2013", "50%"])
+
+
 VIEWS = {
     "start": ("/", "#sample-list button"),
     "search": (f"/#item={ONE}&like=1003.1&condition=closure%3A1%2Ccategory%3A0.5&filter=Gender%3AWomen", "#grid .card"),
