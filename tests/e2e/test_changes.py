@@ -20,6 +20,7 @@ import pytest
 
 from service.catalog.images import Uploads, require_name
 from service.store.embedded.store import EmbeddedStore
+from tests.support import bodies
 from tests.support.commands import Done, run_main
 from tests.support.problems import check_problem
 from tests.support.server import Artifacts, Server, index_arguments
@@ -62,12 +63,8 @@ class Shop:
 
 def form(fields: dict[str, str], image: bytes) -> tuple[bytes, dict[str, str]]:
     """A form with a picture, and the headers to send with it."""
-    parts = b"".join(
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields.items()
-    )
-    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
-    return parts + head + image + b"\r\n--x--\r\n", {"content-type": "multipart/form-data; boundary=x", **HEADERS}
+    parts = [bodies.part(name, value.encode()) for name, value in fields.items()]
+    return bodies.form(*parts, bodies.image(image)), {"content-type": bodies.CONTENT_TYPE, **HEADERS}
 
 
 def ask(
@@ -255,6 +252,7 @@ def test_nothing_acknowledged_is_lost(shop: Shop) -> None:
                 acknowledged[item_id] = {step}
             else:
                 assert status == 503
+            time.sleep(0.02)  # else the new workers would hardly come to start
         connection.close()
 
     with ThreadPoolExecutor(4) as pool:

@@ -210,14 +210,14 @@ def test_wrong_address_offers_a_way_on(visit: Visit, address: str) -> None:
     visit.settle()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_sideways_scrolling_at_320_pixels(visit: Visit, photo: Upload, scheme: str) -> None:
-    """On the narrowest phone nothing sticks out, at the start, with results and with the filters open."""
+def test_no_sideways_scrolling_at_320_pixels(visit: Visit, photo: Upload) -> None:
+    """On the narrowest phone nothing sticks out, at the start, with results and open filters, in any colours."""
     visit.page.set_viewport_size({"width": 320, "height": 640})
-    visit.page.emulate_media(color_scheme=scheme)
 
     def check() -> None:
-        assert visit.page.evaluate("document.documentElement.scrollWidth") == 320
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            assert visit.page.evaluate("document.documentElement.scrollWidth") == 320
 
     visit.open()
     check()

@@ -59,16 +59,17 @@ def follow(visit: Visit) -> list[Any]:
     return posted
 
 
-@pytest.mark.parametrize("size", [(300, 400), (60, 80), (900, 200), (256, 256)], ids=str)
-def test_query_picture_is_whole(visit: Visit, size: tuple[int, int]) -> None:
+def test_query_picture_is_whole(visit: Visit) -> None:
     """A tall, a wide and a square photo are each shown whole, within their tile, on a phone and on a laptop."""
-    visit.page.set_viewport_size({"width": 360, "height": 780})
     visit.open()
-    visit.search(draw_photo(*size))
-    visit.page.locator("#drawing summary").click()
-    sync_api.expect(visit.page.locator("#query-reconstruction img")).to_be_visible()
-    for width, name in product((360, 1280), ("#query-picture", "#query-reconstruction")):
+    sizes, tiles = ((300, 400), (60, 80), (900, 200), (256, 256)), ("#query-picture", "#query-reconstruction")
+    for size, width, name in product(sizes, (360, 1280), tiles):
         visit.page.set_viewport_size({"width": width, "height": 780})
+        if (width, name) == (360, tiles[0]):
+            visit.search(draw_photo(*size))
+            if size == sizes[0]:
+                visit.page.locator("#drawing summary").click()
+            sync_api.expect(visit.page.locator("#query-reconstruction img")).to_be_visible()
         tile, picture = visit.page.locator(name), visit.page.locator(f"{name} img")
         outer, inner = tile.bounding_box(), picture.bounding_box()
         assert outer["width"] == pytest.approx(outer["height"], abs=1)

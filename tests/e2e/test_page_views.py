@@ -198,18 +198,31 @@ def test_status_tells_what_is_served(visit: Visit) -> None:
     visit.settle()
 
 
-def test_status_draws_the_training(visit: Visit) -> None:
-    """The status has the curves of a training and what was measured of it, also where some figures are none."""
-    epochs = [{"epoch": 1, "training": {}, "validation": {"mse": 0.5}}, {"epoch": 2, "training": {}, "validation": {}}]
-    epochs.append({"epoch": 3, "training": {}, "validation": {"mse": None}})
-    row = {"slice": "heel", "attribute": "HeelHeight", "triplet_accuracy": None, "recall": {"1": None, "10": 0.5}}
-    record = {"card": "# A card", "history": epochs, "evaluation": {"shoes": 4, "rows": [row]}}
+def test_status_tells_of_the_training(visit: Visit) -> None:
+    """The status draws a line for each figure of the epochs and holds the model card, where the checkpoint has them."""
+    epoch = {"training": {}, "validation": {"mse": 0.1, "triplet_accuracy/heel/HeelHeight": 0.5}}
+    better = {"training": {}, "validation": {"mse": None, "triplet_accuracy/heel/HeelHeight": 0.75}}
+    row = {"slice": "heel", "attribute": "HeelHeight", "triplet_accuracy": 0.75, "recall": {"1": None, "10": 1.0}}
+    record = {
+        "card": "# A solemate checkpoint",
+        "history": [{"epoch": 1, **epoch}, {"epoch": 2, **better}],
+        "evaluation": {"shoes": 12, "rows": [row]},
+    }
     visit.page.route("**/v1/checkpoint", lambda route: route.fulfill(json=record))
     arrive(visit, "/#/status", ".panel")
     view = visit.page.locator("#view-status")
-    for text in ("Training: 3 epochs", "Squared error a number \u2013", "4 shoes", "# A card"):
-        sync_api.expect(view).to_contain_text(text)
-    sync_api.expect(view.locator(".table td")).to_have_text(["\u2013", "\u2013", "50%"])
+    charts = view.get_by_role("img")
+    sync_api.expect(charts).to_have_count(2)
+    assert charts.first.locator("polyline").get_attribute("points") == "0.0,116.0 320.0,60.0"
+    sync_api.expect(view.locator(".chart-legend")).to_have_text(["Heel 75%", "Squared error a number \u2013"])
+    sync_api.expect(view.get_by_role("row", name="Heel 75% \u2013 100%")).to_be_visible()
+    view.get_by_text("Model card").click()
+    sync_api.expect(view.get_by_text("# A solemate checkpoint")).to_be_visible()
+
+    visit.page.route("**/v1/checkpoint", lambda route: route.fulfill(json={"card": None, "history": []}))
+    visit.page.reload()
+    sync_api.expect(view.get_by_role("heading", name="Network")).to_be_visible()
+    sync_api.expect(view.get_by_role("heading", name="Training")).to_have_count(0)
 
 
 VIEWS = {

@@ -84,7 +84,7 @@ class Checkout:
 
     def wait(self) -> list[int]:
         """The scripts' exit statuses."""
-        return [run.wait(timeout=60) for run in self.runs]
+        return [run.wait(timeout=240) for run in self.runs]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def client(live_server: str) -> Iterator[httpx2.Client]:
     """Speaks to the live server."""
-    with httpx2.Client(base_url=live_server, timeout=30) as client:
+    with httpx2.Client(base_url=live_server, timeout=120) as client:
         yield client
 
 
@@ -115,7 +115,7 @@ def test_whole_surface_answers(client: httpx2.Client) -> None:
 def test_head_over_a_socket(live_server: str) -> None:
     """HEAD has the headers of GET and no body, and the connection goes on with the next request."""
     host, port = live_server.removeprefix("http://").split(":")
-    with closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(host, int(port), timeout=60)) as connection:
         for path in ("/", "/healthz", "/v1/items?limit=2", "/v1/items/1000.1/image", "/v1/items/1000.1/reconstruction"):
             answers = []
             for method in ("HEAD", "GET"):
@@ -129,7 +129,7 @@ def test_head_over_a_socket(live_server: str) -> None:
 def test_refused_body_over_a_socket(live_server: str) -> None:
     """A body that announces more than is allowed is refused though none of it was sent."""
     host, port = live_server.removeprefix("http://").split(":")
-    with closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(host, int(port), timeout=60)) as connection:
         connection.putrequest("POST", "/v1/search")
         connection.putheader("content-length", str(10**12))
         connection.putheader("content-type", "multipart/form-data; boundary=x")
@@ -198,7 +198,7 @@ def test_stopped_index_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     process = start_index(artifacts, "--batch-size", "2")
     wait_until_stored(artifacts, process, 20)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert "the same command goes on from here" in error
     assert "Traceback" not in error
@@ -235,7 +235,7 @@ def test_killed_index_goes_on(tmp_path: Path) -> None:
     process = start_index(artifacts, "--batch-size", "2")
     stored = wait_until_stored(artifacts, process, 20)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
     survived = ids_and_vectors(artifacts.catalog)
     assert stored <= len(survived) < count

@@ -124,7 +124,7 @@ def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:
     _wait_for_progress(tmp_path, process)
     process.send_signal(signal.SIGINT)
     try:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -82,7 +82,7 @@ def test_a_shops_shoe_goes_by_its_title() -> None:
     """
     )
     done = subprocess.run(
-        ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=60
+        ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=240
     )
     assert json.loads(done.stdout) == [
         {"name": "Derby", "details": "", "all": "Derby"},
@@ -103,7 +103,7 @@ def test_crop_holds_what_is_boxed_on_a_turned_photo(degrees: int) -> None:
     """
     )
     done = subprocess.run(
-        ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=60
+        ["node", "--input-type=module", "-e", script], check=True, capture_output=True, text=True, timeout=240
     )
     crop = Box(*json.loads(done.stdout))
     turned = View(rotate=degrees).apply(Image.fromarray(photo)).size

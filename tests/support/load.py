@@ -103,7 +103,7 @@ class Load:
     def join(self) -> None:
         """Wait until the clients have ended, of themselves or because they were stopped."""
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=120)
             assert not thread.is_alive()
 
     def wait_for(self, count: int, status: int = 200) -> None:

@@ -1,5 +1,6 @@
 """The service over a small catalogue that the real commands indexed: in a process of its own, or in a thread."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import IO
@@ -20,6 +22,8 @@ import uvicorn
 
 from service.http.app import create_app
 from service.server.protocol import ConnectionConfig
+from service.serving.bootstrap import open_backend
+from service.serving.generations import Live
 from service.settings import Settings
 
 __all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments", "serve_in_thread"]
@@ -108,7 +112,7 @@ class Server:
         return self._join()
 
     def _join(self) -> int:
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=120)
         for reader in self._readers:
             reader.join(timeout=5)
         for pipe in (self.process.stdout, self.process.stderr):
@@ -137,15 +141,25 @@ def serve_in_thread(artifacts: Artifacts, **changes: str) -> Iterator[str]:
     """
     with mock.patch.dict(os.environ, environment(**changes), clear=True):
         settings = Settings(checkpoint=artifacts.checkpoint, index=artifacts.catalog)
-    server = uvicorn.Server(ConnectionConfig(create_app(settings), settings, log_config=None, access_log=False))
+    live = Live(partial(open_backend, settings))
+    server = uvicorn.Server(ConnectionConfig(create_app(settings, live), settings, log_config=None, access_log=False))
+
+    async def serve(listener: socket.socket) -> None:
+        await live.start()
+        try:
+            await server.serve([listener])
+        finally:
+            await live.close()
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread = threading.Thread(target=lambda: asyncio.run(serve(listener)), daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(0.01)
+        assert server.started
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(120)
     assert not thread.is_alive()

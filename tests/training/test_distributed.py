@@ -127,9 +127,9 @@ def test_shares() -> None:
 
 
 @pytest.fixture
-def group_of_one() -> Iterator[None]:
+def group_of_one(tmp_path: Path) -> Iterator[None]:
     """Torch's group of processes, of this one alone."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 

@@ -41,7 +41,7 @@ class Stage:
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """An answer's headers, in lower case, and its body."""
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=10)).lower()
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=60)).lower()
     length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
     return head, await reader.readexactly(length)
 
@@ -91,7 +91,7 @@ async def serving(tmp_path: Path, drain_seconds: float = 10, *, held: bool = Fal
             await asyncio.sleep(0.001)
         yield Stage(server, live, listener.getsockname(), go_on)
         server.should_exit = True
-        await asyncio.wait_for(served, timeout=20)
+        await asyncio.wait_for(served, timeout=60)
     assert disk.closed() == [True]
 
 
@@ -169,7 +169,7 @@ async def test_silent_connections_are_closed(tmp_path: Path) -> None:
         await answer_of(pairs[0][0])
         await stage.stop()
         for reader, writer in pairs:
-            assert await asyncio.wait_for(reader.read(), timeout=3) == b""
+            assert await asyncio.wait_for(reader.read(), timeout=8) == b""
             writer.close()
 
 

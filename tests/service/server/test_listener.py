@@ -127,7 +127,7 @@ async def test_idle_worker_that_hangs_is_not_waited_for() -> None:
     async with listening() as listener:
         acceptor = make_acceptor(listener, "busy", ConnectionCounts([5, 0], 0))
         acceptor.start()
-        greeted = [await asyncio.wait_for(connect(listener), timeout=5) for _ in range(3)]
+        greeted = [await asyncio.wait_for(connect(listener), timeout=60) for _ in range(3)]
         assert [name for name, _ in greeted] == ["busy"] * 3
         await acceptor.close()
         for _, writer in greeted:
@@ -149,7 +149,7 @@ async def test_queued_connections_are_taken_at_the_end() -> None:
         busy = False
         await acceptor.close()
         for reader, writer in pairs:
-            assert await asyncio.wait_for(reader.read(8), timeout=5) == b"last"
+            assert await asyncio.wait_for(reader.read(8), timeout=60) == b"last"
             writer.close()
         address = listener.getsockname()
         listener.close()
@@ -164,7 +164,7 @@ async def test_out_of_files(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
     async with listening() as listener:
         acceptor = make_acceptor(listener, "here", failures=iter([OSError(errno.EMFILE, os.strerror(errno.EMFILE))]))
         acceptor.start()
-        name, writer = await asyncio.wait_for(connect(listener), timeout=5)
+        name, writer = await asyncio.wait_for(connect(listener), timeout=60)
         assert name == "here"
         assert "Too many open files" in caplog.text
         await acceptor.close()

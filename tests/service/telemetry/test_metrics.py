@@ -119,12 +119,12 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert worker.stdout is not None
             assert worker.stdout.readline() == b"counted\n"
         both = collect(tmp_path)
-        workers[0].communicate(timeout=10)
+        workers[0].communicate(timeout=120)
         metrics.forget_worker(workers[0].pid)
         one = collect(tmp_path)
     finally:
         for worker in workers:
-            worker.communicate(timeout=10)
+            worker.communicate(timeout=120)
     request = (("method", "GET"), ("route", "/v1/items/{id}"), ("status", "200"))
     search, encode = (("stage", "search"),), (("queue", "encode"),)
     for samples in (both, one):

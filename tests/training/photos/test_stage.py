@@ -21,6 +21,7 @@ from training.config import PhotoConfig
 from training.data.images import split_by_group
 from training.distributed import ProcessGroup
 from training.photos import stage
+from training.photos.localizer import train_localizer
 from training.photos.outlines import Outlined
 from training.photos.stage import FEWEST_OUTLINED, Prepared, learn_from_photos, prepare_images
 from training.train import train
@@ -93,7 +94,7 @@ def test_the_localizer_learns_from_training_shoes_alone(tmp_path: Path, monkeypa
     """It never sees a shoe that is held out or excluded; views are made of all that are not excluded, in order."""
     shorten_stage(monkeypatch)
     taught: list[np.ndarray] = []
-    teach = stage.train_localizer
+    teach = train_localizer
 
     def observed(shoes: list[Outlined], *others: Any) -> Any:
         taught.extend(each.pixels for each in shoes)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service.catalog.attribute_types import AttributeType
 from starlette.testclient import TestClient
 
+from service.catalog.attributes import AttributeType
 from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings

@@ -70,7 +70,7 @@ def test_several_workers(memory_engine: Engine, tmp_path: Path, monkeypatch: pyt
         samples = read(memory_engine)
     finally:
         for worker in workers:
-            worker.communicate(timeout=10)
+            worker.communicate(timeout=120)
     assert ({"queue": "encode"}, 14) in samples["solemate_batch_size_sum"]
     pids = {labels["pid"] for labels, _ in samples["solemate_process_resident_bytes"]}
     assert pids == {str(worker.pid) for worker in workers}

@@ -136,4 +136,4 @@ def test_a_store_is_made_while_its_file_is_locked(folder: Path) -> None:
             made.result(timeout=0.3)
         other.execute("ROLLBACK")
         other.close()
-        made.result(timeout=30).close()
+        made.result(timeout=120).close()

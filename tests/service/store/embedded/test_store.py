@@ -318,7 +318,7 @@ def read_as_another(folder: Path) -> str:
     folder.chmod(0o555)
     try:
         command = [sys.executable, "-c", READ_ONLY, str(folder)]
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240)
     finally:
         folder.chmod(0o755)
     assert done.returncode == 0, done.stderr
