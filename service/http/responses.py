@@ -375,7 +375,8 @@ async def answer_drawing(
     """
     fingerprint = await run_in_threadpool(lambda: engine.fingerprint)  # which may have to catch up with a change
     in_json = illustrate is not None and _compare_accepted(request) < 0
-    facts = f"{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}:{in_json}"
+    # Another release may draw otherwise.
+    facts = f"{find_version()}:{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}:{in_json}"
     headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
     if illustrate is not None:
         headers["vary"] = "accept"

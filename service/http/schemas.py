@@ -614,7 +614,7 @@ class EvaluationRow(BaseModel):
     slice: str
     attribute: str
     triplet_accuracy: float | None = Field(default=None, description="Share of triplets in the right order.")
-    recall: dict[str, float] = Field(
+    recall: dict[str, float | None] = Field(
         default={}, description="k -> share of shoes with one of the same value among the k nearest."
     )
 

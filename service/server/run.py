@@ -212,7 +212,7 @@ def _configure(settings: Settings, live: Live, reloader: Reloader) -> Connection
         create_app(settings, live, reloader),
         settings,
         log_config=None,  # through the root logger, as all else
-        access_log=False,  # `service.http.middleware.access_log` writes a better one
+        access_log=False,  # `ServeExchange` writes a better one
         timeout_graceful_shutdown=CANCEL_SECONDS,
     )
 

@@ -56,6 +56,7 @@ def test_training_learns(tmp_path: Path) -> None:
     assert checkpoint.digest in card
     assert "Colour" in card
     assert "shoes of `squares.csv`" in card
+    assert "/home" not in card  # whoever searches may read it
     assert (tmp_path / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / STATE_FILE).exists()
 

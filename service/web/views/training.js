@@ -28,7 +28,7 @@ function chart(history, [title, pattern, share]) {
   const [least, most] = [Math.min(...known), share ? 1 : Math.max(...known)];
   const x = (index) => (index / (history.length - 1)) * WIDTH;
   const y = (value) => HEIGHT - ((value - least) / (most - least || 1)) * (HEIGHT - 8) - 4;
-  const form = (value) => (share ? percent(value) : value.toPrecision(2));
+  const form = (value) => (value == null ? "–" : share ? percent(value) : value.toPrecision(2));
   const words = (name) => (share ? label(name.replace(pattern, name.includes("@") ? "within $1" : "$1")) : "Squared error a number");
   const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "curves", role: "img", "aria-label": `${title}, from ${form(least)} to ${form(Math.max(...known))} over ${history.length} epochs` });
   for (const [number, name] of names.entries()) {
@@ -48,7 +48,7 @@ function evaluated({ shoes: number, rows }) {
       {},
       make("th", { scope: "row" }, slice === "overall" ? `${label(attribute)}, whole vector` : label(slice)),
       make("td", {}, accuracy == null ? "–" : percent(accuracy)),
-      ...["1", "10"].map((k) => make("td", {}, recall[k] === undefined ? "–" : percent(recall[k]))),
+      ...["1", "10"].map((k) => make("td", {}, recall[k] == null ? "–" : percent(recall[k]))),
     );
   const heads = ["Compared by", "Triplets in order", "Alike first", "Alike in ten"].map((text) => make("th", { scope: "col" }, text));
   return [

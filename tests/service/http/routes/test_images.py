@@ -101,13 +101,18 @@ def test_reconstruction_is_a_drawing(client: TestClient) -> None:
     assert size_of(response.content) == (16, 16)
 
 
-def test_reconstruction_changes_with_the_catalogue(client: TestClient, memory_engine: Engine) -> None:
-    """A changed catalogue or checkpoint makes a browser ask anew."""
+def test_reconstruction_changes_with_the_catalogue(
+    client: TestClient, memory_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed catalogue or checkpoint makes a browser ask anew, and so does another release."""
     etag = client.get("/v1/items/1000.1/reconstruction").headers["etag"]
     add(memory_engine, "a.jpg")
     changed = client.get("/v1/items/1000.1/reconstruction", headers={"if-none-match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
+    monkeypatch.setattr("service.http.responses.find_version", lambda: "9.9")
+    again = client.get("/v1/items/1000.1/reconstruction", headers={"if-none-match": changed.headers["etag"]})
+    assert again.status_code == 200
 
 
 def test_posted_picture_is_drawn(client: TestClient) -> None:

@@ -1,7 +1,9 @@
 """How the service tells how it is."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +90,7 @@ def test_record_of_the_training(
     folder.mkdir(parents=True)
     (folder / "README.md").write_text(f"digest: {digest}")
     row = {"slice": "heel", "attribute": "HeelHeight", "triplet_accuracy": None, "recall": {"1": 0.5}, "queries": 4}
-    metrics = {
+    metrics: dict[str, Any] = {
         "checkpoint": digest,
         "history": [{"epoch": 1, "seconds": 2.0, "training": {"loss": 0.5}, "validation": {"mse": 0.25}}],
         "evaluation": {"shoes": 4, "rows": [row]},
@@ -99,5 +101,10 @@ def test_record_of_the_training(
     assert record["card"] == f"digest: {digest}"
     assert record["history"] == [{"epoch": 1, "training": {"loss": 0.5}, "validation": {"mse": 0.25}}]
     assert record["evaluation"] == {"shoes": 4, "rows": [row]}
+    row["recall"], metrics["history"][0]["validation"] = {"1": math.nan}, {"mse": math.inf}  # of a diverged training
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    record = client.get("/v1/checkpoint").json()
+    assert record["history"][0]["validation"] == {"mse": None}
+    assert record["evaluation"]["rows"][0]["recall"] == {"1": None}
     (folder / "metrics.json").write_text(json.dumps({**metrics, "history": "none"}))
     assert client.get("/v1/checkpoint").json() == {**nothing, "card": f"digest: {digest}"}
