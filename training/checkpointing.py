@@ -5,9 +5,10 @@ No pickle: tensors as safetensors, the rest of the state as their metadata.
 
 import copy
 import json
+import logging
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from model.files import write_atomic, write_json
 from model.tvae import TVAE
 from training.data.images import ImageSet, digest_ids
 from training.early_stopping import best_epoch
+from training.evaluation.tables import to_document, to_pipe
 from training.execution import Execution
 from training.figures.curves import draw_curves
 from training.network import WeightAverage
@@ -41,11 +43,14 @@ __all__ = [
     "is_state_of",
     "load_state",
     "open_folder",
+    "open_run",
     "refuse_finished",
     "save_run",
     "save_state",
     "write_card",
 ]
+
+_log = logging.getLogger(__name__)
 
 CURVES_FILE = "training-curves.png"
 STATE_FILE = "resume.safetensors"
@@ -73,11 +78,6 @@ class RunFolder:
     def staged(self) -> bool:
         """Does `folder` keep another checkpoint until this run is over?"""
         return self.work != self.folder
-
-    @property
-    def has_state(self) -> bool:
-        """Is there a state to go on from?"""
-        return not self.finished and (self.work / STATE_FILE).exists()
 
     def clear(self) -> None:
         """Make the work folder for a run that starts; what an abandoned one left in a staged folder is removed."""
@@ -160,9 +160,9 @@ class TrainingState:
 
     Attributes:
         classifiers: of the label term, which are needed in training only.
+        execution: how its steps are computed, from the first to the last.
         epoch: epochs that are done.
         history: figures of each epoch.
-        execution: how its steps are computed, from the first to the last.
         average: of the weights, where the run keeps one.
         best: the weights that measured best so far, where the run may stop early.
     """
@@ -170,9 +170,9 @@ class TrainingState:
     network: TVAE
     classifiers: nn.ModuleList
     optimizer: torch.optim.Optimizer
-    epoch: int
-    history: list[dict[str, Any]]
     execution: Execution
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
     average: WeightAverage | None = None
     best: TVAE | None = None
 
@@ -239,6 +239,21 @@ def load_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
         raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
 
 
+def open_run(run: "Run", out: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> RunFolder:
+    """Choose where the run writes, as `open_folder` does, and load the state that it goes on from, if there is one."""
+    folder = open_folder(out, fingerprint, resume=resume, overwrite=overwrite)
+    state = run.state
+    if resume and not folder.finished and (folder.work / STATE_FILE).exists():
+        load_state(folder.work, state, fingerprint)
+        _log.info("going on after epoch %d of %d on %s", state.epoch, run.config.epochs, state.execution)
+    if not run.process_group.agrees(f"{fingerprint} {folder.staged} {folder.finished} {state.epoch}"):
+        raise TrainingError(
+            "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
+            "and --out on a disk that all of them see"
+        )
+    return folder
+
+
 def is_state_of(path: Path, fingerprint: str) -> bool:
     """Is there a readable state, and is it of the run of this fingerprint?"""
     try:
@@ -272,11 +287,7 @@ def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
 def describe_run(run: "Run", images: ImageSet, source: str, excluded: Collection[str]) -> dict[str, Any]:
     """What a checkpoint says of its training that does not change through it.
 
-    Args:
-        run: of this training.
-        images: the shoes, held-out ones included.
-        source: what the catalogue was read from.
-        excluded: ids that were kept out of `images`.
+    `images` are all shoes, held-out ones included; `excluded` are ids that were kept out of them.
     """
     vgg_sha256 = None if run.perceptual is None else run.perceptual.weights_sha256
     return {
@@ -325,30 +336,28 @@ def write_card(folder: Path, digest: str, checkpoint: Checkpoint, history: Seque
     facts = checkpoint.training
     network = checkpoint.tvae.config
     conditions = {each.name: " and ".join(each.attributes) for each in checkpoint.conditions}
-    lines = [
-        "# A solemate checkpoint",
-        "",
-        (
-            f"A triplet variational autoencoder for {network.image_size}x{network.image_size} pictures with "
-            f"{network.channels} channels; its mean vector of {network.latent_size} numbers is the embedding."
-        ),
-        "",
-        f"- digest: `{digest}`",
-        f"- trained on: {facts['shoes']:,} shoes of `{facts['catalog']}`; {facts['held_out']:,} were held out",
-        (
-            f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
-            f"the weights are of epoch {facts['weights_of_epoch']}"
-        ),
-        f"- computed with {facts['execution']['threads']} threads, convolutions in {facts['execution']['precision']}",
-        "",
-        "| slice | numbers | ordered by |",
-        "| --- | --- | --- |",
+    intro = (
+        f"A triplet variational autoencoder for {network.image_size}x{network.image_size} pictures with "
+        f"{network.channels} channels; its mean vector of {network.latent_size} numbers is the embedding."
+    )
+    # Not where the catalogue lies: the service shows the card to whoever may search.
+    catalog = Path(facts["catalog"].partition("?")[0]).name
+    origin = (
+        f"- digest: `{digest}`\n"
+        f"- trained on: {facts['shoes']:,} shoes of `{catalog}`; {facts['held_out']:,} were held out\n"
+        f"- epochs: {facts['epoch']} of {facts['epochs']}, seed {facts['seed']}; "
+        f"the weights are of epoch {facts['weights_of_epoch']}\n"
+        f"- computed with {facts['execution']['threads']} threads, convolutions in {facts['execution']['precision']}"
+    )
+    slices = [
+        [name, f"{start} to {stop - 1}", conditions.get(name, "nothing: left free")]
+        for name, (start, stop) in network.slice_bounds.items()
     ]
-    for name, (start, stop) in network.slice_bounds.items():
-        lines.append(f"| {name} | {start} to {stop - 1} | {conditions.get(name, 'nothing: left free')} |")
-    measured = [each for each in history if each["epoch"] == facts["weights_of_epoch"] and each["validation"]]
-    for each in measured:
-        lines += ["", f"On the held-out shoes, after epoch {each['epoch']}:", "", "| figure | value |", "| --- | --- |"]
-        lines += [f"| {name} | {value:.4f} |" for name, value in each["validation"].items()]
-    lines += ["", "Pictures of a training set may be under terms of their own; so may a network trained on them.", ""]
-    write_atomic(folder / "README.md", "\n".join(lines).encode())
+    parts = ["# A solemate checkpoint", intro, origin, to_pipe([["slice", "numbers", "ordered by"], *slices], names=3)]
+    for each in history:
+        if each["epoch"] == facts["weights_of_epoch"] and each["validation"]:
+            figures = [[name, f"{value:.4f}"] for name, value in each["validation"].items()]
+            parts.append(f"On the held-out shoes, after epoch {each['epoch']}:")
+            parts.append(to_pipe([["figure", "value"], *figures], names=1))
+    parts.append("Pictures of a training set may be under terms of their own; so may a network trained on them.")
+    write_atomic(folder / "README.md", to_document(parts, ()).encode())

@@ -1,4 +1,4 @@
-"""The command line `python -m training`: data, training, evaluation."""
+"""The command line `python -m training`: data, training, evaluation, reproductions, export."""
 
 import logging
 import sys
@@ -11,14 +11,16 @@ import typer
 from typer.core import TyperCommand
 
 from model.command import run_command
-from training.options import CATALOG_HELP, CatalogOption, DeviceOption
-from training.reproduce.cli import app as reproduce
 
 __all__ = ["app", "begin", "main"]
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate a TVAE."
 )
+reproduce = typer.Typer(
+    no_args_is_help=True, help="Repeat the paper's experiments, as its authors ran them and as we would."
+)
+app.add_typer(reproduce, name="reproduce")
 
 # The groups that `--help` shows options in.
 _data = partial(typer.Option, rich_help_panel="Data")
@@ -26,6 +28,12 @@ _network = partial(typer.Option, rich_help_panel="Network")
 _objective = partial(typer.Option, rich_help_panel="Objective")
 _optimisation = partial(typer.Option, rich_help_panel="Optimisation")
 _run = partial(typer.Option, rich_help_panel="Run")
+
+CATALOG_HELP = "A UT-Zap50K folder, a folder of folders, or csv:FILE?id=..&image=..&attributes=.."
+CatalogOption = Annotated[str, _data("--catalog", help=CATALOG_HELP, show_default=False)]
+DeviceOption = Annotated[str, _run(help="auto, cpu or cuda. auto takes the GPU where there is one.")]
+SeedsOption = Annotated[int, typer.Option(min=1, help="How many, from 0 on; each trains all four networks.")]
+PicturesOption = Annotated[bool, _run(help="Draw them, or only measure.")]
 
 CONFIGURED: Any = None
 """The default of an option whose value goes into `TrainConfig`: see `TrainCommand`."""
@@ -222,12 +230,7 @@ def train(
     ] = CONFIGURED,
     flip: Annotated[float, _data(min=0, max=1, help="The chance of a mirror image.")] = CONFIGURED,
     photo_views: Annotated[
-        int,
-        _data(
-            min=0,
-            max=32,
-            help="Photos of each shoe to make of its picture and learn from, with a localizer that finds it; 0: none.",
-        ),
+        int, _data(min=0, max=32, help="Photos to make of each shoe and learn from, with a localizer; 0: none.")
     ] = CONFIGURED,
     max_bad_share: Annotated[float, _data(min=0, max=1, help="Stop if more rows than this are bad.")] = 0.02,
     latent_size: Annotated[int, _network(min=1, help="Numbers in the vector.")] = CONFIGURED,
@@ -259,17 +262,11 @@ def train(
     batch_size: Annotated[int, _optimisation(min=2, help="Shoes in a step, over all processes.")] = CONFIGURED,
     learning_rate: Annotated[float, _optimisation(help="The peak of the schedule.")] = CONFIGURED,
     ema_decay: Annotated[
-        float,
-        _optimisation(
-            min=0, max=0.99999, help="Keep a running average of the weights, such as 0.999; 0: the weights themselves."
-        ),
+        float, _optimisation(min=0, max=0.99999, help="Of an average of the weights, such as 0.999; 0: no average.")
     ] = CONFIGURED,
     validate_every: Annotated[int, _optimisation(min=1, help="Epochs between two measurements.")] = CONFIGURED,
     patience: Annotated[
-        int,
-        _optimisation(
-            min=0, help="Stop after so many measurements without a better one, and keep the best weights; 0: never."
-        ),
+        int, _optimisation(min=0, help="Measurements without a better one to stop after, with the best; 0: never.")
     ] = CONFIGURED,
     precision: Annotated[
         str, _optimisation(help="bf16 or float32; auto times a few steps of each and takes the faster one.")
@@ -396,7 +393,7 @@ def evaluate(
     out: Annotated[Path, _run(help="The folder for the figures and pictures.")] = Path("artifacts/evaluation"),
     device: DeviceOption = "auto",
     seed: Annotated[int, _run(help="Of drawn triplets and of the shoes in the pictures.")] = 0,
-    pictures: Annotated[bool, _run(help="Draw them, or only measure.")] = True,
+    pictures: PicturesOption = True,
 ) -> None:
     """Measure a checkpoint on shoes it has not seen: triplets, retrieval, reconstruction; figures and pictures."""
     from model.text import nfc
@@ -415,8 +412,7 @@ def evaluate(
         seed=seed,
         pictures=pictures,
     )
-    typer.echo(summary.to_text())
-    typer.echo(f"\nreport and pictures: {out / 'report.md'}")
+    typer.echo(f"{summary.to_text()}\n\nreport and pictures: {out / 'report.md'}")
 
 
 @app.command("make-photos")
@@ -459,11 +455,68 @@ def evaluate_photos(
 
     chosen = None if attribute is None else nfc(attribute)
     summary = run_measurement(catalog, photos, checkpoint, out=out, ids=ids, attribute=chosen, device=device)
-    typer.echo(summary.to_text())
-    typer.echo(f"\ncontact sheet: {out / 'photos.png'}")
+    typer.echo(f"{summary.to_text()}\n\ncontact sheet: {out / 'photos.png'}")
 
 
-app.add_typer(reproduce, name="reproduce")
+@reproduce.command("mnist")
+def mnist(
+    data: Annotated[Path, typer.Option(help="The folder with MNIST's four files.")] = Path("artifacts/mnist"),
+    out: Annotated[Path, typer.Option(help="The folder for networks, figures and pictures.")] = Path(
+        "artifacts/reproduce-mnist"
+    ),
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch MNIST into that folder first, through torchvision.")
+    ] = False,
+    triplets: Annotated[
+        Path | None,
+        typer.Option(help="A fixed list: .npy, (M, 3) indices into the test pictures. Else drawn.", show_default=False),
+    ] = None,
+    seeds: SeedsOption = 1,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of our recipe; theirs takes 10.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few pictures, two epochs: to see that it works.")] = False,
+    pictures: PicturesOption = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train the paper's VAE and TVAE on MNIST, and ours; measure all four on the held-out pictures."""
+    from training.reproduce.mnist.experiment import QUICK, Plan, reproduce_mnist
+
+    base = QUICK if quick else Plan()
+    plan = replace(base, seeds=tuple(range(seeds)), epochs=epochs or base.epochs, pictures=pictures)
+    report = reproduce_mnist(data, out, plan, triplets=triplets, download=download, device=device)
+    typer.echo(f"{report.to_text()}\n\nreport and pictures: {out / 'report.md'}")
+
+
+@reproduce.command("zappos")
+def zappos(
+    lists: Annotated[
+        Path, typer.Option(help="The folder with filenames.json and CSN's triplet lists.", show_default=False)
+    ],
+    catalog: Annotated[
+        str, typer.Option(help="UT-Zap50K, as `download` leaves it, or a catalogue in its layout.")
+    ] = "artifacts/ut-zap50k",
+    out: Annotated[Path, typer.Option(help="The folder for networks, figures and pictures.")] = Path(
+        "artifacts/reproduce-zappos"
+    ),
+    seeds: SeedsOption = 1,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of each network; else 30.", show_default=False)] = None,
+    network: Annotated[
+        str, typer.Option(help="shoes, or shoes-large: more accurate, and two to three times the work.")
+    ] = "shoes",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few shoes and triplets, two epochs: to see that it works.")
+    ] = False,
+    pictures: PicturesOption = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a VAE, a triplet network and TVAEs on shoes; measure them on the triplets of CSN's test lists."""
+    from training.reproduce.zappos.experiment import QUICK, Plan, reproduce_zappos
+
+    base = QUICK if quick else Plan()
+    plan = replace(base, seeds=tuple(range(seeds)), epochs=epochs or base.epochs, network=network, pictures=pictures)
+    report = reproduce_zappos(catalog, lists, out, plan, device=device)
+    typer.echo(f"{report.to_text()}\n\nreport and pictures: {out / 'report.md'}")
 
 
 @app.command("export-onnx")

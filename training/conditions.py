@@ -112,11 +112,7 @@ def count_values(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[st
 
 
 def judge_attributes(attributes: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, str | None]:
-    """For each attribute, in the order they are met, why it is never taken for a condition; None for one that may be.
-
-    Args:
-        attributes: of each shoe.
-    """
+    """For each attribute, in the order they are met, why it is never made a condition; None for one that may be."""
     return {name: _find_reason(name, values, len(attributes)) for name, values in count_values(attributes).items()}
 
 

@@ -276,12 +276,8 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
 def read_options(path: Path, known: Collection[str]) -> dict[str, Any]:
     """Options of `train` from a TOML file: lines such as `batch_size = 128`, named as the flags are, with underscores.
 
-    Args:
-        path: the file.
-        known: names of all options that may be in it.
-
     Returns:
-        option -> its value as text, true or false, or a list of texts: as flags give them.
+        option, one of `known`, -> its value as text, true or false, or a list of texts: as flags give them.
 
     Raises:
         TrainingError: the file can't be read, is not TOML, or has another key or kind of value.

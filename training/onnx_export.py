@@ -66,13 +66,9 @@ def _to_images(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def export_onnx(folder: Path, out: Path) -> dict[str, float]:
-    """Write `encoder.onnx`, `localizer.onnx` if there is a localizer, and `preprocess.json`.
+    """Write `encoder.onnx`, `localizer.onnx` if there is a localizer, and `preprocess.json` of a checkpoint's folder.
 
     Each network is run by ONNX Runtime and compared with the library before anything is written.
-
-    Args:
-        folder: the checkpoint's.
-        out: where they go.
 
     Returns:
         network's file -> by how much its answer differs from the library's at most.

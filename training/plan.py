@@ -115,16 +115,9 @@ def make_plan(
     device: torch.device,
     processes: int = 1,
 ) -> Plan:
-    """The plan of a run; takes a moment, in which some steps are timed.
+    """The plan of a run of `processes` on a device each; takes a moment, in which some steps are timed.
 
-    Args:
-        images: the shoes to train and to measure on.
-        config: of the run.
-        network: the name of its network.
-        named: whether the conditions were asked for by name.
-        left_out: as in `Plan`.
-        device: where it will run.
-        processes: that share each batch, each with a device of its own.
+    `named` tells whether the conditions were asked for by name; `left_out` is as in `Plan`.
     """
     kept, held_out = split_by_group(images.groups, config.validation_share, config.seed)
     return Plan(
@@ -201,10 +194,7 @@ def check_sizes(kept: int, held_out: int, config: TrainConfig, processes: int) -
 def find_shortcomings(images: ImageSet, config: TrainConfig, conditions: Sequence[ConditionLabels]) -> list[str]:
     """Each reason why a run will learn less than its configuration asks for; none where all is well.
 
-    Args:
-        images: all shoes, held-out ones included.
-        config: of the run.
-        conditions: of the shoes to train on.
+    `images` are all shoes, held-out ones included; `conditions` are of the shoes to train on.
     """
     kept, held_out = map(len, split_by_group(images.groups, config.validation_share, config.seed))
     found = []

@@ -25,7 +25,7 @@ from model.localizer import Localizer
 from model.progress import Progress, progress
 from model.stopping import stop_on_signals
 from model.tvae import INSTANCE, TVAE
-from training.checkpointing import RunFolder, TrainingState, describe_run, load_state, open_folder, save_run, save_state
+from training.checkpointing import RunFolder, TrainingState, describe_run, open_run, save_run, save_state
 from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
 from training.distributed import ProcessGroup
@@ -97,16 +97,7 @@ def train(
     process_group = process_group or ProcessGroup()
     run = prepare_run(images, config, device, process_group, vgg_weights, localizer=localizer, scenes=scenes)
     facts = describe_run(run, images, source, excluded)
-    fingerprint = facts["fingerprint"]
-    folder = open_folder(out, fingerprint, resume=resume, overwrite=overwrite)
-    if resume and folder.has_state:
-        load_state(folder.work, run.state, fingerprint)
-        _log.info("going on after epoch %d of %d on %s", run.state.epoch, config.epochs, run.state.execution)
-    if not process_group.agrees(f"{fingerprint} {folder.staged} {folder.finished} {run.state.epoch}"):
-        raise TrainingError(
-            "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
-            "and --out on a disk that all of them see"
-        )
+    folder = open_run(run, out, facts["fingerprint"], resume=resume, overwrite=overwrite)
     if folder.finished:
         _log.info("the training in %s is already finished", out)
         return
@@ -175,6 +166,7 @@ def prepare_run(
     check_sizes(len(kept), len(held_out), config, process_group.world_size)
     training = images.take(kept)
     bounds = config.network.slice_bounds
+    instance = slice(*bounds[INSTANCE]) if INSTANCE in bounds else None
     conditions = encode_conditions(config.conditions, bounds, training.attributes)
 
     # Network
@@ -197,8 +189,6 @@ def prepare_run(
         network=tvae,
         classifiers=classifiers,
         optimizer=optimizer,
-        epoch=0,
-        history=[],
         execution=usual_execution(config, process_group),
         average=WeightAverage(tvae, config.ema_decay) if config.ema_decay > 0 else None,
     )
@@ -211,9 +201,7 @@ def prepare_run(
         process_group=process_group,
         state=state,
         network=process_group.wrap(TrainingNetwork(tvae, conditions, classifiers)),
-        objective=Objective(
-            config.objective, conditions, process_group, slice(*bounds[INSTANCE]) if INSTANCE in bounds else None
-        ),
+        objective=Objective(config.objective, conditions, process_group, instance),
         perceptual=perceptual,
         pixels=torch.from_numpy(training.pixels),
         views=None if training.views is None else ViewTensors.of(training.views),

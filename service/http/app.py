@@ -19,7 +19,7 @@ from service.http.middleware.limits import LimitRequest
 from service.http.page_files import PageFiles
 from service.http.requests import State
 from service.http.routes import images, items, operations, search
-from service.serving.bootstrap import Backend
+from service.serving.bootstrap import Backend, open_backend
 from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess, Reloader
 from service.settings import Settings
@@ -32,18 +32,20 @@ OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
 """Paths that are served beside those of the routers."""
 
 
-def create_app(settings: Settings, served: Live | Engine, reloader: Reloader | None = None) -> FastAPI:
+def create_app(settings: Settings, served: Live | Engine | None = None, reloader: Reloader | None = None) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         settings: what the environment says.
-        served: what answers, now or always; whoever made it starts and closes it.
+        served: what answers, now or always; whoever made it starts and closes it. Left out: opened at the start, and
+            closed at the end.
         reloader: where a reload is asked for; left out: this application is the only one that reloads.
 
     Raises:
         KeysUnusable: the API keys that the settings name can't be used.
+        ArtifactError: at the start, where nothing is given: the artifacts that the settings name can't be used.
     """
-    live = served if isinstance(served, Live) else Live(partial(_wrap, served, settings), close_engines=False)
+    live = served if isinstance(served, Live) else Live(partial(_open, served, settings), close_engines=served is None)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
@@ -114,8 +116,8 @@ def list_middleware(
     ]
 
 
-def _wrap(engine: Engine, settings: Settings, *, newer: bool) -> Backend:  # noqa: ARG001 - there is but one
-    return Backend(engine, settings)
+def _open(engine: Engine | None, settings: Settings, *, newer: bool) -> Backend:
+    return open_backend(settings, newer=newer) if engine is None else Backend(engine, settings)
 
 
 async def get_page(request: Request) -> Response:

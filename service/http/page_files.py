@@ -1,6 +1,7 @@
 """The page's files: scripts, styles, icons and documents, in gzip where the client takes it."""
 
 import gzip
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-__all__ = ["PageFiles"]
+__all__ = ["PageFiles", "takes_gzip"]
 
 HEADERS = {"cache-control": "no-cache", "vary": "Accept-Encoding"}
 """Of all files: they change with a release under the same names."""
@@ -21,6 +22,10 @@ FEWEST_BYTES = 1_000
 """Of a file that is compressed: a smaller one fits into one packet as it is."""
 
 
+GZIP = re.compile(r"\bgzip\s*(?:[,;]|$)(?!\s*q=0(?:\.0*)?\s*(?:,|$))")
+"""Where a header Accept-Encoding (RFC 9110, 12.5.3) names gzip, but not to refuse it."""
+
+
 class PageFiles(StaticFiles):
     """The files of a folder. Each is compressed once, when it is first asked for."""
 
@@ -28,7 +33,7 @@ class PageFiles(StaticFiles):
         """The file at a path below the folder, or 304 where the client has it."""
         response = await super().get_response(path, scope)
         request = Headers(scope=scope)
-        if isinstance(response, FileResponse) and _takes_gzip(request):
+        if isinstance(response, FileResponse) and takes_gzip(request) and "range" not in request:  # of the file
             response = await self._compress(response, request)
         response.headers.update(HEADERS)
         return response
@@ -47,9 +52,9 @@ class PageFiles(StaticFiles):
         )
 
 
-def _takes_gzip(request: Headers) -> bool:
-    """A range is of the file as it is."""
-    return "gzip" in request.get("accept-encoding", "").lower() and "range" not in request
+def takes_gzip(request: Headers) -> bool:
+    """Whether a client takes gzip, by the headers of its request."""
+    return GZIP.search(request.get("accept-encoding", "").lower()) is not None
 
 
 @lru_cache

@@ -29,6 +29,7 @@ from service.catalog.maintenance.map import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
 from service.http.middleware.exchange import current_root_path, unless_gone
+from service.http.page_files import takes_gzip
 from service.http.problems import describe_error
 from service.http.requests import Addition
 from service.search.options import SearchOptions
@@ -343,7 +344,7 @@ def answer_map(engine: Engine, facts: MapFacts) -> schemas.MapAnswer:
 def answer_map_file(request: Request, engine: Engine, kind: Literal["tile", "atlas"], number: int) -> Response:
     """A tile of the map, in gzip where the client takes it, or an atlas; or 304 where the client has it."""
     facts = engine.map()
-    in_gzip = kind == "tile" and "gzip" in request.headers.get("accept-encoding", "").lower()
+    in_gzip = kind == "tile" and takes_gzip(request.headers)
     etag = f'"{facts.token}-{kind}-{number}{"-gzip" if in_gzip else ""}"'
     headers = {"etag": etag, "cache-control": DRAWING_CACHING, "vary": "accept-encoding"}
     content = engine.map_file(facts, kind, number)

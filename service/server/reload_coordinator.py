@@ -125,7 +125,7 @@ class _Reload:
     """One reload that is under way.
 
     Attributes:
-        began: on the monotonic clock.
+        began: when the workers were told what is waited for now, on the monotonic clock.
         outcomes: worker -> what it reported.
         commit: what was decided; None as long as reports are missing.
         finished: workers that have done what was decided, or have ended.
@@ -141,6 +141,7 @@ class _Reload:
         self.finished: set[int] = set()
 
     def decide(self) -> None:
+        self.began = monotonic()
         found = {outcome.facts.artifacts for outcome in self.outcomes.values() if outcome.facts is not None}
         if len(found) > 1:
             self.outcomes = {

@@ -359,8 +359,9 @@ class Supervisor:
                 if slot.missed >= MISSED_PINGS:
                     slot.failure = f"it did not answer for {MISSED_PINGS * PING_SECONDS:.0f} s, and was killed"
                     slot.kill()
+                if not slot.missed:  # a worker that reads nothing would fill its pipe, and then stop the supervisor
+                    slot.send(Ping())
                 slot.missed += 1
-                slot.send(Ping())
 
     def _stop_workers(self, wake: socket.socket) -> None:
         """Let the workers finish what they have taken; kill what is not done in time."""

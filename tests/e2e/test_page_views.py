@@ -198,6 +198,33 @@ def test_status_tells_what_is_served(visit: Visit) -> None:
     visit.settle()
 
 
+def test_status_tells_of_the_training(visit: Visit) -> None:
+    """The status draws a line for each figure of the epochs and holds the model card, where the checkpoint has them."""
+    epoch = {"training": {}, "validation": {"mse": 0.1, "triplet_accuracy/heel/HeelHeight": 0.5}}
+    better = {"training": {}, "validation": {"mse": 0.05, "triplet_accuracy/heel/HeelHeight": 0.75}}
+    row = {"slice": "heel", "attribute": "HeelHeight", "triplet_accuracy": 0.75, "recall": {"1": 0.5, "10": 1.0}}
+    record = {
+        "card": "# A solemate checkpoint",
+        "history": [{"epoch": 1, **epoch}, {"epoch": 2, **better}],
+        "evaluation": {"shoes": 12, "rows": [row]},
+    }
+    visit.page.route("**/v1/checkpoint", lambda route: route.fulfill(json=record))
+    arrive(visit, "/#/status", ".panel")
+    view = visit.page.locator("#view-status")
+    charts = view.get_by_role("img")
+    sync_api.expect(charts).to_have_count(2)
+    assert charts.first.locator("polyline").get_attribute("points") == "0.0,116.0 320.0,60.0"
+    sync_api.expect(view.locator(".chart-legend").first).to_have_text("Heel 75%")
+    sync_api.expect(view.get_by_role("row", name="Heel 75% 50% 100%")).to_be_visible()
+    view.get_by_text("Model card").click()
+    sync_api.expect(view.get_by_text("# A solemate checkpoint")).to_be_visible()
+
+    visit.page.route("**/v1/checkpoint", lambda route: route.fulfill(json={"card": None, "history": []}))
+    visit.page.reload()
+    sync_api.expect(view.get_by_role("heading", name="Network")).to_be_visible()
+    sync_api.expect(view.get_by_role("heading", name="Training")).to_have_count(0)
+
+
 VIEWS = {
     "start": ("/", "#sample-list button"),
     "search": (f"/#item={ONE}&like=1003.1&condition=closure%3A1%2Ccategory%3A0.5&filter=Gender%3AWomen", "#grid .card"),

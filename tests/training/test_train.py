@@ -30,7 +30,8 @@ from training.validation import Validation
 
 
 def _train(out: Path, config: TrainConfig = CONFIG, *, save_every: float = 0.0, **options: Any) -> dict[str, Any]:
-    train(IMAGES, config, out, device=CPU, source="squares", save_every=save_every, **options)
+    source = "csv:/home/me/squares.csv?id=id&image=pictures/{id}.jpg"
+    train(IMAGES, config, out, device=CPU, source=source, save_every=save_every, **options)
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
 
@@ -54,6 +55,7 @@ def test_training_learns(tmp_path: Path) -> None:
     card = (tmp_path / "README.md").read_text()
     assert checkpoint.digest in card
     assert "Colour" in card
+    assert "shoes of `squares.csv`" in card
     assert (tmp_path / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / STATE_FILE).exists()
 

@@ -220,12 +220,7 @@ def _kind_of(product: int, seed: int) -> Kind:
 
 
 def product_facts(product: int, seed: int = 0) -> list[ShoeFacts]:
-    """Return the shoes of one product, one for each colour it comes in.
-
-    Args:
-        product: the product's number in the catalogue, from 0.
-        seed: the catalogue's seed.
-    """
+    """Return the shoes of the product of this number, from 0, one for each colour it comes in."""
     rng = np.random.default_rng([seed, 1, product])
     kind = _kind_of(product, seed)
     gender = tuple(_pick(kind.gender, rng.random()).split(";"))

@@ -104,10 +104,7 @@ def read_csn(folder: Path, ids: Sequence[str], split: Split, *, limit: int | Non
 def read_listed(folder: Path, ids: Sequence[str], split: Split) -> NDArray[np.intp]:
     """Which of the catalogue's shoes a split's four lists name, in any triplet of any line.
 
-    Args:
-        folder: as `read_csn` takes it.
-        ids: as `read_csn` takes them.
-        split: which lists.
+    The arguments are those of `read_csn`; lists that name no shoe of the catalogue are no error.
 
     Returns:
         (S,) indices of shoes, each once, in ascending order.
@@ -124,14 +121,7 @@ def write_csn(
     """Turn a split's lists into files that the evaluation takes, and say what was left out.
 
     Writes `<split>-<condition>.csv` for each condition, as `write_triplets` does, and `<split>-ids.txt`, the shoes
-    that are in any of them, one id a line.
-
-    Args:
-        folder: as `read_csn` takes it.
-        ids: as `read_csn` takes them.
-        split: which lists.
-        out: a folder; made if it is not there.
-        limit: as `read_csn` takes it.
+    that are in any of them, one id a line, into the folder `out`. The other arguments are those of `read_csn`.
 
     Raises:
         CatalogError: a file is missing or can't be read, a line is not three numbers of images, no triplet of a

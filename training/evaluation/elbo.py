@@ -164,16 +164,9 @@ def measure_bounds(
     samples: int = IMPORTANCE_SAMPLES,
     images: int = IMPORTANCE_IMAGES,
 ) -> Bounds:
-    """-ELBO of pictures, and a tighter bound of the first of them.
+    """-ELBO of pictures, and the importance-weighted bound of the first `images` of them by `samples` for each.
 
-    Args:
-        tvae: on any device and in any mode; it stays as it is.
-        pixels: (N, C, H, W), clean; N > 0.
-        observation: how the pixels are distributed.
-        seed: of the samples.
-        device: where to compute.
-        samples: of the importance-weighted bound, for each picture.
-        images: the importance-weighted bound takes the first so many.
+    The other arguments are those of `measure_elbo`, whose generator starts from `seed`.
     """
     tvae = _prepare(tvae, device)
     generator = torch.Generator().manual_seed(seed)
@@ -193,17 +186,9 @@ def measure_bounds(
 def tighter_bound(
     tvae: TVAE, images: torch.Tensor, observation: Observation, samples: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """-log of the mean of p(image, z) / q(z | image) over samples of z from q.
+    """-log of the mean of p(image, z) / q(z | image) over `samples` of z from q: images (B, C, H, W) -> (B,) nats.
 
-    Args:
-        tvae: in eval mode, where the images are.
-        images: (B, C, H, W) in [0, 1].
-        observation: how the pixels are distributed.
-        samples: K.
-        generator: on the CPU.
-
-    Returns:
-        (B,) nats.
+    The network is in eval mode where the images are, the generator on the CPU.
     """
     posterior = tvae.encode(images)
     weights = []

@@ -30,11 +30,7 @@ def draw_gallery(
 ) -> Iterator[tuple[str, str, bytes]]:
     """Draw a report's pictures: reconstructions of all embeddings, neighbours and maps of the first.
 
-    Args:
-        embeddings: the evaluated checkpoint's first.
-        images: the evaluated shoes.
-        tasks: whose labels are shown.
-        seed: of the choice of shoes.
+    The labels are those of the tasks; `seed` chooses the shoes.
 
     Yields:
         heading, file name and PNG.

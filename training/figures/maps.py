@@ -56,15 +56,9 @@ class _Group:
 
 
 def draw_map(title: str, note: str, panels: Sequence[Panel]) -> bytes:
-    """Points coloured by value, one panel for each attribute, in two columns where there are several.
+    """Points coloured by value, one panel for each attribute, in two columns where there are several: a PNG.
 
-    Args:
-        title: the heading.
-        note: the subtitle.
-        panels: at least one.
-
-    Returns:
-        a PNG.
+    There is at least one panel; `note` is the subtitle.
     """
     columns = min(2, len(panels))
     side = 6.2 if columns == 1 else 4.4
@@ -83,16 +77,9 @@ def draw_map(title: str, note: str, panels: Sequence[Panel]) -> bytes:
 
 
 def draw_picture_map(title: str, note: str, points: NDArray[np.float32], pixels: NDArray[np.uint8]) -> bytes:
-    """The pictures themselves where their points lie; where several would cover each other, one is shown.
+    """The pictures (N, C, H, W) at their points (N, 2); where several would cover each other, one is shown: a PNG.
 
-    Args:
-        title: the heading.
-        note: the subtitle.
-        points: (N, 2).
-        pixels: (N, C, H, W).
-
-    Returns:
-        a PNG.
+    `note` is the subtitle.
     """
     places = _into_square(points) * CELLS
     cell = np.minimum(places.astype(np.intp), CELLS - 1)

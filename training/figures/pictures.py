@@ -89,16 +89,7 @@ def draw_reconstructions(originals: NDArray[np.uint8], rows: Sequence[PictureRow
 
 
 def draw_picture_rows(title: str, note: str, rows: Sequence[PictureRow]) -> bytes:
-    """Labelled rows of pictures.
-
-    Args:
-        title: the heading.
-        note: the subtitle.
-        rows: at least one, of equally many pictures.
-
-    Returns:
-        a PNG.
-    """
+    """Labelled rows, at least one, of equally many pictures: a PNG. `note` is the subtitle."""
     top, pitch = MARGIN + 0.62, TILE + 0.06
     width = 2 * MARGIN + LABEL_WIDTH + max(len(rows[0].pictures), 4) * pitch
     sheet = Sheet(width, top + len(rows) * (TILE + GAP) - GAP + MARGIN)
@@ -112,15 +103,9 @@ def draw_picture_rows(title: str, note: str, rows: Sequence[PictureRow]) -> byte
 
 
 def draw_tile_rows(title: str, note: str, rows: Sequence[TileRow]) -> bytes:
-    """Queries at the left, each with its nearest others, framed green where alike and red where different.
+    """Queries, each with its nearest others, framed green where alike and red where different: a PNG.
 
-    Args:
-        title: the heading.
-        note: the subtitle.
-        rows: at least one, of equally many neighbours.
-
-    Returns:
-        a PNG.
+    There is at least one row, and each has equally many neighbours; `note` is the subtitle.
     """
     columns = max(len(rows[0].neighbours), 4)
     pitch, height = TILE + GAP, TILE + 0.44

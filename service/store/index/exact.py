@@ -231,12 +231,13 @@ class ExactIndex:
             return [scale.apply(nearest(self.vectors, query, k, every, scale.factors)) for query in queries]
         mask, fetch = None if selection is None else selection.mask, min(k + SPARE, len(every))
         found = (self._ask_product if by_product else self._ask_faiss)(queries, fetch, mask, scale)
-        floors = found.floor if fetch < len(every) else np.full(len(queries), np.inf)
+        is_all = (fetch == len(every)) & (found.rows.min(axis=1) >= 0)  # FAISS may find fewer
+        floors = np.where(is_all, np.inf, found.floor)
         factors = None if scale is None else scale.factors
         answers = []
         ranked = rank(self.vectors, queries, found.rows, k, factors)
         for query, answer, floor in zip(queries, ranked, floors.tolist(), strict=True):
-            if float(answer.distances[-1]) ** 2 < floor:  # as it is not where FAISS found fewer than k
+            if float(answer.distances[-1]) ** 2 < floor:
                 answers.append(answer)
             elif by_product and scale is None:  # FAISS's errors are far smaller
                 answers += self.search(query[None], k, selection)

@@ -85,13 +85,14 @@ function attribute(key, values, total) {
   return make("div", {}, make("h3", {}, label(key)), make("ul", { class: "bars" }, ...values.slice(0, VALUES).map(bar)), ...more);
 }
 
-function catalogue({ facets, total }, keys) {
-  const useful = keys.filter((key) => facets[key]?.length > 1 && facets[key].length <= total / 2 && !isAddress(facets[key].map(({ value }) => value)));
+function catalogue({ facets, ranges = {}, total }, keys) {
+  const useful = keys.filter((key) => !(key in ranges) && facets[key]?.length > 1 && facets[key].length <= total / 2 && !isAddress(facets[key].map(({ value }) => value)));
   return make(
     "section",
     { class: "panel whole" },
     make("h2", {}, `Catalogue: ${shoes(total)}`),
     make("div", { class: "columns" }, ...useful.map((key) => attribute(key, facets[key], total))),
+    facts(Object.entries(ranges).map(([key, { min, max }]) => [label(key), `${min} to ${max}`])),
   );
 }
 

@@ -8,7 +8,7 @@ const [WIDTH, HEIGHT] = [320, 120];
 
 /** The charts: title, which of the validation's figures it shows, and whether these are shares. */
 const CHARTS = [
-  ["Held-out triplets in order", /^triplet_accuracy\/([^/]+)/, true],
+  ["Held-out triplets in order", /^triplet_accuracy\/([^/]+).*$/, true],
   ["Photos that find their shoe", /^photo_recall@(\d+)$/, true],
   ["Reconstruction error", /^(mse)$/, false],
 ];
@@ -67,6 +67,6 @@ export function training({ card, history, evaluation }) {
     make("h2", {}, history.length ? `Training: ${count(history.length)} ${history.length === 1 ? "epoch" : "epochs"}` : "Training"),
     make("div", { class: "columns" }, ...charts),
     ...(evaluation?.rows.length ? evaluated(evaluation) : []),
-    ...(card ? [make("details", {}, make("summary", {}, "Model card"), make("pre", { class: "model-card", tabindex: 0 }, card))] : []),
+    ...(card ? [make("details", {}, make("summary", {}, "Model card"), make("pre", { class: "model-card" }, card))] : []),
   );
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from model.errors import ArtifactMissing
 from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
@@ -54,3 +55,10 @@ def test_given_engine_stays_open(client: TestClient, memory_engine: Engine, sett
         assert other.get("/healthz").status_code == 200
     assert isinstance(memory_engine.store, MemoryStore)
     assert not memory_engine.store.closed
+
+
+def test_missing_artifacts_stop_the_start(tmp_path: Path) -> None:
+    """Without artifacts the application does not start, and says which command makes them."""
+    app = create_app(Settings(checkpoint=tmp_path / "checkpoint"))
+    with pytest.raises(ArtifactMissing, match="python -m training train"), TestClient(app):
+        pass

@@ -28,6 +28,20 @@ def test_compressed_and_as_it_is(client: TestClient, path: str) -> None:
         assert small.headers["content-type"] == plain.headers["content-type"]
 
 
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        *(("gzip", True), ("GZIP;q=0.5, br", True), ("br , gzip ; q=0.01", True)),
+        *(("gzip;q=0", False), ("br, gzip ; q=0.000, identity", False), ("", False)),
+    ],
+)
+def test_who_takes_gzip(client: TestClient, accepted: str, packed: bool) -> None:
+    """Whoever names gzip, in whatever case, gets files and tiles in it; not who gives it the weight 0."""
+    for path in ("/web/main.js", "/v1/map/tiles/0"):
+        answer = client.get(path, headers={"accept-encoding": accepted})
+        assert ("content-encoding" in answer.headers) == packed
+
+
 def test_ranges_are_of_the_file(client: TestClient) -> None:
     """A range is answered from the file as it is, also where gzip is taken."""
     whole = client.get("/web/main.js").content

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from service.server import reload_coordinator
 from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
 from service.server.reload_coordinator import ReloadCoordinator
 from service.serving.generations import Facts, Outcome, explain
@@ -188,6 +189,21 @@ def test_late_workers_are_named(desk: Desk) -> None:
     assert desk.reloads.overdue(-1) == {0}
     desk.reloads.receive(first, Finished(1))
     assert desk.reloads.overdue(-1) == set()
+
+
+def test_deciding_starts_the_clock_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that keeps the others waiting until it is killed takes none of the time that they have to finish."""
+    now = 0.0
+    monkeypatch.setattr(reload_coordinator, "monotonic", lambda: now)
+    desk.ask()
+    first, second = desk.workers
+    desk.reloads.receive(first, first.report())
+    now = 61.0
+    assert desk.reloads.overdue(60) == {1}
+    desk.reloads.worker_ended(second, "it was killed")
+    assert desk.reloads.overdue(60) == set()
+    now = 122.0
+    assert desk.reloads.overdue(60) == {0}
 
 
 def test_stop_answers_those_who_wait(desk: Desk) -> None:

@@ -85,16 +85,7 @@ def train_or_resume(
     """Train into `out` with our trainer.
 
     A run of the same settings that was stopped there goes on, and one that is finished is left alone; one of other
-    settings is replaced.
-
-    Args:
-        recipe: of the network.
-        images: the training pictures.
-        config: the recipe's, with the run's seed.
-        out: the checkpoint's folder.
-        device: where to train.
-        source: what the pictures were read from.
-        excluded: ids that were kept out of `images`, for the record.
+    settings is replaced. `source` and `excluded`, the ids that were kept out of `images`, are for the record.
     """
     _log.info("%s, seed %d", recipe.title, config.seed)
     # Not from the state of a run with other settings, which is replaced.

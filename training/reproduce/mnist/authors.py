@@ -109,14 +109,9 @@ class AuthorsConfig:
 
 
 def train_authors(images: ImageSet, config: AuthorsConfig, out: Path, *, device: torch.device, source: str) -> None:
-    """Train by the recipe and leave the network in `out`. One that is there from the same recipe is left alone.
+    """Train by the recipe and leave the network in `out`, for `load_authors`.
 
-    Args:
-        images: the training pictures.
-        config: the recipe.
-        out: a folder, for `load_authors`.
-        device: where to train.
-        source: what the pictures were read from, for the record.
+    A network that is there from the same recipe is left alone. `source` of the pictures is for the record.
     """
     facts = {"catalog": source, "shoes": len(images), "config": asdict(config)}
     if _is_there(out, facts):

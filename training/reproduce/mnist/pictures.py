@@ -50,13 +50,7 @@ class _Drawer:
 def draw_pictures(
     networks: Sequence[Trained], test: ImageSet, *, seed: int, device: str | torch.device
 ) -> Iterator[tuple[str, str, bytes]]:
-    """Draw everything that the report shows.
-
-    Args:
-        networks: in the report's order.
-        test: the held-out pictures.
-        seed: of the choice of pictures and of the samples.
-        device: where to compute.
+    """Draw everything that the report shows, of held-out pictures and samples that `seed` chooses.
 
     Yields:
         heading, file name and PNG.

@@ -88,15 +88,7 @@ def train_recipe(
 ) -> Trained:
     """Train into `out`, or load what an earlier run of the same settings left there.
 
-    Args:
-        recipe: which of the four.
-        images: the training pictures.
-        out: the checkpoint's folder.
-        seed: of everything random.
-        epochs: of our recipe.
-        authors: the settings of theirs; its `metric` and `seed` are replaced.
-        device: where to train.
-        source: what the pictures were read from.
+    `epochs` are of our recipe; of `authors`, the settings of theirs, `metric` and `seed` are replaced.
     """
     if recipe.ours:
         config = our_config(metric=recipe.metric, epochs=epochs, seed=seed)

@@ -81,6 +81,18 @@ def test_squares_beyond_float32_are_no_trouble(scale: float, queries: int) -> No
         assert answer.distances.tolist() == pytest.approx([step / 60 * scale for step in range(5)], rel=1e-5)
 
 
+@pytest.mark.parametrize("k", [1, 4])
+def test_squares_at_the_end_of_float32s_range_are_told_apart(k: int) -> None:
+    """Where float32 holds the squares of some rows and not those of others just as near, the order is still right."""
+    rng, dimension = np.random.default_rng(0), 32
+    size = np.sqrt(np.finfo(np.float32).max / dimension)
+    for _ in range(20):
+        vectors = (size * (1 + rng.integers(-3, 4, (12, dimension)) * 2.0**-24)).astype(np.float32)
+        query = np.zeros(dimension, dtype=np.float32)
+        (found,) = ExactIndex(vectors).search(query[None], k)
+        assert found.rows.tolist() == by_hand(vectors, query, k, np.arange(12))[0]
+
+
 def test_an_empty_selection_or_index_gives_nothing() -> None:
     """One empty answer for each query."""
     query = np.zeros((2, 3), dtype=np.float32)
