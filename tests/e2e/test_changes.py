@@ -230,6 +230,8 @@ def test_backup_in_use(shop: Shop, tmp_path: Path) -> None:
         assert all(each.result() > 0 for each in changing)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # each worker that is killed loads torch anew
 def test_nothing_acknowledged_is_lost(shop: Shop) -> None:
     """Workers are killed (-9) at odd moments under load: what was acknowledged is there, whole, and nothing in part."""
     acknowledged: dict[str, set[int]] = {}
