@@ -20,6 +20,7 @@ TEXT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 
 LOUD = {
     "faiss": logging.WARNING,  # it logs at length which variant of itself it loads
+    "openTSNE": logging.WARNING,  # it logs each choice of its defaults
 }
 """Loggers of libraries -> the least level that is logged of them."""
 
