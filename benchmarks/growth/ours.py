@@ -71,8 +71,8 @@ class OpenedSolemate:
         self._store = EmbeddedStore.open(folder / STORE, **LIMITS)
         self._store.build_indexes([OVERALL])
         base, info = self._store.current().base, self._store.info()
-        self.mapped_bytes = base.vectors.nbytes if base.digest else 0
         tuned = base.tuned.get(OVERALL)
+        self.mapped_bytes = 0 if tuned is None else base.vectors.nbytes  # a small catalogue's are copied
         self.told: dict[str, Any] = {
             "index": info.index,
             "recall_at_build": info.recall,
@@ -103,7 +103,8 @@ def measure_index(folder: Path) -> int | None:
         return None
     key = IndexKey(vectors.digest, len(vectors.numbers), (0, dimension), minimum=0.0)
     tuned = load_tuned(index_file(folder, 0, dimension), key)
-    assert tuned is not None
+    if tuned is None:
+        return None
     return anonymous_bytes() - before + vectors.vectors.nbytes
 
 

@@ -53,7 +53,7 @@ OPERATIONS = {
 """What clients are generated from: operation ids name their functions."""
 
 OPTIONS = {"condition", "cursor", "diversity", "duplicate_distance", "exclude", "facets", "fields", "filter", "group"}
-OPTIONS |= {"k", "limit", "max_distance"}
+OPTIONS |= {"ignore_case", "k", "limit", "max_distance"}
 """Of every search, by a query string, a form or JSON."""
 
 PICTURE = {"application/json", "application/octet-stream", "image/*", "multipart/form-data"}

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import httpx2
 import pytest
 
+from service.http.schemas import SearchFields
 from solemate.client import (
     ApiError,
     AsyncClient,
@@ -23,6 +24,7 @@ from solemate.client import (
     UnexpectedAnswer,
     Unreachable,
 )
+from solemate.client.operations import Options
 
 ROOT = Path(__file__).parents[3]
 
@@ -243,3 +245,8 @@ def test_errors_of_the_network_when_asynchronous() -> None:
 
     with pytest.raises(Unreachable):
         asyncio.run(ask(Played(httpx2.ReadTimeout("late")).handle))
+
+
+def test_every_option_of_a_search() -> None:
+    """The client takes each option that the service takes, by the same name."""
+    assert get_type_hints(Options).keys() == SearchFields.model_fields.keys()
