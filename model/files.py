@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "explain_failure",
     "explained",
     "make_folder",
+    "replacing",
     "sha256_bytes",
     "sha256_file",
     "sync_folder",
@@ -56,7 +58,8 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         OSError: the folder can't be made, is read-only or full; `path` is then as it was.
     """
     make_folder(path.parent)
-    _write_and_rename(path, parts)
+    with replacing(path) as file:
+        file.writelines(parts)
     sync_folder(path.parent)
 
 
@@ -68,7 +71,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """
     make_folder(folder)
     for name, data in contents.items():
-        _write_and_rename(folder / name, [data])
+        with replacing(folder / name) as file:
+            file.write(data)
     sync_folder(folder)
 
 
@@ -81,13 +85,17 @@ def make_folder(folder: Path) -> None:
             sync_folder(each.parent)
 
 
-def _write_and_rename(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+@contextmanager
+def replacing(path: Path) -> Iterator[BufferedRandom]:
+    """A new file beside `path`, which takes its place, synced, where the block ends well, and else is gone.
+
+    The folder above has to be there, and is not synced. Raises OSError.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            for part in parts:
-                file.write(part)
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; these are for whoever may read the folder.

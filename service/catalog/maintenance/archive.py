@@ -10,7 +10,6 @@ It is a zip archive, but never unpacked: no path that it names is written to.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ImageError, SolemateError
-from model.files import explain_failure, make_folder, sha256_bytes, sync_folder
+from model.files import explain_failure, explained, make_folder, replacing, sha256_bytes, sync_folder
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from model.text import nfc, nfc_attributes
 from service.catalog.images import CleanPicture, Uploads, digest_in, is_upload, require_name
@@ -226,23 +225,11 @@ def export_catalog(store: VectorStore, uploads: Uploads, to: Path) -> Manifest:
     """
     if to.exists():
         raise ArtifactError(f"{to} exists; give a file that does not")
-    try:
+    with explained(to):
         make_folder(to.parent)
-        descriptor, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.", suffix=".tmp")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w+b") as file:
-                manifest = _write_archive(store, uploads, file, to.parent)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(to)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(to) as file:
+            manifest = _write_archive(store, uploads, file, to.parent)
         sync_folder(to.parent)
-    except OSError as error:
-        raise explain_failure(to, error) from error
     return manifest
 
 
