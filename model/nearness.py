@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Nearness", "calibrate", "combine"]
+__all__ = ["OVERALL", "Nearness", "calibrate", "combine"]
 
 Levels = tuple[tuple[float, float], tuple[float, float]]
 """Two pairs of (share of the pairs of shoes that are nearer, score at that distance)."""
@@ -30,6 +30,7 @@ EQUAL = 1e-4
 """Distance up to which two vectors count as equal: they differ in rounding."""
 
 OVERALL = "overall"
+"""The condition that compares whole vectors, beside the names of their slices."""
 
 LARGEST_EXPONENT = 700.0
 """Beyond it `math.exp` overflows; the score is 0 to all digits long before."""

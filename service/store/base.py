@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
+from model.nearness import OVERALL
 from service.store.filters import Filter, HasValue, find_leaves
 
 __all__ = [
@@ -44,9 +45,6 @@ __all__ = [
     "sort_counts",
     "write_cursor",
 ]
-
-OVERALL = "overall"
-"""The condition that compares whole vectors."""
 
 IndexKind = Literal["exact", "approximate"]
 

@@ -11,15 +11,13 @@ from model.checkpoint import Condition
 from model.embedder import Embedder
 from model.errors import TrainingError
 from model.framing import hide_scale
+from model.nearness import OVERALL
 from model.progress import progress
 from training.data.images import ImageSet
 from training.evaluation.elbo import NegativeElbo, measure_elbo, read_observation
 from training.evaluation.metrics import Reconstruction, Vectors, measure_reconstruction
 
 __all__ = ["OVERALL", "Embedding", "embed_pixels", "embed_shoes"]
-
-OVERALL = "overall"
-"""The whole vector, beside the names of its slices."""
 
 SAMPLE_SEED = 0
 """Seed of the posterior samples: fixed, so that the figures of two evaluations can be compared."""

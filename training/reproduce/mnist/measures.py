@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from model.checkpoint import Checkpoint
 from model.embedder import Embedder
+from model.nearness import OVERALL
 from model.preprocess import to_float
 from training.data.images import ImageSet
 from training.data.labels import Labels, encode_labels
@@ -19,7 +20,6 @@ from training.evaluation.metrics import measure_retrieval, measure_triplets, squ
 
 __all__ = ["OVERALL", "Order", "hard_triplets", "measure_order", "parts_of"]
 
-OVERALL = "overall"
 NEIGHBOURS = 5
 CHUNK = 250
 """Pictures or queries in a batch."""
