@@ -21,12 +21,12 @@ from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.errors import ArtifactCorrupt, ArtifactError, TrainingError
 from model.files import write_atomic, write_json
 from model.tvae import TVAE
+from training.averaging import WeightAverage
 from training.data.images import ImageSet, digest_ids
 from training.early_stopping import best_epoch
 from training.evaluation.tables import to_document, to_pipe
 from training.execution import Execution
 from training.figures.curves import draw_curves
-from training.network import WeightAverage
 from training.photos.confidence import learn_confidence
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class TrainingState:
     execution: Execution
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-    average: WeightAverage | None = None
+    average: WeightAverage[TVAE] | None = None
     best: TVAE | None = None
 
     @property

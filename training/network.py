@@ -1,6 +1,5 @@
-"""The network as it is trained: the TVAE with its classifiers in one forward pass, and the average of its weights."""
+"""The network as it is trained: the TVAE with its classifiers in one forward pass."""
 
-import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from torch import nn
 from model.tvae import TVAE, Posterior, reparameterize
 from training.objective import ConditionLabels
 
-__all__ = ["ForwardPass", "TrainingNetwork", "WeightAverage", "make_classifiers"]
+__all__ = ["ForwardPass", "TrainingNetwork", "make_classifiers"]
 
 
 class ForwardPass(NamedTuple):
@@ -61,26 +60,3 @@ class TrainingNetwork(nn.Module):
 def make_classifiers(conditions: Sequence[ConditionLabels]) -> nn.ModuleList:
     """For each condition a linear classifier from its slice to its attribute's values."""
     return nn.ModuleList(nn.Linear(each.stop - each.start, each.table.shape[1]) for each in conditions)
-
-
-class WeightAverage:
-    """An exponential moving average of a network's weights and of its batch-norm statistics.
-
-    Attributes:
-        network: the average, in eval mode.
-    """
-
-    def __init__(self, tvae: TVAE, decay: float) -> None:
-        self.decay = decay
-        self.network = copy.deepcopy(tvae).eval().requires_grad_(requires_grad=False)
-
-    @torch.no_grad()
-    def update(self, tvae: TVAE, steps: int) -> None:
-        """Take in the weights after `steps` steps. The first steps count more, so that the start is soon forgotten."""
-        decay = min(self.decay, (1 + steps) / (10 + steps))
-        current = tvae.state_dict()
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(current[name], 1.0 - decay)
-            else:
-                value.copy_(current[name])

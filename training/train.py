@@ -25,6 +25,7 @@ from model.localizer import Localizer
 from model.progress import Progress, progress
 from model.stopping import stop_on_signals
 from model.tvae import INSTANCE, TVAE
+from training.averaging import WeightAverage
 from training.checkpointing import RunFolder, TrainingState, describe_run, open_run, save_run, save_state
 from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
@@ -32,7 +33,7 @@ from training.distributed import ProcessGroup
 from training.early_stopping import best_epoch, is_over
 from training.execution import tune, usual_execution
 from training.figures.tensorboard import TensorBoardWriter, open_writer
-from training.network import ForwardPass, TrainingNetwork, WeightAverage, make_classifiers
+from training.network import ForwardPass, TrainingNetwork, make_classifiers
 from training.objective import Objective, encode_conditions, summarize
 from training.perceptual import PerceptualLoss
 from training.photos.batch import ViewTensors

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from model.localizer import Localizer, LocalizerConfig, letterbox, whole_window
 from model.preprocess import to_float
 from model.progress import progress
+from training.averaging import WeightAverage
 from training.photos.backgrounds import add_decoys, draw_background, pick_background
 from training.photos.composites import CompositeConfig, compose
 from training.photos.outlines import Outlined
@@ -39,6 +40,7 @@ class LocalizerTraining:
         samples: composites in all; each is drawn anew.
         batch_size: composites in a step.
         learning_rate: the peak of a one-cycle schedule.
+        ema_decay: of the average of the weights that is kept.
         empty_share: of pictures without any shoe.
         seed: of everything random.
     """
@@ -46,6 +48,7 @@ class LocalizerTraining:
     samples: int = 40_000
     batch_size: int = 32
     learning_rate: float = 3e-3
+    ema_decay: float = 0.995
     empty_share: float = 0.15
     seed: int = 0
 
@@ -108,6 +111,7 @@ def train_localizer(
     optimizer = torch.optim.AdamW(
         localizer.parameters(), lr=training.learning_rate, weight_decay=1e-2, betas=(0.9, 0.99)
     )
+    average = WeightAverage(localizer, training.ema_decay)
     composites = _Composites(shoes, bank, training, localizer.config.size)
     batches = DataLoader(composites, training.batch_size, num_workers=1, drop_last=True)
     start = time.perf_counter()
@@ -123,10 +127,11 @@ def train_localizer(
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(localizer.parameters(), 1.0)
             optimizer.step()
+            average.update(localizer, step + 1)
             shown.note(f"loss {loss.item():.3f}")
             shown.update(len(images))
     _log.info("trained the localizer in %.0f s", time.perf_counter() - start)
-    return localizer.cpu().eval().requires_grad_(requires_grad=False)
+    return average.network.cpu()
 
 
 def _schedule(done: float) -> float:

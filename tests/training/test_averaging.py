@@ -1,7 +1,7 @@
 import torch
 
 from model.tvae import TVAE, TVAEConfig
-from training.network import WeightAverage
+from training.averaging import WeightAverage
 
 CONFIG = TVAEConfig(image_size=8, widths=(4,))
 
