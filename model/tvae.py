@@ -190,6 +190,14 @@ class TVAE(nn.Module):
             posterior = Posterior(self._place(head(features)), log_variance)
             return posterior, self._place(head.order(ordered[len(shown) :]))
 
+    @property
+    def ordering(self) -> tuple[nn.Module, ...]:
+        """What makes the ordered slices of the mean and nothing else; empty where there is one encoder for all."""
+        encoder, head = self.encoder, self.to_mean
+        if not (isinstance(encoder, _Pair) and isinstance(head, _PairHead)):
+            return ()
+        return (encoder.conditions, head.conditions, *([] if head.instance is None else [head.instance]))
+
     def mean(self, images: torch.Tensor) -> torch.Tensor:
         """The posterior's mean alone: (B, C, H, W) in [0, 1] -> (B, D) float32."""
         features = self._features(images)

@@ -161,8 +161,9 @@ class TrainingState:
     Attributes:
         classifiers: of the label term, which are needed in training only.
         execution: how its steps are computed, from the first to the last.
-        epoch: epochs that are done.
-        history: figures of each epoch.
+        stage: 0 where all of the network learns, 1 in the drawing stage.
+        epoch: epochs of this stage that are done.
+        history: figures of each epoch of all stages.
         average: of the weights, where the run keeps one.
         best: the weights that measured best so far, where the run may stop early.
     """
@@ -171,6 +172,7 @@ class TrainingState:
     classifiers: nn.ModuleList
     optimizer: torch.optim.Optimizer
     execution: Execution
+    stage: int = 0
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     average: WeightAverage[TVAE] | None = None
@@ -185,6 +187,14 @@ class TrainingState:
     def best_epoch(self) -> int | None:
         """The epoch whose weights are kept, where that may be another than the last."""
         return None if self.best is None else best_epoch(self.history)
+
+    def begin_stage(self, stage: int) -> None:
+        """Go on from the weights to use with the first epoch of another stage."""
+        used = (self.best or self.current).state_dict()
+        self.network.load_state_dict(used)
+        if self.average is not None:
+            self.average.network.load_state_dict(used)
+        self.best, self.stage, self.epoch = None, stage, 0
 
 
 def save_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
@@ -206,7 +216,14 @@ def save_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
         tensors |= {f"optimizer.{index}.{name}": value.detach().cpu() for name, value in moments.items()}
     metadata = {
         "fingerprint": fingerprint,
-        "progress": json.dumps({"epoch": state.epoch, "history": state.history, "execution": asdict(state.execution)}),
+        "progress": json.dumps(
+            {
+                "stage": state.stage,
+                "epoch": state.epoch,
+                "history": state.history,
+                "execution": asdict(state.execution),
+            }
+        ),
     }
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     write_atomic(folder / STATE_FILE, safetensors.torch.save(contiguous, metadata=metadata))
@@ -233,7 +250,8 @@ def load_state(folder: Path, state: TrainingState, fingerprint: str) -> None:
             state.best = copy.deepcopy(state.network).eval()
             state.best.load_state_dict(best)
         _load_moments(state.optimizer, _part(tensors, "optimizer"))
-        state.epoch, state.history = int(progress["epoch"]), list(progress["history"])
+        state.stage, state.epoch = int(progress["stage"]), int(progress["epoch"])
+        state.history = list(progress["history"])
         state.execution = Execution(**progress["execution"])
     except (safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ArtifactCorrupt(f"{path} can't be read ({error}); delete it to start the training anew") from None
@@ -245,8 +263,8 @@ def open_run(run: "Run", out: Path, fingerprint: str, *, resume: bool, overwrite
     state = run.state
     if resume and not folder.finished and (folder.work / STATE_FILE).exists():
         load_state(folder.work, state, fingerprint)
-        _log.info("going on after epoch %d of %d on %s", state.epoch, run.config.epochs, state.execution)
-    if not run.process_group.agrees(f"{fingerprint} {folder.staged} {folder.finished} {state.epoch}"):
+        _log.info("going on after epoch %d of %d on %s", len(state.history), run.config.total_epochs, state.execution)
+    if not run.process_group.agrees(f"{fingerprint} {folder.staged} {folder.finished} {len(state.history)}"):
         raise TrainingError(
             "the processes of this training differ in their catalogue, options or state: each needs the same ones, "
             "and --out on a disk that all of them see"
@@ -313,9 +331,9 @@ def save_run(run: "Run", folder: Path, facts: Mapping[str, Any], *, finished: bo
         "held_out": len(run.validation),
         "seed": config.seed,
         "validation_share": config.validation_share,
-        "epoch": state.epoch,
-        "epochs": config.epochs,
-        "weights_of_epoch": state.best_epoch or state.epoch,
+        "epoch": len(state.history),
+        "epochs": config.total_epochs,
+        "weights_of_epoch": state.best_epoch or len(state.history),
         "finished": finished,
         "execution": asdict(state.execution),
         "config": asdict(config),

@@ -1,6 +1,7 @@
 """The configuration of a training: every choice that changes its result, and the only place of its defaults."""
 
 import json
+import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -125,12 +126,17 @@ class PhotoConfig:
         drawing_weight: of the reconstruction of a shoe that is shown by a view, where a catalogue picture's is 1: what
             a view does not show of its shoe can't be drawn.
         samples: composites that the localizer is taught on, at most: few shoes take fewer.
+        drawing_stage: epochs after the others, as a share of them, in which only what draws learns: the decoder and the
+            free remainder's encoder.
+        drawing_stage_share: as `share`, in these epochs.
     """
 
     views: int = 0
     share: float = 0.5
     drawing_weight: float = 0.25
     samples: int = 40_000
+    drawing_stage: float = 0.25
+    drawing_stage_share: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,18 @@ class TrainConfig:
             raise TrainingError(f"learning_rate is {self.learning_rate}; expected a positive number")
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise TrainingError(f"threads is {self.threads}; expected 1 to {MAX_THREADS}")
+
+    @property
+    def drawing_epochs(self) -> int:
+        """Epochs of the drawing stage, after the `epochs`: 0 without photos, or where one encoder does all."""
+        if not (self.photos.views and self.network.has_two_encoders):
+            return 0
+        return math.ceil(self.epochs * self.photos.drawing_stage)
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages."""
+        return self.epochs + self.drawing_epochs
 
     def fingerprint(self, ids: Sequence[str], vgg_sha256: str | None = None) -> str:
         """Of the run: two runs with the same one that are computed alike give the same network.

@@ -95,10 +95,11 @@ class Plan:
         return f"{self.network}, {self.parameters / 1e6:.1f} million parameters; {shape.latent_size} numbers: {slices}"
 
     def _time(self) -> str:
-        epochs = self.config.epochs
+        epochs, drawing = self.config.epochs, self.config.drawing_epochs
         seconds = epochs * self.shoes / self.images_per_second
         at_most = "at most " if self.config.patience else ""
         more = ", and more for the perceptual term" if self.config.objective.perceptual_weight else ""
+        more += f", and {drawing} cheaper epochs for the drawings" if drawing else ""
         return (
             f"{at_most}{epochs} epochs on {self.device}: about {_round_time(seconds)}{more} "
             f"({self.images_per_second:,.0f} images a second in a short trial)"

@@ -38,6 +38,7 @@ from training.objective import Objective, encode_conditions, summarize
 from training.perceptual import PerceptualLoss
 from training.photos.batch import ViewTensors
 from training.photos.confidence import FramedPictures
+from training.photos.drawing import drawing_stage
 from training.plan import check_sizes, find_shortcomings
 from training.sampling import batch_indices, make_batch, sampling_weights
 from training.validation import Validation
@@ -102,12 +103,12 @@ def train(
     if folder.finished:
         _log.info("the training in %s is already finished", out)
         return
-    if run.state.epoch == 0:
+    if not run.state.history:
         _begin(images, run, folder)
     with (
         process_group.silence_others(),
         run.state.execution.applied(),
-        open_writer(folder.work, run.state.epoch, wanted=tensorboard and process_group.is_leader) as writer,
+        open_writer(folder.work, len(run.state.history), wanted=tensorboard and process_group.is_leader) as writer,
         # An interrupt raised wherever it comes is lost where Python ignores errors: in finalizers and callbacks.
         stop_on_signals(signal.SIGINT) as stop,
     ):
@@ -235,17 +236,15 @@ def _train_epochs(
     """The epochs that are left, each with its validation and, now and then, a save; False where `stop` ended them."""
     state, config, process_group = run.state, run.config, run.process_group
     saved = time.monotonic()
-    with progress(desc="train", unit="images", total=len(run.pixels) * (config.epochs - state.epoch)) as shown:
-        while state.epoch < config.epochs:
-            if process_group.broadcast(decision=is_over(state.history, config.patience)):
-                _log.info("stopped early: epoch %s of %d measured best", best_epoch(state.history), state.epoch)
-                break
-            figures = train_epoch(run, shown, stop)
+    left = config.total_epochs - len(state.history)
+    with progress(desc="train", unit="images", total=len(run.pixels) * left) as shown:
+        while (stage := _next_stage(run)) is not None:
+            figures = train_epoch(stage, shown, stop)
             if figures is None:
                 return False
             state.history.append(figures)
             state.epoch += 1
-            if config.patience and best_epoch(state.history) == state.epoch:
+            if state.stage == 0 and config.patience and best_epoch(state.history) == state.epoch:
                 state.best = copy.deepcopy(state.current).eval()
             if writer is not None:
                 writer.add_epoch(figures)
@@ -256,15 +255,29 @@ def _train_epochs(
     return True
 
 
+def _next_stage(run: Run) -> Run | None:
+    """The run as the next epoch takes it; None where all epochs are done."""
+    state, config = run.state, run.config
+    if state.stage == 0:
+        if state.epoch < config.epochs:
+            if not run.process_group.broadcast(decision=is_over(state.history, config.patience)):
+                return run
+            _log.info("stopped early: epoch %s of %d measured best", best_epoch(state.history), state.epoch)
+        if not config.drawing_epochs:
+            return None
+        state.begin_stage(1)
+    return drawing_stage(run) if state.epoch < config.drawing_epochs else None
+
+
 def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str, Any] | None:
     """One pass over the training shoes: its figures, or None where `stop` ended it early."""
     state, config = run.state, run.config
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.epoch)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + len(state.history))
     smallest = max(2, run.process_group.world_size)
     batches = batch_indices(len(run.pixels), config.batch_size, run.weights, generator, smallest=smallest)
     start = time.perf_counter()
     sums: dict[str, float] = {}
-    state.network.train()
+    run.network.train()
     for step, rows in enumerate(batches):
         if stop():
             return None
@@ -272,21 +285,21 @@ def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str
         figures = run.process_group.mean(train_step(run, rows, done, generator))
         if not (math.isfinite(figures["loss"]) and math.isfinite(figures["gradient_norm"])):
             raise TrainingError(
-                f"the loss or its gradient is not finite in epoch {state.epoch + 1}, step {step + 1} ({figures}); the "
-                f"checkpoint before it was kept. A lower --learning-rate helps most often."
+                f"the loss or its gradient is not finite in epoch {len(state.history) + 1}, step {step + 1} "
+                f"({figures}); the checkpoint before it was kept. A lower --learning-rate helps most often."
             )
         if state.average is not None:
             state.average.update(state.network, state.epoch * len(batches) + step + 1)
         for name, value in figures.items():
             sums[name] = sums.get(name, 0.0) + value
         means = {name: value / (step + 1) for name, value in sums.items()}
-        shown.note(f"epoch {state.epoch + 1}/{config.epochs} {summarize(means)}")
+        shown.note(f"{'drawing ' * state.stage}epoch {state.epoch + 1}/{config.epochs} {summarize(means)}")
         shown.update(len(rows))
     seconds = time.perf_counter() - start
     epoch = state.epoch + 1
     due = epoch % config.validate_every == 0 or epoch == config.epochs
     return {
-        "epoch": epoch,
+        "epoch": len(state.history) + 1,
         "seconds": round(seconds, 3),
         "images_per_second": round(len(run.pixels) / seconds, 1),
         "learning_rate": learning_rate(config, epoch / config.epochs),

@@ -38,7 +38,7 @@ def _act_after(epochs: int, act: Callable[[], object], monkeypatch: pytest.Monke
     whole: Callable[..., dict[str, Any] | None] = trainer.train_epoch
 
     def epoch(run: Any, *rest: Any) -> dict[str, Any] | None:
-        if run.state.epoch == epochs:
+        if len(run.state.history) == epochs:
             act()
         return whole(run, *rest)
 

@@ -343,22 +343,46 @@ def test_photos_learn_to_find_their_shoes(tmp_path: Path) -> None:
     """Held-out photos find their own shoe ever more often, and the checkpoint weighs its slices for it."""
     train(_photographed(), replace(PHOTO_CONFIG, epochs=25), tmp_path, device=CPU, source="squares")
     history = json.loads((tmp_path / "metrics.json").read_text())["history"]
-    first, last = history[0], history[-1]
+    first, last = history[0], history[24]
     assert last["training"]["instance"] < 0.5 * first["training"]["instance"]
     assert last["validation"]["photo_recall@1"] > max(0.8, first["validation"]["photo_recall@1"])
     assert last["validation"]["triplet_accuracy/colour/Colour"] > 0.9
     assert load_checkpoint(tmp_path).overall.keys() == {"colour", INSTANCE, "free"}
 
 
+def test_drawing_stage_orders_as_before(tmp_path: Path) -> None:
+    """It follows the other epochs, and draws held-out shoes better; their ordered slices stay as they were, to the bit."""
+    images, stage = _photographed(), replace(PHOTO_CONFIG.photos, drawing_stage=0.5)
+    for name, photos in (("without", replace(stage, drawing_stage=0.0)), ("with", stage)):
+        config = replace(PHOTO_CONFIG, epochs=8, photos=photos, validate_every=8)
+        train(images, config, tmp_path / name, device=CPU, source="squares")
+    history = json.loads((tmp_path / "with" / "metrics.json").read_text())["history"]
+    assert [each["epoch"] for each in history] == list(range(1, 13))
+    before, after = history[7]["validation"], history[11]["validation"]
+    assert after["mse"] < 0.9 * before["mse"]
+    assert {name: value for name, value in after.items() if name != "mse"} == {
+        name: value for name, value in before.items() if name != "mse"
+    }
+    pictures = torch.from_numpy(images.pixels / np.float32(255))
+    plain, drawn = (load_checkpoint(tmp_path / name).tvae.mean(pictures) for name in ("without", "with"))
+    assert torch.equal(plain[:, :16], drawn[:, :16])
+    assert not torch.equal(plain[:, 16:], drawn[:, 16:])
+
+
+@pytest.mark.parametrize("epochs", [2, 4, 5], ids=["before it", "at its start", "in it"])
 @pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "patience": 3}], ids=["plain", "average and patience"])
 def test_learning_from_photos_resumes_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], epochs: int
 ) -> None:
-    """A run on photos that dies and is resumed has the losses and the checkpoint, to the bit, of one that does not."""
-    images, config = _photographed(), replace(PHOTO_CONFIG, **options)
+    """A run on photos that dies and is resumed has the losses and the checkpoint, to the bit, of one that does not.
+
+    It dies before, at the start of, and in the drawing stage.
+    """
+    photos = replace(PHOTO_CONFIG.photos, drawing_stage=0.5)
+    images, config = _photographed(), replace(PHOTO_CONFIG, photos=photos, **options)
     usual: dict[str, Any] = {"device": CPU, "source": "squares", "save_every": 0.0}
     train(images, config, tmp_path / "whole", **usual)
-    with cut_after(2, monkeypatch):
+    with cut_after(epochs, monkeypatch):
         train(images, config, tmp_path / "cut", **usual)
     train(images, config, tmp_path / "cut", resume=True, **usual)
     whole, resumed = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut"))
