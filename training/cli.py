@@ -237,6 +237,10 @@ def train(
     network: Annotated[
         str, _network(help="shoes; shoes-large: more accurate, and about four times the work; or mnist.")
     ] = CONFIGURED,
+    image_size: Annotated[
+        int | None,
+        _network(help="Pixels a side; twice or four times the network's usual 64 (mnist: 28).", show_default=False),
+    ] = None,
     likelihood: Annotated[str, _objective(help="gaussian or bernoulli.")] = CONFIGURED,
     observation_std: Annotated[
         float, _objective(min=0.001, help="Of the Gaussian likelihood; smaller draws sharper and compresses less.")

@@ -4,7 +4,7 @@ import json
 import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -250,6 +250,7 @@ def default_options() -> dict[str, Any]:
         "perceptual_layer": list(config.objective.perceptual_layers),
         "network": NETWORK,
         "latent_size": config.network.latent_size,
+        "image_size": None,
         "photo_views": config.photos.views,
         "flip": augment.flip,
         "reframe": augment.shift / REFRAMED["shift"],
@@ -272,7 +273,7 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
     objective["miner"] = one_of("miner", objective["miner"], tuple(MINERS))
     run = {name: options[name] for name in RUN_OPTIONS}
     run["precision"] = one_of("precision", run["precision"], get_args(Precision))
-    network = PRESETS[one_of("network", options["network"], NETWORKS)]
+    network = _enlarge(PRESETS[one_of("network", options["network"], NETWORKS)], options["image_size"])
     return TrainConfig(
         network=network,
         preprocess=PreprocessConfig(
@@ -289,6 +290,24 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
         threads=parse_threads(options["threads"]),
         **run,
     )
+
+
+def _enlarge(network: TVAEConfig, size: int | None) -> TVAEConfig:
+    """The network for larger pictures: each doubling of their side adds a halving, with half of the feature maps.
+
+    Raises TrainingError for a size that no doubling gives; None is the network's own.
+    """
+    sizes = [network.image_size * 2**doublings for doublings in range(3)]
+    if size is not None and size not in sizes:
+        raise TrainingError(f"image_size is {size}; expected one of: {', '.join(map(str, sizes))}")
+    while size is not None and network.image_size < size:
+        network = replace(
+            network,
+            image_size=2 * network.image_size,
+            widths=(max(1, network.widths[0] // 2), *network.widths),
+            encoder_blocks=(0, *network.encoder_blocks) if network.encoder_blocks else (),
+        )
+    return network
 
 
 def read_options(path: Path, known: Collection[str]) -> dict[str, Any]:

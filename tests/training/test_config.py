@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from model.checkpoint import Condition
 from model.errors import TrainingError
-from model.tvae import INSTANCE, PRESETS, Slice
+from model.tvae import INSTANCE, PRESETS, TVAE, Slice
 from training.conditions import choose_conditions, cut_latent, judge_attributes, parse_condition
 from training.config import TrainConfig, default_options, make_config, one_of, read_options
 
@@ -171,12 +172,25 @@ def test_default_options_make_the_default_configuration() -> None:
         ("precision", "half", "expected one of: auto, bf16, float32"),
         ("network", "huge", "expected one of: shoes, shoes-large, mnist"),
         ("epochs", 0, "epochs is 0; expected 1 to"),
+        ("image_size", 96, "image_size is 96; expected one of: 64, 128, 256"),
     ],
 )
 def test_an_option_that_is_wrong(option: str, value: object, message: str) -> None:
     """A value that can't be used is named with what is expected."""
     with pytest.raises(TrainingError, match=message):
         make_config(default_options() | {option: value})
+
+
+@pytest.mark.parametrize("name", ["shoes", "shoes-large"])
+@pytest.mark.parametrize(("size", "widths"), [(64, 4), (128, 5), (256, 6)])
+def test_larger_pictures(name: str, size: int, widths: int) -> None:
+    """The network and the preprocessing take the size; the pictures that it draws have it, too."""
+    config = make_config(default_options() | {"network": name, "image_size": size})
+    assert config.preprocess.size == config.network.image_size == size
+    assert len(config.network.widths) == widths
+    assert config.network.widths[-4:] == PRESETS[name].widths
+    pictures = TVAE(config.network).decode(torch.zeros(2, config.network.latent_size))
+    assert pictures.shape == (2, 3, size, size)
 
 
 def test_a_file_of_options(tmp_path: Path) -> None:

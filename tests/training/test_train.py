@@ -351,7 +351,7 @@ def test_photos_learn_to_find_their_shoes(tmp_path: Path) -> None:
 
 
 def test_drawing_stage_orders_as_before(tmp_path: Path) -> None:
-    """It follows the other epochs, and draws held-out shoes better; their ordered slices stay as they were, to the bit."""
+    """It follows the other epochs and draws held-out shoes better; ordered slices stay as they were, to the bit."""
     images, stage = _photographed(), replace(PHOTO_CONFIG.photos, drawing_stage=0.5)
     for name, photos in (("without", replace(stage, drawing_stage=0.0)), ("with", stage)):
         config = replace(PHOTO_CONFIG, epochs=8, photos=photos, validate_every=8)
