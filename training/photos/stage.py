@@ -141,7 +141,7 @@ def _fingerprint(
     content = {
         "shoes": [(shoe.id, shoe.group, *_stamp(shoe)) for shoe in shoes],
         "preprocess": asdict(preprocess),
-        "photos": asdict(config),
+        "photos": (config.views, config.samples),
         "validation_share": validation_share,
         "seed": seed,
     }
