@@ -15,6 +15,7 @@ from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from service.catalog.indexing.embed_pool import Embedded, EmbedderRecipe, EmbedPool, processes, threads
 from service.catalog.indexing.index import index_catalog
+from service.store.base import StoreSpec
 from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Part", "Result", "measure"]
@@ -140,9 +141,8 @@ def measure(catalog: Catalog, checkpoint: Path, out: Path, *, team: str, members
     recipe = EmbedderRecipe(checkpoint, loaded.digest, "cpu")
     hired = processes(recipe, members) if team == "processes" else threads(embedder, members)
     pictures = [shoe.image for shoe in catalog.shoes]
-    store_made = EmbeddedStore.create(
-        out, dimension=embedder.dimension, slices=embedder.slices, checkpoint=loaded.digest, root=catalog.root
-    )
+    spec = StoreSpec.of(embedder.dimension, embedder.slices, loaded.digest, catalog.root)
+    store_made = EmbeddedStore.create(out, spec)
     with (
         run_ceiling(checkpoint, pictures, members) as ceiling,
         hired as embedding,

@@ -21,7 +21,6 @@ __all__ = [
     "REBUILD",
     "ROUNDING",
     "Counts",
-    "Facts",
     "Filter",
     "Hit",
     "IndexKind",
@@ -29,6 +28,7 @@ __all__ = [
     "Page",
     "Record",
     "StoreInfo",
+    "StoreSpec",
     "VectorStore",
     "Weights",
     "check_condition",
@@ -278,8 +278,8 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What holds for a whole catalogue, from its creation on.
+class StoreSpec:
+    """The specification of a store, fixed when it is created.
 
     Attributes:
         dimension: D, the size of every vector.
@@ -293,18 +293,23 @@ class Facts:
     checkpoint: str
     root: str
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a slice outside the vector, or one called `overall`."""
+        for name, (start, stop) in self.slices.items():
+            if name == OVERALL or not 0 <= start < stop <= self.dimension:
+                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {self.dimension}")
+
     @classmethod
-    def of(cls, dimension: int, slices: Mapping[str, tuple[int, int]], checkpoint: str, root: str | Path) -> "Facts":
-        """Facts of a new catalogue. Raises ValueError for a slice outside the vector, or one called `overall`."""
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
+    def of(
+        cls, dimension: int, slices: Mapping[str, tuple[int, int]], checkpoint: str, root: str | Path
+    ) -> "StoreSpec":
+        """The specification with these values, numbers and the folder converted to plain ones. Raises ValueError."""
         pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
         return cls(int(dimension), pairs, checkpoint, str(root))
 
 
-def require_same(location: str | Path, found: Facts, wanted: Facts) -> None:
-    """Raise ArtifactMismatch, with every fact that differs."""
+def require_same(location: str | Path, found: StoreSpec, wanted: StoreSpec) -> None:
+    """Raise ArtifactMismatch, with everything that differs."""
     differences = [
         f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
         for name in ("checkpoint", "dimension", "slices", "root")

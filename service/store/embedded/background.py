@@ -70,7 +70,7 @@ class BackgroundIndexer:
             record_recall: called with the condition and the recall of each index that is put in place.
         """
         self._store, self._path, self._minimum, self._record_recall = store, truth.path, minimum, record_recall
-        self._uuid, self._dimension = truth.uuid, truth.facts.dimension
+        self._uuid, self._dimension = truth.uuid, truth.spec.dimension
         self._changed = threading.Condition()
         self._requested: list[str] = []
         self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made

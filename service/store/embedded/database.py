@@ -24,7 +24,7 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, Artif
 from model.files import explain_failure, sync_folder
 from model.text import nfc
 from service.errors import ItemExists, StoreBusy, UnknownItem
-from service.store.base import REBUILD, Facts, Item, Record, check_vector, encode_attributes, require_same
+from service.store.base import REBUILD, Item, Record, StoreSpec, check_vector, encode_attributes, require_same
 
 __all__ = ["BUSY_SECONDS", "Changes", "Truth", "copy_database", "encode", "inspect_database", "read_items"]
 
@@ -277,25 +277,25 @@ class Truth:
             try:
                 if checked:
                     check(self._reader, path)
-                self.uuid, self.facts = read_meta(self._reader, path)
+                self.uuid, self.spec = read_meta(self._reader, path)
             except BaseException:
                 self._reader.close()
                 raise
 
     @classmethod
-    def create(cls, path: Path, facts: Facts) -> "Truth":
+    def create(cls, path: Path, spec: StoreSpec) -> "Truth":
         """Make the file and its folder; open it if it is there already."""
         with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent.parent)
             connection = connect(path, "rwc")
             try:
-                make_schema(connection, facts)
+                make_schema(connection, spec)
             finally:
                 connection.close()
         truth = cls(path)
         try:
-            require_same(path, truth.facts, facts)
+            require_same(path, truth.spec, spec)
         except ArtifactMismatch:
             truth.close()
             raise
@@ -386,12 +386,12 @@ class Truth:
 
     def _read_vectors(self, table: str, since: int, count: int) -> NDArray[np.float32]:
         """The vectors of `count` shoes, or of none: (count, D). A few at a time: SQLite's form takes twice as much."""
-        vectors = np.empty((count, self.facts.dimension), dtype=np.float32)
+        vectors = np.empty((count, self.spec.dimension), dtype=np.float32)
         if count:
             cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
             start = 0
             while blobs := cursor.fetchmany(VECTORS_AT_ONCE):
-                vectors[start : start + len(blobs)] = decode_vectors(blobs, self.facts.dimension)
+                vectors[start : start + len(blobs)] = decode_vectors(blobs, self.spec.dimension)
                 start += len(blobs)
         return vectors
 
@@ -431,7 +431,7 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
+def make_schema(connection: sqlite3.Connection, spec: StoreSpec) -> None:
     """Fill an empty file, in one transaction; leave any other as it is."""
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables:
@@ -448,10 +448,10 @@ def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
                 "schema": SCHEMA_VERSION,
                 "uuid": secrets.token_hex(16),
                 "seq": "0",
-                "dimension": str(facts.dimension),
-                "slices": json.dumps(facts.slices),
-                "checkpoint": facts.checkpoint,
-                "root": facts.root,
+                "dimension": str(spec.dimension),
+                "slices": json.dumps(spec.slices),
+                "checkpoint": spec.checkpoint,
+                "root": spec.root,
             }
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         connection.execute("COMMIT")
@@ -482,15 +482,15 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise ArtifactCorrupt(f"{path} is no catalogue of solemate, or one that was never finished; {REBUILD}")
 
 
-def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
-    """The store's uuid and its facts. Raises ArtifactCorrupt for a format version that this code doesn't know."""
+def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, StoreSpec]:
+    """The store's uuid and its specification. Raises ArtifactCorrupt for a format version that is not known."""
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     if (version := meta.get("schema")) != SCHEMA_VERSION:
         raise ArtifactCorrupt(f"{path} has the format version {version}, not {SCHEMA_VERSION}; {REBUILD}")
     try:
         slices = {str(name): (int(start), int(stop)) for name, (start, stop) in json.loads(meta["slices"]).items()}
         int(meta["seq"])
-        return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
+        return meta["uuid"], StoreSpec(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
 
@@ -547,7 +547,7 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
         if verdict != "ok":
             yield f"{path}: {verdict}"
     check(connection, path)
-    _, facts = read_meta(connection, path)
+    _, spec = read_meta(connection, path)
     connection.execute("BEGIN")  # rows and the last change's number as of one moment
     last = int(connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
     for item_id, image, attributes, checksum, blob, blob_checksum, seq in connection.execute(EVERY_ROW):
@@ -555,8 +555,8 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
             yield f"shoe {item_id!r}: its id, picture and attributes fail their checksum"
         if zlib.crc32(blob) != blob_checksum:
             yield f"shoe {item_id!r}: its vector fails its checksum"
-        elif len(blob) != 4 * facts.dimension:
-            yield f"shoe {item_id!r}: its vector has {len(blob)} bytes, not {4 * facts.dimension}"
+        elif len(blob) != 4 * spec.dimension:
+            yield f"shoe {item_id!r}: its vector has {len(blob)} bytes, not {4 * spec.dimension}"
         elif not np.isfinite(np.frombuffer(blob, dtype="<f4")).all():
             yield f"shoe {item_id!r}: its vector has a number that is not finite"
         if item_id != nfc(item_id):

@@ -192,7 +192,7 @@ def damaged_files(folder: Path) -> list[Path]:
 def load(truth: Truth, layout: Layout) -> Snapshot:
     """The catalogue as it is now: from SQLite, but for the vectors that are in their file."""
     path, snapshot = truth.path.with_name(VECTORS), None
-    if (stored := load_vectors(path, truth.uuid, truth.facts.dimension)) is not None:
+    if (stored := load_vectors(path, truth.uuid, truth.spec.dimension)) is not None:
         if (base := _base_of(truth.changes(0, vectors=False), stored, layout)) is None:
             logger.warning("%s is not of this state of the catalogue", path)
         else:

@@ -53,12 +53,12 @@ class MilvusStore:
         self._count_values = lru_cache(maxsize=64)(self._read_values)
 
     @classmethod
-    def open(cls, address: Address, *, create: base.Facts | None = None, token: str = "") -> "MilvusStore":
-        """See `open_catalog`, and `Connection` for `token`. Raises ArtifactMismatch for a store of other facts, too."""
+    def open(cls, address: Address, *, create: base.StoreSpec | None = None, token: str = "") -> "MilvusStore":
+        """See `open_catalog`, and `Connection` for `token`. Raises ArtifactMismatch for one of another spec, too."""
         connection = Connection(address, token=token)
         try:
             catalog = schema.open_catalog(connection, create)
-            base.require_same(str(address), catalog.facts, create or catalog.facts)
+            base.require_same(str(address), catalog.spec, create or catalog.spec)
             return cls(connection, catalog)
         except BaseException:
             connection.close()
@@ -72,10 +72,10 @@ class MilvusStore:
 
     def info(self) -> StoreInfo:
         """What is in the store now."""
-        facts = self._catalog.facts
-        count, fingerprint, slices = self._rows.count(""), self._fingerprint(), dict(facts.slices)
+        spec = self._catalog.spec
+        count, fingerprint, slices = self._rows.count(""), self._fingerprint(), dict(spec.slices)
         return StoreInfo(
-            count, facts.dimension, slices, facts.checkpoint, fingerprint, root=facts.root, uuid=self._catalog.uuid
+            count, spec.dimension, slices, spec.checkpoint, fingerprint, root=spec.root, uuid=self._catalog.uuid
         )
 
     def search(
@@ -89,7 +89,7 @@ class MilvusStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. At most 16,384 shoes are found, whatever `k` is."""
         base.require_positive("k", k)
-        weights = base.check_condition(condition, self._catalog.facts.slices)
+        weights = base.check_condition(condition, self._catalog.spec.slices)
         expression = self._expression(filter, self._fingerprint())
         found = self._find_nearest(queries, min(k, schema.WINDOW), weights, expression)
         return found if vectors else [[Hit(hit.item, hit.distance) for hit in hits] for hits in found]
@@ -125,7 +125,7 @@ class MilvusStore:
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """See `VectorStore.upsert`; but shoe by shoe, and of two replicas that insert one, neither gets ItemExists."""
         given = list(records)
-        dimension = self._catalog.facts.dimension
+        dimension = self._catalog.spec.dimension
         new = {each.item.id: Record(each.item, base.check_vector(each, dimension)) for each in given}
         with self._writing:
             there = {item_id: int(row["number"]) for item_id, row in self._find(new, ["number"]).items()}
