@@ -250,10 +250,10 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
                 worker=outcome.worker,
                 pid=outcome.pid,
                 seconds=round(outcome.seconds, 3),
-                **asdict(outcome.facts),
+                **asdict(outcome.info),
             )
             for outcome in outcomes
-            if outcome.facts is not None
+            if outcome.info is not None
         ]
     )
 
