@@ -13,7 +13,7 @@ from benchmarks.serving.processes import cpu_seconds, family
 from model.catalog import Catalog, Shoe
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.catalog.indexing.embed_pool import Embedded, EmbedderRecipe, EmbedPool, processes, threads
+from service.catalog.indexing.embed_pool import EmbeddedShoe, EmbedderRecipe, EmbedPool, processes, threads
 from service.catalog.indexing.index import index_catalog
 from service.store.base import StoreSpec
 from service.store.embedded.store import EmbeddedStore
@@ -106,7 +106,7 @@ class _Pausing(EmbedPool):
         self.parts: list[Part] = []
         self.rest = (0.0, 0.0)
 
-    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[Embedded], None, None]:
+    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[EmbeddedShoe], None, None]:
         """See EmbedPool."""
         self.rest = self._clock.lap()  # the planning
         source, start = iter(shoes), 0
