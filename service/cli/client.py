@@ -25,14 +25,23 @@ from service.store.filters import parse_filter
 if TYPE_CHECKING:
     from service.serving.engine import Engine
 
-__all__ = ["Found", "SearchFailed", "Tile", "ask_index", "ask_service", "draw_sheet", "to_sheet", "to_table"]
+__all__ = [
+    "AnswerWithPictures",
+    "SearchFailed",
+    "Tile",
+    "ask_index",
+    "ask_service",
+    "draw_sheet",
+    "to_sheet",
+    "to_table",
+]
 
 SECONDS = 60.0
 """Timeout of a request, in seconds."""
 
 
-class Found(NamedTuple):
-    """What a search found.
+class AnswerWithPictures(NamedTuple):
+    """An answer to a search, and its pictures.
 
     Attributes:
         answer: of `POST /v1/search`; see `service.http.schemas.SearchAnswer`.
@@ -56,7 +65,7 @@ def ask_service(
     filters: Sequence[str],
     key: str = "",
     with_pictures: bool = False,
-) -> Found:
+) -> AnswerWithPictures:
     """What `POST /v1/search` of the service at `url` answers."""
     if urlsplit(url).scheme not in {"http", "https"}:
         raise SearchFailed(f"{url!r} is no address of a service; expected such as http://127.0.0.1:8000")
@@ -70,7 +79,7 @@ def ask_service(
     except ValueError as error:
         raise SearchFailed(f"{url} answers what is no JSON; is it a service of solemate?") from error
     hits = answer["hits"] if with_pictures else ()
-    return Found(answer, [_fetch(url, urljoin(url, hit["image"]), allowed) for hit in hits])
+    return AnswerWithPictures(answer, [_fetch(url, urljoin(url, hit["image"]), allowed) for hit in hits])
 
 
 def _fetch(url: str, address: str, headers: Mapping[str, str], data: bytes | None = None) -> bytes | None:
@@ -97,13 +106,13 @@ def ask_index(
     condition: str,
     filters: Sequence[str],
     with_pictures: bool = False,
-) -> Found:
+) -> AnswerWithPictures:
     """The same answer from the index that the settings name, without a service.
 
     Raises: what `service.serving.bootstrap.open_engine` and `Pipeline.search_image` do.
     """
     # These load torch, which asking a service does without.
-    from service.http.responses import answer_found  # noqa: PLC0415
+    from service.http.responses import answer_search  # noqa: PLC0415
     from service.serving.bootstrap import open_backend  # noqa: PLC0415
 
     options = SearchOptions(k, nfc(condition), parse_weights(condition), parse_filter(filters))
@@ -114,14 +123,14 @@ def ask_index(
         await backend.start()
         try:
             found = await backend.pipeline.search_image(content, options)
-            return bytes(answer_found(backend.engine, found, options).body)
+            return bytes(answer_search(backend.engine, found, options).body)
         finally:
             await backend.close()
 
     try:
         answer: Mapping[str, Any] = json.loads(asyncio.run(search()))
         hits = answer["hits"] if with_pictures else ()
-        return Found(answer, [_find_picture(backend.engine, hit["id"]) for hit in hits])
+        return AnswerWithPictures(answer, [_find_picture(backend.engine, hit["id"]) for hit in hits])
     finally:
         backend.engine.close()
 
@@ -148,7 +157,7 @@ def to_table(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def to_sheet(picture: Path, found: Found) -> bytes:
+def to_sheet(picture: Path, found: AnswerWithPictures) -> bytes:
     """The picture that was asked with, and the shoes of an answer, as a PNG."""
     asked = Tile(_read(picture), picture.name, f"by {found.answer['condition']}")
     hits = zip(found.answer["hits"], found.pictures, strict=True)

@@ -46,7 +46,7 @@ from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Engine
 from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline, Query
-from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
+from service.serving.recommendation import MAX_EXAMPLES, ExamplePicture, Examples
 from service.settings import Settings
 from service.store.filters import Filter, parse_filter
 
@@ -275,7 +275,9 @@ def _to_examples(body: Recommendation | Form) -> Examples:
             disliked_ids=[nfc(text) for text in body.fields.get("negative", ()) if text],
             liked_vectors=_read_vectors("positive_vector", body),
             disliked_vectors=_read_vectors("negative_vector", body),
-            images=[Picture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in body.images],
+            images=[
+                ExamplePicture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in body.images
+            ],
         )
     return Examples(
         liked_ids=[each for each in body.positive if isinstance(each, str)],

@@ -267,7 +267,7 @@ class Segment:
         return index
 
 
-Found = tuple[float, int, Item]
+NumberedHit = tuple[float, int, Item]
 """Distance, number and shoe; hits are sorted by the first two."""
 
 
@@ -359,10 +359,10 @@ class Snapshot:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`; `queries` and `k` are checked already."""
         self._check(condition, filter)
-        answers: list[list[Found]] = [[] for _ in queries]
+        answers: list[list[NumberedHit]] = [[] for _ in queries]
         for segment in self._segments:
             found = segment.search(queries, k, condition, segment.select(filter))
-            answers = [_first(k, *pair) for pair in zip(answers, _to_found(segment, found), strict=True)]
+            answers = [_first(k, *pair) for pair in zip(answers, _to_hits(segment, found), strict=True)]
         if vectors:
             return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]
         return [[Hit(item, distance) for distance, _, item in answer] for answer in answers]
@@ -431,7 +431,7 @@ class Snapshot:
         raise UnknownItem(item_id)
 
 
-def _to_found(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
+def _to_hits(segment: Segment, found: Sequence[Neighbours]) -> list[list[NumberedHit]]:
     """Each query's neighbours in a segment, as shoes."""
     return [
         [
@@ -444,7 +444,7 @@ def _to_found(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]
     ]
 
 
-def _first(k: int, one: list[Found], other: list[Found]) -> list[Found]:
+def _first(k: int, one: list[NumberedHit], other: list[NumberedHit]) -> list[NumberedHit]:
     """The k nearest of both."""
     if not one:
         return other

@@ -26,7 +26,7 @@ from service.serving import pipeline as pipeline_module
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
-from service.serving.recommendation import Examples, Picture
+from service.serving.recommendation import ExamplePicture, Examples
 from service.settings import Settings
 from service.store.base import Item, Record
 from service.telemetry.request_timing import Stages, watch
@@ -443,7 +443,7 @@ async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedd
 
 async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that are decoded aside make the same vector as small ones, and a bad one is named."""
-    pictures = [Picture(SHOES[0], "a.jpg", liked=True), Picture(SHOES[5], "b.jpg", liked=False)]
+    pictures = [ExamplePicture(SHOES[0], "a.jpg", liked=True), ExamplePicture(SHOES[5], "b.jpg", liked=False)]
     store = engine.store
     vectors = [store.vector(IDS[number]).astype(np.float64) for number in (0, 7, 5)]
     target = (vectors[0] + vectors[1]) - vectors[2]
@@ -455,7 +455,7 @@ async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.
         assert [hit.item for hit in found.hits] == [hit.item for hit in expected]
         monkeypatch.setattr(pipeline_module, "SMALL_PIXELS", 1)
         assert await pipeline.recommend(examples, SearchOptions(4)) == found
-        bad = Examples(images=[*pictures, Picture(b"no", "c.jpg", liked=True)])
+        bad = Examples(images=[*pictures, ExamplePicture(b"no", "c.jpg", liked=True)])
         with pytest.raises(UnsupportedImage, match=r"image 3 of 3 \('c.jpg'\)"):
             await pipeline.recommend(bad, SearchOptions(4))
         with pytest.raises(UnknownItem):
