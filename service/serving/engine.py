@@ -24,9 +24,10 @@ from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
 from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
+from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
-from service.search.ranker import NearnessScale, Ranked, Searcher
-from service.search.sampling import Sampler
+from service.search.ranker import Ranked, Searcher
+from service.serving.sampling import Sampler
 from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 

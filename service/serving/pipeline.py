@@ -31,7 +31,8 @@ from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, NotReady, Overloaded
-from service.search.options import Cursor, SearchOptions, fingerprint_of, write_cursor
+from service.search.options import SearchOptions
+from service.search.pagination import Cursor, encode_cursor, fingerprint_of
 from service.search.ranker import Ranked
 from service.serving.batcher import Batcher, BatchLimits, Job
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
@@ -404,7 +405,7 @@ def _name_next(work: Work, found: Ranked, options: SearchOptions) -> str:
     assert work.vectors is not None
     catalog = fingerprint_of([work.fingerprint])
     last = fingerprint_of([found.hits[-1].item.id])
-    return write_cursor(Cursor(found.end, last, options.fingerprint(), catalog, work.vectors[0]))
+    return encode_cursor(Cursor(found.end, last, options.fingerprint(), catalog, work.vectors[0]))
 
 
 Task = Job[Work, Work]

@@ -36,14 +36,14 @@ __all__ = [
     "check_vector",
     "check_vectors",
     "check_weights",
+    "cursor_to_number",
     "encode_attributes",
     "iterate_items",
-    "read_cursor",
+    "number_to_cursor",
     "require_positive",
     "require_same",
     "scale_of",
     "sort_counts",
-    "write_cursor",
 ]
 
 IndexKind = Literal["exact", "approximate"]
@@ -419,17 +419,17 @@ def check_filter(filter: Filter, known: Counts) -> None:
                 raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")
 
 
-def write_cursor(number: int) -> str:
+def number_to_cursor(number: int) -> str:
     """An opaque text for a shoe's number."""
     return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> int:
-    """The number in a cursor. Raises QueryError for a text that `write_cursor` never gave."""
+def cursor_to_number(cursor: str) -> int:
+    """The number in a cursor. Raises QueryError for a text that `number_to_cursor` never gave."""
     try:
         number = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         number = -1
-    if not 0 <= number < 2**63 or write_cursor(number) != cursor:
+    if not 0 <= number < 2**63 or number_to_cursor(number) != cursor:
         raise QueryError("cursor", f"{cursor!r} is no cursor; leave it out to begin at the first page")
     return number

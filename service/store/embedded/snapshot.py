@@ -27,9 +27,9 @@ from service.store.base import (
     Weights,
     check_condition,
     check_filter,
-    read_cursor,
+    cursor_to_number,
+    number_to_cursor,
     sort_counts,
-    write_cursor,
 )
 from service.store.embedded.attributes import AttributeTable
 from service.store.embedded.database import Changes
@@ -370,7 +370,7 @@ class Snapshot:
     def page(self, *, limit: int, cursor: str | None, filter: Filter | None) -> Page:
         """See `VectorStore.page`. A cursor is the number of the last shoe before it, so removals don't shift it."""
         self._check(OVERALL, filter)
-        after = -1 if cursor is None else read_cursor(cursor)
+        after = -1 if cursor is None else cursor_to_number(cursor)
         total, shown = 0, list[tuple[int, Item]]()
         for segment in self._segments:
             selection = segment.select(filter)
@@ -383,7 +383,7 @@ class Snapshot:
         is_last = len(shown) <= limit
         return Page(
             items=tuple(item for _, item in shown[:limit]),
-            next=None if is_last else write_cursor(shown[limit - 1][0]),
+            next=None if is_last else number_to_cursor(shown[limit - 1][0]),
             total=total,
         )
 

@@ -105,10 +105,10 @@ class MilvusStore:
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
         base.require_positive("limit", limit)
-        last = self._catalog.start if cursor is None else base.read_cursor(cursor)
+        last = self._catalog.start if cursor is None else base.cursor_to_number(cursor)
         passing = self._expression(filter, self._fingerprint())
         rows = self._rows.first(passing, after=last, limit=limit + 1)
-        following = base.write_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None
+        following = base.number_to_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None
         return Page(tuple(map(decode, rows[:limit])), following, self._rows.count(passing))
 
     def sample(self, count: int) -> list[Record]:

@@ -21,7 +21,8 @@ from model.framing import View
 from model.localizer import Localizer
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotReady, Overloaded, UnknownItem
-from service.search.options import SearchOptions, read_cursor
+from service.search.options import SearchOptions
+from service.search.pagination import decode_cursor
 from service.serving import pipeline as pipeline_module
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, EngineLimits, Network
@@ -406,7 +407,7 @@ async def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatc
     async with running(engine) as pipeline:
         first = await pipeline.search(vector, SearchOptions(2))
         assert first.next is not None
-        page = read_cursor(first.next)
+        page = decode_cursor(first.next)
         assert len((await pipeline.search(vector, SearchOptions(2, cursor=page))).hits) == 2
         monkeypatch.setattr(MemoryStore, "search", search_and_change)
         answers = pipeline.search(vector, SearchOptions(2, cursor=page)), pipeline.search(vector, SearchOptions(2))
@@ -432,7 +433,7 @@ async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedd
         whole = await pipeline.search_image(SHOES[2], SearchOptions(8))
         first = await pipeline.search_image(SHOES[2], SearchOptions(3))
         assert first.next is not None
-        options = SearchOptions(5, cursor=read_cursor(first.next))
+        options = SearchOptions(5, cursor=decode_cursor(first.next))
         shaking.shift = np.float32(3e-5)
         rest = await pipeline.search_image(SHOES[2], options)
         assert [*first.hits, *rest.hits] == whole.hits
