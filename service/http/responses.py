@@ -25,7 +25,7 @@ from model.framing import Subject
 from model.nearness import Nearness
 from model.version import find_version
 from service.catalog.images import PictureFile
-from service.catalog.maintenance.map import MapFacts
+from service.catalog.map_files import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
 from service.http.middleware.exchange import current_root_path, unless_gone

@@ -22,7 +22,7 @@ from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
-from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
+from service.catalog.map_files import MapFacts, read_map, read_map_file
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
