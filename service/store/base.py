@@ -115,7 +115,7 @@ class StoreInfo:
     Attributes:
         count: shoes in it.
         dimension: D, the size of every vector.
-        slices: condition -> (start, stop) of its part of the vector; without `overall`.
+        slices: name -> (start, stop) of its part of the vector; without `overall`.
         checkpoint: digest of the checkpoint that made every vector in it.
         fingerprint: changes with every change of the catalogue.
         root: the folder under which the pictures lie.
@@ -283,7 +283,7 @@ class StoreSpec:
 
     Attributes:
         dimension: D, the size of every vector.
-        slices: condition -> (start, stop).
+        slices: name -> (start, stop).
         checkpoint: digest of the checkpoint that made the vectors.
         root: the folder under which the pictures lie.
     """

@@ -6,7 +6,7 @@ r"""Derived files: vectors and indexes on disk, so that a start need not read ev
     payload                                  the arrays of `save_vectors`, or FAISS's own bytes
 
 One container for two kinds: the catalogue's vectors, which all processes of a machine map into memory and share where
-they are many, and the inverted index of one condition of a large catalogue, with what was measured of it. One rename
+they are many, and the inverted index of one slice of a large catalogue, with what was measured of it. One rename
 replaces header and payload together. FAISS trusts what it reads, so nothing reaches it before the facts are those that
 are wanted and the digest is right. A file that does not fit is made anew from SQLite.
 """

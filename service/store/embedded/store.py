@@ -61,8 +61,8 @@ class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
     `catalog.sqlite` holds everything. `vectors.bin` only spares a start the reading of all vectors. A small catalogue
-    copies it, and cuts the vectors of its conditions from it; all processes map a large one's, which has each
-    condition's index in a file.
+    copies it, and cuts its slices' vectors from it; all processes map a large one's, which has each slice's
+    index in a file.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class EmbeddedStore:
         Args:
             truth: is closed with the store.
             threads: how many one search may use.
-            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
-                index, or 1 where they are exact.
+            record_recall: is called with a slice's name and the recall@10 of its searches from now on: as measured of
+                an index, or 1 where they are exact.
             exact_up_to: up to so many shoes every search is exact.
             min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
         """
@@ -93,8 +93,8 @@ class EmbeddedStore:
         self._seen = truth.data_version()
         self._snapshot = load(truth, self._layout)
         if record_recall is not None:
-            for condition in (OVERALL, *truth.spec.slices):
-                record_recall(condition, 1.0)
+            for slice_name in (OVERALL, *truth.spec.slices):
+                record_recall(slice_name, 1.0)
         self._request_missing(self._snapshot, OVERALL)
 
     @classmethod
@@ -211,15 +211,15 @@ class EmbeddedStore:
         self._wrote |= removed > 0
         return removed
 
-    def build_indexes(self, conditions: Iterable[str] | None = None) -> None:
+    def build_indexes(self, slice_names: Iterable[str] | None = None) -> None:
         """Make now what a large catalogue would have made while it is served; a small one needs nothing.
 
         Args:
-            conditions: those whose searches are to be fast; all, if left out.
+            slice_names: those whose searches are to be fast; all, if left out.
         """
         snapshot = self.current()
         if snapshot.base.is_large:
-            self._indexer.build_all((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+            self._indexer.build_all((OVERALL, *self._layout.slices) if slice_names is None else slice_names, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""

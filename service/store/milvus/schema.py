@@ -69,7 +69,7 @@ class Catalog:
 
     @property
     def parts(self) -> dict[str, slice]:
-        """Condition -> its part of the vector."""
+        """Slice, or `overall` -> its part of the vector."""
         ends = {OVERALL: (0, self.spec.dimension), **self.spec.slices}
         return {name: slice(start, stop) for name, (start, stop) in ends.items()}
 

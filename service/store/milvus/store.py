@@ -234,7 +234,7 @@ class MilvusStore:
             ranked = {each: self._rows.search(asked, parts[each], expression, count, fields) for each in weights}
             for place, index in enumerate(pending):
                 nearest = {name: each[place] for name, each in ranked.items()}
-                # Where one condition has no more shoes, all were looked at.
+                # Where one slice has no more shoes, all were looked at.
                 is_all = any(len(rows) < count for rows in nearest.values())
                 final = is_all or count == schema.WINDOW or lengths[index] > LONGEST
                 answers[index] = self._rank(queries[index], nearest, k, weights, final=final)
@@ -244,7 +244,7 @@ class MilvusStore:
     def _rank(
         self, query: NDArray[np.float32], nearest: Mapping[str, Sequence[Row]], k: int, weights: Weights, *, final: bool
     ) -> list[Hit] | None:
-        """The hits among the nearest by each condition; None, unless `final`, if another shoe may belong to them."""
+        """The hits among the nearest by each slice; None, unless `final`, if another shoe may belong to them."""
         parts = self._catalog.parts
         by_key = {int(row["key"]): row for rows in nearest.values() for row in rows}
         rows = sorted(by_key.values(), key=lambda row: int(row["number"]))  # as ties are to come
