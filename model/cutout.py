@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from model.framing import TOLERANCE, Box, Subject
-from model.localizer import Found, sharpen
+from model.localizer import Localization, sharpen
 
 __all__ = ["Cutout", "cut_found", "cut_plain"]
 
@@ -42,7 +42,7 @@ def cut_plain(image: Image.Image, colour: NDArray[np.uint8], box: Box) -> Image.
     return _with_opacity(image.crop(corners), opacity.crop(corners))
 
 
-def cut_found(image: Image.Image, found: Found) -> Image.Image:
+def cut_found(image: Image.Image, found: Localization) -> Image.Image:
     """Make transparent what is outside of a mask that the localizer gave, cropped to its subject's box.
 
     Args:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from model.framing import WHOLE, Box, Subject, box_of
 
 __all__ = [
-    "Found",
+    "Localization",
     "Localizer",
     "LocalizerConfig",
     "cut_out",
@@ -48,7 +48,7 @@ class LocalizerConfig:
     widths: tuple[int, ...] = (12, 24, 64, 96, 128)
 
 
-class Found(NamedTuple):
+class Localization(NamedTuple):
     """A shoe that was found in a photo.
 
     Attributes:
@@ -131,7 +131,7 @@ def probabilities(localizer: Localizer, images: NDArray[np.uint8]) -> NDArray[np
     return result
 
 
-def locate(localizer: Localizer, images: Sequence[Image.Image]) -> list[Found | None]:
+def locate(localizer: Localizer, images: Sequence[Image.Image]) -> list[Localization | None]:
     """Find the largest shoe of each picture, RGB; None where there is none."""
     first = _look(localizer, images, [whole_window(image.size) for image in images])
     seen = {index: each for index, each in enumerate(first) if each is not None}
@@ -152,7 +152,7 @@ def _look(
     windows: Sequence[tuple[int, int, int, int]],
     *,
     mirrors: bool = False,
-) -> list[Found | None]:
+) -> list[Localization | None]:
     """What is found in a window of each picture; with `mirrors` in the mean of its mask and its mirror image's."""
     size = localizer.config.size
     shown = np.stack([letterbox(image, window, size) for image, window in zip(images, windows, strict=True)])
@@ -172,7 +172,9 @@ def _around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return across, down, across + side, down + side
 
 
-def _subject(mask: NDArray[np.float32], window: tuple[int, int, int, int], size: tuple[int, int]) -> Found | None:
+def _subject(
+    mask: NDArray[np.float32], window: tuple[int, int, int, int], size: tuple[int, int]
+) -> Localization | None:
     """The largest component of a mask over a window of a picture of `size`."""
     parts, count = ndimage.label(mask > 0.5)
     if count == 0:
@@ -202,7 +204,7 @@ def _subject(mask: NDArray[np.float32], window: tuple[int, int, int, int], size:
         confidence=float(mask[kept].mean()),
         others=int((areas >= areas[largest] / 4).sum()) - 1,
     )
-    return Found(subject, np.where(near, mask, 0.0).astype(np.float32), window)
+    return Localization(subject, np.where(near, mask, 0.0).astype(np.float32), window)
 
 
 def _clip(box: Box) -> Box:
@@ -211,7 +213,7 @@ def _clip(box: Box) -> Box:
     return Box(left, top, max(right - left, 0.001), max(bottom - top, 0.001))
 
 
-def cut_out(image: Image.Image, found: Found, longest: int) -> tuple[Image.Image, Box]:
+def cut_out(image: Image.Image, found: Localization, longest: int) -> tuple[Image.Image, Box]:
     """The subject on white, `longest` pixels a side, with its box in that picture.
 
     Args:

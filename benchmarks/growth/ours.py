@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.growth.measure import anonymous_bytes
 from benchmarks.growth.side import Job, Opened, Vectors, main
-from service.store.base import OVERALL, Item, Record
+from service.store.base import OVERALL, Item, Record, StoreSpec
 from service.store.embedded.database import Truth
 from service.store.embedded.files import VECTORS, IndexKey, index_file, load_tuned, load_vectors
 from service.store.embedded.store import DATABASE, EmbeddedStore
@@ -34,15 +34,8 @@ class Solemate:
         vectors, lots = np.load(job.vectors, mmap_mode="r"), np.load(job.lots)
         count, dimension = vectors.shape
         EmbeddedStore.remove(folder / STORE)
-        store = EmbeddedStore.create(
-            folder / STORE,
-            dimension=dimension,
-            slices=job.slices,
-            checkpoint="growth",
-            root=folder,
-            threads=job.threads,
-            **LIMITS,
-        )
+        spec = StoreSpec.of(dimension, job.slices, "growth", folder)
+        store = EmbeddedStore.create(folder / STORE, spec, threads=job.threads, **LIMITS)
         seconds: dict[str, float] = {}
         with closing(store):
             began = perf_counter()
@@ -95,7 +88,7 @@ def measure_index(folder: Path) -> int | None:
     None for a small catalogue.
     """
     truth = Truth(folder / DATABASE, checked=False)
-    dimension = truth.facts.dimension
+    dimension = truth.spec.dimension
     truth.close()
     before = anonymous_bytes()
     vectors = load_vectors(folder / VECTORS, truth.uuid, dimension)

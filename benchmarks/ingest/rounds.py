@@ -13,8 +13,9 @@ from benchmarks.serving.processes import cpu_seconds, family
 from model.catalog import Catalog, Shoe
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from service.catalog.indexing.embed_pool import Embedded, EmbedderRecipe, EmbedPool, processes, threads
+from service.catalog.indexing.embed_pool import EmbeddedShoe, EmbedderRecipe, EmbedPool, processes, threads
 from service.catalog.indexing.index import index_catalog
+from service.store.base import StoreSpec
 from service.store.embedded.store import EmbeddedStore
 
 __all__ = ["Part", "Result", "measure"]
@@ -105,7 +106,7 @@ class _Pausing(EmbedPool):
         self.parts: list[Part] = []
         self.rest = (0.0, 0.0)
 
-    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[Embedded], None, None]:
+    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[EmbeddedShoe], None, None]:
         """See EmbedPool."""
         self.rest = self._clock.lap()  # the planning
         source, start = iter(shoes), 0
@@ -140,9 +141,8 @@ def measure(catalog: Catalog, checkpoint: Path, out: Path, *, team: str, members
     recipe = EmbedderRecipe(checkpoint, loaded.digest, "cpu")
     hired = processes(recipe, members) if team == "processes" else threads(embedder, members)
     pictures = [shoe.image for shoe in catalog.shoes]
-    store_made = EmbeddedStore.create(
-        out, dimension=embedder.dimension, slices=embedder.slices, checkpoint=loaded.digest, root=catalog.root
-    )
+    spec = StoreSpec.of(embedder.dimension, embedder.slices, loaded.digest, catalog.root)
+    store_made = EmbeddedStore.create(out, spec)
     with (
         run_ceiling(checkpoint, pictures, members) as ceiling,
         hired as embedding,

@@ -23,7 +23,7 @@ from benchmarks.milvus.server import URI, MilvusProcess
 from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records, make_vectors, nearest
 from service.errors import Overloaded, UnknownItem
 from service.milvus_address import Address
-from service.store.base import Facts, Item, Record
+from service.store.base import Item, Record, StoreSpec
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
 
@@ -250,8 +250,8 @@ def run_faults(server: MilvusProcess, folder: Path, *, kills: int, calm: float) 
     address = Address(URI, "faults")
     MilvusStore.remove(address)
     checkpoint = make_checkpoint(folder / "checkpoint")
-    facts = Facts.of(DIMENSION, WHOLE, checkpoint.digest, folder / "pictures")
-    store = MilvusStore.open(address, create=facts)
+    spec = StoreSpec.of(DIMENSION, WHOLE, checkpoint.digest, folder / "pictures")
+    store = MilvusStore.open(address, create=spec)
     vectors = make_vectors(STABLE)
     store.upsert(make_records(vectors))
     spelled = f"milvus://{URI.partition('://')[2]}/{address.collection}"

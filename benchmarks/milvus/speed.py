@@ -17,7 +17,7 @@ from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records
 from benchmarks.serving.processes import cpu_seconds, peak_mib
 from service.errors import Overloaded
 from service.milvus_address import Address, Index
-from service.store.base import Facts, Hit, Record
+from service.store.base import Hit, Record, StoreSpec
 from service.store.filters import Filter, HasValue
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
@@ -109,7 +109,7 @@ def measure(
     vectors = make_vectors(shoes)
     if fresh:
         MilvusStore.remove(address)
-    store = MilvusStore.open(address, create=Facts.of(DIMENSION, WHOLE, CHECKPOINT, "/none"))
+    store = MilvusStore.open(address, create=StoreSpec.of(DIMENSION, WHOLE, CHECKPOINT, "/none"))
     insert = fill(address, vectors, writers) if fresh else float("nan")
     if fresh:
         settle(address)

@@ -25,7 +25,7 @@ from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.embedder import Embedder
 from model.preprocess import PreprocessConfig, to_float
 from model.tvae import PRESETS, TVAE
-from service.store.base import Item, Record
+from service.store.base import Item, Record, StoreSpec
 from service.store.embedded.store import EmbeddedStore
 from training.demo_catalog import draw_shoe, plan_shoes
 
@@ -124,13 +124,8 @@ def _build(folder: Path, items: int, pictures: int, source: Path | None, seed: i
     index = faiss.IndexFlatL2(vectors.shape[1])
     index.add(vectors)
     faiss.write_index(index, str(folder / "index.faiss"))
-    store = EmbeddedStore.create(
-        folder / "catalog",
-        dimension=embedder.dimension,
-        slices=embedder.slices,
-        checkpoint=embedder.checkpoint.digest,
-        root=folder,
-    )
+    spec = StoreSpec.of(embedder.dimension, embedder.slices, embedder.checkpoint.digest, folder)
+    store = EmbeddedStore.create(folder / "catalog", spec)
     try:
         shoes = (Item(name, f"{name}.jpg", attributes[row % pictures]) for row, name in enumerate(ids))
         store.upsert(Record(shoe, vector) for shoe, vector in zip(shoes, vectors, strict=True))

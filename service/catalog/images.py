@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # it loads torch, which those who only look after files do wi
 __all__ = [
     "FOLDER",
     "CleanPicture",
-    "Picture",
+    "PictureFile",
     "Uploads",
     "clean_picture",
     "digest_in",
@@ -249,7 +249,7 @@ class Uploads:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """A picture's file.
 
     Attributes:
@@ -286,7 +286,7 @@ def locate_picture(root: str | Path, item: Item, uploads: Uploads | None = None)
     return path
 
 
-def read_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -> Picture:
+def read_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -> PictureFile:
     """Read an item's picture."""
     path = locate_picture(root, item, uploads)
     try:
@@ -296,7 +296,7 @@ def read_picture(root: str | Path, item: Item, uploads: Uploads | None = None) -
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise PictureMissing(item.id) from error
-    return Picture(content, _sniff(content), sha256_bytes(content), modified, uploaded=is_upload(item.image))
+    return PictureFile(content, _sniff(content), sha256_bytes(content), modified, uploaded=is_upload(item.image))
 
 
 def _sniff(content: bytes) -> str:

@@ -193,18 +193,15 @@ def import_(
     """
     from service.catalog.images import Uploads
     from service.catalog.maintenance.archive import Archive, import_catalog
+    from service.store.base import StoreSpec
     from service.store.embedded.store import DATABASE, EmbeddedStore
 
     with Archive(file) as archive:
-        facts = archive.manifest
+        made = archive.manifest
         if not (index / DATABASE).exists():
-            EmbeddedStore.create(
-                index,
-                dimension=facts.dimension,
-                slices=facts.slices,
-                checkpoint=facts.checkpoint,
-                root=facts.root if root is None else root.absolute(),
-            ).close()
+            lies_in = made.root if root is None else root.absolute()
+            spec = StoreSpec.of(made.dimension, made.slices, made.checkpoint, lies_in)
+            EmbeddedStore.create(index, spec).close()
         with closing(EmbeddedStore.open(index)) as store:
             report = import_catalog(archive, store, Uploads(index))
             count = store.info().count

@@ -1,7 +1,6 @@
-"""Searches from the command line, by a service that runs or by the index on this machine, and their contact sheets."""
+"""Searches from the command line, by a service that runs or by the index on this machine, as a table or a sheet."""
 
 import asyncio
-import io
 import json
 import mimetypes
 import urllib.error
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
-
 from model.errors import SolemateError
 from model.files import explain_failure
 from model.text import nfc
+from service.cli.contact_sheet import Tile, draw_sheet
 from service.errors import PictureMissing
 from service.search.options import SearchOptions, parse_weights
 from service.settings import Settings
@@ -25,14 +23,14 @@ from service.store.filters import parse_filter
 if TYPE_CHECKING:
     from service.serving.engine import Engine
 
-__all__ = ["Found", "SearchFailed", "Tile", "ask_index", "ask_service", "draw_sheet", "to_sheet", "to_table"]
+__all__ = ["AnswerWithPictures", "SearchFailed", "ask_index", "ask_service", "to_sheet", "to_table"]
 
 SECONDS = 60.0
 """Timeout of a request, in seconds."""
 
 
-class Found(NamedTuple):
-    """What a search found.
+class AnswerWithPictures(NamedTuple):
+    """An answer to a search, and its pictures.
 
     Attributes:
         answer: of `POST /v1/search`; see `service.http.schemas.SearchAnswer`.
@@ -56,7 +54,7 @@ def ask_service(
     filters: Sequence[str],
     key: str = "",
     with_pictures: bool = False,
-) -> Found:
+) -> AnswerWithPictures:
     """What `POST /v1/search` of the service at `url` answers."""
     if urlsplit(url).scheme not in {"http", "https"}:
         raise SearchFailed(f"{url!r} is no address of a service; expected such as http://127.0.0.1:8000")
@@ -70,7 +68,7 @@ def ask_service(
     except ValueError as error:
         raise SearchFailed(f"{url} answers what is no JSON; is it a service of solemate?") from error
     hits = answer["hits"] if with_pictures else ()
-    return Found(answer, [_fetch(url, urljoin(url, hit["image"]), allowed) for hit in hits])
+    return AnswerWithPictures(answer, [_fetch(url, urljoin(url, hit["image"]), allowed) for hit in hits])
 
 
 def _fetch(url: str, address: str, headers: Mapping[str, str], data: bytes | None = None) -> bytes | None:
@@ -97,13 +95,13 @@ def ask_index(
     condition: str,
     filters: Sequence[str],
     with_pictures: bool = False,
-) -> Found:
+) -> AnswerWithPictures:
     """The same answer from the index that the settings name, without a service.
 
     Raises: what `service.serving.bootstrap.open_engine` and `Pipeline.search_image` do.
     """
     # These load torch, which asking a service does without.
-    from service.http.responses import answer_found  # noqa: PLC0415
+    from service.http.responses import answer_search  # noqa: PLC0415
     from service.serving.bootstrap import open_backend  # noqa: PLC0415
 
     options = SearchOptions(k, nfc(condition), parse_weights(condition), parse_filter(filters))
@@ -114,14 +112,14 @@ def ask_index(
         await backend.start()
         try:
             found = await backend.pipeline.search_image(content, options)
-            return bytes(answer_found(backend.engine, found, options).body)
+            return bytes(answer_search(backend.engine, found, options).body)
         finally:
             await backend.close()
 
     try:
         answer: Mapping[str, Any] = json.loads(asyncio.run(search()))
         hits = answer["hits"] if with_pictures else ()
-        return Found(answer, [_find_picture(backend.engine, hit["id"]) for hit in hits])
+        return AnswerWithPictures(answer, [_find_picture(backend.engine, hit["id"]) for hit in hits])
     finally:
         backend.engine.close()
 
@@ -148,7 +146,7 @@ def to_table(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def to_sheet(picture: Path, found: Found) -> bytes:
+def to_sheet(picture: Path, found: AnswerWithPictures) -> bytes:
     """The picture that was asked with, and the shoes of an answer, as a PNG."""
     asked = Tile(_read(picture), picture.name, f"by {found.answer['condition']}")
     hits = zip(found.answer["hits"], found.pictures, strict=True)
@@ -179,76 +177,3 @@ def _find_detail(error: urllib.error.HTTPError) -> str:
         return _printable(str(json.load(error)["detail"]))
     except (ValueError, LookupError, TypeError, OSError):
         return error.reason
-
-
-TILE = 200
-"""Pixels a side of a picture's square."""
-
-CAPTION = 40
-"""Pixels below it, for two lines of text."""
-
-GAP = 16
-COLUMNS = 5
-INK, MUTED, EMPTY = (29, 29, 31), (107, 107, 112), (236, 236, 240)
-
-
-class Tile(NamedTuple):
-    """A picture of the sheet: the bytes of its file, None where there is none, and two lines below it."""
-
-    picture: bytes | None
-    title: str
-    text: str
-
-
-def draw_sheet(asked: Tile, found: Sequence[Tile]) -> bytes:
-    """Draw the sheet, as a PNG: the picture that was asked with at the left, the others beside it, row by row."""
-    columns = max(1, min(COLUMNS, len(found)))
-    rows = max(1, -(-len(found) // columns))
-    step, line = TILE + GAP, TILE + CAPTION + GAP
-    sheet = Image.new("RGB", (GAP + step * (columns + 1) + GAP, GAP + line * rows), "white")
-    draw = ImageDraw.Draw(sheet)
-    _paste(sheet, draw, asked, (GAP, GAP))
-    draw.line([(step + GAP, GAP), (step + GAP, sheet.height - GAP)], fill=EMPTY, width=2)
-    for place, tile in enumerate(found):
-        row, column = divmod(place, columns)
-        _paste(sheet, draw, tile, (2 * GAP + step * (column + 1), GAP + line * row))
-    file = io.BytesIO()
-    sheet.save(file, "PNG", optimize=True)
-    return file.getvalue()
-
-
-def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int]) -> None:
-    left, top = corner
-    picture = None if tile.picture is None else _open(tile.picture)
-    if picture is None:
-        draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=EMPTY)
-    else:
-        sheet.paste(picture, (left + (TILE - picture.width) // 2, top + (TILE - picture.height) // 2))
-    for number, (text, colour) in enumerate(((tile.title, INK), (tile.text, MUTED))):
-        draw.text((left, top + TILE + 4 + 18 * number), _shorten(text), fill=colour, font=FONT)
-
-
-def _open(content: bytes) -> Image.Image | None:
-    """A picture upright, on white, as large as a tile holds it; None where it can't be read."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.draft("RGB", (2 * TILE, 2 * TILE))
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    upright = ImageOps.contain(upright, (TILE, TILE), Image.Resampling.BICUBIC)
-    flat = Image.new("RGB", upright.size, "white")
-    flat.paste(upright, mask=upright)
-    return flat
-
-
-FONT = ImageFont.load_default(14)
-
-
-def _shorten(text: str) -> str:
-    """The text, or its beginning and an ellipsis: as wide as a tile."""
-    if FONT.getlength(text) <= TILE:
-        return text
-    while text and FONT.getlength(f"{text}...") > TILE:
-        text = text[:-1]
-    return f"{text}..."

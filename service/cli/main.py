@@ -124,6 +124,7 @@ def index(
     from service.catalog.indexing.ledger import WHOLE, Ledger, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
     from service.catalog.maintenance.reembed import restore_uploads, save_uploads
+    from service.store.base import StoreSpec
     from service.store.embedded.store import EmbeddedStore
     from service.store.factory import create_store, remove_store
 
@@ -138,15 +139,8 @@ def index(
         remove_store(out, address, token=token)
         Ledger.remove(out)
     declare_types(out, parse_types(types))
-    store = create_store(
-        out,
-        address,
-        dimension=embedder.dimension,
-        slices=embedder.slices,
-        checkpoint=embedder.checkpoint.digest,
-        root=shoes.root,
-        token=token,
-    )
+    spec = StoreSpec.of(embedder.dimension, embedder.slices, embedder.checkpoint.digest, shoes.root)
+    store = create_store(out, spec, address, token=token)
     make_pool = _choose_pool(checkpoint, embedder, workers)
     with closing(store), stop_on_signals() as stop:
         try:

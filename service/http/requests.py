@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import isfinite
 from operator import attrgetter
 from typing import Annotated, Any, TypedDict, TypeVar
 
@@ -14,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
 from model.errors import QueryError
-from model.framing import View
+from model.framing import Box, View
 from model.text import nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
@@ -23,6 +24,7 @@ from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal
 from service.http.schemas import (
     FILTER_TEXT,
     IGNORE_CASE_TEXT,
+    MAX_ROTATION,
     BatchQuery,
     BatchSearch,
     ImageSearch,
@@ -37,16 +39,14 @@ from service.search.options import (
     DEFAULT_K,
     MAX_EXCLUDED,
     SearchOptions,
-    parse_crop,
     parse_weights,
-    read_cursor,
-    to_view,
 )
+from service.search.pagination import decode_cursor
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Engine
 from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline, Query
-from service.serving.recommendation import MAX_EXAMPLES, Examples, Picture
+from service.serving.recommendation import MAX_EXAMPLES, ExamplePicture, Examples
 from service.settings import Settings
 from service.store.filters import Filter, parse_filter
 
@@ -97,6 +97,9 @@ MAX_BATCH = 1000
 
 FIELD_BYTES = 64 * 1024
 """Largest form field with a vector, or with a shoe's id and attributes, in bytes."""
+
+CROP_SLACK = 1e-6
+"""Tolerance for crops that reach out of their picture by floating-point errors, as a share of it."""
 
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
@@ -194,7 +197,7 @@ def _as_given(value: object) -> object:
 
 READERS: Mapping[str, Callable[[Any], object]] = {
     "filter": parse_filter,
-    "cursor": read_cursor,
+    "cursor": decode_cursor,
     "group": bool,
 }
 """Option -> how it is parsed from its field, where it is not the field's value itself."""
@@ -217,7 +220,7 @@ async def read_picture_search(request: Request) -> tuple[bytes, SearchOptions, V
         image = body.images[0].content
     else:
         image = await run_in_threadpool(decode_picture, body.image, limits.image_bytes)
-    return image, to_options(fields, settings), _view_in(fields)
+    return image, to_options(fields, settings), _to_view(fields)
 
 
 async def read_batch_search(request: Request) -> list[Query]:
@@ -231,7 +234,7 @@ async def read_batch_search(request: Request) -> list[Query]:
         return [_to_query(place, query, settings) for place, query in enumerate(body.queries)]
     limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     fields, form = await _read_form(request, PictureSearchFields, limits)
-    options, view = to_options(fields, settings), _view_in(fields)
+    options, view = to_options(fields, settings), _to_view(fields)
     return [Query(options, image=image.content, view=view) for image in form.images]
 
 
@@ -247,12 +250,12 @@ async def read_pictures(request: Request, most: int = 1) -> tuple[list[Upload], 
     limits = FormLimits(most, settings.max_upload_bytes)
     fields, body = await _read(request, ViewFields, ImagesInJson, limits)
     if isinstance(body, Form):
-        return body.images, _view_in(fields)
+        return body.images, _to_view(fields)
     texts = [body.image] if isinstance(body.image, str) else body.image
     if not 1 <= len(texts) <= most:
         raise QueryError(IMAGE, f"{len(texts)} images; expected 1 to {most}")
     images = [Upload("", await run_in_threadpool(decode_picture, text, limits.image_bytes)) for text in texts]
-    return images, _view_in(fields)
+    return images, _to_view(fields)
 
 
 async def read_example_search(request: Request) -> tuple[Examples, SearchOptions]:
@@ -275,7 +278,9 @@ def _to_examples(body: Recommendation | Form) -> Examples:
             disliked_ids=[nfc(text) for text in body.fields.get("negative", ()) if text],
             liked_vectors=_read_vectors("positive_vector", body),
             disliked_vectors=_read_vectors("negative_vector", body),
-            images=[Picture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in body.images],
+            images=[
+                ExamplePicture(each.content, each.filename, each.name == EXAMPLE_PICTURES[0]) for each in body.images
+            ],
         )
     return Examples(
         liked_ids=[each for each in body.positive if isinstance(each, str)],
@@ -360,11 +365,37 @@ def _read_fields(texts: Mapping[str, list[str]], model: type[Fields], *, empty: 
     return validate(model, given) if given else NOTHING
 
 
-def _view_in(fields: ViewFields) -> View | None:
+def _to_view(fields: ViewFields) -> View | None:
+    """Where the shoe is in a picture, as a request says it; None where it does not. Raises QueryError."""
     # Most requests have no view.
     if fields.model_fields_set.isdisjoint(VIEW_FIELDS):
         return None
-    return to_view(fields.crop, fields.rotate, fields.subject)
+    degrees = 0.0 if fields.rotate is None else fields.rotate
+    if not -MAX_ROTATION <= degrees <= MAX_ROTATION:
+        raise QueryError("rotate", f"rotate is {degrees:g}; expected {-MAX_ROTATION} to {MAX_ROTATION} degrees")
+    return View(None if fields.crop is None else _parse_crop(fields.crop), degrees, fields.subject == "whole")
+
+
+def _parse_crop(given: str | Sequence[float]) -> Box:
+    """A part of a picture, in fractions of its width and height: `left,top,width,height`, or four numbers."""
+    try:
+        left, top, width, height = (float(part) for part in (given.split(",") if isinstance(given, str) else given))
+    except (ValueError, OverflowError):
+        left = float("nan")
+    if not isfinite(left) or "_" in given or not all(map(isfinite, (top, width, height))):
+        raise QueryError(
+            "crop",
+            f"crop is {str(given)[:80]!r}; expected four numbers, left,top,width,height, in fractions of the picture, "
+            "such as 0.1,0.2,0.5,0.4",
+        )
+    for name, start, extent in (("width", left, width), ("height", top, height)):
+        if not (start >= 0 and extent > 0 and start + extent <= 1 + CROP_SLACK):
+            raise QueryError(
+                "crop",
+                f"crop begins at {start:g} of the picture's {name} and has {extent:g} of it; expected a part of the "
+                "picture: a beginning of at least 0, a size of more than 0, and together at most 1",
+            )
+    return Box(left, top, width, height)
 
 
 def _agree(query: Fields, body: Any, request: Request) -> Fields:  # noqa: ANN401 - also what has these fields and more
@@ -393,7 +424,7 @@ def _is_same(name: str, first: Any, second: Any) -> bool:  # noqa: ANN401 - an o
     if name in REPEATED and first and second:
         return {repr(each) for each in first} == {repr(each) for each in second}  # parts of a filter may be objects
     if name == "crop" and first and second:
-        return parse_crop(first) == parse_crop(second)
+        return _parse_crop(first) == _parse_crop(second)
     return bool(first == second)
 
 

@@ -24,8 +24,8 @@ from model.cutout import Cutout
 from model.framing import Subject
 from model.nearness import Nearness
 from model.version import find_version
-from service.catalog.images import Picture
-from service.catalog.maintenance.map import MapFacts
+from service.catalog.images import PictureFile
+from service.catalog.map_files import MapFacts
 from service.catalog.writer import Changed
 from service.http import schemas
 from service.http.middleware.exchange import current_root_path, unless_gone
@@ -36,7 +36,7 @@ from service.search.options import SearchOptions
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Embedded, Engine, Explanation, Facets
 from service.serving.generations import Outcome
-from service.serving.pipeline import Found, Illustration
+from service.serving.pipeline import Illustration, SearchResult
 from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 
@@ -51,7 +51,6 @@ __all__ = [
     "answer_embeddings",
     "answer_explanation",
     "answer_facets",
-    "answer_found",
     "answer_info",
     "answer_item",
     "answer_map",
@@ -61,6 +60,7 @@ __all__ = [
     "answer_png",
     "answer_record",
     "answer_reload",
+    "answer_search",
     "serialize_hit",
     "serialize_item",
     "serialize_subject",
@@ -68,48 +68,50 @@ __all__ = [
 ]
 
 
-def answer_found(engine: Engine, found: Found, options: SearchOptions) -> Response:
+def answer_search(engine: Engine, result: SearchResult, options: SearchOptions) -> Response:
     """A search's answer, as `schemas.SearchAnswer` describes it."""
-    return _answer_json(_serialize_found(engine, found, options))
+    return _answer_json(_serialize_result(engine, result, options))
 
 
-def answer_batch(engine: Engine, outcomes: Sequence[Found | Exception], options: Sequence[SearchOptions]) -> Response:
+def answer_batch(
+    engine: Engine, outcomes: Sequence[SearchResult | Exception], options: Sequence[SearchOptions]
+) -> Response:
     """What came of several searches, as `schemas.BatchSearchAnswer` describes it."""
     results = [
         describe_error(outcome).model_dump(exclude_none=True)
         if isinstance(outcome, Exception)
-        else _serialize_found(engine, outcome, each)
+        else _serialize_result(engine, outcome, each)
         for outcome, each in zip(outcomes, options, strict=True)
     ]
     return _answer_json({"results": results})
 
 
-def _serialize_found(engine: Engine, found: Found, options: SearchOptions) -> dict[str, Any]:
+def _serialize_result(engine: Engine, result: SearchResult, options: SearchOptions) -> dict[str, Any]:
     """As `schemas.SearchAnswer` describes it.
 
     Searches are what the service does most: their answers are written as JSON once, and not validated before.
     """
-    hits = [serialize_hit(hit, found.nearness) for hit in found.hits]
+    hits = [serialize_hit(hit, result.nearness) for hit in result.hits]
     if options.fields is not None:
         wanted = frozenset(options.fields)
         for hit in hits:
             hit["attributes"] = {name: values for name, values in hit["attributes"].items() if name in wanted}
-    if found.folded is not None:
+    if result.folded is not None:
         for hit in hits:
-            hit["duplicates"] = found.folded.get(hit["id"], ())
+            hit["duplicates"] = result.folded.get(hit["id"], ())
     content: dict[str, Any] = {
         "hits": hits,
-        "next": found.next,
+        "next": result.next,
         "condition": options.condition,
         "k": options.k,
         "checkpoint": engine.checkpoint,
-        "catalog": found.fingerprint,
+        "catalog": result.fingerprint,
     }
-    if found.facets is not None:
-        content |= {"facets": _serialize_facets(found.facets), "total": found.facets.total}
-    if found.subjects:
-        content["subject"] = serialize_subject(found.subjects[0])
-        content["confidence"] = _round_confidence(found.confidence)
+    if result.facets is not None:
+        content |= {"facets": _serialize_facets(result.facets), "total": result.facets.total}
+    if result.subjects:
+        content["subject"] = serialize_subject(result.subjects[0])
+        content["confidence"] = _round_confidence(result.confidence)
     return content
 
 
@@ -250,10 +252,10 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
                 worker=outcome.worker,
                 pid=outcome.pid,
                 seconds=round(outcome.seconds, 3),
-                **asdict(outcome.facts),
+                **asdict(outcome.info),
             )
             for outcome in outcomes
-            if outcome.facts is not None
+            if outcome.info is not None
         ]
     )
 
@@ -322,7 +324,7 @@ DRAWING_CACHING = "public, no-cache"
 """Cache-Control of drawings, which change with the checkpoint: revalidated, mostly answered by 304."""
 
 
-def answer_picture(request: Request, picture: Picture) -> Response:
+def answer_picture(request: Request, picture: PictureFile) -> Response:
     """A picture file of the catalogue, or 304 where the client has it."""
     headers = {
         "etag": f'"{picture.digest[:32]}"',

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from model.text import nfc
 from service.http.problems import Problem
-from service.search.options import MAX_EXCLUDED, MAX_ROTATION
+from service.search.options import MAX_EXCLUDED
 
 FILTER_TEXT = (
     "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required; `/v1/facets` "
@@ -61,7 +61,10 @@ Text = Annotated[str, AfterValidator(nfc)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Amount = Annotated[float, Field(allow_inf_nan=False)]
 
-# Bounds that the description states. `service.search.options` and the engine check them, with messages of their own.
+MAX_ROTATION = 180
+"""Largest rotation of a picture, in degrees, either way."""
+
+# Bounds that the description states. Who reads the options, and the engine, check them with messages of their own.
 FROM_ZERO = Field(json_schema_extra={"minimum": 0})
 SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
 TURN = Field(json_schema_extra={"minimum": -MAX_ROTATION, "maximum": MAX_ROTATION})

@@ -6,7 +6,7 @@ Each step is defined on the whole ranking of the catalogue, and worked out on as
 needs. So an answer does not depend on how many shoes were looked at, and pages one after another are one long answer.
 """
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -15,21 +15,14 @@ from numpy.typing import NDArray
 
 from model.embedder import Vector
 from model.errors import QueryError, SolemateError
-from model.nearness import Nearness, calibrate, combine
-from service.search.options import SearchOptions, fingerprint_of
-from service.store.base import OVERALL, Hit, StoreInfo, VectorStore, Weights, scale_of
+from model.nearness import Nearness
+from service.search.diversity import are_near, diversify, fold
+from service.search.nearness import NearnessScale
+from service.search.options import SearchOptions
+from service.search.pagination import fingerprint_of
+from service.store.base import OVERALL, Hit, VectorStore, Weights, scale_of
 
-__all__ = [
-    "MAX_LOOKED_AT",
-    "POOL",
-    "SAMPLE",
-    "NearnessScale",
-    "Ranked",
-    "Searcher",
-    "are_near",
-    "diversify",
-    "fold",
-]
+__all__ = ["MAX_LOOKED_AT", "POOL", "Ranked", "Searcher"]
 
 POOL = 200
 """Nearest shoes, or groups of them, that `diversity` re-ranks; those beyond follow by distance."""
@@ -45,12 +38,6 @@ FEW_FOLDED = 8
 
 MERGED_FETCH = 16
 """Searches whose numbers of shoes differ by at most this share one query of the store: it costs less than two."""
-
-SAMPLE = 200
-"""Shoes that are measured where the checkpoint has no calibration."""
-
-POWER = 4.0
-"""How steeply scores fall where there is nothing to measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +62,7 @@ class Ranked:
 class Searcher:
     """Ranks the shoes of a store. Safe in many threads at once."""
 
-    def __init__(self, store: VectorStore, nearness: "NearnessScale") -> None:
+    def __init__(self, store: VectorStore, nearness: NearnessScale) -> None:
         self._store, self._nearness = store, nearness
 
     def search(self, vectors: Sequence[Vector], options: Sequence[SearchOptions]) -> list[Ranked | SolemateError]:
@@ -303,108 +290,3 @@ def _give_up(options: SearchOptions, found: int) -> QueryError:
         f"the {MAX_LOOKED_AT:,} nearest shoes make only {found:,} groups of near-duplicates, and "
         f"{options.stop:,} are asked for; ask for fewer, or give a filter or a smaller duplicate_distance",
     )
-
-
-def are_near(vectors: NDArray[np.float32], other: NDArray[np.float32], within: float) -> NDArray[np.bool_]:
-    """Which of the vectors, (n, D), are at most `within` from another, (D,), in Euclidean distance: (n,)."""
-    differences = vectors.astype(np.float64) - other.astype(np.float64)
-    near: NDArray[np.bool_] = np.square(differences, out=differences).sum(axis=1) <= within * within
-    return near
-
-
-def fold(vectors: NDArray[np.float32], within: float, enough: int) -> list[int]:
-    """The leaders among ranked shoes: each one that is no near-duplicate of a leader before it.
-
-    Args:
-        vectors: (n, D), the nearest shoe first.
-        within: the largest distance of near-duplicates.
-        enough: stop after so many.
-
-    Returns:
-        Their positions, ascending; the first shoe is always one of them.
-    """
-    open_positions = np.ones(len(vectors), dtype=np.bool_)
-    leaders: list[int] = []
-    while len(leaders) < enough and open_positions.any():
-        leader = int(open_positions.argmax())
-        leaders.append(leader)
-        open_positions[leader] = False
-        rest = np.flatnonzero(open_positions)
-        open_positions[rest[are_near(vectors[rest], vectors[leader], within)]] = False
-    return leaders
-
-
-def diversify(distances: NDArray[np.float64], vectors: NDArray[np.float64], diversity: float, count: int) -> list[int]:
-    """Choose one after another what is near the query and far from what was chosen before.
-
-    Maximal marginal relevance (Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking", SIGIR 1998,
-    section 2) with the negative distance as both similarities, and lambda = 1 - diversity: the next is the one with
-    the least (1 - diversity) * d(query) - diversity * d(nearest of the chosen). The first is the nearest.
-
-    Args:
-        distances: (n,), from the query, rising.
-        vectors: (n, d), whose Euclidean distance is the one that the search compared by.
-        diversity: 0, the order stays, to 1, the query decides on the first one only.
-        count: how many to choose.
-
-    Returns:
-        Their positions, in the order of the choice; of equal scores the earlier position comes first.
-    """
-    if not len(distances):
-        return []
-    chosen = [0]
-    left = np.ones(len(distances), dtype=np.bool_)
-    left[0] = False
-    apart = np.full(len(distances), np.inf)  # from the nearest of the chosen
-    while len(chosen) < min(count, len(distances)):
-        np.minimum(apart, np.linalg.norm(vectors - vectors[chosen[-1]], axis=1), out=apart)
-        scores = (1 - diversity) * distances - diversity * apart
-        position = int(np.where(left, scores, np.inf).argmin())
-        chosen.append(position)
-        left[position] = False
-    return chosen
-
-
-class NearnessScale:
-    """Gives each condition of a catalogue its nearness. Safe in many threads at once."""
-
-    def __init__(
-        self, store: VectorStore, calibrated: Mapping[str, Nearness], conditions: Collection[str] = ()
-    ) -> None:
-        """Take a store, and what the checkpoint knows.
-
-        Args:
-            store: of the catalogue.
-            calibrated: `overall`, or a slice -> nearness.
-            conditions: the slices that each compare one trait.
-        """
-        self._store, self._calibrated, self._conditions = store, calibrated, conditions
-        # A catalogue is measured again once it has grown to twice its size.
-        self._measured: tuple[int, Mapping[str, Nearness]] | None = None
-
-    def of(self, condition: str | Weights) -> Nearness:
-        """Of a condition that the store knows, or of weights of several slices. May ask the store, once."""
-        if not isinstance(condition, str):
-            return combine(condition, {name: self.of(name) for name, weight in condition.items() if weight > 0})
-        if (known := self._calibrated.get(condition)) is not None:
-            return known
-        info = self._store.info()
-        return self._measure(info).get(condition) or _assume(condition, info)
-
-    def _measure(self, info: StoreInfo) -> Mapping[str, Nearness]:
-        size, known = info.count.bit_length(), self._measured
-        if known is None or known[0] != size:
-            try:
-                sample = self._store.sample(SAMPLE)
-            except SolemateError:  # a store that is away: next time
-                return {}
-            vectors = [record.vector for record in sample]
-            known = size, calibrate(np.stack(vectors), info.slices, self._conditions) if vectors else {}
-            self._measured = known
-        return known[1]
-
-
-def _assume(condition: str, info: StoreInfo) -> Nearness:
-    """As if the vectors were samples of the prior, which lie about sqrt(2 d) apart: half of that counts as near."""
-    start, stop = (0, info.dimension) if condition == OVERALL else info.slices[condition]
-    return Nearness(float(np.sqrt((stop - start) / 2)), POWER)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.serving.generations import Facts, Outcome
+from service.serving.generations import GenerationInfo, Outcome
 
 __all__ = [
     "Accept",
@@ -25,7 +25,7 @@ __all__ = [
 class Ready:
     """Everything is loaded and checked; `banner` is printed at the terminal."""
 
-    facts: Facts
+    info: GenerationInfo
     banner: tuple[str, ...]
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
-from service.serving.generations import Outcome, explain
+from service.serving.generations import Outcome, explain_refusal
 
 __all__ = ["Answer", "ReloadCoordinator", "Worker"]
 
@@ -114,7 +114,7 @@ class ReloadCoordinator:
 
     def _finish(self, round_: "_Reload") -> None:
         outcomes = [round_.outcomes[index] for index in sorted(round_.outcomes)]
-        refused = "" if round_.commit else explain(outcomes)
+        refused = "" if round_.commit else explain_refusal(outcomes)
         if round_.commit:
             self._switched(outcomes)
         for answer in round_.answers:
@@ -142,10 +142,10 @@ class _Reload:
 
     def decide(self) -> None:
         self.began = monotonic()
-        found = {outcome.facts.artifacts for outcome in self.outcomes.values() if outcome.facts is not None}
+        found = {outcome.info.artifacts for outcome in self.outcomes.values() if outcome.info is not None}
         if len(found) > 1:
             self.outcomes = {
-                index: replace(outcome, facts=None, reason=outcome.reason or CHANGED)
+                index: replace(outcome, info=None, reason=outcome.reason or CHANGED)
                 for index, outcome in self.outcomes.items()
             }
-        self.commit = bool(found) and all(outcome.facts is not None for outcome in self.outcomes.values())
+        self.commit = bool(found) and all(outcome.info is not None for outcome in self.outcomes.values())

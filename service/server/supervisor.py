@@ -32,11 +32,11 @@ from service.server.ipc import (
 )
 from service.server.listener import BACKLOG, NOT_ACCEPTING
 from service.server.reload_coordinator import ReloadCoordinator
-from service.serving.generations import Facts, Outcome
+from service.serving.generations import GenerationInfo, Outcome
 from service.settings import Settings
 from service.telemetry import metrics
 
-__all__ = ["StartFailed", "Supervisor", "Work", "WorkerSlot"]
+__all__ = ["StartFailed", "Supervisor", "WorkerMain", "WorkerSlot"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ MARGIN_SECONDS = 5.0
 """Seconds that a worker has to exit after `drain_seconds`."""
 
 
-Work = Callable[[Settings, socket.socket, Connection, MutableSequence[int], int], None]
+WorkerMain = Callable[[Settings, socket.socket, Connection, MutableSequence[int], int], None]
 """What a worker process runs: settings, listening socket, pipe to the supervisor, shared counts, its number."""
 
 
@@ -73,7 +73,7 @@ class WorkerSlot:
 
     Attributes:
         index: its number.
-        facts: what it serves, or would; None until it has loaded everything.
+        info: what it serves, or would; None until it has loaded everything.
         banner: what to print at the terminal, once all are ready.
         failure: why it can't start, in its own words.
         serving: whether it takes connections.
@@ -83,9 +83,9 @@ class WorkerSlot:
     """
 
     def __init__(
-        self, index: int, work: Work, settings: Settings, listener: socket.socket, counts: MutableSequence[int]
+        self, index: int, work: WorkerMain, settings: Settings, listener: socket.socket, counts: MutableSequence[int]
     ) -> None:
-        """Start nothing yet. See `Supervisor` and `Work`; the module of `work` is imported in each process."""
+        """Start nothing yet. See `Supervisor` and `WorkerMain`; the module of `work` is imported in each process."""
         self.index, self._work = index, work
         self._settings, self._listener, self._counts = settings, listener, counts
         self._process: SpawnProcess | None = None
@@ -96,7 +96,7 @@ class WorkerSlot:
         self._forget()
 
     def _forget(self) -> None:
-        self.facts: Facts | None = None
+        self.info: GenerationInfo | None = None
         self.banner: tuple[str, ...] = ()
         self.failure = ""
         self.serving = False
@@ -208,7 +208,7 @@ class Supervisor:
     """Keeps worker processes serving until a signal stops it."""
 
     def __init__(
-        self, settings: Settings, listener: socket.socket, work: Work, announce: Callable[[Sequence[str]], None]
+        self, settings: Settings, listener: socket.socket, work: WorkerMain, announce: Callable[[Sequence[str]], None]
     ) -> None:
         """Start nothing yet; see `run`.
 
@@ -264,15 +264,15 @@ class Supervisor:
         for slot in self._slots:
             self._maintain(slot)
         if self._artifacts is not None:
-            self._reloads.begin([slot for slot in self._slots if slot.facts is not None])
+            self._reloads.begin([slot for slot in self._slots if slot.info is not None])
         if monotonic() >= self._next_ping:
             self._next_ping = monotonic() + PING_SECONDS
             self._ping()
 
     def _handle(self, slot: WorkerSlot, message: FromWorker) -> None:
         match message:
-            case Ready(facts, banner):
-                slot.facts, slot.banner = facts, banner
+            case Ready(info, banner):
+                slot.info, slot.banner = info, banner
             case Failed(reason):
                 slot.failure = reason
             case ReloadRequest(number):
@@ -285,8 +285,8 @@ class Supervisor:
     def _open_when_ready(self) -> None:
         """Begin to serve once all workers are ready."""
         first = self._slots[0]
-        if self._artifacts is None and first.facts is not None and all(slot.facts for slot in self._slots):
-            self._artifacts = first.facts.artifacts
+        if self._artifacts is None and first.info is not None and all(slot.info for slot in self._slots):
+            self._artifacts = first.info.artifacts
             self._listener.listen(BACKLOG)
             self._announce(first.banner)
 
@@ -309,8 +309,8 @@ class Supervisor:
         if not slot.running:
             if slot.due <= monotonic():
                 self._start(slot)
-        elif self._artifacts is not None and slot.facts is not None and not slot.serving and not self._reloads.busy:
-            if slot.facts.artifacts == self._artifacts:
+        elif self._artifacts is not None and slot.info is not None and not slot.serving and not self._reloads.busy:
+            if slot.info.artifacts == self._artifacts:
                 slot.serving = True
                 slot.send(Accept())
             elif slot.refused:
@@ -332,7 +332,7 @@ class Supervisor:
         if self._artifacts is None:
             raise StartFailed(slot.failure or f"worker {slot.index} could not start: {reason}")
         logger.log(logging.ERROR if end else logging.INFO, "worker %d (pid %d): %s", slot.index, pid, reason)
-        slot.serving, slot.facts = False, None
+        slot.serving, slot.info = False, None
         metrics.count_worker_restart()
         if served and (age >= STABLE_SECONDS or not end):
             slot.failures = 0
@@ -342,16 +342,16 @@ class Supervisor:
 
     def _record_switch(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            self._slots[outcome.worker].facts = outcome.facts
-            if outcome.facts is not None:
-                self._artifacts = outcome.facts.artifacts
+            self._slots[outcome.worker].info = outcome.info
+            if outcome.info is not None:
+                self._artifacts = outcome.info.artifacts
 
     def _ping(self) -> None:
         for index in self._reloads.overdue(LOADING_SECONDS):
             self._slots[index].failure = f"it has not reloaded after {LOADING_SECONDS:.0f} s, and was killed"
             self._slots[index].kill()
         for slot in self._slots:
-            if slot.facts is None:
+            if slot.info is None:
                 if slot.running and slot.age > LOADING_SECONDS:
                     slot.failure = f"it was not ready after {LOADING_SECONDS:.0f} s, and was killed"
                     slot.kill()

@@ -59,7 +59,7 @@ class SupervisorLink:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pipe.fileno(), self._on_readable)
-        self._send(Ready(self._live.facts(), tuple(banner)))
+        self._send(Ready(self._live.info(), tuple(banner)))
         while not (self._accepting or server.should_exit):
             await asyncio.sleep(STEP_SECONDS)
 

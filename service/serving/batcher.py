@@ -28,10 +28,10 @@ from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
 from service.telemetry import metrics
 from service.telemetry.request_timing import Stages, current_stages
 
-__all__ = ["BatchLimits", "Batcher", "Item", "Job", "Result"]
+__all__ = ["BatchLimits", "Batcher", "Job"]
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class BatchLimits:
     seconds: float = 10.0
 
 
-class Job(Generic[Item, Result]):
+class Job(Generic[ItemT, ResultT]):
     """One request's entry in the batcher.
 
     Attributes:
@@ -68,11 +68,11 @@ class Job(Generic[Item, Result]):
 
     def __init__(
         self,
-        item: Item,
+        item: ItemT,
         size: int,
-        future: asyncio.Future[Result],
+        future: asyncio.Future[ResultT],
         deadline: float,
-        hand_over: Callable[["Job[Item, Result]", Callable[[], None]], None],
+        hand_over: Callable[["Job[ItemT, ResultT]", Callable[[], None]], None],
     ) -> None:
         self.item, self.size, self.future, self.deadline, self._hand_over = item, size, future, deadline, hand_over
         self.since = perf_counter()
@@ -114,12 +114,12 @@ LONGEST_RETRY = 60
 """Largest `Retry-After`, in seconds."""
 
 
-class Batcher(Generic[Item, Result]):
+class Batcher(Generic[ItemT, ResultT]):
     """A bounded queue and the thread that runs batches of it. All methods are for the event loop."""
 
     def __init__(
         self,
-        run: Callable[[Sequence[Job[Item, Result]]], Sequence[Result | Exception | None]],
+        run: Callable[[Sequence[Job[ItemT, ResultT]]], Sequence[ResultT | Exception | None]],
         limits: BatchLimits,
         *,
         name: metrics.QueueName = "encode",
@@ -135,15 +135,15 @@ class Batcher(Generic[Item, Result]):
             helpers: threads that prepare deferred jobs; whoever made them ends them, after `close`.
         """
         self._run, self._limits, self._name, self._helpers = run, limits, name, helpers
-        self._queue: SimpleQueue[list[Job[Item, Result]] | None] = SimpleQueue()
-        self._outbox: list[Job[Item, Result]] = []
-        self._inside: dict[Job[Item, Result], None] = {}
+        self._queue: SimpleQueue[list[Job[ItemT, ResultT]] | None] = SimpleQueue()
+        self._outbox: list[Job[ItemT, ResultT]] = []
+        self._inside: dict[Job[ItemT, ResultT], None] = {}
         self._load = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
         # The thread's own, which its successor takes over.
-        self._backlog: deque[Job[Item, Result]] = deque()
-        self._hand: Sequence[Job[Item, Result]] = ()
+        self._backlog: deque[Job[ItemT, ResultT]] = deque()
+        self._hand: Sequence[Job[ItemT, ResultT]] = ()
         self._last_call = False
         self._pace = 0.0
         self._deaths = 0
@@ -164,7 +164,7 @@ class Batcher(Generic[Item, Result]):
         self._loop = asyncio.get_running_loop()
         self._spawn()
 
-    async def submit(self, item: Item, *, size: int = 1, urgent: bool = False) -> Result:
+    async def submit(self, item: ItemT, *, size: int = 1, urgent: bool = False) -> ResultT:
         """Have `item` run in a batch. If this is cancelled, it is not run, or its result is dropped.
 
         Args:
@@ -195,7 +195,7 @@ class Batcher(Generic[Item, Result]):
 
     # On the event loop.
 
-    def _admit(self, item: Item, size: int, *, urgent: bool) -> Job[Item, Result]:
+    def _admit(self, item: ItemT, size: int, *, urgent: bool) -> Job[ItemT, ResultT]:
         if self._closed:
             raise NotReady(f"the batcher {self._name} is closed")
         # A job that is larger than the limit passes where it has all to itself.
@@ -203,7 +203,7 @@ class Batcher(Generic[Item, Result]):
             metrics.count_rejection("queue-full")
             raise Overloaded("the service has more to do than it can take on now", retry_after=self._guess_wait())
         deadline = monotonic() + self._limits.seconds
-        job = Job[Item, Result](item, size, self._loop.create_future(), deadline, self._prepare)
+        job = Job[ItemT, ResultT](item, size, self._loop.create_future(), deadline, self._prepare)
         self._inside[job] = None
         self._load += size
         # Requests that came in the same round of the event loop reach the thread together.
@@ -222,7 +222,7 @@ class Batcher(Generic[Item, Result]):
         """Estimated seconds until what is under way is done."""
         return min(LONGEST_RETRY, max(1, math.ceil(self._load * self._pace)))
 
-    def _deliver(self, outcomes: Sequence[tuple[Job[Item, Result], Result | Exception]]) -> None:
+    def _deliver(self, outcomes: Sequence[tuple[Job[ItemT, ResultT], ResultT | Exception]]) -> None:
         for job, outcome in outcomes:
             self._leave(job)
             if job.future.done():
@@ -233,18 +233,18 @@ class Batcher(Generic[Item, Result]):
             else:
                 job.future.set_result(outcome)
 
-    def _drop(self, jobs: Sequence[Job[Item, Result]]) -> None:
+    def _drop(self, jobs: Sequence[Job[ItemT, ResultT]]) -> None:
         """End jobs that were not begun: nobody waits for them, or their deadline has passed."""
         for job in jobs:
             self._leave(job)
             self._expire(job)
 
-    def _leave(self, job: Job[Item, Result]) -> None:
+    def _leave(self, job: Job[ItemT, ResultT]) -> None:
         if job in self._inside:
             del self._inside[job]
             self._load -= job.size
 
-    def _expire(self, job: Job[Item, Result]) -> None:
+    def _expire(self, job: Job[ItemT, ResultT]) -> None:
         if not job.future.done():
             metrics.count_rejection("deadline")
             error = DeadlineExceeded("the request waited too long for its turn", retry_after=self._guess_wait())
@@ -297,14 +297,14 @@ class Batcher(Generic[Item, Result]):
             logger.exception("the thread of the batcher %s died", self._name)
             self._call_on_loop(self._replace, threading.current_thread())
 
-    def _take(self) -> list[Job[Item, Result]] | None:
+    def _take(self) -> list[Job[ItemT, ResultT]] | None:
         """The next batch, once there is something to do; None at the end."""
         self._fetch(block=True)
         if self._limits.wait:
             self._wait_for_more()
-        batch: list[Job[Item, Result]] = []
+        batch: list[Job[ItemT, ResultT]] = []
         self._hand = batch
-        dropped: list[Job[Item, Result]] = []
+        dropped: list[Job[ItemT, ResultT]] = []
         size, now = 0, monotonic()
         while self._backlog:
             job = self._backlog[0]
@@ -329,7 +329,7 @@ class Batcher(Generic[Item, Result]):
         while not self._queue.empty() or (block and not self._backlog and not self._last_call):
             self._keep(self._queue.get())
 
-    def _keep(self, jobs: list[Job[Item, Result]] | None) -> None:
+    def _keep(self, jobs: list[Job[ItemT, ResultT]] | None) -> None:
         if jobs is None:
             self._last_call = True
         else:
@@ -346,7 +346,7 @@ class Batcher(Generic[Item, Result]):
             except Empty:
                 break
 
-    def _run_all(self, batch: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception | None]:
+    def _run_all(self, batch: Sequence[Job[ItemT, ResultT]]) -> Sequence[ResultT | Exception | None]:
         """Run a batch; if it fails, each of its jobs alone, so that only the one at fault does."""
         began = perf_counter()
         for job in batch:
@@ -367,13 +367,13 @@ class Batcher(Generic[Item, Result]):
         self._pace += PACE_SHARE * (spent - self._pace)
         return outcomes
 
-    def _prepare(self, job: Job[Item, Result], prepare: Callable[[], None]) -> None:
+    def _prepare(self, job: Job[ItemT, ResultT], prepare: Callable[[], None]) -> None:
         assert self._helpers is not None, "no helper threads"
         self._helpers.submit(prepare).add_done_callback(partial(self._rejoin, job))
 
     # In the helper threads.
 
-    def _rejoin(self, job: Job[Item, Result], prepared: Future[None]) -> None:
+    def _rejoin(self, job: Job[ItemT, ResultT], prepared: Future[None]) -> None:
         """Queue a prepared job again, or fail it."""
         closed = NotReady(f"the batcher {self._name} is closed")
         error = closed if prepared.cancelled() else prepared.exception()

@@ -21,12 +21,13 @@ from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
-from service.catalog.images import CleanPicture, Picture, Uploads, clean_picture, read_picture
-from service.catalog.maintenance.map import MapFacts, read_map, read_map_file
+from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
+from service.catalog.map_files import MapFacts, read_map, read_map_file
 from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
+from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
-from service.search.ranker import NearnessScale, Ranked, Searcher
-from service.search.sampling import Sampler
+from service.search.ranker import Ranked, Searcher
+from service.serving.sampling import Sampler
 from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
@@ -354,7 +355,7 @@ class Engine:
             ordered.pop(attribute, None)
         return Facets(ordered, self.store.page(limit=1, filter=filter).total, ranges)
 
-    def picture(self, item_id: str) -> Picture:
+    def picture(self, item_id: str) -> PictureFile:
         """A shoe's own picture. Raises UnknownItem and PictureMissing."""
         item = self.store.get(item_id)
         for _ in range(MOST_REPLACEMENTS):

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from service.serving.engine import Engine
 
 __all__ = [
-    "Facts",
+    "GenerationInfo",
     "Live",
     "OneProcess",
     "Outcome",
     "ReloadRefused",
     "Reloader",
-    "explain",
+    "explain_refusal",
     "prepare",
 ]
 
@@ -38,8 +38,8 @@ UNEXPECTED = "it failed in a way that nobody foresaw; the log has the cause"
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a process serves.
+class GenerationInfo:
+    """What a generation serves.
 
     Attributes:
         checkpoint: the checkpoint's fingerprint.
@@ -66,14 +66,14 @@ class Outcome:
     Attributes:
         worker: its number, from 0.
         pid: of its process.
-        facts: what it found on disk; None where that can't be used.
+        info: what it found on disk; None where that can't be used.
         reason: why not, for the person who runs the service; "" where it can.
         seconds: how long opening and checking took.
     """
 
     worker: int
     pid: int
-    facts: Facts | None
+    info: GenerationInfo | None
     reason: str = ""
     seconds: float = 0.0
 
@@ -134,9 +134,9 @@ class Live:
         assert self._current is not None, "not started"
         return self._current.backend
 
-    def facts(self) -> Facts:
+    def info(self) -> GenerationInfo:
         """What is served now."""
-        return facts_of(self.current.engine)
+        return info_of(self.current.engine)
 
     def require_open(self) -> None:
         """Raise NotReady if the process is about to end."""
@@ -153,18 +153,18 @@ class Live:
         self._current = await self._open(newer=False)
         await asyncio.to_thread(self._after_change)
 
-    async def prepare(self) -> Facts:
+    async def prepare(self) -> GenerationInfo:
         """Open and check a new generation beside the current one; `commit` or `discard` follows. Raises as `start`."""
         await self.discard()
         self._prepared = await self._open(newer=True)
-        return facts_of(self._prepared.backend.engine)
+        return info_of(self._prepared.backend.engine)
 
     def commit(self) -> None:
         """Put what was prepared in the current one's place, for every request from now on."""
         assert self._prepared is not None, "nothing was prepared"
         old, self._current, self._prepared = self._current, self._prepared, None
-        facts = self.facts()
-        logger.info("serving checkpoint %s, catalogue %s with %d shoes", facts.checkpoint, facts.catalog, facts.shoes)
+        info = self.info()
+        logger.info("serving checkpoint %s, catalogue %s with %d shoes", info.checkpoint, info.catalog, info.shoes)
         if old is not None:
             self._retire(old)
 
@@ -238,9 +238,9 @@ class OneProcess:
         """See Reloader."""
         async with self._one_at_a_time:
             outcome = await prepare(self._live)
-            metrics.count_reload("kept" if outcome.facts is None else "switched")
-            if outcome.facts is None:
-                raise ReloadRefused(explain([outcome]))
+            metrics.count_reload("kept" if outcome.info is None else "switched")
+            if outcome.info is None:
+                raise ReloadRefused(explain_refusal([outcome]))
             self._live.commit()
             return [outcome]
 
@@ -248,24 +248,24 @@ class OneProcess:
 async def prepare(live: Live, worker: int = 0) -> Outcome:
     """Open and check a new generation, and return how that went; nothing is raised."""
     began = perf_counter()
-    facts, reason = None, ""
+    info, reason = None, ""
     try:
-        facts = await live.prepare()
+        info = await live.prepare()
     except SolemateError as error:
         reason = str(error)
     except Exception:  # a reload must not take down what serves well
         logger.exception("a reload failed")
         reason = UNEXPECTED
-    return Outcome(worker, os.getpid(), facts, reason, perf_counter() - began)
+    return Outcome(worker, os.getpid(), info, reason, perf_counter() - began)
 
 
-def facts_of(engine: "Engine") -> Facts:
+def info_of(engine: "Engine") -> GenerationInfo:
     """What an engine serves."""
-    info = engine.store.info()
-    return Facts(engine.checkpoint, info.uuid, info.fingerprint, info.count)
+    store = engine.store.info()
+    return GenerationInfo(engine.checkpoint, store.uuid, store.fingerprint, store.count)
 
 
-def explain(outcomes: Sequence[Outcome]) -> str:
+def explain_refusal(outcomes: Sequence[Outcome]) -> str:
     """Why a reload was refused: each reason once, with the workers that gave it."""
     if not outcomes:
         return "no worker is ready at the moment; reload again when one is"

@@ -31,7 +31,8 @@ from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, NotReady, Overloaded
-from service.search.options import Cursor, SearchOptions, fingerprint_of, write_cursor
+from service.search.options import SearchOptions
+from service.search.pagination import Cursor, encode_cursor, fingerprint_of
 from service.search.ranker import Ranked
 from service.serving.batcher import Batcher, BatchLimits, Job
 from service.serving.engine import CANARY_VIEW, Embedded, Engine, Facets
@@ -39,7 +40,7 @@ from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Embedded", "Found", "Illustration", "Pipeline", "Query"]
+__all__ = ["Embedded", "Illustration", "Pipeline", "Query", "SearchResult"]
 
 
 SMALL_BYTES = 64 * 1024
@@ -87,7 +88,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -215,11 +216,11 @@ class Pipeline:
         assert work.cutout is not None
         return work.cutout
 
-    async def search_image(self, image: bytes, options: SearchOptions, view: View | None = None) -> Found:
+    async def search_image(self, image: bytes, options: SearchOptions, view: View | None = None) -> SearchResult:
         """The shoes nearest to the one in a picture. Raises ImageError, and what `search` does."""
         return await self._find(Work(images=[image], view=view, search=self._complete(options)))
 
-    async def search(self, vector: Sequence[float] | Vector, options: SearchOptions) -> Found:
+    async def search(self, vector: Sequence[float] | Vector, options: SearchOptions) -> SearchResult:
         """The shoes nearest to a vector, (D,), which is whole also where the condition compares only a slice.
 
         Raises:
@@ -229,12 +230,12 @@ class Pipeline:
         options = self._complete(options)
         return await self._find(Work(vectors=self.engine.check_vector(vector)[None], search=options))
 
-    async def similar(self, item_id: str, options: SearchOptions) -> Found:
+    async def similar(self, item_id: str, options: SearchOptions) -> SearchResult:
         """The shoes nearest to one of the catalogue, without itself. Raises UnknownItem, and what `search` does."""
         options = self._complete(replace(options, leave_out=(item_id,)))
         return await self._find(Work(plan=lambda: self.engine.vectors_of(item_id), search=options))
 
-    async def recommend(self, examples: Examples, options: SearchOptions) -> Found:
+    async def recommend(self, examples: Examples, options: SearchOptions) -> SearchResult:
         """The shoes nearest to what some shoes have and others don't, without those that are in the catalogue.
 
         Raises UnknownItem and ImageError for an example, and what `search` does.
@@ -248,17 +249,17 @@ class Pipeline:
         work = Work(images, labels, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
 
-    async def search_many(self, queries: Sequence[Query]) -> list[Found | Exception]:
+    async def search_many(self, queries: Sequence[Query]) -> list[SearchResult | Exception]:
         """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
         outcomes = await asyncio.gather(*(self._search_one(query) for query in queries), return_exceptions=True)
         refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
         if refusal is not None:
             raise refusal  # the client is to send all of it again, later
-        if ended := [each for each in outcomes if not isinstance(each, Found | Exception)]:
+        if ended := [each for each in outcomes if not isinstance(each, SearchResult | Exception)]:
             raise ended[0]
-        return [each for each in outcomes if isinstance(each, Found | Exception)]
+        return [each for each in outcomes if isinstance(each, SearchResult | Exception)]
 
-    async def _search_one(self, query: Query) -> Found:
+    async def _search_one(self, query: Query) -> SearchResult:
         if query.image is not None:
             return await self.search_image(query.image, query.options, query.view)
         if query.item_id is not None:
@@ -357,7 +358,7 @@ class Pipeline:
             self.engine.check_depth(options.stop)
         return options
 
-    async def _find(self, work: Work, size: int = 1) -> Found:
+    async def _find(self, work: Work, size: int = 1) -> SearchResult:
         options = work.search
         assert options is not None
         if options.fields:
@@ -376,7 +377,7 @@ class Pipeline:
         confidences = None
         if subjects and work.vectors is not None:
             confidences = self.engine.embedder.estimate_confidence(work.vectors, subjects)
-        return Found(
+        return SearchResult(
             found.hits,
             work.fingerprint,
             found.nearness,
@@ -404,7 +405,7 @@ def _name_next(work: Work, found: Ranked, options: SearchOptions) -> str:
     assert work.vectors is not None
     catalog = fingerprint_of([work.fingerprint])
     last = fingerprint_of([found.hits[-1].item.id])
-    return write_cursor(Cursor(found.end, last, options.fingerprint(), catalog, work.vectors[0]))
+    return encode_cursor(Cursor(found.end, last, options.fingerprint(), catalog, work.vectors[0]))
 
 
 Task = Job[Work, Work]

@@ -10,14 +10,14 @@ from model.embedder import Vector
 from model.errors import QueryError
 from service.serving.engine import Engine
 
-__all__ = ["MAX_EXAMPLES", "Examples", "Picture"]
+__all__ = ["MAX_EXAMPLES", "ExamplePicture", "Examples"]
 
 MAX_EXAMPLES = 100
 """Examples of one search, of both kinds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ExamplePicture:
     """A picture of an example: its bytes, what the client calls it, and whether shoes are to be like it."""
 
     content: bytes
@@ -41,7 +41,7 @@ class Examples:
     disliked_ids: Sequence[str] = ()
     liked_vectors: Sequence[Sequence[float]] = ()
     disliked_vectors: Sequence[Sequence[float]] = ()
-    images: Sequence[Picture] = ()
+    images: Sequence[ExamplePicture] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:

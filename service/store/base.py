@@ -21,7 +21,6 @@ __all__ = [
     "REBUILD",
     "ROUNDING",
     "Counts",
-    "Facts",
     "Filter",
     "Hit",
     "IndexKind",
@@ -29,6 +28,7 @@ __all__ = [
     "Page",
     "Record",
     "StoreInfo",
+    "StoreSpec",
     "VectorStore",
     "Weights",
     "check_condition",
@@ -36,14 +36,14 @@ __all__ = [
     "check_vector",
     "check_vectors",
     "check_weights",
+    "cursor_to_number",
     "encode_attributes",
     "iterate_items",
-    "read_cursor",
+    "number_to_cursor",
     "require_positive",
     "require_same",
     "scale_of",
     "sort_counts",
-    "write_cursor",
 ]
 
 IndexKind = Literal["exact", "approximate"]
@@ -115,7 +115,7 @@ class StoreInfo:
     Attributes:
         count: shoes in it.
         dimension: D, the size of every vector.
-        slices: condition -> (start, stop) of its part of the vector; without `overall`.
+        slices: name -> (start, stop) of its part of the vector; without `overall`.
         checkpoint: digest of the checkpoint that made every vector in it.
         fingerprint: changes with every change of the catalogue.
         root: the folder under which the pictures lie.
@@ -278,12 +278,12 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What holds for a whole catalogue, from its creation on.
+class StoreSpec:
+    """The specification of a store, fixed when it is created.
 
     Attributes:
         dimension: D, the size of every vector.
-        slices: condition -> (start, stop).
+        slices: name -> (start, stop).
         checkpoint: digest of the checkpoint that made the vectors.
         root: the folder under which the pictures lie.
     """
@@ -293,18 +293,23 @@ class Facts:
     checkpoint: str
     root: str
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a slice outside the vector, or one called `overall`."""
+        for name, (start, stop) in self.slices.items():
+            if name == OVERALL or not 0 <= start < stop <= self.dimension:
+                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {self.dimension}")
+
     @classmethod
-    def of(cls, dimension: int, slices: Mapping[str, tuple[int, int]], checkpoint: str, root: str | Path) -> "Facts":
-        """Facts of a new catalogue. Raises ValueError for a slice outside the vector, or one called `overall`."""
-        for name, (start, stop) in slices.items():
-            if name == OVERALL or not 0 <= start < stop <= dimension:
-                raise ValueError(f"the slice {name!r} ({start}, {stop}) does not fit a vector of {dimension}")
+    def of(
+        cls, dimension: int, slices: Mapping[str, tuple[int, int]], checkpoint: str, root: str | Path
+    ) -> "StoreSpec":
+        """The specification with these values, numbers and the folder converted to plain ones. Raises ValueError."""
         pairs = {name: (int(start), int(stop)) for name, (start, stop) in slices.items()}
         return cls(int(dimension), pairs, checkpoint, str(root))
 
 
-def require_same(location: str | Path, found: Facts, wanted: Facts) -> None:
-    """Raise ArtifactMismatch, with every fact that differs."""
+def require_same(location: str | Path, found: StoreSpec, wanted: StoreSpec) -> None:
+    """Raise ArtifactMismatch, with everything that differs."""
     differences = [
         f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
         for name in ("checkpoint", "dimension", "slices", "root")
@@ -414,17 +419,17 @@ def check_filter(filter: Filter, known: Counts) -> None:
                 raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")
 
 
-def write_cursor(number: int) -> str:
+def number_to_cursor(number: int) -> str:
     """An opaque text for a shoe's number."""
     return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> int:
-    """The number in a cursor. Raises QueryError for a text that `write_cursor` never gave."""
+def cursor_to_number(cursor: str) -> int:
+    """The number in a cursor. Raises QueryError for a text that `number_to_cursor` never gave."""
     try:
         number = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         number = -1
-    if not 0 <= number < 2**63 or write_cursor(number) != cursor:
+    if not 0 <= number < 2**63 or number_to_cursor(number) != cursor:
         raise QueryError("cursor", f"{cursor!r} is no cursor; leave it out to begin at the first page")
     return number

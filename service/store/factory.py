@@ -1,13 +1,13 @@
 """Opens, creates and removes stores: in a folder, or in Milvus where an address is given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from model.errors import ArtifactError
 from service.milvus_address import parse_address
-from service.store.base import Facts, Item, VectorStore, iterate_items
+from service.store.base import Item, StoreSpec, VectorStore, iterate_items
 from service.store.embedded.database import BUSY_SECONDS, read_items
 from service.store.embedded.store import DATABASE, EmbeddedStore, StoreOptions
 
@@ -45,24 +45,14 @@ def open_store(
     return EmbeddedStore.open(folder, busy_seconds=busy_seconds, **options)
 
 
-def create_store(
-    folder: Path,
-    store: str = "",
-    *,
-    dimension: int,
-    slices: Mapping[str, tuple[int, int]],
-    checkpoint: str,
-    root: str | Path,
-    token: str = "",
-) -> VectorStore:
-    """Make an empty catalogue, or open the one that is there if these facts are its own.
+def create_store(folder: Path, spec: StoreSpec, store: str = "", *, token: str = "") -> VectorStore:
+    """Make an empty catalogue, or open the one that is there if this is its specification.
 
     See `EmbeddedStore.create` and `MilvusStore.open` for the arguments, and for what they raise.
     """
     if store:
-        facts = Facts.of(dimension, slices, checkpoint, root)
-        return load_milvus().open(parse_address(store), create=facts, token=token)
-    return EmbeddedStore.create(folder, dimension=dimension, slices=slices, checkpoint=checkpoint, root=root)
+        return load_milvus().open(parse_address(store), create=spec, token=token)
+    return EmbeddedStore.create(folder, spec)
 
 
 def list_shoes(folder: Path, store: str = "", *, token: str = "") -> Iterator[Item]:

@@ -178,22 +178,22 @@ def replace_leaves(filter: Filter, change: Callable[[HasValue | InRange], Filter
 
 
 def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
-    """Several conditions as one filter; None if there are none.
+    """Several terms as one filter; None if there are none.
 
     Texts: `Attribute:Value`; a value may hold colons itself. `price:>=20`, `price:<80`, `price:20..80` compare numbers,
     and dates such as 2020-01-31. `-` before any of them excludes. Values and intervals of one attribute are
     alternatives; all else is required. A text that begins with a brace is an expression in JSON.
 
     Raises:
-        QueryError: a condition is none of these.
+        QueryError: a term is none of these.
     """
     parts: list[Filter] = []
     alternatives: dict[str, list[HasValue | InRange]] = {}
-    for condition in given:
-        if not isinstance(condition, str) or condition.lstrip().startswith("{"):
-            parts.append(_parse_expression(condition))
+    for term in given:
+        if not isinstance(term, str) or term.lstrip().startswith("{"):
+            parts.append(_parse_expression(term))
             continue
-        leaf = _parse_text(condition)
+        leaf = _parse_text(term)
         if isinstance(leaf, Not) or (isinstance(leaf, InRange) and None in {leaf.low, leaf.high}):
             parts.append(leaf)
         else:

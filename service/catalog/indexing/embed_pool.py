@@ -33,7 +33,7 @@ __all__ = [
     "CHUNK",
     "WORTH_PROCESSES",
     "EmbedPool",
-    "Embedded",
+    "EmbeddedShoe",
     "EmbedderRecipe",
     "PoolBroken",
     "PoolFactory",
@@ -54,7 +54,7 @@ WORTH_PROCESSES = 20_000
 OMP_THREADS = "OMP_NUM_THREADS"
 
 
-Embedded = tuple[Shoe, Vector | BadRow]
+EmbeddedShoe = tuple[Shoe, Vector | BadRow]
 """A shoe with its vector, (D,) float32, or with the reason why it has none."""
 
 
@@ -107,9 +107,7 @@ class EmbedPool:
     def __init__(self, executor: Executor, work: Callable[[Sequence[str]], Chunk], workers: int) -> None:
         self._executor, self._work, self._workers = executor, work, workers
 
-    def embed(
-        self, shoes: Iterable[Shoe], chunk: int = CHUNK
-    ) -> Generator[list[tuple[Shoe, Vector | BadRow]], None, None]:
+    def embed(self, shoes: Iterable[Shoe], chunk: int = CHUNK) -> Generator[list[EmbeddedShoe], None, None]:
         """Embed the shoes' pictures, in the shoes' order, chunk by chunk.
 
         Args:
@@ -217,7 +215,7 @@ def embed_chunk(embedder: PictureEmbedder, halt: Halt, paths: Sequence[str]) -> 
     return Chunk(vectors, reasons)
 
 
-def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[Embedded]:
+def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[EmbeddedShoe]:
     vectors = iter(chunk.vectors)
     return [
         (shoe, BadRow(shoe.id, chunk.reasons[position]) if position in chunk.reasons else next(vectors))

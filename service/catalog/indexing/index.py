@@ -13,7 +13,7 @@ from model.catalog import BadRow, Catalog, Shoe, check_bad_rows
 from model.embedder import PictureEmbedder, Vector
 from model.progress import Progress, progress
 from service.catalog.images import is_upload
-from service.catalog.indexing.embed_pool import CHUNK, Embedded, EmbedPool, PoolBroken, PoolFactory, threads
+from service.catalog.indexing.embed_pool import CHUNK, EmbeddedShoe, EmbedPool, PoolBroken, PoolFactory, threads
 from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, Stamp, begin, finish
 from service.store.base import Item, Record, VectorStore, iterate_items
 
@@ -198,7 +198,7 @@ class _Writer:
         if left and stop():
             raise IndexingStopped(left)
 
-    def _take(self, chunk: Sequence[Embedded], batch_size: int) -> None:
+    def _take(self, chunk: Sequence[EmbeddedShoe], batch_size: int) -> None:
         for shoe, result in chunk:
             if isinstance(result, BadRow):
                 self._check.add(result)

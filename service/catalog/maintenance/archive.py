@@ -56,7 +56,7 @@ class Manifest:
     Attributes:
         checkpoint: digest of the one that made the vectors.
         dimension: D.
-        slices: condition -> (start, stop).
+        slices: name -> (start, stop).
         root: the folder below which the pictures lay that are not in the archive.
         count: shoes.
         items_sha256: of items.jsonl.

@@ -1,9 +1,4 @@
-"""A map of the catalogue: every shoe as a point on a plane, near those that are like it, with a small picture.
-
-index folder/map/map.json            what the map is; written last, it names the others by their token
-TOKEN-tile-0.json.gz   ids, coordinates and colours of up to 4,096 shoes
-TOKEN-atlas-0.jpg      their pictures, 64 a row, in the same order
-"""
+"""Drawing the map of a catalogue: every shoe laid out on a plane, near those that are like it. See `map_files`."""
 
 import gzip
 import io
@@ -12,7 +7,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,16 +20,13 @@ from model.files import write_atomic, write_json
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import track
 from service.catalog.images import Uploads, read_picture
-from service.errors import MapMissing, PictureMissing
+from service.catalog.map_files import FACTS, FOLDER, FORMAT, MapFacts, atlas_name, tile_name
+from service.errors import PictureMissing
 from service.store.base import Item, VectorStore, iterate_items
 
-__all__ = ["MapFacts", "Method", "draw_map", "lay_out", "parse_method", "read_map", "read_map_file"]
+__all__ = ["Method", "draw_map", "lay_out", "parse_method"]
 
 logger = logging.getLogger(__name__)
-
-FOLDER = "map"
-FACTS = "map.json"
-FORMAT = 1
 
 TILE = 4096
 """Shoes of one tile."""
@@ -59,31 +51,6 @@ PERPLEXITY = 30
 Method = Literal["auto", "opentsne", "pca"]
 
 
-@dataclass(frozen=True)
-class MapFacts:
-    """What a map is.
-
-    Attributes:
-        method: `opentsne` or `pca`.
-        items: shoes on it.
-        tile_items: shoes of one tile, but for the last.
-        tiles: how many.
-        attributes: those that the shoes can be coloured by.
-        thumbnail: pixels a side of a picture in an atlas.
-        fingerprint: of the catalogue that it was drawn of.
-        token: names the files.
-    """
-
-    method: Literal["opentsne", "pca"]
-    items: int
-    tile_items: int
-    tiles: int
-    attributes: tuple[str, ...]
-    thumbnail: int
-    fingerprint: str
-    token: str
-
-
 def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploads: Uploads | None = None) -> MapFacts:
     """Lay out the shoes of a store, and write their map into the catalogue's folder, in place of the one before.
 
@@ -104,8 +71,8 @@ def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploa
     for number, start in enumerate(track(tiles, desc="map", unit="tiles", total=len(tiles))):
         some = items[start : start + TILE]
         tile = _describe_tile(some, grid[start : start + TILE], legend)
-        write_atomic(target / _tile_name(token, number), gzip.compress(json.dumps(tile).encode(), mtime=0))
-        write_atomic(target / _atlas_name(token, number), _draw_atlas(info.root, some, uploads))
+        write_atomic(target / tile_name(token, number), gzip.compress(json.dumps(tile).encode(), mtime=0))
+        write_atomic(target / atlas_name(token, number), _draw_atlas(info.root, some, uploads))
     facts = MapFacts(
         used, len(items), TILE, len(tiles), tuple(legend), THUMBNAIL, fingerprint=info.fingerprint, token=token
     )
@@ -114,36 +81,6 @@ def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploa
         if stale.name != FACTS and not stale.name.startswith(token):
             stale.unlink(missing_ok=True)
     return facts
-
-
-def read_map(folder: Path) -> MapFacts:
-    """What the map in a catalogue's folder is. Raises MapMissing where there is none that can be used."""
-    try:
-        content = json.loads((folder / FOLDER / FACTS).read_bytes())
-        if content.pop("format") != FORMAT:
-            raise MapMissing
-        return MapFacts(**{**content, "attributes": tuple(content["attributes"])})
-    except FileNotFoundError:
-        raise MapMissing from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        logger.warning("the map in %s can't be used (%s)", folder, error)
-        raise MapMissing from error
-
-
-def read_map_file(folder: Path, facts: MapFacts, kind: Literal["tile", "atlas"], number: int) -> bytes:
-    """A tile, as JSON in gzip, or an atlas, as a JPEG.
-
-    Raises:
-        QueryError: the map has fewer tiles.
-        MapMissing: another map has just taken its place.
-    """
-    if not 0 <= number < facts.tiles:
-        raise QueryError("n", f"tile {number}; expected 0 to {facts.tiles - 1}")
-    name = _tile_name(facts.token, number) if kind == "tile" else _atlas_name(facts.token, number)
-    try:
-        return (folder / FOLDER / name).read_bytes()
-    except OSError:
-        raise MapMissing from None
 
 
 def lay_out(
@@ -250,11 +187,3 @@ def _read_thumbnails(root: str, items: Sequence[Item], uploads: Uploads | None) 
         except (ImageError, PictureMissing) as error:
             logger.warning("the map shows no picture of shoe %r (%s)", item.id, error)
             yield None
-
-
-def _tile_name(token: str, number: int) -> str:
-    return f"{token}-tile-{number}.json.gz"
-
-
-def _atlas_name(token: str, number: int) -> str:
-    return f"{token}-atlas-{number}.jpg"

@@ -33,7 +33,7 @@ from service.http.schemas import (
     Text,
     ViewFields,
 )
-from service.search.sampling import MAX_SAMPLES, MAX_SEED
+from service.serving.sampling import MAX_SAMPLES, MAX_SEED
 
 __all__ = ["catalog_map", "router"]
 

@@ -27,9 +27,9 @@ from service.http.responses import (
     answer_changed,
     answer_explanation,
     answer_facets,
-    answer_found,
     answer_item,
     answer_page,
+    answer_search,
     stream_results,
 )
 from service.http.schemas import (
@@ -103,7 +103,7 @@ def get_item(engine: EngineOf, id: ItemId) -> Response:
 async def find_similar_items(request: Request, pipeline: PipelineOf, id: ItemId, options: SearchQuery) -> Response:
     """The shoes most like one of the catalogue, without itself."""
     work = pipeline.similar(id, options)
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    return answer_search(pipeline.engine, await unless_gone(request, work), options)
 
 
 @router.get(

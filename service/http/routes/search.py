@@ -17,7 +17,7 @@ from service.http.requests import (
     read_pictures,
     to_options,
 )
-from service.http.responses import answer_batch, answer_embeddings, answer_found
+from service.http.responses import answer_batch, answer_embeddings, answer_search
 from service.http.schemas import (
     BatchSearch,
     BatchSearchAnswer,
@@ -57,7 +57,7 @@ async def search_by_image(request: Request) -> Response:
     image, options, view = await read_picture_search(request)
     pipeline: Pipeline = request.state.backend.pipeline
     work = pipeline.search_image(image, options, view)
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    return answer_search(pipeline.engine, await unless_gone(request, work), options)
 
 
 direct = [Route("/v1/search", search_by_image, methods=["POST"])]
@@ -81,7 +81,7 @@ async def search_by_vector(
     """Find the shoes whose vectors are nearest to one."""
     options = to_options(body, settings)
     work = pipeline.search(body.vector, options)
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    return answer_search(pipeline.engine, await unless_gone(request, work), options)
 
 
 @router.post(
@@ -117,7 +117,7 @@ async def recommend_items(request: Request, pipeline: PipelineOf) -> Response:
     """
     examples, options = await read_example_search(request)
     work = pipeline.recommend(examples, options)
-    return answer_found(pipeline.engine, await unless_gone(request, work), options)
+    return answer_search(pipeline.engine, await unless_gone(request, work), options)
 
 
 @router.post(

@@ -1,6 +1,6 @@
 """The background indexer: builds indexes and base segments of a large catalogue in a thread, while the old ones serve.
 
-Two things are built: the inverted index of a condition, once it is asked for; and a new base, when much has changed
+Two things are built: the inverted index of a slice, once it is asked for; and a new base, when much has changed
 since the old one was made. Both are put in place in one step; what changes meanwhile is in the recent segment,
 and searched exactly. Of several processes one makes them, and the others take them from its files.
 """
@@ -43,7 +43,7 @@ LOCK = "growth.lock"
 """File that the process which builds an index, or a base, has locked."""
 
 BASE = ""
-"""Request for a new base, in place of a condition's name."""
+"""Request for a new base, in place of a slice's name."""
 
 PENDING_LEAST = 4096
 PENDING_SHARE = 0.02
@@ -67,35 +67,35 @@ class BackgroundIndexer:
             store: whose snapshots are to grow.
             truth: where its files are; its connection is not used.
             minimum: recall@10 that an inverted index has to reach; else the searches stay exact.
-            record_recall: called with the condition and the recall of each index that is put in place.
+            record_recall: called with the slice's name and the recall of each index that is put in place.
         """
         self._store, self._path, self._minimum, self._record_recall = store, truth.path, minimum, record_recall
-        self._uuid, self._dimension = truth.uuid, truth.facts.dimension
+        self._uuid, self._dimension = truth.uuid, truth.spec.dimension
         self._changed = threading.Condition()
         self._requested: list[str] = []
         self._failed: dict[str, int] = {}  # what -> seq of the base for which it could not be made
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def request_missing(self, snapshot: Snapshot, condition: str = OVERALL) -> None:
-        """See to it that what a search of a large catalogue by this condition lacks is made. Takes no time."""
+    def request_missing(self, snapshot: Snapshot, slice_name: str = OVERALL) -> None:
+        """See to it that what a search of a large catalogue by this slice lacks is made. Takes no time."""
         base = snapshot.base
-        if condition not in base.tuned and self._failed.get(condition) != base.seq:
-            self.request(condition, base.seq)
+        if slice_name not in base.tuned and self._failed.get(slice_name) != base.seq:
+            self.request(slice_name, base.seq)
         if snapshot.pending > max(PENDING_LEAST, PENDING_SHARE * len(base)) and self._failed.get(BASE) != base.seq:
             self.request(BASE, base.seq)
 
-    def build_all(self, conditions: Iterable[str], snapshot: Snapshot) -> None:
-        """Make all that a snapshot's searches by some conditions lack, and wait until it is there, or can't be made."""
+    def build_all(self, slice_names: Iterable[str], snapshot: Snapshot) -> None:
+        """Make all that a snapshot's searches by some slices lack, and wait until it is there, or can't be made."""
         if snapshot.pending:
             self.request(BASE, snapshot.base.seq)
-        for condition in conditions:
-            self.request(condition, snapshot.base.seq)
+        for slice_name in slice_names:
+            self.request(slice_name, snapshot.base.seq)
         with self._changed:
             self._changed.wait_for(lambda: not self._requested)
 
     def request(self, what: str, seq: int) -> None:
-        """Have the index of a condition made, or a new base, unless it is on its way or could not be made for `seq`."""
+        """Have the index of a slice made, or a new base, unless it is on its way or could not be made for `seq`."""
         with self._changed:
             if self._stopping or what in self._requested or self._failed.get(what) == seq:
                 return
@@ -136,21 +136,21 @@ class BackgroundIndexer:
                     self._failed[what] = seq
                 self._requested.remove(what)
 
-    def _index(self, condition: str) -> bool:
-        """Make a condition's inverted index and put it in place; whether it finds enough."""
+    def _index(self, slice_name: str) -> bool:
+        """Make a slice's inverted index and put it in place; whether it finds enough."""
         base = self._store.current().base
-        if not base.is_large or condition in base.tuned:
+        if not base.is_large or slice_name in base.tuned:
             return True
         with self._exclusive():
             if not base.digest:
                 stored = self._stored(base)
                 self._store.put_base(base, stored)
                 base = stored
-            tuned = self._tuned(base, condition)
+            tuned = self._tuned(base, slice_name)
         if tuned is None:
             return False
-        self._store.put_base(base, base.with_tuned(condition, tuned))
-        self._report(condition, tuned)
+        self._store.put_base(base, base.with_tuned(slice_name, tuned))
+        self._report(slice_name, tuned)
         return True
 
     def _rebuild_base(self) -> bool:
@@ -169,12 +169,12 @@ class BackgroundIndexer:
                 finally:
                     truth.close()
             base = new.base
-            for condition in old.tuned if base.is_large else ():
-                if (tuned := self._tuned(base, condition)) is not None:
-                    base = base.with_tuned(condition, tuned)
+            for slice_name in old.tuned if base.is_large else ():
+                if (tuned := self._tuned(base, slice_name)) is not None:
+                    base = base.with_tuned(slice_name, tuned)
             self._store.put_snapshot(new.with_indexes(new.base, base))
-        for condition, tuned in base.tuned.items():
-            self._report(condition, tuned)
+        for slice_name, tuned in base.tuned.items():
+            self._report(slice_name, tuned)
         return True
 
     def _stored(self, base: Segment) -> Segment:
@@ -193,15 +193,15 @@ class BackgroundIndexer:
             return None
         return base.in_file(stored.vectors, stored.digest)
 
-    def _tuned(self, base: Segment, condition: str) -> Tuned | None:
-        """The inverted index of a condition: from its file, or made and kept there; None if it finds too little."""
-        columns, threads = base.columns(condition), base.layout.threads
+    def _tuned(self, base: Segment, slice_name: str) -> Tuned | None:
+        """The inverted index of a slice: from its file, or made and kept there; None if it finds too little."""
+        columns, threads = base.columns(slice_name), base.layout.threads
         path = index_file(self._path.parent, columns.start, columns.stop)
         key = IndexKey(base.digest, len(base), (columns.start, columns.stop), self._minimum)
         if base.digest and (kept := load_tuned(path, key, threads=threads)) is not None:
             return kept
         began = perf_counter()
-        vectors = base.view(condition)
+        vectors = base.view(slice_name)
         index = InvertedIndex.build(vectors, threads=threads, stop=self._is_stopping)
         built = perf_counter()
         tuned = tune(index, vectors, self._minimum, stop=self._is_stopping)
@@ -209,20 +209,20 @@ class BackgroundIndexer:
         if tuned is None:
             logger.warning(
                 "%s: by %s an inverted index finds less than %.3f of the ten nearest; searches stay exact, and slow",
-                *(self._path, condition, self._minimum),
+                *(self._path, slice_name, self._minimum),
             )
             return None
         logger.info(
             "%s: an index of %d shoes by %s, recall@10 %.4f, built in %.1f s and tuned in %.1f s: %s",
-            *(self._path, len(base), condition, tuned.recall, *seconds, tuned.settings),
+            *(self._path, len(base), slice_name, tuned.recall, *seconds, tuned.settings),
         )
         if base.digest:
             save_tuned(path, key, tuned)
         return tuned
 
-    def _report(self, condition: str, tuned: Tuned) -> None:
+    def _report(self, slice_name: str, tuned: Tuned) -> None:
         if self._record_recall is not None:
-            self._record_recall(condition, tuned.recall)
+            self._record_recall(slice_name, tuned.recall)
 
     def _is_stopping(self) -> bool:
         return self._stopping

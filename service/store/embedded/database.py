@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, Artif
 from model.files import explain_failure, sync_folder
 from model.text import nfc
 from service.errors import ItemExists, StoreBusy, UnknownItem
-from service.store.base import REBUILD, Facts, Item, Record, check_vector, encode_attributes, require_same
+from service.store.base import REBUILD, Item, Record, StoreSpec, check_vector, encode_attributes, require_same
 
 __all__ = ["BUSY_SECONDS", "Changes", "Truth", "copy_database", "encode", "inspect_database", "read_items"]
 
@@ -78,6 +78,20 @@ def connect_to_read(path: Path, *, named: Path | None = None) -> sqlite3.Connect
             raise
         logger.info("%s lies in a read-only folder: changes by others stay unseen until it is opened again", path)
         return connect(path, "immutable")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: Literal["IMMEDIATE", "DEFERRED"]) -> Iterator[None]:
+    """A transaction: IMMEDIATE, to write, which no other process can enter; DEFERRED, to read all as of one moment."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk may have rolled back already.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -277,25 +291,25 @@ class Truth:
             try:
                 if checked:
                     check(self._reader, path)
-                self.uuid, self.facts = read_meta(self._reader, path)
+                self.uuid, self.spec = read_meta(self._reader, path)
             except BaseException:
                 self._reader.close()
                 raise
 
     @classmethod
-    def create(cls, path: Path, facts: Facts) -> "Truth":
+    def create(cls, path: Path, spec: StoreSpec) -> "Truth":
         """Make the file and its folder; open it if it is there already."""
         with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent.parent)
             connection = connect(path, "rwc")
             try:
-                make_schema(connection, facts)
+                make_schema(connection, spec)
             finally:
                 connection.close()
         truth = cls(path)
         try:
-            require_same(path, truth.facts, facts)
+            require_same(path, truth.spec, spec)
         except ArtifactMismatch:
             truth.close()
             raise
@@ -310,8 +324,8 @@ class Truth:
         """All that happened after the change number `since`, as of one moment."""
         table = FEW if since else ALL
         try:
-            with translated(self.path), self._moment():
-                seq = int(self._reader.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
+            with translated(self.path), transaction(self._reader, "DEFERRED"):
+                seq = last_seq(self._reader)
                 texts = self._reader.execute(TEXTS_SINCE.format(table), (since,)).fetchall()
                 matrix = self._read_vectors(table, since, len(texts) if vectors else 0)
                 gone = self._reader.execute(REMOVALS_SINCE, (since,)).fetchall() if since else []
@@ -331,7 +345,7 @@ class Truth:
 
     def upsert(self, new: Sequence[Row], *, overwrite: bool = True) -> None:
         """Insert or replace by id, in one transaction; durable once it returns."""
-        with self._transaction() as (connection, seq):
+        with self._writing_transaction() as (connection, seq):
             if not overwrite:
                 refuse_known(connection, new)
             numbered = enumerate(new, start=seq + 1)
@@ -343,7 +357,7 @@ class Truth:
 
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
         """Replace these attributes of one shoe, in one transaction; durable once it returns. No values remove one."""
-        with self._transaction() as (connection, seq):
+        with self._writing_transaction() as (connection, seq):
             (item,) = decode_items(connection.execute(TEXT_OF, (item_id,)).fetchall()) or (None,)
             if item is None:
                 raise UnknownItem(item_id)
@@ -356,7 +370,7 @@ class Truth:
     def delete(self, ids: Sequence[str]) -> int:
         """Remove by id, in one transaction; durable once it returns. Returns how many were there."""
         removed = 0
-        with self._transaction() as (connection, seq):
+        with self._writing_transaction() as (connection, seq):
             for item_id in ids:
                 row = connection.execute("SELECT number FROM shoes WHERE id = ?", (item_id,)).fetchone()
                 if row is not None:
@@ -375,45 +389,27 @@ class Truth:
             if self._writer is not None:
                 self._writer.close()
 
-    @contextmanager
-    def _moment(self) -> Iterator[None]:
-        """A transaction in which all that is read is of one moment."""
-        self._reader.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._reader.execute("COMMIT")
-
     def _read_vectors(self, table: str, since: int, count: int) -> NDArray[np.float32]:
         """The vectors of `count` shoes, or of none: (count, D). A few at a time: SQLite's form takes twice as much."""
-        vectors = np.empty((count, self.facts.dimension), dtype=np.float32)
+        vectors = np.empty((count, self.spec.dimension), dtype=np.float32)
         if count:
             cursor = self._reader.execute(VECTORS_SINCE.format(table), (since,))
             start = 0
             while blobs := cursor.fetchmany(VECTORS_AT_ONCE):
-                vectors[start : start + len(blobs)] = decode_vectors(blobs, self.facts.dimension)
+                vectors[start : start + len(blobs)] = decode_vectors(blobs, self.spec.dimension)
                 start += len(blobs)
         return vectors
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, int]]:
-        """The writing connection within a transaction that no other process can enter, and the last change's number."""
+    def _writing_transaction(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """The writing connection within a transaction, and the last change's number."""
         with self._writing, translated(self.path):
             if self._closed:
                 raise ArtifactError(f"{self.path} is closed")
             if self._writer is None:
                 self._writer = connect(self._file, "rw", busy_seconds=self._busy_seconds)
-            connection = self._writer
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                seq = connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0]
-                yield connection, int(seq)
-                connection.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled back already.
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+            with transaction(self._writer, "IMMEDIATE"):
+                yield self._writer, last_seq(self._writer)
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
@@ -431,14 +427,13 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
+def make_schema(connection: sqlite3.Connection, spec: StoreSpec) -> None:
     """Fill an empty file, in one transaction; leave any other as it is."""
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables:
         return
     _log_ahead(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection, "IMMEDIATE"):
         # Asked again: another process may have been quicker.
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in SCHEMA.split(";\n"):
@@ -448,17 +443,12 @@ def make_schema(connection: sqlite3.Connection, facts: Facts) -> None:
                 "schema": SCHEMA_VERSION,
                 "uuid": secrets.token_hex(16),
                 "seq": "0",
-                "dimension": str(facts.dimension),
-                "slices": json.dumps(facts.slices),
-                "checkpoint": facts.checkpoint,
-                "root": facts.root,
+                "dimension": str(spec.dimension),
+                "slices": json.dumps(spec.slices),
+                "checkpoint": spec.checkpoint,
+                "root": spec.root,
             }
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
 
 
 def refuse_known(connection: sqlite3.Connection, new: Sequence[Row]) -> None:
@@ -466,6 +456,11 @@ def refuse_known(connection: sqlite3.Connection, new: Sequence[Row]) -> None:
     for row in new:
         if connection.execute("SELECT 1 FROM shoes WHERE id = ?", (row.id,)).fetchone() is not None:
             raise ItemExists(row.id)
+
+
+def last_seq(connection: sqlite3.Connection) -> int:
+    """The last change's number."""
+    return int(connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
 
 
 def set_seq(connection: sqlite3.Connection, seq: int) -> None:
@@ -482,15 +477,15 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise ArtifactCorrupt(f"{path} is no catalogue of solemate, or one that was never finished; {REBUILD}")
 
 
-def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, Facts]:
-    """The store's uuid and its facts. Raises ArtifactCorrupt for a format version that this code doesn't know."""
+def read_meta(connection: sqlite3.Connection, path: Path) -> tuple[str, StoreSpec]:
+    """The store's uuid and its specification. Raises ArtifactCorrupt for a format version that is not known."""
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     if (version := meta.get("schema")) != SCHEMA_VERSION:
         raise ArtifactCorrupt(f"{path} has the format version {version}, not {SCHEMA_VERSION}; {REBUILD}")
     try:
         slices = {str(name): (int(start), int(stop)) for name, (start, stop) in json.loads(meta["slices"]).items()}
         int(meta["seq"])
-        return meta["uuid"], Facts(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
+        return meta["uuid"], StoreSpec(int(meta["dimension"]), slices, meta["checkpoint"], meta["root"])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{path} has a broken table of facts ({error!r}); {REBUILD}") from error
 
@@ -547,23 +542,22 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
         if verdict != "ok":
             yield f"{path}: {verdict}"
     check(connection, path)
-    _, facts = read_meta(connection, path)
-    connection.execute("BEGIN")  # rows and the last change's number as of one moment
-    last = int(connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
-    for item_id, image, attributes, checksum, blob, blob_checksum, seq in connection.execute(EVERY_ROW):
-        if text_checksum(item_id, image, attributes) != checksum:
-            yield f"shoe {item_id!r}: its id, picture and attributes fail their checksum"
-        if zlib.crc32(blob) != blob_checksum:
-            yield f"shoe {item_id!r}: its vector fails its checksum"
-        elif len(blob) != 4 * facts.dimension:
-            yield f"shoe {item_id!r}: its vector has {len(blob)} bytes, not {4 * facts.dimension}"
-        elif not np.isfinite(np.frombuffer(blob, dtype="<f4")).all():
-            yield f"shoe {item_id!r}: its vector has a number that is not finite"
-        if item_id != nfc(item_id):
-            yield (
-                f"shoe {item_id!r}: its id is not in Unicode's normal form C, so nothing finds it; index with "
-                "--rebuild, or export the catalogue and import it into a new one"
-            )
-        if seq > last:
-            yield f"shoe {item_id!r}: its last change has the number {seq}, and the catalogue's is {last}"
-    connection.execute("COMMIT")
+    _, spec = read_meta(connection, path)
+    with transaction(connection, "DEFERRED"):  # rows and the last change's number as of one moment
+        last = last_seq(connection)
+        for item_id, image, attributes, checksum, blob, blob_checksum, seq in connection.execute(EVERY_ROW):
+            if text_checksum(item_id, image, attributes) != checksum:
+                yield f"shoe {item_id!r}: its id, picture and attributes fail their checksum"
+            if zlib.crc32(blob) != blob_checksum:
+                yield f"shoe {item_id!r}: its vector fails its checksum"
+            elif len(blob) != 4 * spec.dimension:
+                yield f"shoe {item_id!r}: its vector has {len(blob)} bytes, not {4 * spec.dimension}"
+            elif not np.isfinite(np.frombuffer(blob, dtype="<f4")).all():
+                yield f"shoe {item_id!r}: its vector has a number that is not finite"
+            if item_id != nfc(item_id):
+                yield (
+                    f"shoe {item_id!r}: its id is not in Unicode's normal form C, so nothing finds it; index with "
+                    "--rebuild, or export the catalogue and import it into a new one"
+                )
+            if seq > last:
+                yield f"shoe {item_id!r}: its last change has the number {seq}, and the catalogue's is {last}"

@@ -6,7 +6,7 @@ r"""Derived files: vectors and indexes on disk, so that a start need not read ev
     payload                                  the arrays of `save_vectors`, or FAISS's own bytes
 
 One container for two kinds: the catalogue's vectors, which all processes of a machine map into memory and share where
-they are many, and the inverted index of one condition of a large catalogue, with what was measured of it. One rename
+they are many, and the inverted index of one slice of a large catalogue, with what was measured of it. One rename
 replaces header and payload together. FAISS trusts what it reads, so nothing reaches it before the facts are those that
 are wanted and the digest is right. A file that does not fit is made anew from SQLite.
 """
@@ -192,7 +192,7 @@ def damaged_files(folder: Path) -> list[Path]:
 def load(truth: Truth, layout: Layout) -> Snapshot:
     """The catalogue as it is now: from SQLite, but for the vectors that are in their file."""
     path, snapshot = truth.path.with_name(VECTORS), None
-    if (stored := load_vectors(path, truth.uuid, truth.facts.dimension)) is not None:
+    if (stored := load_vectors(path, truth.uuid, truth.spec.dimension)) is not None:
         if (base := _base_of(truth.changes(0, vectors=False), stored, layout)) is None:
             logger.warning("%s is not of this state of the catalogue", path)
         else:

@@ -27,9 +27,9 @@ from service.store.base import (
     Weights,
     check_condition,
     check_filter,
-    read_cursor,
+    cursor_to_number,
+    number_to_cursor,
     sort_counts,
-    write_cursor,
 )
 from service.store.embedded.attributes import AttributeTable
 from service.store.embedded.database import Changes
@@ -53,9 +53,9 @@ class Layout:
     """What holds for all segments of a store.
 
     Attributes:
-        slices: condition -> (start, stop) of its part of the vector; without `overall`.
-        exact_up_to: up to so many shoes searches are exact, in a copy of each condition's slice; beyond them they go by
-            inverted indexes, and conditions copy nothing.
+        slices: name -> (start, stop) of its part of the vector; without `overall`.
+        exact_up_to: up to so many shoes searches are exact, in a copy of each slice; beyond them they go by inverted
+            indexes, and nothing is copied.
         threads: how many one search may use.
     """
 
@@ -73,8 +73,8 @@ class Segment:
         items: the shoes; `GONE` for those that were gone already when the segment was made.
         vectors: (N, D) float32, shared by everything that looks at them; perhaps in a mapped file.
         digest: of the file that the vectors lie in; "" if they lie in none.
-        exact: condition -> its exact index, as far as they have been asked for.
-        tuned: condition -> its inverted index; in a large segment, as far as they have been made.
+        exact: slice, or `overall` -> its exact index, as far as they have been asked for.
+        tuned: likewise -> its inverted index; in a large segment, as far as they have been made.
         count: shoes that are still there.
         present: (N,), True for the rows of shoes that are still there; None if all are.
         gone_counts: attribute -> value -> number of shoes that have gone since the segment was made.
@@ -110,7 +110,7 @@ class Segment:
 
     @property
     def is_large(self) -> bool:
-        """Whether there are so many rows that searches go by inverted indexes, and conditions copy nothing."""
+        """Whether there are so many rows that searches go by inverted indexes, and nothing is copied."""
         return len(self.items) > self.layout.exact_up_to
 
     @property
@@ -118,13 +118,13 @@ class Segment:
         """How many rows are of shoes that are no longer there."""
         return len(self.items) - self.count
 
-    def columns(self, condition: str) -> slice:
-        """The part of a vector that a condition compares."""
-        return slice(*self.layout.slices.get(condition, (0, self.vectors.shape[1])))
+    def columns(self, slice_name: str) -> slice:
+        """The numbers of a vector that a slice has; all, of `overall`."""
+        return slice(*self.layout.slices.get(slice_name, (0, self.vectors.shape[1])))
 
-    def view(self, condition: str) -> Vectors:
-        """The vectors as a condition sees them, (N, d): not a copy."""
-        return self.vectors[:, self.columns(condition)]
+    def view(self, slice_name: str) -> Vectors:
+        """A slice of the vectors, (N, d): not a copy."""
+        return self.vectors[:, self.columns(slice_name)]
 
     def row(self, item_id: str) -> int | None:
         """Where a shoe is; None if it is not there."""
@@ -151,7 +151,7 @@ class Segment:
     def search(
         self, queries: Vectors, k: int, condition: str | Weights, selection: Selection | None
     ) -> list[Neighbours]:
-        """The k nearest rows of those selected to each query, (B, D); `condition` is a known one."""
+        """The k nearest rows of those selected to each query, (B, D), by a slice that there is, or by weights."""
         if not isinstance(condition, str):
             return self._exact_of(OVERALL).search(queries, k, selection, condition)
         queries, exact = queries[:, self.columns(condition)], self._exact_of(condition)
@@ -190,9 +190,9 @@ class Segment:
         """The same segment with its vectors, (N, D), where they lie in a file of that digest."""
         return self.changed(vectors=vectors, digest=digest, exact={})
 
-    def with_tuned(self, condition: str, tuned: Tuned) -> "Segment":
-        """The same segment with a condition's inverted index."""
-        return self.changed(tuned={**self.tuned, condition: tuned})
+    def with_tuned(self, slice_name: str, tuned: Tuned) -> "Segment":
+        """The same segment with a slice's inverted index."""
+        return self.changed(tuned={**self.tuned, slice_name: tuned})
 
     def without(self, numbers: NDArray[np.int64]) -> "Segment":
         """The same segment, but the shoes of some numbers are gone, as far as they are in it."""
@@ -257,17 +257,17 @@ class Segment:
             attributes=self._attributes.updated(moved, changed, len(merged)),
         )
 
-    def _exact_of(self, condition: str) -> ExactIndex:
-        """The exact index of a condition, made when it is first asked for; that of whole vectors takes weights."""
-        if (index := self.exact.get(condition)) is None:
-            vectors = self.view(condition) if self.is_large else np.ascontiguousarray(self.view(condition))
-            slices = self.layout.slices if condition == OVERALL else None
+    def _exact_of(self, slice_name: str) -> ExactIndex:
+        """The exact index of a slice, made when it is first asked for; that of whole vectors takes weights."""
+        if (index := self.exact.get(slice_name)) is None:
+            vectors = self.view(slice_name) if self.is_large else np.ascontiguousarray(self.view(slice_name))
+            slices = self.layout.slices if slice_name == OVERALL else None
             # Two threads may both make it; they make the same, and one of the two stays.
-            index = self.exact.setdefault(condition, ExactIndex(vectors, slices, threads=self.layout.threads))
+            index = self.exact.setdefault(slice_name, ExactIndex(vectors, slices, threads=self.layout.threads))
         return index
 
 
-Found = tuple[float, int, Item]
+NumberedHit = tuple[float, int, Item]
 """Distance, number and shoe; hits are sorted by the first two."""
 
 
@@ -359,10 +359,10 @@ class Snapshot:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`; `queries` and `k` are checked already."""
         self._check(condition, filter)
-        answers: list[list[Found]] = [[] for _ in queries]
+        answers: list[list[NumberedHit]] = [[] for _ in queries]
         for segment in self._segments:
             found = segment.search(queries, k, condition, segment.select(filter))
-            answers = [_first(k, *pair) for pair in zip(answers, _to_found(segment, found), strict=True)]
+            answers = [_first(k, *pair) for pair in zip(answers, _to_hits(segment, found), strict=True)]
         if vectors:
             return [[Hit(item, distance, self.vector(item.id)) for distance, _, item in answer] for answer in answers]
         return [[Hit(item, distance) for distance, _, item in answer] for answer in answers]
@@ -370,7 +370,7 @@ class Snapshot:
     def page(self, *, limit: int, cursor: str | None, filter: Filter | None) -> Page:
         """See `VectorStore.page`. A cursor is the number of the last shoe before it, so removals don't shift it."""
         self._check(OVERALL, filter)
-        after = -1 if cursor is None else read_cursor(cursor)
+        after = -1 if cursor is None else cursor_to_number(cursor)
         total, shown = 0, list[tuple[int, Item]]()
         for segment in self._segments:
             selection = segment.select(filter)
@@ -383,7 +383,7 @@ class Snapshot:
         is_last = len(shown) <= limit
         return Page(
             items=tuple(item for _, item in shown[:limit]),
-            next=None if is_last else write_cursor(shown[limit - 1][0]),
+            next=None if is_last else number_to_cursor(shown[limit - 1][0]),
             total=total,
         )
 
@@ -431,7 +431,7 @@ class Snapshot:
         raise UnknownItem(item_id)
 
 
-def _to_found(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]]:
+def _to_hits(segment: Segment, found: Sequence[Neighbours]) -> list[list[NumberedHit]]:
     """Each query's neighbours in a segment, as shoes."""
     return [
         [
@@ -444,7 +444,7 @@ def _to_found(segment: Segment, found: Sequence[Neighbours]) -> list[list[Found]
     ]
 
 
-def _first(k: int, one: list[Found], other: list[Found]) -> list[Found]:
+def _first(k: int, one: list[NumberedHit], other: list[NumberedHit]) -> list[NumberedHit]:
     """The k nearest of both."""
     if not one:
         return other

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from service.store.base import (
     OVERALL,
-    Facts,
     Filter,
     Hit,
     Item,
     Page,
     Record,
     StoreInfo,
+    StoreSpec,
     Weights,
     require_positive,
 )
@@ -61,8 +61,8 @@ class EmbeddedStore:
     """A `VectorStore` in a folder. Safe for several threads and, each with its own instance, several processes.
 
     `catalog.sqlite` holds everything. `vectors.bin` only spares a start the reading of all vectors. A small catalogue
-    copies it, and cuts the vectors of its conditions from it; all processes map a large one's, which has each
-    condition's index in a file.
+    copies it, and cuts its slices' vectors from it; all processes map a large one's, which has each slice's
+    index in a file.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class EmbeddedStore:
         Args:
             truth: is closed with the store.
             threads: how many one search may use.
-            record_recall: is called with a condition and the recall@10 of its searches from now on: as measured of an
-                index, or 1 where they are exact.
+            record_recall: is called with a slice's name and the recall@10 of its searches from now on: as measured of
+                an index, or 1 where they are exact.
             exact_up_to: up to so many shoes every search is exact.
             min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
         """
         self._truth = truth
-        self._layout = Layout(truth.facts.slices, exact_up_to, threads)
+        self._layout = Layout(truth.spec.slices, exact_up_to, threads)
         self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.
@@ -93,31 +93,20 @@ class EmbeddedStore:
         self._seen = truth.data_version()
         self._snapshot = load(truth, self._layout)
         if record_recall is not None:
-            for condition in (OVERALL, *truth.facts.slices):
-                record_recall(condition, 1.0)
+            for slice_name in (OVERALL, *truth.spec.slices):
+                record_recall(slice_name, 1.0)
         self._request_missing(self._snapshot, OVERALL)
 
     @classmethod
-    def create(
-        cls,
-        folder: Path,
-        *,
-        dimension: int,
-        slices: Mapping[str, tuple[int, int]],
-        checkpoint: str,
-        root: str | Path,
-        **options: Unpack[StoreOptions],
-    ) -> "EmbeddedStore":
-        """Make an empty store, and its folder, or open the one that is there if it has these `Facts`.
+    def create(cls, folder: Path, spec: StoreSpec, **options: Unpack[StoreOptions]) -> "EmbeddedStore":
+        """Make an empty store, and its folder, or open the one that is there if it has the same specification.
 
         Raises:
-            ArtifactMismatch: a store with other facts is there.
+            ArtifactMismatch: a store of another specification is there.
             ArtifactCorrupt: a store is there that fails its check.
             ArtifactError: the folder can't be written.
-            ValueError: a slice does not lie within the vector, or is called `overall`.
         """
-        truth = Truth.create(Path(folder) / DATABASE, Facts.of(dimension, slices, checkpoint, root))
-        return cls._of(truth, options)
+        return cls._of(Truth.create(Path(folder) / DATABASE, spec), options)
 
     @classmethod
     def open(
@@ -150,15 +139,15 @@ class EmbeddedStore:
     def info(self) -> StoreInfo:
         """What is in the store now; the fingerprint is the same in every process that sees the same catalogue."""
         snapshot = self.current()
-        facts = self._truth.facts
+        spec = self._truth.spec
         tuned = snapshot.base.tuned.get(OVERALL)
         return StoreInfo(
             count=len(snapshot),
-            dimension=facts.dimension,
-            slices=dict(facts.slices),
-            checkpoint=facts.checkpoint,
+            dimension=spec.dimension,
+            slices=dict(spec.slices),
+            checkpoint=spec.checkpoint,
             fingerprint=hashlib.sha256(f"{self._truth.uuid}:{snapshot.seq}".encode()).hexdigest()[:16],
-            root=facts.root,
+            root=spec.root,
             uuid=self._truth.uuid,
             index="exact" if tuned is None else "approximate",
             recall=None if tuned is None else tuned.recall,
@@ -204,7 +193,7 @@ class EmbeddedStore:
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """See `VectorStore.upsert`: in one transaction. Raises StorageFull and StorageReadOnly among ArtifactErrors."""
         # Written down before the transaction begins: `records` may be slow, and others want to write too.
-        encoded = [encode(record, self._truth.facts.dimension) for record in records]
+        encoded = [encode(record, self._truth.spec.dimension) for record in records]
         if encoded:
             self._truth.upsert(encoded, overwrite=overwrite)
             self._wrote = True
@@ -222,15 +211,15 @@ class EmbeddedStore:
         self._wrote |= removed > 0
         return removed
 
-    def build_indexes(self, conditions: Iterable[str] | None = None) -> None:
+    def build_indexes(self, slice_names: Iterable[str] | None = None) -> None:
         """Make now what a large catalogue would have made while it is served; a small one needs nothing.
 
         Args:
-            conditions: those whose searches are to be fast; all, if left out.
+            slice_names: those whose searches are to be fast; all, if left out.
         """
         snapshot = self.current()
         if snapshot.base.is_large:
-            self._indexer.build_all((OVERALL, *self._layout.slices) if conditions is None else conditions, snapshot)
+            self._indexer.build_all((OVERALL, *self._layout.slices) if slice_names is None else slice_names, snapshot)
 
     def close(self) -> None:
         """Write the cache anew if this instance changed the catalogue; release files and connections."""

@@ -1,4 +1,4 @@
-"""How a catalogue lies in Milvus: one collection, with its facts as properties, its fields, indexes and rows.
+"""How a catalogue lies in Milvus: one collection, with its specification as a property, its fields, indexes and rows.
 
 Milvus is only ever asked about numbers that are made here, never about a text of a caller's: an id or a value of an
 attribute goes into an expression as its digest. So no value can be taken for a part of the expression.
@@ -20,7 +20,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, QueryError
 from service.milvus_address import Address
-from service.store.base import OVERALL, REBUILD, Facts, Item, encode_attributes
+from service.store.base import OVERALL, REBUILD, Item, StoreSpec, encode_attributes
 from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 from service.store.milvus.connection import Connection
 
@@ -65,12 +65,12 @@ class Catalog:
 
     uuid: str
     start: int
-    facts: Facts
+    spec: StoreSpec
 
     @property
     def parts(self) -> dict[str, slice]:
-        """Condition -> its part of the vector."""
-        ends = {OVERALL: (0, self.facts.dimension), **self.facts.slices}
+        """Slice, or `overall` -> its part of the vector."""
+        ends = {OVERALL: (0, self.spec.dimension), **self.spec.slices}
         return {name: slice(start, stop) for name, (start, stop) in ends.items()}
 
     @property
@@ -89,8 +89,8 @@ def make_numbers() -> Iterator[int]:
     return (now << 11 | secrets.randbits(11) for now in count(time.time_ns() // 1000))
 
 
-def open_catalog(connection: Connection, create: Facts | None) -> Catalog:
-    """Open a catalogue and have it loaded; where there is none, make an empty one of the facts `create`.
+def open_catalog(connection: Connection, create: StoreSpec | None) -> Catalog:
+    """Open a catalogue and have it loaded; where there is none, make an empty one of the specification `create`.
 
     Raises:
         ArtifactMissing: there is none, and `create` is None.
@@ -114,23 +114,25 @@ def read_catalog(address: Address, properties: Mapping[str, str]) -> Catalog:
         read = json.loads(properties[FACTS])
         if read["format"] != FORMAT:
             raise ArtifactCorrupt(f"{address} has the format version {read['format']}, not {FORMAT}; {REBUILD}")
-        facts = Facts.of(read["dimension"], read["slices"], read["checkpoint"], read["root"])
-        return Catalog(read["uuid"], int(read["start"]), facts)
+        spec = StoreSpec.of(read["dimension"], read["slices"], read["checkpoint"], read["root"])
+        return Catalog(read["uuid"], int(read["start"]), spec)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(f"{address} is no catalogue of solemate ({error!r}); {REBUILD}") from error
 
 
-def make_collection(client: MilvusClient, address: Address, facts: Facts) -> None:
+def make_collection(client: MilvusClient, address: Address, spec: StoreSpec) -> None:
     """Make the collection, unless another process is faster. Raises ArtifactError."""
     # Numbers are above `start` though the clocks of those who insert may be a day behind.
-    catalog = Catalog(secrets.token_hex(16), next(make_numbers()) - DAY, facts)
+    catalog = Catalog(secrets.token_hex(16), next(make_numbers()) - DAY, spec)
     try:
         client.create_collection(
             address.collection,
             schema=schema_of(catalog),
             consistency_level="Session",
             shards_num=address.shards,
-            properties={FACTS: json.dumps({"format": FORMAT} | asdict(catalog) | asdict(facts))},
+            properties={
+                FACTS: json.dumps({"format": FORMAT, "uuid": catalog.uuid, "start": catalog.start} | asdict(spec))
+            },
             timeout=LONG_SECONDS / 2,
         )
     except MilvusException as error:

@@ -53,12 +53,12 @@ class MilvusStore:
         self._count_values = lru_cache(maxsize=64)(self._read_values)
 
     @classmethod
-    def open(cls, address: Address, *, create: base.Facts | None = None, token: str = "") -> "MilvusStore":
-        """See `open_catalog`, and `Connection` for `token`. Raises ArtifactMismatch for a store of other facts, too."""
+    def open(cls, address: Address, *, create: base.StoreSpec | None = None, token: str = "") -> "MilvusStore":
+        """See `open_catalog`, and `Connection` for `token`. Raises ArtifactMismatch for one of another spec, too."""
         connection = Connection(address, token=token)
         try:
             catalog = schema.open_catalog(connection, create)
-            base.require_same(str(address), catalog.facts, create or catalog.facts)
+            base.require_same(str(address), catalog.spec, create or catalog.spec)
             return cls(connection, catalog)
         except BaseException:
             connection.close()
@@ -72,10 +72,10 @@ class MilvusStore:
 
     def info(self) -> StoreInfo:
         """What is in the store now."""
-        facts = self._catalog.facts
-        count, fingerprint, slices = self._rows.count(""), self._fingerprint(), dict(facts.slices)
+        spec = self._catalog.spec
+        count, fingerprint, slices = self._rows.count(""), self._fingerprint(), dict(spec.slices)
         return StoreInfo(
-            count, facts.dimension, slices, facts.checkpoint, fingerprint, root=facts.root, uuid=self._catalog.uuid
+            count, spec.dimension, slices, spec.checkpoint, fingerprint, root=spec.root, uuid=self._catalog.uuid
         )
 
     def search(
@@ -89,7 +89,7 @@ class MilvusStore:
     ) -> list[list[Hit]]:
         """See `VectorStore.search`. At most 16,384 shoes are found, whatever `k` is."""
         base.require_positive("k", k)
-        weights = base.check_condition(condition, self._catalog.facts.slices)
+        weights = base.check_condition(condition, self._catalog.spec.slices)
         expression = self._expression(filter, self._fingerprint())
         found = self._find_nearest(queries, min(k, schema.WINDOW), weights, expression)
         return found if vectors else [[Hit(hit.item, hit.distance) for hit in hits] for hits in found]
@@ -105,10 +105,10 @@ class MilvusStore:
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
         base.require_positive("limit", limit)
-        last = self._catalog.start if cursor is None else base.read_cursor(cursor)
+        last = self._catalog.start if cursor is None else base.cursor_to_number(cursor)
         passing = self._expression(filter, self._fingerprint())
         rows = self._rows.first(passing, after=last, limit=limit + 1)
-        following = base.write_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None
+        following = base.number_to_cursor(int(rows[limit - 1]["number"])) if len(rows) > limit else None
         return Page(tuple(map(decode, rows[:limit])), following, self._rows.count(passing))
 
     def sample(self, count: int) -> list[Record]:
@@ -125,7 +125,7 @@ class MilvusStore:
     def upsert(self, records: Iterable[Record], *, overwrite: bool = True) -> int:
         """See `VectorStore.upsert`; but shoe by shoe, and of two replicas that insert one, neither gets ItemExists."""
         given = list(records)
-        dimension = self._catalog.facts.dimension
+        dimension = self._catalog.spec.dimension
         new = {each.item.id: Record(each.item, base.check_vector(each, dimension)) for each in given}
         with self._writing:
             there = {item_id: int(row["number"]) for item_id, row in self._find(new, ["number"]).items()}
@@ -234,7 +234,7 @@ class MilvusStore:
             ranked = {each: self._rows.search(asked, parts[each], expression, count, fields) for each in weights}
             for place, index in enumerate(pending):
                 nearest = {name: each[place] for name, each in ranked.items()}
-                # Where one condition has no more shoes, all were looked at.
+                # Where one slice has no more shoes, all were looked at.
                 is_all = any(len(rows) < count for rows in nearest.values())
                 final = is_all or count == schema.WINDOW or lengths[index] > LONGEST
                 answers[index] = self._rank(queries[index], nearest, k, weights, final=final)
@@ -244,7 +244,7 @@ class MilvusStore:
     def _rank(
         self, query: NDArray[np.float32], nearest: Mapping[str, Sequence[Row]], k: int, weights: Weights, *, final: bool
     ) -> list[Hit] | None:
-        """The hits among the nearest by each condition; None, unless `final`, if another shoe may belong to them."""
+        """The hits among the nearest by each slice; None, unless `final`, if another shoe may belong to them."""
         parts = self._catalog.parts
         by_key = {int(row["key"]): row for rows in nearest.values() for row in rows}
         rows = sorted(by_key.values(), key=lambda row: int(row["number"]))  # as ties are to come

@@ -15,7 +15,7 @@ from benchmarks.milvus.cli import format_faults
 from benchmarks.milvus.faults import K, Outage, Story
 from benchmarks.milvus.replicas import Answer, Replica
 from benchmarks.milvus.shoes import DIMENSION, WHOLE, make_queries, make_records, make_vectors, nearest
-from service.store.base import VectorStore
+from service.store.base import StoreSpec, VectorStore
 from service.store.embedded.store import EmbeddedStore
 
 SHOES = 60
@@ -46,7 +46,7 @@ class FakeReplica:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[VectorStore]:
     """Shoes that never change."""
-    made = EmbeddedStore.create(tmp_path, dimension=DIMENSION, slices=WHOLE, checkpoint="c0ffee", root=tmp_path)
+    made = EmbeddedStore.create(tmp_path, StoreSpec.of(DIMENSION, WHOLE, "c0ffee", tmp_path))
     with closing(made):
         made.upsert(make_records(make_vectors(SHOES)))
         yield made

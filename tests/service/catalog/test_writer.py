@@ -17,7 +17,7 @@ from model.preprocess import PreprocessConfig, Preprocessor
 from service.catalog.images import Uploads, clean_picture, require_name
 from service.catalog.writer import Add, CatalogWriter, Changed, Patch, Remove
 from service.errors import ItemExists, StoreBusy, UnknownItem
-from service.store.base import Record
+from service.store.base import Record, StoreSpec
 from service.store.embedded.store import EmbeddedStore
 from tests.support.fakes import DIGEST, SLICES
 from tests.support.stack import draw_shoe
@@ -30,7 +30,7 @@ PREPROCESSOR = Preprocessor(PreprocessConfig(size=16))
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
     """An empty one."""
-    made = EmbeddedStore.create(tmp_path, dimension=8, slices=SLICES, checkpoint=DIGEST, root=tmp_path / "pictures")
+    made = EmbeddedStore.create(tmp_path, StoreSpec.of(8, SLICES, DIGEST, tmp_path / "pictures"))
     with closing(made):
         yield made
 

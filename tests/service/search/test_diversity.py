@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.search.ranker import are_near, diversify, fold
+from service.search.diversity import are_near, diversify, fold
 
 # Few and whole numbers, so that ties and equal vectors are common.
 POINTS = st.lists(st.lists(st.integers(-3, 3), min_size=2, max_size=2), max_size=30)

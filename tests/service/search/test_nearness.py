@@ -7,7 +7,7 @@ import pytest
 
 from model.nearness import Nearness
 from service.errors import StoreUnavailable
-from service.search.ranker import NearnessScale
+from service.search.nearness import NearnessScale
 from tests.service.store.naive import shoes
 from tests.support.fakes import MemoryStore
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.errors import QueryError
 from service.errors import CatalogueChanged
-from service.search.options import Cursor, fingerprint_of, read_cursor, write_cursor
+from service.search.pagination import Cursor, decode_cursor, encode_cursor, fingerprint_of
 
 VECTOR = np.linspace(-3, 3, 8, dtype=np.float32)
 
@@ -23,9 +23,9 @@ def cursor(offset: int = 10) -> Cursor:
 def test_round_trip(offset: int, values: list[float]) -> None:
     """What comes back is what went in, to the bit, in letters that an address may hold."""
     vector = np.array(values, dtype=np.float32)
-    text = write_cursor(Cursor(offset, b"the last", b"options!", b"catalog!", vector))
+    text = encode_cursor(Cursor(offset, b"the last", b"options!", b"catalog!", vector))
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-    read = read_cursor(text)
+    read = decode_cursor(text)
     assert (read.offset, read.last) == (offset, b"the last")
     assert (read.options, read.catalog) == (b"options!", b"catalog!")
     assert read.vector.tobytes() == vector.tobytes()
@@ -34,11 +34,11 @@ def test_round_trip(offset: int, values: list[float]) -> None:
 @given(place=st.integers(0, 79), letter=st.sampled_from("AZaz09-_=+/ é\n\0"))
 def test_a_changed_letter_is_noticed(place: int, letter: str) -> None:
     """No letter of a cursor may be another."""
-    text = write_cursor(cursor())
+    text = encode_cursor(cursor())
     changed = text[:place] + letter + text[place + 1 :]
     if changed != text:
         with pytest.raises(QueryError, match="is none that an answer gave") as caught:
-            read_cursor(changed)
+            decode_cursor(changed)
         assert caught.value.field == "cursor"
 
 
@@ -46,15 +46,15 @@ def test_a_changed_letter_is_noticed(place: int, letter: str) -> None:
 def test_no_other_text_is_one(text: str) -> None:
     """Whatever it holds, it is refused as no cursor."""
     with pytest.raises(QueryError):
-        read_cursor(text)
+        decode_cursor(text)
 
 
 def test_a_piece_or_a_flood_is_none() -> None:
     """Neither a cursor that was cut off, nor one with something behind it."""
-    text = write_cursor(cursor())
+    text = encode_cursor(cursor())
     for wrong in (text[:-1], text[:-4], text + "AAAA", text + "=", "A" * 100_000, ""):
         with pytest.raises(QueryError):
-            read_cursor(wrong)
+            decode_cursor(wrong)
 
 
 def test_checks() -> None:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from model.errors import QueryError, SolemateError
 from model.nearness import Nearness
 from service.search import ranker
-from service.search.options import Cursor, SearchOptions, fingerprint_of
-from service.search.ranker import NearnessScale, Ranked, Searcher
+from service.search.nearness import NearnessScale
+from service.search.options import SearchOptions
+from service.search.pagination import Cursor, fingerprint_of
+from service.search.ranker import Ranked, Searcher
 from service.store.base import OVERALL, Filter, Hit, Record, Weights
 from tests.service.search.test_diversity import naive_fold, naive_mmr
 from tests.service.store.naive import SLICES, distance, shoe, shoes

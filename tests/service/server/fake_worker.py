@@ -25,7 +25,7 @@ from service.server.ipc import (
     ReloadRequest,
     ReloadResult,
 )
-from service.serving.generations import Facts, Outcome
+from service.serving.generations import GenerationInfo, Outcome
 from service.settings import Settings
 
 __all__ = ["BROKEN", "STUCK", "work"]
@@ -67,7 +67,7 @@ class FakeWorker:
                 while self.read() == STUCK:
                     time.sleep(0.01)
                 self.prepared = self.read()
-                found = None if self.prepared == BROKEN else facts_of(self.prepared)
+                found = None if self.prepared == BROKEN else info_of(self.prepared)
                 self.pipe.send(Prepared(number, Outcome(self.index, os.getpid(), found, "" if found else BROKEN)))
             case Finish(number, commit):
                 self.served = self.prepared if commit else self.served
@@ -87,9 +87,9 @@ class FakeWorker:
         client.close()
 
 
-def facts_of(word: str) -> Facts:
+def info_of(word: str) -> GenerationInfo:
     """What a worker that serves it says of itself."""
-    return Facts(word, "store", "catalog", 1)
+    return GenerationInfo(word, "store", "catalog", 1)
 
 
 def work(
@@ -108,7 +108,7 @@ def work(
     if worker.served == BROKEN:
         pipe.send(Failed("the weights are torn"))
         sys.exit(1)
-    pipe.send(Ready(facts_of(worker.served), (f"serving {worker.served}",)))
+    pipe.send(Ready(info_of(worker.served), (f"serving {worker.served}",)))
     listener.settimeout(0)
     while True:
         ready = wait([pipe, listener] if worker.accepting else [pipe])

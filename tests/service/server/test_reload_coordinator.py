@@ -7,9 +7,9 @@ import pytest
 from service.server import reload_coordinator
 from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
 from service.server.reload_coordinator import ReloadCoordinator
-from service.serving.generations import Facts, Outcome, explain
+from service.serving.generations import GenerationInfo, Outcome, explain_refusal
 
-NEW = Facts("network", "store", "catalog-7", 12)
+NEW = GenerationInfo("network", "store", "catalog-7", 12)
 
 
 class Worker:
@@ -23,9 +23,9 @@ class Worker:
         """Note it."""
         self.told.append(message)
 
-    def report(self, number: int = 1, facts: Facts | None = NEW, reason: str = "") -> Prepared:
+    def report(self, number: int = 1, info: GenerationInfo | None = NEW, reason: str = "") -> Prepared:
         """How preparing went."""
-        return Prepared(number, Outcome(self.index, self.pid, facts, reason))
+        return Prepared(number, Outcome(self.index, self.pid, info, reason))
 
 
 class Desk:
@@ -75,7 +75,7 @@ def test_all_switch(desk: Desk) -> None:
     assert not desk.answers
     desk.reloads.receive(second, Finished(1))
     ((outcomes, refused),) = desk.answers
-    assert [(outcome.worker, outcome.pid, outcome.facts) for outcome in outcomes] == [(0, 100, NEW), (1, 101, NEW)]
+    assert [(outcome.worker, outcome.pid, outcome.info) for outcome in outcomes] == [(0, 100, NEW), (1, 101, NEW)]
     assert refused == ""
     assert desk.switched == [outcomes]
     assert not desk.reloads.busy
@@ -86,7 +86,7 @@ def test_one_refuses(desk: Desk) -> None:
     desk.ask()
     first, second = desk.workers
     desk.reloads.receive(first, first.report())
-    desk.reloads.receive(second, second.report(facts=None, reason="the weights are torn"))
+    desk.reloads.receive(second, second.report(info=None, reason="the weights are torn"))
     assert first.told[-1] == second.told[-1] == Finish(1, commit=False)
     desk.finish_all()
     ((outcomes, refused),) = desk.answers
@@ -101,7 +101,7 @@ def test_they_find_different_artifacts(desk: Desk) -> None:
     desk.ask()
     first, second = desk.workers
     desk.reloads.receive(first, first.report())
-    desk.reloads.receive(second, second.report(facts=Facts("network", "another", "catalog-1", 12)))
+    desk.reloads.receive(second, second.report(info=GenerationInfo("network", "another", "catalog-1", 12)))
     desk.finish_all()
     assert "changed while" in desk.answers[0][1]
     assert not desk.switched
@@ -112,7 +112,7 @@ def test_other_changes_of_one_catalogue_are_no_difference(desk: Desk) -> None:
     desk.ask()
     first, second = desk.workers
     desk.reloads.receive(first, first.report())
-    desk.reloads.receive(second, second.report(facts=Facts("network", "store", "catalog-8", 13)))
+    desk.reloads.receive(second, second.report(info=GenerationInfo("network", "store", "catalog-8", 13)))
     desk.finish_all()
     assert desk.switched
 
@@ -217,4 +217,4 @@ def test_stop_answers_those_who_wait(desk: Desk) -> None:
 def test_reasons_are_told_once() -> None:
     """Several workers with one reason are named together."""
     outcomes = [Outcome(index, 0, None, "no catalogue there") for index in range(3)]
-    assert explain(outcomes).endswith("workers 0, 1, 2: no catalogue there")
+    assert explain_refusal(outcomes).endswith("workers 0, 1, 2: no catalogue there")

@@ -51,7 +51,7 @@ class Stage:
     async def begin(self) -> None:
         """Let it be ready and accept."""
         waiting = asyncio.create_task(self.link.wait_to_accept(["solemate serves"], self.server))
-        assert await self.receive() == Ready(self.live.facts(), ("solemate serves",))
+        assert await self.receive() == Ready(self.live.info(), ("solemate serves",))
         await asyncio.sleep(0.03)
         assert not waiting.done()
         self.pipe.send(Accept())
@@ -79,24 +79,24 @@ async def test_reload_by_word_of_the_supervisor(tmp_path: Path) -> None:
         prepared = await stage.receive()
         assert isinstance(prepared, Prepared)
         assert (prepared.round, prepared.outcome.worker, prepared.outcome.pid) == (1, 3, os.getpid())
-        assert prepared.outcome.facts is not None
-        assert stage.live.facts() != prepared.outcome.facts
+        assert prepared.outcome.info is not None
+        assert stage.live.info() != prepared.outcome.info
         stage.pipe.send(Finish(1, commit=True))
         assert await stage.receive() == Finished(1)
-        assert stage.live.facts() == prepared.outcome.facts
+        assert stage.live.info() == prepared.outcome.info
 
         stage.pipe.send(Prepare(2))
         await stage.receive()
         stage.pipe.send(Finish(2, commit=False))
         assert await stage.receive() == Finished(2)
-        assert stage.live.facts() == prepared.outcome.facts
+        assert stage.live.info() == prepared.outcome.info
         assert stage.disk.closed()[2]
 
         stage.disk.broken = ArtifactMissing("nothing there")
         stage.pipe.send(Prepare(3))
         prepared = await stage.receive()
         assert isinstance(prepared, Prepared)
-        assert (prepared.outcome.facts, prepared.outcome.reason) == (None, "nothing there")
+        assert (prepared.outcome.info, prepared.outcome.reason) == (None, "nothing there")
         stage.pipe.send(Finish(3, commit=False))
         assert await stage.receive() == Finished(3)
 

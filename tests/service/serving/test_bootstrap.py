@@ -177,11 +177,11 @@ async def test_damaged_artifacts(artifacts: Artifacts, damage: str) -> None:
 
     live = Live(partial(open_backend, settings))
     await live.start()
-    before = live.facts()
+    before = live.info()
     cause(artifacts)
     with pytest.raises(ReloadRefused, match=words):
         await OneProcess(live).reload()
-    assert live.facts() == before
+    assert live.info() == before
     await live.current.check_ready()
     await live.close()
     with pytest.raises(error, match=words):
@@ -236,12 +236,12 @@ async def test_rebuilt_in_place(artifacts: Artifacts, sound: Path) -> None:
 
     live = Live(partial(open_backend, settings))
     await live.start()
-    before = live.facts()
+    before = live.info()
     rebuild()
-    assert live.facts() == before
+    assert live.info() == before
     await live.current.check_ready()
     await OneProcess(live).reload()
-    assert live.facts().artifacts != before.artifacts
+    assert live.info().artifacts != before.artifacts
     await live.current.check_ready()
     await live.close()
     # The old generation's end has taken nothing of the new one's away.

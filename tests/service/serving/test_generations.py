@@ -99,12 +99,12 @@ async def settle() -> None:
 async def test_switch_in_one_step(disk: Disk) -> None:
     """A new generation is opened beside the old one, takes its place at once, and the old one is closed."""
     async with running(disk) as live:
-        assert live.facts().checkpoint == "network-0"
-        facts = await live.prepare()
-        assert facts.checkpoint == "network-1"
-        assert live.facts().checkpoint == "network-0"
+        assert live.info().checkpoint == "network-0"
+        info = await live.prepare()
+        assert info.checkpoint == "network-1"
+        assert live.info().checkpoint == "network-0"
         live.commit()
-        assert live.facts().checkpoint == "network-1"
+        assert live.info().checkpoint == "network-1"
         await settle()
         assert disk.closed() == [True, False]
     assert disk.asked == [False, True]
@@ -139,7 +139,7 @@ async def test_failure_keeps_the_old(disk: Disk, sick: bool) -> None:
         assert disk.closed() == [False, True][: len(disk.opened)]
         disk.sick, disk.broken = False, None
         (outcome,) = await OneProcess(live).reload()
-        assert outcome.facts == live.facts()
+        assert outcome.info == live.info()
         assert outcome.reason == ""
 
 
@@ -168,7 +168,7 @@ async def test_reloads_wait_for_each_other(disk: Disk) -> None:
     async with running(disk) as live:
         reloader = OneProcess(live)
         outcomes = await asyncio.gather(*(reloader.reload() for _ in range(3)))
-        assert [outcome.facts.checkpoint for (outcome,) in outcomes if outcome.facts] == [
+        assert [outcome.info.checkpoint for (outcome,) in outcomes if outcome.info] == [
             f"network-{number}" for number in (1, 2, 3)
         ]
         await settle()

@@ -21,12 +21,13 @@ from model.framing import View
 from model.localizer import Localizer
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, DeadlineExceeded, Interrupted, NotReady, Overloaded, UnknownItem
-from service.search.options import SearchOptions, read_cursor
+from service.search.options import SearchOptions
+from service.search.pagination import decode_cursor
 from service.serving import pipeline as pipeline_module
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, EngineLimits, Network
 from service.serving.pipeline import Pipeline
-from service.serving.recommendation import Examples, Picture
+from service.serving.recommendation import ExamplePicture, Examples
 from service.settings import Settings
 from service.store.base import Item, Record
 from service.telemetry.request_timing import Stages, watch
@@ -406,7 +407,7 @@ async def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatc
     async with running(engine) as pipeline:
         first = await pipeline.search(vector, SearchOptions(2))
         assert first.next is not None
-        page = read_cursor(first.next)
+        page = decode_cursor(first.next)
         assert len((await pipeline.search(vector, SearchOptions(2, cursor=page))).hits) == 2
         monkeypatch.setattr(MemoryStore, "search", search_and_change)
         answers = pipeline.search(vector, SearchOptions(2, cursor=page)), pipeline.search(vector, SearchOptions(2))
@@ -432,7 +433,7 @@ async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedd
         whole = await pipeline.search_image(SHOES[2], SearchOptions(8))
         first = await pipeline.search_image(SHOES[2], SearchOptions(3))
         assert first.next is not None
-        options = SearchOptions(5, cursor=read_cursor(first.next))
+        options = SearchOptions(5, cursor=decode_cursor(first.next))
         shaking.shift = np.float32(3e-5)
         rest = await pipeline.search_image(SHOES[2], options)
         assert [*first.hits, *rest.hits] == whole.hits
@@ -443,7 +444,7 @@ async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedd
 
 async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that are decoded aside make the same vector as small ones, and a bad one is named."""
-    pictures = [Picture(SHOES[0], "a.jpg", liked=True), Picture(SHOES[5], "b.jpg", liked=False)]
+    pictures = [ExamplePicture(SHOES[0], "a.jpg", liked=True), ExamplePicture(SHOES[5], "b.jpg", liked=False)]
     store = engine.store
     vectors = [store.vector(IDS[number]).astype(np.float64) for number in (0, 7, 5)]
     target = (vectors[0] + vectors[1]) - vectors[2]
@@ -455,7 +456,7 @@ async def test_examples_with_large_pictures(engine: Engine, monkeypatch: pytest.
         assert [hit.item for hit in found.hits] == [hit.item for hit in expected]
         monkeypatch.setattr(pipeline_module, "SMALL_PIXELS", 1)
         assert await pipeline.recommend(examples, SearchOptions(4)) == found
-        bad = Examples(images=[*pictures, Picture(b"no", "c.jpg", liked=True)])
+        bad = Examples(images=[*pictures, ExamplePicture(b"no", "c.jpg", liked=True)])
         with pytest.raises(UnsupportedImage, match=r"image 3 of 3 \('c.jpg'\)"):
             await pipeline.recommend(bad, SearchOptions(4))
         with pytest.raises(UnknownItem):

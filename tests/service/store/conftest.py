@@ -16,9 +16,9 @@ import pytest
 
 from model.errors import ArtifactError
 from service.milvus_address import Address
-from service.store.base import Facts, VectorStore
+from service.store.base import StoreSpec, VectorStore
 from service.store.embedded.store import EmbeddedStore
-from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES
+from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, SPEC
 
 StoreFactory = Callable[[Path], VectorStore]
 
@@ -30,21 +30,19 @@ HAS_LITE = HAS_PYMILVUS and find_spec("milvus_lite") is not None
 
 def embedded(folder: Path) -> EmbeddedStore:
     """The embedded store in `folder`, made or opened."""
-    return EmbeddedStore.create(folder, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=ROOT)
+    return EmbeddedStore.create(folder, SPEC)
 
 
 def large(folder: Path) -> EmbeddedStore:
     """The same, where every catalogue is a large one: by inverted indexes, that find all."""
-    return EmbeddedStore.create(
-        folder, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=ROOT, exact_up_to=0, min_recall=1.0
-    )
+    return EmbeddedStore.create(folder, SPEC, exact_up_to=0, min_recall=1.0)
 
 
 def milvus(address: Address, slices: Mapping[str, tuple[int, int]] = SLICES) -> VectorStore:
     """The store at `address`, made or opened."""
     from service.store.milvus.store import MilvusStore  # noqa: PLC0415 - only where pymilvus is
 
-    return MilvusStore.open(address, create=Facts.of(DIMENSION, slices, CHECKPOINT, ROOT))
+    return MilvusStore.open(address, create=StoreSpec.of(DIMENSION, slices, CHECKPOINT, ROOT))
 
 
 def milvus_lite(folder: Path) -> VectorStore:

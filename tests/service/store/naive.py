@@ -7,13 +7,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import OVERALL, Filter, Hit, Item, Record, VectorStore, Weights, iterate_items
+from service.store.base import OVERALL, Filter, Hit, Item, Record, StoreSpec, VectorStore, Weights, iterate_items
 from tests.support.filters import passes
 
 DIMENSION = 8
 SLICES = {"category": (0, 3), "closure": (3, 5), "free": (5, 8)}
 CHECKPOINT = "c0ffee" * 10
 ROOT = "/pictures"
+SPEC = StoreSpec.of(DIMENSION, SLICES, CHECKPOINT, ROOT)
 
 VALUES = {
     "Category": ("Boots", "Sandals", "Shoes", "Slippers"),

@@ -9,12 +9,12 @@ import pytest
 from model.errors import ArtifactError
 from service.store.embedded.store import EmbeddedStore
 from service.store.factory import create_store, open_store, remove_store
-from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, shoe
+from tests.service.store.naive import SPEC, shoe
 
 
 def test_a_folder_unless_told_otherwise(folder: Path) -> None:
     """Without an address the store is the embedded one, in the folder, and needs no Milvus."""
-    with closing(create_store(folder, dimension=DIMENSION, slices=SLICES, checkpoint=CHECKPOINT, root=ROOT)) as made:
+    with closing(create_store(folder, SPEC)) as made:
         made.upsert([shoe("a", [1.0])])
     with closing(open_store(folder)) as opened:
         assert isinstance(opened, EmbeddedStore)

@@ -11,7 +11,7 @@ import pytest
 
 from model.catalog import Catalog, Shoe, read_catalog
 from model.errors import ArtifactError, CatalogError
-from service.catalog.indexing.embed_pool import Embedded, EmbedPool, PoolBroken
+from service.catalog.indexing.embed_pool import EmbeddedShoe, EmbedPool, PoolBroken
 from service.catalog.indexing.index import IndexingStopped, IndexReport, index_catalog
 from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, is_complete
 from service.store.base import Item, Record
@@ -304,7 +304,7 @@ class DyingPool(EmbedPool):
     def __init__(self) -> None:
         pass
 
-    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[Embedded], None, None]:
+    def embed(self, shoes: Iterable[Shoe], chunk: int = 64) -> Generator[list[EmbeddedShoe], None, None]:
         """See EmbedPool."""
         yield [(shoe, np.zeros(8, dtype=np.float32)) for shoe in islice(shoes, chunk)]
         raise PoolBroken("gone")

@@ -23,7 +23,7 @@ from service.catalog.maintenance.duplicates import (
 )
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
-from service.store.base import iterate_items
+from service.store.base import StoreSpec, iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import run_main
 from tests.support.fakes import leave_out
@@ -43,8 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path
     """120 shoes, indexed."""
     base = tmp_path_factory.mktemp("shoes")
     catalog = read_catalog(str(draw_catalog(base / "demo", 120)))
-    facts: dict[str, Any] = {"dimension": 8, "slices": embedder.slices, "checkpoint": embedder.checkpoint.digest}
-    with closing(EmbeddedStore.create(base / "catalog", root=catalog.root, **facts)) as store:
+    spec = StoreSpec.of(8, embedder.slices, embedder.checkpoint.digest, catalog.root)
+    with closing(EmbeddedStore.create(base / "catalog", spec)) as store:
         index_catalog(catalog, embedder, store, base / "catalog")
     return base / "catalog"
 
@@ -74,8 +74,8 @@ def test_measures_copies_against_other_shoes(embedder: Embedder, store: Embedded
 def test_too_few_shoes_are_not_measured(embedder: Embedder, tmp_path: Path) -> None:
     """Where one in a hundred is no shoe, nothing is claimed."""
     catalog = read_catalog(str(draw_catalog(tmp_path / "demo", 12)))
-    facts: dict[str, Any] = {"dimension": 8, "slices": embedder.slices, "checkpoint": embedder.checkpoint.digest}
-    with closing(EmbeddedStore.create(tmp_path / "catalog", root=catalog.root, **facts)) as store:
+    spec = StoreSpec.of(8, embedder.slices, embedder.checkpoint.digest, catalog.root)
+    with closing(EmbeddedStore.create(tmp_path / "catalog", spec)) as store:
         index_catalog(catalog, embedder, store, tmp_path / "catalog")
         assert measure_duplicates(embedder, store) is None
 

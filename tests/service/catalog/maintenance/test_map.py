@@ -7,7 +7,8 @@ import pytest
 
 from model.errors import QueryError
 from service.catalog.maintenance import map as catalog_map
-from service.catalog.maintenance.map import draw_map, lay_out, parse_method, read_map, read_map_file
+from service.catalog.maintenance.map import draw_map, lay_out, parse_method
+from service.catalog.map_files import read_map, read_map_file
 from service.errors import MapMissing
 from tests.service.store.naive import shoe, shoes
 from tests.support.fakes import MemoryStore

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from service.catalog.maintenance.map import FOLDER
+from service.catalog.map_files import FOLDER
 from service.serving.engine import Engine
 from tests.support.problems import check_problem
 

@@ -19,7 +19,7 @@ from service.store.embedded.store import DATABASE, EmbeddedStore
 from service.store.index.ivf import InvertedIndex
 from tests.service.store.clusters import cluster_shoes, clusters
 from tests.service.store.damages import DAMAGES
-from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, NaiveStore, ids, ids_in, shoe
+from tests.service.store.naive import DIMENSION, SLICES, SPEC, NaiveStore, ids, ids_in, shoe
 from tests.support.filters import where
 
 COUNT = 700
@@ -30,8 +30,7 @@ LOT = where({"Lot": frozenset({"3"})})
 
 def opened(folder: Path, **options: Any) -> EmbeddedStore:
     """A store for which 700 shoes are many."""
-    facts: dict[str, Any] = {"dimension": DIMENSION, "slices": SLICES, "checkpoint": CHECKPOINT, "root": ROOT}
-    return EmbeddedStore.create(folder, **facts | {"exact_up_to": EXACT_UP_TO} | options)
+    return EmbeddedStore.create(folder, SPEC, **{"exact_up_to": EXACT_UP_TO} | options)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pytest
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ArtifactMissing, StorageFull, StorageReadOnly
 from service.errors import StoreBusy
+from service.store.base import StoreSpec
 from service.store.embedded import database as database_module
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.service.store.conftest import embedded
-from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SLICES, ids, ids_in, shoe, shoes
+from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, SPEC, ids, ids_in, shoe, shoes
 
 PROJECT = Path(__file__).parents[4]
 
@@ -70,12 +72,11 @@ class TestCreateAndOpen:
             ("root", "/elsewhere", [ROOT, "/elsewhere"]),
         ],
     )
-    def test_refuses_a_store_with_other_facts(self, folder: Path, fact: str, other: object, named: list[str]) -> None:
+    def test_refuses_a_store_of_another_spec(self, folder: Path, fact: str, other: Any, named: list[str]) -> None:
         """The message names both values and the ways out, and the store is left alone."""
         embedded(folder).close()
-        facts: dict[str, Any] = {"dimension": DIMENSION, "slices": SLICES, "checkpoint": CHECKPOINT, "root": ROOT}
         with pytest.raises(ArtifactMismatch) as caught:
-            EmbeddedStore.create(folder, **facts | {fact: other})
+            EmbeddedStore.create(folder, replace(SPEC, **{fact: other}))
         assert all(text in str(caught.value) for text in [*named, fact, "index --rebuild", "--out"])
         embedded(folder).close()
 
@@ -83,7 +84,7 @@ class TestCreateAndOpen:
     def test_refuses_slices_outside_the_vector(self, folder: Path, slices: dict[str, tuple[int, int]]) -> None:
         """A programming error, found before anything is written."""
         with pytest.raises(ValueError, match="does not fit"):
-            EmbeddedStore.create(folder, dimension=8, slices=slices, checkpoint=CHECKPOINT, root=ROOT)
+            EmbeddedStore.create(folder, StoreSpec.of(8, slices, CHECKPOINT, ROOT))
         assert not folder.exists()
 
     def test_remove_makes_way_for_a_new_store(self, folder: Path) -> None:
@@ -93,7 +94,7 @@ class TestCreateAndOpen:
         (folder / "bad-rows.csv").write_text("row,reason\n")
         EmbeddedStore.remove(folder)
         assert [path.name for path in folder.iterdir()] == ["bad-rows.csv"]
-        EmbeddedStore.create(folder, dimension=4, slices={}, checkpoint="new", root=ROOT).close()
+        EmbeddedStore.create(folder, StoreSpec.of(4, {}, "new", ROOT)).close()
 
     def test_an_absent_store_names_the_command_that_makes_one(self, folder: Path) -> None:
         """An empty folder and no folder at all are the same."""

@@ -17,7 +17,7 @@ from service.catalog.maintenance.reembed import save_uploads
 from service.errors import StoreUnavailable
 from service.milvus_address import Address
 from service.store import factory
-from service.store.base import Facts, Record
+from service.store.base import Record, StoreSpec
 from tests.service.store.naive import CHECKPOINT, DIMENSION, ROOT, NaiveStore, ids, shoe, shoes
 from tests.support.filters import where
 
@@ -30,7 +30,7 @@ from service.store.milvus.store import MilvusStore
 
 def create(address: Address, checkpoint: str = CHECKPOINT, **slices: tuple[int, int]) -> MilvusStore:
     """The store at `address`, made or opened."""
-    return MilvusStore.open(address, create=Facts.of(DIMENSION, slices, checkpoint, ROOT))
+    return MilvusStore.open(address, create=StoreSpec.of(DIMENSION, slices, checkpoint, ROOT))
 
 
 @pytest.fixture

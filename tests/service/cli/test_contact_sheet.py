@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.cli.client import Tile, draw_sheet
+from service.cli.contact_sheet import Tile, draw_sheet
 
 
 def fill(colour: str, size: tuple[int, int] = (60, 30), mode: str = "RGB") -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.search.sampling import Sampler
+from service.serving.sampling import Sampler
 from service.store.base import Item, Record
 from tests.support.fakes import MemoryStore
 
