@@ -7,15 +7,19 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from model.text import nfc
 from service.http.problems import Problem
 from service.search.options import MAX_EXCLUDED
+from service.store.filters import MAX_IDS
 
 FILTER_TEXT = (
     "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required; `/v1/facets` "
     "lists both. `price:>=20`, `price:<80` and `price:20..80` compare numbers, and dates such as `2020-01-31`; "
-    '`-Brand:Ana` leaves out. Or JSON: `{"any": ["Gender:Women", {"all": [...]}, {"not": [...]}]}`, nested.'
+    '`-Brand:Ana` leaves out. Or JSON: `{"any": ["Gender:Women", {"all": [...]}, {"not": [...]}]}`, nested, with '
+    f'`{{"ids": ["7000100.150"]}}` for shoes by their ids, at most {MAX_IDS:,} in a filter; one that no shoe has finds '
+    "nothing."
 )
 FILTER_IN_JSON_TEXT = (
-    'A list of such texts, of objects such as {"attribute": "Brand", "values": ["Ana"]} and {"attribute": "price", '
-    '"min": 20, "max": 80}, and of {"all": [...]}, {"any": [...]} and {"not": [...]} of all these; or one such object.'
+    'A list of such texts, of objects such as {"attribute": "Brand", "values": ["Ana"]}, {"attribute": "price", '
+    '"min": 20, "max": 80} and {"ids": ["7000100.150"]}, and of {"all": [...]}, {"any": [...]} and {"not": [...]} of '
+    "all these; or one such object."
 )
 IGNORE_CASE_TEXT = "Whether values of the filter are meant in whatever case: `brand:ANA` no, `Brand:ANA` yes."
 K_TEXT = "How many shoes."

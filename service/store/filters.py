@@ -14,9 +14,11 @@ from model.errors import QueryError
 from model.text import nfc
 
 __all__ = [
+    "MAX_IDS",
     "All",
     "AnyOf",
     "Filter",
+    "HasId",
     "HasValue",
     "InRange",
     "Not",
@@ -34,6 +36,9 @@ MAX_DEPTH = 8
 MAX_LEAVES = 200
 """Comparisons in one filter."""
 
+MAX_IDS = 10_000
+"""Ids in one filter."""
+
 DAY = 86_400.0
 
 DATE_LENGTH = len("2020-01-31")
@@ -44,7 +49,7 @@ COMBINATIONS = ("all", "any", "not")
 
 EXPECTED_NODE = (
     'expected a text such as "Gender:Women", {"attribute": "Brand", "values": ["Ana"]}, {"attribute": "price", '
-    '"min": 20, "max": 80}, or {"all": [...]}, {"any": [...]} or {"not": [...]} of such'
+    '"min": 20, "max": 80}, {"ids": ["7000100.150"]}, or {"all": [...]}, {"any": [...]} or {"not": [...]} of such'
 )
 
 
@@ -85,6 +90,13 @@ class InRange:
 
 
 @dataclass(frozen=True, slots=True)
+class HasId:
+    """The shoe has one of these ids; some of them may be no shoe's."""
+
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     """Every part holds."""
 
@@ -105,19 +117,23 @@ class Not:
     part: "Filter"
 
 
-Filter: TypeAlias = HasValue | InRange | All | AnyOf | Not
+Filter: TypeAlias = HasValue | InRange | HasId | All | AnyOf | Not
 """An expression; where a filter is optional, None lets every shoe pass."""
 
 
 def find_leaves(filter: Filter) -> Iterator[HasValue | InRange]:
-    """The comparisons in an expression, from left to right."""
+    """The comparisons of attributes in an expression, from left to right."""
+    return (leaf for leaf in _find_leaves(filter) if not isinstance(leaf, HasId))
+
+
+def _find_leaves(filter: Filter) -> Iterator[HasValue | InRange | HasId]:
     match filter:
         case All(parts) | AnyOf(parts):
             for part in parts:
-                yield from find_leaves(part)
+                yield from _find_leaves(part)
         case Not(part):
-            yield from find_leaves(part)
-        case HasValue() | InRange():
+            yield from _find_leaves(part)
+        case HasValue() | InRange() | HasId():
             yield filter
 
 
@@ -158,6 +174,8 @@ def _write(filter: Filter) -> object:
             return attribute, sorted(values)
         case InRange():
             return filter
+        case HasId(ids):
+            return None, sorted(ids)  # no attribute's name
         case Not(part):
             return "not", _write(part)
         case All(parts) | AnyOf(parts):
@@ -165,7 +183,7 @@ def _write(filter: Filter) -> object:
 
 
 def replace_leaves(filter: Filter, change: Callable[[HasValue | InRange], Filter]) -> Filter:
-    """The expression with each of its comparisons changed."""
+    """The expression with each of its comparisons of attributes changed."""
     match filter:
         case All(parts):
             return All(tuple(replace_leaves(part, change) for part in parts))
@@ -175,6 +193,8 @@ def replace_leaves(filter: Filter, change: Callable[[HasValue | InRange], Filter
             return Not(replace_leaves(part, change))
         case HasValue() | InRange():
             return change(filter)
+        case HasId():
+            return filter
 
 
 def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
@@ -182,7 +202,8 @@ def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
 
     Texts: `Attribute:Value`; a value may hold colons itself. `price:>=20`, `price:<80`, `price:20..80` compare numbers,
     and dates such as 2020-01-31. `-` before any of them excludes. Values and intervals of one attribute are
-    alternatives; all else is required. A text that begins with a brace is an expression in JSON.
+    alternatives; all else is required. A text that begins with a brace is an expression in JSON, which can also name
+    shoes by their ids.
 
     Raises:
         QueryError: a term is none of these.
@@ -202,8 +223,12 @@ def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
     if not required:
         return None
     whole = required[0] if len(required) == 1 else All(tuple(required))
-    if sum(1 for _ in find_leaves(whole)) > MAX_LEAVES:
+    leaves = list(_find_leaves(whole))
+    if len(leaves) > MAX_LEAVES:
         raise QueryError("filter", f"the filter has more than {MAX_LEAVES} comparisons")
+    ids = sum(len(leaf.ids) for leaf in leaves if isinstance(leaf, HasId))
+    if ids > MAX_IDS:
+        raise QueryError("filter", f"the filter has {ids:,} ids; expected at most {MAX_IDS:,}")
     return whole
 
 
@@ -285,6 +310,8 @@ def _parse_node(node: object, depth: int) -> Filter:
         raise _unexpected(node)
     if "attribute" in node:
         return _parse_leaf(node)
+    if "ids" in node:
+        return _parse_ids(node)
     parts: list[Filter] = []
     for name, nodes in node.items():
         if name not in COMBINATIONS or not isinstance(nodes, list) or not nodes:
@@ -310,6 +337,13 @@ def _parse_leaf(node: dict[str, Any]) -> Filter:
     if not (isinstance(values, list) and values and all(isinstance(value, str) for value in values)):
         raise _unexpected(node)
     return HasValue(nfc(attribute), frozenset(map(nfc, values)))
+
+
+def _parse_ids(node: dict[str, Any]) -> HasId:
+    ids = node["ids"]
+    if len(node) > 1 or not (isinstance(ids, list) and ids and all(isinstance(item_id, str) for item_id in ids)):
+        raise _unexpected(node)
+    return HasId(frozenset(map(nfc, ids)))
 
 
 def _unexpected(node: object) -> QueryError:

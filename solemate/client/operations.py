@@ -17,7 +17,10 @@ from solemate.client.pictures import Picture, to_bytes
 __all__ = ["Example", "Filter", "NewItem", "Operations", "Options", "PictureOptions", "Query", "View"]
 
 Filter: TypeAlias = str | Sequence[str] | Mapping[str, Any]
-"""`Attribute:Value` (or `price:20..80`, `-Brand:Ana`), several of them, or nested: `{"any": [..., {"not": [...]}]}`."""
+"""`Attribute:Value` (or `price:20..80`, `-Brand:Ana`), several of them, or nested: `{"any": [..., {"not": [...]}]}`.
+
+`{"ids": [...]}`, alone or nested, names shoes: in a search by a vector, examples or a batch, up to 10,000 of them.
+"""
 
 Example: TypeAlias = str | Iterable[float]
 """The id of a shoe, or a vector."""

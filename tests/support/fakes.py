@@ -186,7 +186,7 @@ class MemoryStore:
         unknown = {leaf.attribute for leaf in find_leaves(filter)} - known if filter is not None else set()
         if unknown:
             raise QueryError("filter", f"unknown attribute {sorted(unknown)}; known: {', '.join(sorted(known))}")
-        return [record for record in self.records.values() if passes(filter, record.item.attributes)]
+        return [record for record in self.records.values() if passes(filter, record.item.attributes, record.item.id)]
 
 
 def leave_out(item_id: str, hits: Sequence[Hit]) -> list[Hit]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
+from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 
 __all__ = ["passes", "where"]
 
@@ -13,8 +13,8 @@ def where(allowed: Mapping[str, AbstractSet[str]]) -> Filter:
     return All(tuple(HasValue(name, frozenset(values)) for name, values in allowed.items()))
 
 
-def passes(filter: Filter | None, attributes: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether a shoe with these attributes passes."""
+def passes(filter: Filter | None, attributes: Mapping[str, tuple[str, ...]], item_id: str = "") -> bool:
+    """Whether a shoe with these attributes and this id passes."""
     match filter:
         case None:
             return True
@@ -23,12 +23,13 @@ def passes(filter: Filter | None, attributes: Mapping[str, tuple[str, ...]]) -> 
         case InRange():
             numbers = [filter.parse(value) for value in attributes.get(filter.attribute, ())]
             return any(_is_above(filter, number) and _is_below(filter, number) for number in numbers)
-        case All(parts):
-            return all(passes(part, attributes) for part in parts)
-        case AnyOf(parts):
-            return any(passes(part, attributes) for part in parts)
+        case HasId(ids):
+            return item_id in ids
+        case All(parts) | AnyOf(parts):
+            each = (passes(part, attributes, item_id) for part in parts)
+            return all(each) if isinstance(filter, All) else any(each)
         case Not(part):
-            return not passes(part, attributes)
+            return not passes(part, attributes, item_id)
 
 
 def _is_above(range: InRange, number: float) -> bool:

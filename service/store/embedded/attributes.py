@@ -7,11 +7,12 @@ rows pass touches few: it costs what it finds, not what there is.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
+from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 
 __all__ = [
     "AttributeTable",
@@ -101,6 +102,8 @@ class Column:
         return {value: counts[code] for value, code in self.codes_of.items()}
 
 
+NO_ROWS: Mapping[str, int] = MappingProxyType({})
+
 EMPTY_COLUMN = Column({}, np.empty(0, np.int32), np.zeros(1, np.int64))
 
 
@@ -158,29 +161,37 @@ class AttributeTable:
         }
         return AttributeTable(size, {name: column for name, column in columns.items() if len(column.rows)})
 
-    def rows(self, filter: Filter) -> NDArray[np.int32]:
-        """The rows that pass, ascending; none for an attribute or a value that no row has."""
+    def rows(self, filter: Filter, row_of: Mapping[str, int] = NO_ROWS) -> NDArray[np.int32]:
+        """The rows that pass, ascending; none for an attribute or a value that no row has.
+
+        Args:
+            filter: the expression.
+            row_of: id -> the shoe's row.
+        """
         match filter:
             case HasValue(attribute, values):
                 return self.column(attribute).having(values)
             case InRange():
                 return self.column(filter.attribute).within(filter)
+            case HasId(ids):
+                return np.array(sorted(row_of[item_id] for item_id in ids if item_id in row_of), dtype=np.int32)
             case Not(part):
-                return np.flatnonzero(~self._mark(self.rows(part))).astype(np.int32)
+                return np.flatnonzero(~self._mark(self.rows(part, row_of))).astype(np.int32)
             case AnyOf(parts):
-                return np.unique(np.concatenate([np.empty(0, np.int32), *map(self.rows, parts)]))
+                found = (self.rows(part, row_of) for part in parts)
+                return np.unique(np.concatenate([np.empty(0, np.int32), *found]))
             case All(parts):
-                return self._rows_of_all(parts)
+                return self._rows_of_all(parts, row_of)
 
-    def _rows_of_all(self, parts: Sequence[Filter]) -> NDArray[np.int32]:
+    def _rows_of_all(self, parts: Sequence[Filter], row_of: Mapping[str, int]) -> NDArray[np.int32]:
         """The rows that pass every part: the few of the narrowest are looked up among those of the others."""
-        required = sorted((self.rows(part) for part in parts if not isinstance(part, Not)), key=len)
+        required = sorted((self.rows(part, row_of) for part in parts if not isinstance(part, Not)), key=len)
         passing = required[0] if required else np.arange(self.size, dtype=np.int32)
         for other in required[1:]:
             passing = passing[self._mark(other)[passing]]
         for part in parts:
             if isinstance(part, Not):
-                passing = passing[~self._mark(self.rows(part.part))[passing]]
+                passing = passing[~self._mark(self.rows(part.part, row_of))[passing]]
         return passing
 
     def _mark(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -142,7 +142,7 @@ class Segment:
         """
         selection: Selection | None = None
         if filter is not None:
-            selection = Selection(len(self), rows=self._attributes.rows(filter))
+            selection = Selection(len(self), rows=self._attributes.rows(filter, self._row_of))
             selection = selection if self.present is None else selection.within(self.present)
         elif self.present is not None:
             selection = Selection(len(self), mask=self.present)

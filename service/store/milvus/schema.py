@@ -21,7 +21,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, QueryError
 from service.milvus_address import Address
 from service.store.base import OVERALL, REBUILD, Item, StoreSpec, encode_attributes
-from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
+from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 from service.store.milvus.connection import Connection
 
 __all__ = ["ITEM_FIELDS", "Catalog", "Row", "Rows", "decode", "digest", "encode", "field_of", "open_catalog"]
@@ -304,6 +304,8 @@ def translate(filter: Filter) -> str:
         case HasValue(attribute, values):
             tokens = sorted(digest(attribute, value) for value in values)
             return f"array_contains_any(tokens, {tokens})" if tokens else "key < 0"
+        case HasId(ids):
+            return f"key in {sorted(map(digest, ids))}"
         case All(parts):
             return " and ".join(f"({translate(part)})" for part in parts)
         case AnyOf(parts):

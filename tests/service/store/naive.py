@@ -48,7 +48,7 @@ class NaiveStore:
 
     def passing(self, filter: Filter | None) -> list[Record]:
         """Those that pass, in the order of insertion."""
-        return [record for record in self.records.values() if passes(filter, record.item.attributes)]
+        return [record for record in self.records.values() if passes(filter, record.item.attributes, record.item.id)]
 
     def search(
         self,

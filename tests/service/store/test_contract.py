@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from model.errors import QueryError
 from service.errors import ItemExists, UnknownItem
 from service.store.base import OVERALL, Filter, Item, Record, VectorStore, Weights
-from service.store.filters import All, AnyOf, HasValue, Not
+from service.store.filters import All, AnyOf, HasId, HasValue, Not
 from tests.service.store.conftest import StoreFactory, require_conditions
 from tests.service.store.naive import (
     CHECKPOINT,
@@ -32,12 +32,14 @@ from tests.service.store.naive import (
 from tests.support.filters import where
 
 ZIP = frozenset({"Zipper"})
+SOME = frozenset({"shoe-3", "shoe-7", "shoe-200", "shoe-201", "nobody"})
 WOMEN = where({"Gender": frozenset({"Women"})})
 FILTERS: tuple[Filter | None, ...] = (
     None,
     WOMEN,
     where({"Category": frozenset({"Boots", "Shoes"})}),
     where({"Category": frozenset({"Boots", "Shoes"}), "Gender": frozenset({"Men"}), "Closure": frozenset({"Zipper"})}),
+    All((HasId(SOME), Not(WOMEN))),
 )
 
 
@@ -422,6 +424,7 @@ class TestFilters:
             Not(HasValue("Gender", frozenset({"Men", "Boys"}))),
             AnyOf((WOMEN, HasValue("Closure", frozenset({"Zipper"})))),
             All((Not(AnyOf((WOMEN, HasValue("Category", frozenset({"Boots"}))))), Not(Not(HasValue("Closure", ZIP))))),
+            AnyOf((HasId(SOME), All((WOMEN, Not(HasId(SOME)), HasValue("Closure", ZIP))))),
         ],
     )
     def test_expressions_agree_with_a_loop(self, filled: VectorStore, naive: NaiveStore, filter: Filter) -> None:
@@ -433,6 +436,25 @@ class TestFilters:
         """A misspelt exclusion must not let everything pass."""
         with pytest.raises(QueryError, match="'Womens' of 'Gender'"):
             filled.facets(Not(HasValue("Gender", frozenset({"Womens"}))))
+
+    def test_ids_that_no_shoe_has_are_not_in_the_catalogue(self, store: VectorStore) -> None:
+        """They are no error, and shoes that have gone or come since the start are as the catalogue has them."""
+        asked = HasId(frozenset({"a", "c", "nobody"}))
+        store.upsert([shoe("a", [1.0]), shoe("b", [2.0])])
+        assert ids(store.search(query(), 5, filter=asked)[0]) == ["a"]
+        store.delete(["a"])
+        assert store.page(limit=5, filter=asked).total == 0
+        store.upsert([shoe("c", [3.0], {"Gender": ("Women",)})])
+        assert ids(store.search(query(), 5, filter=asked)[0]) == ["c"]
+        assert [item.id for item in store.page(limit=5, filter=Not(asked)).items] == ["b"]
+        assert store.facets(asked) == {"Gender": {"Women": 1}}
+
+    def test_thousands_of_ids(self, filled: VectorStore, naive: NaiveStore) -> None:
+        """Many ids, most of them of no shoe, are answered as few are."""
+        # Not the most there may be: Milvus Lite compares each shoe with each id.
+        asked = HasId(frozenset(f"shoe-{2 * number}" for number in range(2500)))
+        assert filled.page(limit=5, filter=asked).total == 150
+        assert ids(filled.search(query(), 9, filter=asked)[0]) == ids(naive.search(query()[0], 9, filter=asked))
 
 
 class TestPages:

@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 
 from model.errors import QueryError
-from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not, parse_filter
+from service.store.filters import (
+    MAX_IDS,
+    All,
+    AnyOf,
+    Filter,
+    HasId,
+    HasValue,
+    InRange,
+    Not,
+    canonical,
+    find_leaves,
+    parse_filter,
+    replace_leaves,
+)
 from tests.support.filters import passes, where
 
 SHOE = {
@@ -34,6 +47,7 @@ def has(attribute: str, *values: str) -> HasValue:
         (["price:>=20", "price:<80"], All((InRange("price", low=20.0), InRange("price", high=80.0, open_high=True)))),
         (["price:20..80", "price:99"], AnyOf((has("price", "99"), InRange("price", 20.0, 80.0)))),
         (["size:a..b"], has("size", "a..b")),
+        (['{"ids": ["1", "1", "gru\u0308n"]}', "A:x"], All((has("A", "x"), HasId(frozenset({"1", "gr\u00fcn"}))))),
         (['{"any": ["A:x", {"not": ["B:y"]}]}'], AnyOf((has("A", "x"), Not(AnyOf((has("B", "y"),)))))),
     ],
 )
@@ -90,9 +104,14 @@ def test_what_passes(given: list[Any], expected: bool) -> None:
         '{"attribute": "A", "values": [3]}',
         '{"attribute": "A", "min": true}',
         '{"attribute": "A", "min": 3, "values": ["x"]}',
+        '{"ids": []}',
+        '{"ids": "1"}',
+        '{"ids": [1]}',
+        '{"ids": ["1"], "all": ["A:x"]}',
         '{"attribute": "A", "min": 3, "max": "2020-01-01"}',
         "{}",
         json.dumps({"any": ["A:x"] * 201}),
+        json.dumps({"any": [{"ids": ["1"]}] * 201}),
         '{"all": [' * 9 + '"A:x"' + "]}" * 9,
     ],
 )
@@ -108,3 +127,23 @@ def test_values_are_in_composed_form() -> None:
     assert parse_filter(["Farbe:gru\u0308n"]) == has("Farbe", "gr\u00fcn")
     assert parse_filter([{"attribute": "Farbe", "values": ["gru\u0308n"]}]) == has("Farbe", "gr\u00fcn")
     assert where({"A": {"x"}}) == All((has("A", "x"),))
+
+
+def test_ids_are_bounded() -> None:
+    """A filter names ten thousand shoes at most, wherever in it they are; the error says how many there were."""
+    ids = [str(number) for number in range(MAX_IDS)]
+    assert parse_filter([{"ids": ids}]) == HasId(frozenset(ids))
+    for given in ([{"ids": [*ids, "more"]}], [{"any": [{"ids": ids}, {"ids": ["1"]}]}]):
+        with pytest.raises(QueryError, match="10,001 ids; expected at most 10,000") as caught:
+            parse_filter(given)
+        assert caught.value.field == "filter"
+
+
+def test_ids_are_no_attribute() -> None:
+    """An expression's comparisons are of attributes; ids are left as they are, and told from values in what it says."""
+    one, other = HasId(frozenset({"1", "2"})), HasValue("HasId", frozenset({"1", "2"}))
+    both = All((one, other))
+    assert list(find_leaves(both)) == [other]
+    assert replace_leaves(both, lambda leaf: has(leaf.attribute, "3")) == All((one, has("HasId", "3")))
+    assert canonical(one) != canonical(other)
+    assert canonical(both) == canonical(All((other, one)))

@@ -12,6 +12,7 @@ from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
 from service.store.base import Item, Record
+from service.store.filters import MAX_IDS
 from tests.support.problems import check_problem
 
 SHOES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -58,6 +59,27 @@ def list_ids(client: TestClient, **query: Any) -> list[str]:
 def test_ranges_and_expressions(client: TestClient, texts: list[str], expected: list[str]) -> None:
     """Ranges, exclusions and alternatives narrow lists, searches and facets alike."""
     assert list_ids(client, filter=texts) == expected
+
+
+def test_ids(client: TestClient) -> None:
+    """Shoes are named by their ids, alone and beside other conditions; those that no shoe has are not there."""
+    named = json.dumps({"ids": ["other", "cheap", "nobody"]})
+    assert list_ids(client, filter=named) == ["cheap", "other"]
+    assert list_ids(client, filter=[named, "Brand:ana"], ignore_case=True) == ["cheap"]
+    assert list_ids(client, filter=json.dumps({"not": [{"ids": ["other"]}]})) == ["cheap", "dear"]
+
+
+def test_many_ids_in_json(client: TestClient) -> None:
+    """A body names up to ten thousand; with more it is refused, with how many there may be."""
+    ids = ["dear", *(f"nobody-{number}" for number in range(MAX_IDS - 1))]
+    body = {"vector": [0.0] * 8, "filter": {"ids": ids}}
+    assert [hit["id"] for hit in client.post("/v1/search/vector", json=body).json()["hits"]] == ["dear"]
+    likes = {"positive": ["cheap"], "filter": [{"ids": ids}], "facets": True}
+    found = client.post("/v1/recommendations", json=likes).json()
+    assert ([hit["id"] for hit in found["hits"]], found["total"]) == (["dear"], 1)
+    answer = client.post("/v1/search/vector", json={**body, "filter": {"ids": [*ids, "more"]}})
+    check_problem(answer, 422, "filter")
+    assert answer.json()["detail"] == "the filter has 10,001 ids; expected at most 10,000"
 
 
 def test_case_by_choice(client: TestClient) -> None:
