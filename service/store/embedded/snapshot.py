@@ -34,12 +34,10 @@ from service.store.base import (
 from service.store.embedded.attributes import AttributeTable
 from service.store.embedded.database import Changes
 from service.store.filters import InRange, find_leaves
-from service.store.index.exact import ExactIndex, Neighbours, Selection
+from service.store.index.exact import ExactIndex, Neighbours, Selection, Vectors
 from service.store.index.ivf import Tuned
 
 __all__ = ["GONE", "Layout", "Segment", "Snapshot"]
-
-Vectors = NDArray[np.float32]
 
 GONE = Item("", "", {})
 """Placeholder of a removed shoe of which nothing is known any more."""
