@@ -72,7 +72,7 @@ class Form:
     """What a body held.
 
     Attributes:
-        images: in their order; at least one, unless a form need not have any.
+        images: in their order; at least one where they are called `image`.
         fields: name -> its values, in their order.
     """
 
@@ -120,17 +120,11 @@ class FormReader:
     """
 
     def __init__(
-        self,
-        boundary: bytes,
-        names: Iterable[str],
-        limits: FormLimits,
-        *,
-        pictures: Sequence[str] = (IMAGE,),
-        optional: bool = False,
+        self, boundary: bytes, names: Iterable[str], limits: FormLimits, *, pictures: Sequence[str] = (IMAGE,)
     ) -> None:
         """Expect a form. See `read_form`."""
         self._delimiter = b"\r\n--" + boundary
-        self._pictures, self._optional = pictures, optional
+        self._pictures = pictures
         self._names = (*pictures, *names)
         self._limits = limits
         self._form = Form([], {})
@@ -152,7 +146,7 @@ class FormReader:
         if self._begun and self._read is not FormReader._read_end:
             nothing = self._read is FormReader._read_content and self._part is None
             raise HTTPException(400, NO_FORM if nothing else "it ends before the form does")
-        if not (self._form.images or self._optional):
+        if IMAGE in self._pictures and not self._form.images:
             raise QueryError(IMAGE, EXPECTED_IMAGE)
         return self._form
 
@@ -294,12 +288,7 @@ MAX_BOUNDARY = 200
 
 
 async def read_form(
-    request: Request,
-    names: Sequence[str],
-    limits: FormLimits,
-    *,
-    pictures: Sequence[str] = (IMAGE,),
-    optional: bool = False,
+    request: Request, names: Sequence[str], limits: FormLimits, *, pictures: Sequence[str] = (IMAGE,)
 ) -> Form:
     """Read a request's body: a multipart form, or a picture alone.
 
@@ -307,13 +296,13 @@ async def read_form(
         request: its body has not been read yet.
         names: the fields that are known, beside the pictures.
         limits: each is checked as the bytes arrive, and what is beyond is not read.
-        pictures: the names of the parts that hold pictures; a picture alone goes by the first.
-        optional: whether there may be none.
+        pictures: the names of the parts that hold pictures; a picture alone goes by the first. There is one at least if
+            `image` is among them.
     """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        reader = FormReader(_find_boundary(content_type), names, limits, pictures=pictures, optional=optional)
+        reader = FormReader(_find_boundary(content_type), names, limits, pictures=pictures)
         async for chunk in request.stream():
             reader.feed(chunk)
         return reader.finish()

@@ -336,7 +336,7 @@ async def _read_form(
 ) -> tuple[Fields, Form]:
     query = _read_query(request, model)
     names = others + tuple(model.model_fields)
-    form = await read_form(request, names, limits, pictures=pictures, optional=IMAGE not in pictures)
+    form = await read_form(request, names, limits, pictures=pictures)
     fields = _read_fields({name: texts for name, texts in form.fields.items() if name not in others}, model)
     return _agree(query, fields, request), form
 

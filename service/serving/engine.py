@@ -33,6 +33,8 @@ from service.store.filters import Filter, HasValue, InRange, find_leaves, replac
 
 __all__ = [
     "CANARY_VIEW",
+    "MAX_PAGE",
+    "MAX_STEPS",
     "Catalogue",
     "Embedded",
     "Engine",
@@ -53,6 +55,9 @@ COMPARED: frozenset[AttributeType] = frozenset({"number", "date"})
 
 MAX_STEPS = 16
 """Pictures in one interpolation."""
+
+MAX_PAGE = 500
+"""Shoes on a page of the catalogue."""
 
 CANARY_TOLERANCE = 1e-4
 """Largest difference of a number of the canary's vector between two runs."""
@@ -87,13 +92,11 @@ class EngineLimits:
         max_k: shoes in one answer.
         max_depth: shoes of one search, on all its pages.
         max_images: pictures to embed.
-        max_page: shoes on a page of the catalogue.
     """
 
     max_k: int = 100
     max_depth: int = 1000
     max_images: int = 32
-    max_page: int = 500
 
 
 @dataclass(frozen=True)
@@ -327,7 +330,7 @@ class Engine:
 
     def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
         """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
-        require_range("ids", len(ids), 1, self.limits.max_page, f"{len(ids)} ids")
+        require_range("ids", len(ids), 1, MAX_PAGE, f"{len(ids)} ids")
         items, missing = list[Item](), list[str]()
         for item_id in ids:
             try:
@@ -338,7 +341,7 @@ class Engine:
 
     def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Some shoes of the catalogue, in a stable order. Raises QueryError."""
-        require_range("limit", limit, 1, self.limits.max_page)
+        require_range("limit", limit, 1, MAX_PAGE)
         return self.store.page(limit=limit, cursor=cursor, filter=filter)
 
     def facets(self, filter: Filter | None = None) -> Facets:

@@ -16,7 +16,7 @@ alone (7 ms a look, whether 1 or 32 are looked at), and in the batch everybody w
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -64,7 +64,7 @@ class Work:
         photo: the one picture, decoded, where the localizer is yet to see it.
         framed: the pictures, once all are decoded.
         cutout: of the picture, once it is made.
-        vectors: (n, D).
+        vectors: (n, D); none as long as there are none.
         found: what was found; None where nothing was searched for.
         drawn: (n, C, H, W) float32 in [0, 1].
         fingerprint: the catalogue's.
@@ -81,7 +81,7 @@ class Work:
     photo: Image | None = None
     framed: Sequence[Framed] = ()
     cutout: Cutout | None = None
-    vectors: Vector | None = None
+    vectors: Vector = field(default_factory=lambda: np.empty((0, 0), np.float32))
     found: Ranked | None = None
     drawn: NDArray[np.float32] | None = None
     fingerprint: str = ""
@@ -175,7 +175,6 @@ class Pipeline:
             work = await self._batcher.submit(work, urgent=True)
         except Overloaded as error:
             raise NotReady(f"the canary did not come back: {error}") from error
-        assert work.vectors is not None
         assert work.found is not None
         self.engine.check_canary(work.vectors[0], work.found.hits)
 
@@ -202,7 +201,6 @@ class Pipeline:
             some = images[start : start + self._batch]
             work = Work(images=some, labels=labels[start : start + self._batch], view=view)
             work = await self._batcher.submit(work, size=len(some))
-            assert work.vectors is not None
             parts.append(work.vectors)
             subjects += [each.subject for each in work.framed]
         vectors = np.concatenate(parts)
@@ -332,13 +330,12 @@ class Pipeline:
     async def _illustrate(self, plan: Callable[[], Vector], options: Sequence[SearchOptions]) -> list[Illustration]:
         """Draw the vectors of a plan, and find for each the nearest shoe by its options."""
         work = await self._batcher.submit(Work(plan=plan, draws=True), size=len(options))
-        drawn, vectors = work.drawn, work.vectors
+        drawn = work.drawn
         assert drawn is not None
-        assert vectors is not None
         found = await asyncio.gather(
             *(
                 self._find(Work(vectors=vector[None], search=each))
-                for vector, each in zip(vectors, options, strict=True)
+                for vector, each in zip(work.vectors, options, strict=True)
             )
         )
         images = await asyncio.to_thread(lambda: [to_png(picture) for picture in drawn])
@@ -374,9 +371,7 @@ class Pipeline:
         # Not in the batch, which would wait for it.
         facets = await asyncio.to_thread(self.engine.facets, asked.filter) if options.facets else None
         subjects = [each.subject for each in work.framed] if work.reduce is None else []
-        confidences = None
-        if subjects and work.vectors is not None:
-            confidences = self.engine.embedder.estimate_confidence(work.vectors, subjects)
+        confidences = self.engine.embedder.estimate_confidence(work.vectors, subjects) if subjects else None
         return SearchResult(
             found.hits,
             work.fingerprint,
@@ -402,7 +397,6 @@ def _label(total: int, names: Sequence[str]) -> list[str]:
 
 def _name_next(work: Work, found: Ranked, options: SearchOptions) -> str:
     """The cursor of the page after the one that a work has found."""
-    assert work.vectors is not None
     catalog = fingerprint_of([work.fingerprint])
     last = fingerprint_of([found.hits[-1].item.id])
     return encode_cursor(Cursor(found.end, last, options.fingerprint(), catalog, work.vectors[0]))
@@ -529,7 +523,7 @@ class Steps:
         if not tasks:
             return
         began, start = perf_counter(), 0
-        vectors = [_require_vectors(task.item) for task in tasks]
+        vectors = [task.item.vectors for task in tasks]
         pictures = self._engine.draw(np.concatenate(vectors))
         for task, some in zip(tasks, vectors, strict=True):
             task.item.drawn = pictures[start : start + len(some)]
@@ -546,15 +540,10 @@ def _record(stage: str, tasks: Sequence[Task], began: float) -> None:
 def _find_vector(work: Work, options: SearchOptions) -> Vector:
     """What is searched for, (D,). Raises SolemateError if the work's examples or its cursor are wrong."""
     if work.reduce is not None:
-        work.vectors = work.reduce(_require_vectors(work))
+        work.vectors = work.reduce(work.vectors)
     if options.cursor is not None:
         options.cursor.check_catalog(work.fingerprint)
-        options.cursor.check_vector(_require_vectors(work)[0])
+        options.cursor.check_vector(work.vectors[0])
         work.vectors = options.cursor.vector[None]
-    vector: Vector = _require_vectors(work)[0]
+    vector: Vector = work.vectors[0]
     return vector
-
-
-def _require_vectors(work: Work) -> Vector:
-    assert work.vectors is not None
-    return work.vectors

@@ -241,14 +241,13 @@ class VectorStore(Protocol):
         ...
 
 
-def iterate_items(store: VectorStore, *, at_once: int = 1000, filter: Filter | None = None) -> Iterator[Item]:
+def iterate_items(store: VectorStore, *, filter: Filter | None = None) -> Iterator[Item]:
     """Every shoe of a store that passes the filter, in the order of insertion.
 
     The store may be changed meanwhile: a shoe that is added or removed since the first was given may be there or not.
 
     Args:
         store: is read page by page, as the shoes are taken.
-        at_once: shoes of a page.
         filter: None lets every shoe pass.
 
     Raises:
@@ -256,7 +255,7 @@ def iterate_items(store: VectorStore, *, at_once: int = 1000, filter: Filter | N
     """
     cursor: str | None = None
     while True:
-        page = store.page(limit=at_once, cursor=cursor, filter=filter)
+        page = store.page(limit=ITEMS_AT_ONCE, cursor=cursor, filter=filter)
         yield from page.items
         cursor = page.next
         if cursor is None:
@@ -269,6 +268,9 @@ ROUNDING = 2.0**-24
 """Unit roundoff of float32: the largest relative error of one operation."""
 
 VALUES_LISTED = 20
+
+ITEMS_AT_ONCE = 1000
+"""Shoes that `iterate_items` reads at once."""
 
 Counts = Mapping[str, Mapping[str, int]]
 """Attribute -> value -> number of shoes."""

@@ -33,6 +33,7 @@ from service.http.schemas import (
     Text,
     ViewFields,
 )
+from service.serving.engine import MAX_STEPS
 from service.serving.sampling import MAX_SAMPLES, MAX_SEED
 
 __all__ = ["catalog_map", "router"]
@@ -123,7 +124,7 @@ async def interpolate_items(
     start: From,
     to: To,
     steps: Annotated[
-        int, Query(description="Pictures, both ends included.", json_schema_extra={"minimum": 2, "maximum": 16})
+        int, Query(description="Pictures, both ends included.", json_schema_extra={"minimum": 2, "maximum": MAX_STEPS})
     ] = 8,
 ) -> Response:
     """The way from one shoe to another through the space of vectors.

@@ -44,6 +44,7 @@ from service.http.schemas import (
     SearchAnswer,
     Text,
 )
+from service.serving.engine import MAX_PAGE
 from service.store.base import Page
 
 __all__ = ["ItemId", "changes", "router"]
@@ -69,8 +70,10 @@ def list_items(
     engine: EngineOf,
     *,
     filter: FilterQuery,
-    ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": 500})] = [],  # noqa: B006
-    limit: Annotated[int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": 500})] = 50,
+    ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": MAX_PAGE})] = [],  # noqa: B006
+    limit: Annotated[
+        int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": MAX_PAGE})
+    ] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
 ) -> Response:
     """The catalogue's shoes, a page at a time, in the catalogue's own order; or, with `ids`, these shoes."""

@@ -90,15 +90,10 @@ class Column:
         keys = np.concatenate([codes[kept] * size + rows[kept], new[:, 0] * size + new[:, 1]])
         return column_of(codes_of, keys, size)
 
-    def count(self, mask: NDArray[np.bool_]) -> dict[str, int]:
-        """Value -> number of its rows where `mask`, (N,), is True."""
-        passing = np.concatenate([[0], np.cumsum(mask[self.rows])])
-        counts = np.diff(passing[self.starts]).tolist()
-        return {value: counts[code] for value, code in self.codes_of.items()}
-
-    def totals(self) -> dict[str, int]:
-        """Value -> number of its rows."""
-        counts = self.counts.tolist()
+    def count(self, mask: NDArray[np.bool_] | None) -> dict[str, int]:
+        """Value -> number of its rows where `mask`, (N,), is True; None: of all its rows."""
+        starts = self.starts if mask is None else np.concatenate([[0], np.cumsum(mask[self.rows])])[self.starts]
+        counts = np.diff(starts).tolist()
         return {value: counts[code] for value, code in self.codes_of.items()}
 
 
@@ -205,8 +200,8 @@ class AttributeTable:
         return self.columns.get(attribute, EMPTY_COLUMN)
 
     def facets(self, mask: NDArray[np.bool_] | None) -> dict[str, dict[str, int]]:
-        """Attribute -> value -> number of rows where `mask` is True; in no order, and with zeros."""
-        return {name: column.totals() if mask is None else column.count(mask) for name, column in self.columns.items()}
+        """Attribute -> value -> number of rows where `mask` is True, or of all; in no order, and with zeros."""
+        return {name: column.count(mask) for name, column in self.columns.items()}
 
 
 def column_of(codes_of: Mapping[str, int], keys: NDArray[np.int64], size: int) -> Column:

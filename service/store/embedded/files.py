@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from model.files import write_parts
 from service.store.embedded.database import Changes, Truth
 from service.store.embedded.snapshot import GONE, Layout, Segment, Snapshot
+from service.store.index.exact import Vectors
 from service.store.index.ivf import InvertedIndex, Setting, Tuned
 from service.store.locks import locked, remove_leftovers
 
@@ -48,8 +49,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-Vectors = NDArray[np.float32]
 
 VECTORS = "vectors.bin"
 INDEX = "slice-{}-{}.faiss"

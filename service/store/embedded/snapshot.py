@@ -34,12 +34,10 @@ from service.store.base import (
 from service.store.embedded.attributes import AttributeTable
 from service.store.embedded.database import Changes
 from service.store.filters import InRange, find_leaves
-from service.store.index.exact import ExactIndex, Neighbours, Selection
+from service.store.index.exact import ExactIndex, Neighbours, Selection, Vectors
 from service.store.index.ivf import Tuned
 
 __all__ = ["GONE", "Layout", "Segment", "Snapshot"]
-
-Vectors = NDArray[np.float32]
 
 GONE = Item("", "", {})
 """Placeholder of a removed shoe of which nothing is known any more."""
@@ -211,46 +209,35 @@ class Segment:
                 gone.setdefault(name, Counter()).update(set(values))
         return self.changed(present=present, count=self.count - len(rows), gone_counts=gone)
 
-    def after(
-        self,
-        *,
-        seq: int,
-        numbers: NDArray[np.int64],
-        items: Sequence[Item],
-        vectors: Vectors,
-        removed: NDArray[np.int64],
-    ) -> "Segment":
+    def after(self, new: "Changes | Segment", removed: Sequence[int] | NDArray[np.int64] = ()) -> "Segment":
         """Another segment, with some shoes put in or in others' places, some removed, and nothing that is gone.
 
         Args:
-            seq: of the last change.
-            numbers: (M,), ascending, of the shoes that are new or changed.
-            items: those M shoes.
-            vectors: (M, D), theirs.
+            new: the shoes that are new or changed, as of the last change.
             removed: numbers of shoes to leave out.
         """
         kept = self.alive()
         kept = kept[~np.isin(self.numbers[kept], removed)]
-        merged = np.union1d(self.numbers[kept], numbers)
+        merged = np.union1d(self.numbers[kept], new.numbers)
         rows_kept = np.searchsorted(merged, self.numbers[kept])
-        rows_changed = np.searchsorted(merged, numbers)
+        rows_changed = np.searchsorted(merged, new.numbers)
 
         all_vectors = np.empty((len(merged), self.vectors.shape[1]), dtype=np.float32)
         all_vectors[rows_kept] = self.vectors[kept]
-        all_vectors[rows_changed] = vectors
+        all_vectors[rows_changed] = new.vectors
 
         all_items: list[Item] = [GONE] * len(merged)
         for row, old in zip(rows_kept.tolist(), kept.tolist(), strict=True):
             all_items[row] = self.items[old]
-        for row, item in zip(rows_changed.tolist(), items, strict=True):
+        for row, item in zip(rows_changed.tolist(), new.items, strict=True):
             all_items[row] = item
 
         moved = np.full(len(self), -1, dtype=np.int32)
         moved[kept] = np.where(np.isin(rows_kept, rows_changed), -1, rows_kept)
-        changed = [(row, item.attributes) for row, item in zip(rows_changed.tolist(), items, strict=True)]
+        changed = [(row, item.attributes) for row, item in zip(rows_changed.tolist(), new.items, strict=True)]
         return Segment(
             self.layout,
-            seq=seq,
+            seq=new.seq,
             numbers=merged,
             items=all_items,
             vectors=all_vectors,
@@ -301,13 +288,7 @@ class Snapshot:
     def after(self, changes: Changes) -> "Snapshot":
         """The catalogue once `changes`, which follow this snapshot's `seq`, have happened."""
         touched = np.concatenate([changes.removed, changes.numbers])
-        recent = self.recent.after(
-            seq=changes.seq,
-            numbers=changes.numbers,
-            items=changes.items,
-            vectors=changes.vectors,
-            removed=changes.removed,
-        )
+        recent = self.recent.after(changes, changes.removed)
         return Snapshot(seq=changes.seq, base=self.base.without(touched), recent=recent)
 
     @property
@@ -317,15 +298,7 @@ class Snapshot:
 
     def compacted(self) -> "Snapshot":
         """The same catalogue, all of it in the base. Takes its time where that is large."""
-        recent = self.recent
-        base = self.base.after(
-            seq=self.seq,
-            numbers=recent.numbers,
-            items=recent.items,
-            vectors=recent.vectors,
-            removed=np.empty(0, np.int64),
-        )
-        return Snapshot.of(base)
+        return Snapshot.of(self.base.after(self.recent))
 
     def with_indexes(self, old: Segment, new: Segment) -> "Snapshot":
         """The same catalogue with the indexes of `new`, if its base is `old` but for shoes that have gone since."""

@@ -28,6 +28,7 @@ __all__ = [
     "ExactIndex",
     "Neighbours",
     "Selection",
+    "Vectors",
     "distances_of",
     "faiss",
     "least_rows",
@@ -40,6 +41,7 @@ __all__ = [
 faiss: Any = untyped_faiss
 
 Vectors = NDArray[np.float32]
+"""(N, D), or (N, d) of a slice."""
 
 SPARE = 16
 """Candidates beyond k, so that the end of a tie at the k-th rank is seen in nearly all catalogues."""

@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.index.exact import Neighbours, Selection, faiss, omp_threads, rank
+from service.store.index.exact import Neighbours, Selection, Vectors, faiss, omp_threads, rank
 
 __all__ = ["InvertedIndex", "Setting", "Stopped", "Tuned", "never"]
-
-Vectors = NDArray[np.float32]
 
 KIND = "IndexIVFPQFastScan"
 
@@ -60,24 +58,21 @@ class InvertedIndex:
         self.lists = int(index.nlist)
 
     @classmethod
-    def build(
-        cls, vectors: Vectors, *, threads: int = 1, stop: Callable[[], bool] = never, seed: int = 0
-    ) -> "InvertedIndex":
+    def build(cls, vectors: Vectors, *, threads: int = 1, stop: Callable[[], bool] = never) -> "InvertedIndex":
         """Learn the lists from a sample, and put every vector into one of them. Takes seconds to minutes.
 
         Args:
             vectors: (N, D), at least one; may be a slice of wider ones, and is never copied as a whole.
             threads: for building and for searching.
             stop: is asked now and then whether to give up.
-            seed: of the sample.
         """
         count, dimension = vectors.shape
         lists = count_lists(count)
         index = faiss.index_factory(dimension, f"IVF{lists},PQ{dimension}x4fs")
-        index.cp.niter, index.cp.seed, index.cp.max_points_per_centroid = ROUNDS, seed + 1, POINTS_FOR_A_LIST
+        index.cp.niter, index.cp.seed, index.cp.max_points_per_centroid = ROUNDS, 1, POINTS_FOR_A_LIST
         # Else FAISS prints a warning where it learns from few.
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         sample = np.sort(rng.choice(count, min(count, max(1024, lists * POINTS_FOR_A_LIST)), replace=False))
         sample = np.resize(sample, max(CODES, len(sample)))
         with omp_threads(threads):

@@ -14,12 +14,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.index.exact import SPARE, distances_of, faiss, omp_threads, rank
+from service.store.index.exact import SPARE, Vectors, distances_of, faiss, omp_threads, rank
 from service.store.index.ivf import InvertedIndex, Setting, Stopped, Tuned, never
 
 __all__ = ["DEPTHS", "RECALL_DEPTH", "tune"]
-
-Vectors = NDArray[np.float32]
 
 RECALL_DEPTH = 10
 """Depth of the recall that is reported: recall@10."""
@@ -58,9 +56,7 @@ class Sample:
     radii: dict[int, NDArray[np.float64]]
 
 
-def tune(
-    index: InvertedIndex, vectors: Vectors, minimum: float, *, stop: Callable[[], bool] = never, seed: int = 0
-) -> Tuned | None:
+def tune(index: InvertedIndex, vectors: Vectors, minimum: float, *, stop: Callable[[], bool] = never) -> Tuned | None:
     """Settings with which the index finds at least `minimum` of all neighbours; None if there are none for the fewest.
 
     Args:
@@ -68,12 +64,11 @@ def tune(
         vectors: (N, D), at least two.
         minimum: in [0, 1].
         stop: is asked now and then whether to give up.
-        seed: of the queries that are drawn.
 
     Raises:
         Stopped: it was.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     settings: list[Setting] = []
     recall = 0.0
     for depth, size in zip(DEPTHS, SAMPLES, strict=True):
