@@ -52,6 +52,8 @@ ROTATE_TEXT = "Degrees to turn that by, counter-clockwise."
 SUBJECT_TEXT = (
     "`auto`, the default: the shoe is looked for in what is left. `whole`: what is left is the shoe, to its edges."
 )
+LIMIT_OF_PAGE_TEXT = "Shoes on a page."
+CURSOR_OF_PAGE_TEXT = "`next` of the page before; left out for the first."
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
 
 FIELDS_TEXT = (
@@ -77,6 +79,7 @@ FilterTexts = Annotated[
 ]
 """Texts; only JSON, which has a schema of its own, may have objects among them."""
 COUNT = Field(json_schema_extra={"minimum": 1})
+PAGE_SIZE = Field(json_schema_extra={"minimum": 1, "maximum": 500})
 Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
@@ -267,6 +270,20 @@ class SearchInJson(SearchFields, InJson):
     """How to search, in JSON."""
 
     filter: FilterInJson = None
+
+
+class FacetsQuery(InJson):
+    """Which shoes to count."""
+
+    filter: FilterInJson = None
+    ignore_case: bool = Field(default=False, description=IGNORE_CASE_TEXT)
+
+
+class ItemsQuery(FacetsQuery):
+    """Which shoes to list."""
+
+    limit: Annotated[int, PAGE_SIZE] = Field(default=50, description=LIMIT_OF_PAGE_TEXT)
+    cursor: str | None = Field(default=None, description=CURSOR_OF_PAGE_TEXT)
 
 
 class VectorSearch(SearchInJson):
