@@ -27,6 +27,7 @@ from service.http.schemas import (
     MAX_ROTATION,
     BatchQuery,
     BatchSearch,
+    FacetsQuery,
     ImageSearch,
     ImagesInJson,
     NewItem,
@@ -68,6 +69,7 @@ __all__ = [
     "read_additions",
     "read_batch_search",
     "read_example_search",
+    "read_filter",
     "read_picture_search",
     "read_pictures",
     "read_replacement",
@@ -163,6 +165,11 @@ def get_filter(
 
 
 FilterQuery = Annotated[Filter | None, Depends(get_filter)]
+
+
+def read_filter(engine: Engine, body: FacetsQuery) -> Filter | None:
+    """The filter of a body. Raises QueryError."""
+    return engine.resolve(parse_filter(body.filter or ()), ignore_case=body.ignore_case)
 
 
 # Searches. All of these raise QueryError, and RequestValidationError for what a schema finds wrong; those that read

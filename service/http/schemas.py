@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from model.text import nfc
 from service.http.problems import Problem
 from service.search.options import MAX_EXCLUDED
+from service.serving.engine import MAX_PAGE
 from service.store.filters import MAX_IDS
 
 FILTER_TEXT = (
@@ -52,6 +53,8 @@ ROTATE_TEXT = "Degrees to turn that by, counter-clockwise."
 SUBJECT_TEXT = (
     "`auto`, the default: the shoe is looked for in what is left. `whole`: what is left is the shoe, to its edges."
 )
+LIMIT_OF_PAGE_TEXT = "Shoes on a page."
+CURSOR_OF_PAGE_TEXT = "`next` of the page before; left out for the first."
 FACETS_TEXT = "Count how the shoes divide that pass the filter, as `/v1/facets` does."
 
 FIELDS_TEXT = (
@@ -80,6 +83,7 @@ FilterTexts = Annotated[
 ]
 """Texts; only JSON, which has a schema of its own, may have objects among them."""
 COUNT = Field(json_schema_extra={"minimum": 1})
+PAGE_SIZE = Field(json_schema_extra={"minimum": 1, "maximum": MAX_PAGE})
 Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
@@ -270,6 +274,20 @@ class SearchInJson(SearchFields, InJson):
     """How to search, in JSON."""
 
     filter: FilterInJson = None
+
+
+class FacetsQuery(InJson):
+    """Which shoes to count."""
+
+    filter: FilterInJson = None
+    ignore_case: bool = Field(default=False, description=IGNORE_CASE_TEXT)
+
+
+class ItemsQuery(FacetsQuery):
+    """Which shoes to list."""
+
+    limit: Annotated[int, PAGE_SIZE] = Field(default=50, description=LIMIT_OF_PAGE_TEXT)
+    cursor: str | None = Field(default=None, description=CURSOR_OF_PAGE_TEXT)
 
 
 class VectorSearch(SearchInJson):

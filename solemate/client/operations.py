@@ -153,6 +153,19 @@ class Operations:
         """These shoes, in this order; those that are not there are `missing`."""
         return Request(query={"ids": ids})
 
+    @operation("POST", "/v1/items:query", as_json(models.ItemsAnswer))
+    def query_items(
+        self,
+        filter: Filter | None = None,
+        /,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        ignore_case: bool | None = None,
+    ) -> Request:
+        """A page of the catalogue, also by a filter of thousands of ids."""
+        return Request(json=_in_json({"filter": filter, "limit": limit, "cursor": cursor, "ignore_case": ignore_case}))
+
     @operation("GET", "/v1/items/{id}", as_json(models.ItemAnswer))
     def item(self, id: str, /) -> Request:
         """One shoe, with its vector."""
@@ -167,6 +180,11 @@ class Operations:
     def facets(self, *, filter: Filter | None = None, ignore_case: bool | None = None) -> Request:
         """How many shoes have each value of each attribute."""
         return Request(query={"filter": _filter_in_text(filter), "ignore_case": ignore_case})
+
+    @operation("POST", "/v1/facets:query", as_json(models.FacetsAnswer))
+    def query_facets(self, filter: Filter | None = None, /, *, ignore_case: bool | None = None) -> Request:
+        """How many shoes have each value of each attribute, also by a filter of thousands of ids."""
+        return Request(json=_in_json({"filter": filter, "ignore_case": ignore_case}))
 
     @operation("POST", "/v1/items", as_json(models.ItemAnswer))
     def create_item(self, id: str, image: Picture, /, attributes: Attributes | None = None) -> Request:
@@ -319,6 +337,7 @@ class Operations:
     iterate_search_vector = pages(search_vector, lambda page: page.hits)
     iterate_similar = pages(similar, lambda page: page.hits)
     iterate_items = pages(items, lambda page: page.items)
+    iterate_query_items = pages(query_items, lambda page: page.items)
 
 
 def _by_picture(image: Picture, options: PictureOptions | View, headers: Mapping[str, str] | None = None) -> Request:
@@ -326,7 +345,7 @@ def _by_picture(image: Picture, options: PictureOptions | View, headers: Mapping
     return Request(content=to_bytes(image), query=_in_query(options), headers=headers or {})
 
 
-def _in_json(options: Options | View) -> dict[str, Any]:
+def _in_json(options: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if isinstance(given.get("filter"), str):
         given["filter"] = [given["filter"]]

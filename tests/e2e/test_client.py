@@ -107,6 +107,10 @@ def test_catalogue(client: Client) -> None:
     facets = client.facets(filter="Category:Boots")
     assert {value.value for value in facets.facets["Category"]} == {"Boots"}
     assert client.items_by_id([SHOE, "none", "1000.1"]).missing == ["none"]
+    some = {"ids": [SHOE, "1000.1", *(f"none-{number}" for number in range(9_000))]}
+    assert {item.id for item in client.iterate_query_items(some, limit=1)} == {SHOE, "1000.1"}
+    assert client.query_facets(some).total == 2
+    assert [hit.id for hit in client.recommend([SHOE], filter=some).hits] == ["1000.1"]
     alike = client.explain(SHOE, "1000.1")
     assert (alike.item.id, alike.other.id) == (SHOE, "1000.1")
     assert sum(each.share for each in alike.conditions) == pytest.approx(1)

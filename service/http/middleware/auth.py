@@ -125,6 +125,8 @@ READING = frozenset(
         "/v1/reconstructions",
         "/v1/reconstructions/vector",
         "/v1/subjects",
+        "/v1/items:query",
+        "/v1/facets:query",
     }
 )
 """Paths that take a POST and change nothing."""

@@ -18,6 +18,7 @@ from service.http.requests import (
     known_query,
     read_addition,
     read_additions,
+    read_filter,
     read_replacement,
     refuse_to_replace,
     wants_to_replace,
@@ -33,13 +34,18 @@ from service.http.responses import (
     stream_results,
 )
 from service.http.schemas import (
+    CURSOR_OF_PAGE_TEXT,
+    LIMIT_OF_PAGE_TEXT,
+    PAGE_SIZE,
     BatchForm,
     ExplainAnswer,
     FacetsAnswer,
+    FacetsQuery,
     ItemAnswer,
     ItemForm,
     ItemPatch,
     ItemsAnswer,
+    ItemsQuery,
     NewItemForm,
     SearchAnswer,
     Text,
@@ -71,10 +77,8 @@ def list_items(
     *,
     filter: FilterQuery,
     ids: Annotated[list[Text], Query(description=IDS_TEXT, json_schema_extra={"maxItems": MAX_PAGE})] = [],  # noqa: B006
-    limit: Annotated[
-        int, Query(description="Shoes on a page.", json_schema_extra={"minimum": 1, "maximum": MAX_PAGE})
-    ] = 50,
-    cursor: Annotated[str | None, Query(description="`next` of the page before; left out for the first.")] = None,
+    limit: Annotated[int, PAGE_SIZE, Query(description=LIMIT_OF_PAGE_TEXT)] = 50,
+    cursor: Annotated[str | None, Query(description=CURSOR_OF_PAGE_TEXT)] = None,
 ) -> Response:
     """The catalogue's shoes, a page at a time, in the catalogue's own order; or, with `ids`, these shoes."""
     if ids:
@@ -84,6 +88,19 @@ def list_items(
         items, missing = engine.items(ids)
         return answer_page(engine, Page(tuple(items), None, len(items)), missing=missing)
     return answer_page(engine, engine.page(limit, cursor=cursor, filter=filter))
+
+
+@router.post(
+    "/items:query",
+    response_model=ItemsAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("query_items", 200, 400, 413, 422),
+)
+def query_items(
+    engine: EngineOf, body: Annotated[ItemsQuery, Body(examples=request_examples("query_items"))]
+) -> Response:
+    """The same as `GET /v1/items`, with the filter in the body: for one that is too long for an address."""
+    return answer_page(engine, engine.page(body.limit, cursor=body.cursor, filter=read_filter(engine, body)))
 
 
 @router.get(
@@ -134,6 +151,19 @@ def count_facets(engine: EngineOf, filter: FilterQuery) -> Response:
     An attribute of which nearly every shoe has a value of its own, such as a title, is not among them.
     """
     return answer_facets(engine, engine.facets(filter))
+
+
+@router.post(
+    "/facets:query",
+    response_model=FacetsAnswer,
+    dependencies=[Depends(known_query())],
+    responses=answers("query_facets", 200, 400, 413, 422),
+)
+def query_facets(
+    engine: EngineOf, body: Annotated[FacetsQuery, Body(examples=request_examples("query_facets"))]
+) -> Response:
+    """The same as `GET /v1/facets`, with the filter in the body: for one that is too long for an address."""
+    return answer_facets(engine, engine.facets(read_filter(engine, body)))
 
 
 changes = APIRouter(prefix="/v1", tags=["changes"])

@@ -279,6 +279,12 @@ def _ask_of_items(client: TestClient, item: str) -> Answers:
     yield "reconstruction", client.get(f"{UNKNOWN}/reconstruction")
     yield "facets", client.get("/v1/facets", params={"filter": "Category:Boots"})
     yield "facets", client.get("/v1/facets", params={"filter": "Gender"})
+    headers, shoe = {"content-type": "application/json"}, item.rpartition("/")[2]
+    for operation, path in (("query_items", "/v1/items:query"), ("query_facets", "/v1/facets:query")):
+        yield operation, client.post(path, json={"filter": [{"ids": [shoe]}]})
+        yield operation, client.post(path, content=b'{"filter": [', headers=headers)
+        yield operation, client.post(path, content=bytes(2_000_000), headers=headers)
+        yield operation, client.post(path, json={"filter": ["Colour:Red"]})
 
 
 def main() -> None:
@@ -301,6 +307,8 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
     likes = {"positive": others[:2], "negative": others[2:], "k": 2, "filter": ["Gender:Women"], "diversity": 0.3}
     examples["recommendations"] = {"request": likes}
     examples["search_batch"] = {"request": {"queries": [{"item": each, "k": 2} for each in others[:2]]}}
+    examples["query_items"] = {"request": {"filter": [{"ids": others}, "Gender:Women"], "limit": 2}}
+    examples["query_facets"] = {"request": {"filter": [{"ids": others}, "Gender:Women"]}}
     examples["patch_item"] = {"request": {"attributes": {"Gender": ["Girls"], "Category": None}}}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (

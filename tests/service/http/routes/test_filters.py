@@ -77,9 +77,31 @@ def test_many_ids_in_json(client: TestClient) -> None:
     likes = {"positive": ["cheap"], "filter": [{"ids": ids}], "facets": True}
     found = client.post("/v1/recommendations", json=likes).json()
     assert ([hit["id"] for hit in found["hits"]], found["total"]) == (["dear"], 1)
+    listed = client.post("/v1/items:query", json={"filter": {"ids": ["cheap", *ids[:-1]]}, "limit": 1}).json()
+    assert ([item["id"] for item in listed["items"]], listed["total"]) == (["cheap"], 2)
+    rest = client.post(
+        "/v1/items:query", json={"filter": {"ids": ["cheap", *ids[:-1]]}, "cursor": listed["next"]}
+    ).json()
+    assert ([item["id"] for item in rest["items"]], rest["next"]) == (["dear"], None)
     answer = client.post("/v1/search/vector", json={**body, "filter": {"ids": [*ids, "more"]}})
     check_problem(answer, 422, "filter")
     assert answer.json()["detail"] == "the filter has 10,001 ids; expected at most 10,000"
+
+
+@pytest.mark.parametrize(
+    ("filter", "ignore_case"),
+    [([], False), (["price:<=80"], False), ([{"ids": ["cheap", "other"]}, "Brand:ana"], True), (["-Brand:Bo"], False)],
+)
+def test_a_filter_in_a_body(client: TestClient, filter: list[Any], ignore_case: bool) -> None:
+    """Lists and facets are the same, whether their filter is in the address or in a body."""
+    body = {"filter": filter, "ignore_case": ignore_case}
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in filter]
+    query: dict[str, Any] = {"filter": texts, "ignore_case": ignore_case}
+    assert client.post("/v1/items:query", json=body).json() == client.get("/v1/items", params=query).json()
+    assert client.post("/v1/facets:query", json=body).json() == client.get("/v1/facets", params=query).json()
+    check_problem(client.post("/v1/facets:query", json={"filter": ["Brand"]}), 422, "filter")
+    check_problem(client.post("/v1/items:query", json={"limit": 501}), 422, "limit")
+    check_problem(client.post("/v1/items:query", json={"colour": "red"}), 422, "colour")
 
 
 def test_case_by_choice(client: TestClient) -> None:
