@@ -35,12 +35,7 @@ from service.http.schemas import (
     SearchFields,
     ViewFields,
 )
-from service.search.options import (
-    DEFAULT_K,
-    MAX_EXCLUDED,
-    SearchOptions,
-    parse_weights,
-)
+from service.search.options import DEFAULT_K, MAX_EXCLUDED, SearchOptions, parse_weights
 from service.search.pagination import decode_cursor
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Engine

@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 from service.store.filters import All, AnyOf, Filter, HasValue, InRange, Not
 
-__all__ = [
-    "AttributeTable",
-    "Column",
-]
+__all__ = ["AttributeTable", "Column"]
 
 
 @dataclass(frozen=True)
