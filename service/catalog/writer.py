@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.errors import QueryError, SolemateError, StorageFull, StorageReadOnly
 from service.catalog.images import CleanPicture, Uploads
 from service.errors import ItemExists, StoreBusy, UnknownItem
-from service.store.base import Item, Record, VectorStore
+from service.store.base import Item, Record, VectorStore, find_item
 
 __all__ = ["Add", "CatalogWriter", "Change", "Changed", "Patch", "Remove"]
 
@@ -121,7 +121,7 @@ class CatalogWriter:
         records = [Record(item, add.vector) for item, add in zip(items, adds, strict=True)]
         try:
             with self._uploads.changing(self._patience):
-                before = [self._find(item.id) for item in items]
+                before = [find_item(self._store, item.id) for item in items]
                 self._store.upsert(records, overwrite=adds[0].overwrite)
         except NOTHING_STORED:
             self._uploads.remove(kept)
@@ -144,12 +144,6 @@ class CatalogWriter:
                 raise UnknownItem(item.id)
         self._uploads.remove([item.image])
         return Changed(item, vector, created=False, fingerprint=self._store.info().fingerprint)
-
-    def _find(self, item_id: str) -> Item | None:
-        try:
-            return self._store.get(item_id)
-        except UnknownItem:
-            return None
 
 
 def _group(changes: Sequence[Change]) -> Iterator[list[Change]]:

@@ -9,8 +9,7 @@ from operator import attrgetter
 from typing import Annotated, Any, TypedDict, TypeVar
 
 import pydantic
-from fastapi import Depends, Request
-from fastapi import Query as QueryParameter
+from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -36,17 +35,12 @@ from service.http.schemas import (
     SearchFields,
     ViewFields,
 )
-from service.search.options import (
-    DEFAULT_K,
-    MAX_EXCLUDED,
-    SearchOptions,
-    parse_weights,
-)
+from service.search.options import DEFAULT_K, MAX_EXCLUDED, SearchOptions, parse_weights
 from service.search.pagination import decode_cursor
 from service.serving.editor import Editor, NewShoe
 from service.serving.engine import Engine
 from service.serving.generations import Live, Reloader
-from service.serving.pipeline import Pipeline, Query
+from service.serving.pipeline import Pipeline, SearchRequest
 from service.serving.recommendation import MAX_EXAMPLES, ExamplePicture, Examples
 from service.settings import Settings
 from service.store.filters import Filter, parse_filter
@@ -157,8 +151,8 @@ def known_query(*names: str) -> Callable[[Request], Awaitable[None]]:
 
 def get_filter(
     engine: EngineOf,
-    filter: Annotated[list[str], QueryParameter(description=FILTER_TEXT)] = [],  # noqa: B006
-    ignore_case: Annotated[bool, QueryParameter(description=IGNORE_CASE_TEXT)] = False,  # noqa: FBT002 - a query parameter
+    filter: Annotated[list[str], Query(description=FILTER_TEXT)] = [],  # noqa: B006
+    ignore_case: Annotated[bool, Query(description=IGNORE_CASE_TEXT)] = False,  # noqa: FBT002 - a query parameter
 ) -> Filter | None:
     """The filter of a query string."""
     return engine.resolve(parse_filter(filter), ignore_case=ignore_case)
@@ -210,7 +204,7 @@ READERS: Mapping[str, Callable[[Any], object]] = {
 """Option -> how it is parsed from its field, where it is not the field's value itself."""
 
 
-async def get_search_query(request: Request, fields: Annotated[SearchFields, QueryParameter()]) -> SearchOptions:
+async def get_search_query(request: Request, fields: Annotated[SearchFields, Query()]) -> SearchOptions:
     """How to search, from a query string."""
     return to_options(fields, request.state.settings)
 
@@ -230,7 +224,7 @@ async def read_picture_search(request: Request) -> tuple[bytes, SearchOptions, V
     return image, to_options(fields, settings), _to_view(fields)
 
 
-async def read_batch_search(request: Request) -> list[Query]:
+async def read_batch_search(request: Request) -> list[SearchRequest]:
     """Several searches: a form with a picture for each of them and options of all, or JSON."""
     settings: Settings = request.state.settings
     if _is_json(request):
@@ -238,17 +232,17 @@ async def read_batch_search(request: Request) -> list[Query]:
         body = validate(BatchSearch, await _read_json(request))
         if not 1 <= len(body.queries) <= settings.max_images:
             raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
-        return [_to_query(place, query, settings) for place, query in enumerate(body.queries)]
+        return [_to_search_request(place, query, settings) for place, query in enumerate(body.queries)]
     limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     fields, form = await _read_form(request, PictureSearchFields, limits)
     options, view = to_options(fields, settings), _to_view(fields)
-    return [Query(options, image=image.content, view=view) for image in form.images]
+    return [SearchRequest(options, image=image.content, view=view) for image in form.images]
 
 
-def _to_query(place: int, query: BatchQuery, settings: Settings) -> Query:
+def _to_search_request(place: int, query: BatchQuery, settings: Settings) -> SearchRequest:
     if (query.item is None) == (query.vector is None):
         raise QueryError("queries", f"query {place} has to have either an item or a vector")
-    return Query(to_options(query, settings), item_id=query.item, vector=query.vector)
+    return SearchRequest(to_options(query, settings), item_id=query.item, vector=query.vector)
 
 
 async def read_pictures(request: Request, most: int = 1) -> tuple[list[Upload], View | None]:

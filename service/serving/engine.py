@@ -23,12 +23,12 @@ from model.preprocess import Framed, to_png
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
 from service.catalog.map_files import MapFacts, read_map, read_map_file
-from service.errors import MapMissing, NotReady, PictureMissing, UnknownItem
+from service.errors import MapMissing, NotReady, PictureMissing
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
 from service.search.ranker import Ranked, Searcher
 from service.serving.sampling import Sampler
-from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors
+from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors, find_item
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
 __all__ = [
@@ -331,13 +331,8 @@ class Engine:
     def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
         """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
         require_range("ids", len(ids), 1, MAX_PAGE, f"{len(ids)} ids")
-        items, missing = list[Item](), list[str]()
-        for item_id in ids:
-            try:
-                items.append(self.store.get(item_id))
-            except UnknownItem:
-                missing.append(item_id)
-        return items, missing
+        found = [(item_id, find_item(self.store, item_id)) for item_id in ids]
+        return [item for _, item in found if item is not None], [item_id for item_id, item in found if item is None]
 
     def page(self, limit: int, *, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Some shoes of the catalogue, in a stable order. Raises QueryError."""

@@ -21,16 +21,7 @@ if TYPE_CHECKING:
     from service.serving.bootstrap import Backend
     from service.serving.engine import Engine
 
-__all__ = [
-    "GenerationInfo",
-    "Live",
-    "OneProcess",
-    "Outcome",
-    "ReloadRefused",
-    "Reloader",
-    "explain_refusal",
-    "prepare",
-]
+__all__ = ["GenerationInfo", "Live", "OneProcess", "Outcome", "ReloadRefused", "Reloader", "explain_refusal", "prepare"]
 
 logger = logging.getLogger(__name__)
 

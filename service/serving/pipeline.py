@@ -40,7 +40,7 @@ from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Embedded", "Illustration", "Pipeline", "Query", "SearchResult"]
+__all__ = ["Illustration", "Pipeline", "SearchRequest", "SearchResult"]
 
 
 SMALL_BYTES = 64 * 1024
@@ -113,7 +113,7 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class SearchRequest:
     """One search of several: what is searched for, which is an image's bytes, an item's id or a vector, and how."""
 
     options: SearchOptions
@@ -247,9 +247,9 @@ class Pipeline:
         work = Work(images, labels, reduce=partial(examples.target, self.engine), search=options)
         return await self._find(work, size=len(images))
 
-    async def search_many(self, queries: Sequence[Query]) -> list[SearchResult | Exception]:
+    async def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResult | Exception]:
         """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
-        outcomes = await asyncio.gather(*(self._search_one(query) for query in queries), return_exceptions=True)
+        outcomes = await asyncio.gather(*(self._search_one(each) for each in requests), return_exceptions=True)
         refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
         if refusal is not None:
             raise refusal  # the client is to send all of it again, later
@@ -257,13 +257,13 @@ class Pipeline:
             raise ended[0]
         return [each for each in outcomes if isinstance(each, SearchResult | Exception)]
 
-    async def _search_one(self, query: Query) -> SearchResult:
-        if query.image is not None:
-            return await self.search_image(query.image, query.options, query.view)
-        if query.item_id is not None:
-            return await self.similar(query.item_id, query.options)
-        assert query.vector is not None
-        return await self.search(query.vector, query.options)
+    async def _search_one(self, request: SearchRequest) -> SearchResult:
+        if request.image is not None:
+            return await self.search_image(request.image, request.options, request.view)
+        if request.item_id is not None:
+            return await self.similar(request.item_id, request.options)
+        assert request.vector is not None
+        return await self.search(request.vector, request.options)
 
     async def reconstruct(self, item_id: str) -> bytes:
         """What a shoe's vector stands for, as a PNG. Raises UnknownItem."""

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
 from model.nearness import OVERALL
+from service.errors import UnknownItem
 from service.store.filters import Filter, HasValue, find_leaves
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "check_weights",
     "cursor_to_number",
     "encode_attributes",
+    "find_item",
     "iterate_items",
     "number_to_cursor",
     "require_positive",
@@ -239,6 +241,14 @@ class VectorStore(Protocol):
     def close(self) -> None:
         """Release files and connections."""
         ...
+
+
+def find_item(store: VectorStore, item_id: str) -> Item | None:
+    """One shoe of a store; None if none has that id."""
+    try:
+        return store.get(item_id)
+    except UnknownItem:
+        return None
 
 
 def iterate_items(store: VectorStore, *, filter: Filter | None = None) -> Iterator[Item]:

@@ -1,6 +1,6 @@
 """Request timing: id and stages of the current request, found through a context variable."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
@@ -23,24 +23,20 @@ class Stages:
 
     Attributes:
         request: the request's id, as it is in the log and the answer's header.
+        seconds: stage -> seconds, of those that the request has been through.
         last: when the latest stage ended, on the clock of `time.perf_counter`; at first, when the request began.
     """
 
-    __slots__ = ("_seconds", "last", "request")
+    __slots__ = ("last", "request", "seconds")
 
     def __init__(self, request: str = "") -> None:
         self.request = request
-        self._seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
         self.last = perf_counter()
-
-    @property
-    def seconds(self) -> Mapping[str, float]:
-        """Stage -> seconds, of those that the request has been through."""
-        return self._seconds
 
     def add(self, stage: str, seconds: float) -> None:
         """Record that the request has just spent so many seconds in one of `STAGES`; several times add up."""
-        self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self.last = perf_counter()
 
 

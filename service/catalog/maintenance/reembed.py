@@ -18,8 +18,7 @@ from model.files import explain_failure, write_atomic
 from model.text import nfc, nfc_attributes
 from service.catalog.images import Uploads, is_upload
 from service.catalog.indexing.embed_pool import threads
-from service.errors import UnknownItem
-from service.store.base import Item, Record, VectorStore
+from service.store.base import Item, Record, VectorStore, find_item
 from service.store.factory import list_shoes
 
 __all__ = ["restore_uploads", "save_uploads"]
@@ -69,7 +68,7 @@ def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder)
     """
     uploads, count = Uploads(folder), 0
     waiting = {item.id: item for item in _read(folder)}
-    waiting = {item_id: item for item_id, item in waiting.items() if not _has(store, item_id)}
+    waiting = {item_id: item for item_id, item in waiting.items() if find_item(store, item_id) is None}
     with threads(embedder, 1) as pool:
         for chunk in pool.embed(Shoe(item.id, uploads.locate(item.image), {}) for item in waiting.values()):
             good = [Record(waiting[shoe.id], made) for shoe, made in chunk if not isinstance(made, BadRow)]
@@ -79,14 +78,6 @@ def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder)
                     logger.warning("the uploaded shoe %s is left out: %s", shoe.id, made.reason)
     (folder / SAVED).unlink(missing_ok=True)
     return count
-
-
-def _has(store: VectorStore, item_id: str) -> bool:
-    try:
-        store.get(item_id)
-    except UnknownItem:
-        return False
-    return True
 
 
 def _read(folder: Path) -> Iterator[Item]:

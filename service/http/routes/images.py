@@ -101,10 +101,7 @@ async def cut_out_subject(request: Request, pipeline: PipelineOf) -> Response:
 @router.post(
     "/reconstructions/vector",
     dependencies=[Depends(known_query())],
-    responses={
-        **pictures("What the vector decodes to.", PNG),
-        **answers("search_vector", 400, 413, 422),
-    },
+    responses={**pictures("What the vector decodes to.", PNG), **answers("search_vector", 400, 413, 422)},
 )
 async def reconstruct_vector(request: Request, pipeline: PipelineOf, body: GivenVector) -> Response:
     """The picture that a vector decodes to."""

@@ -96,9 +96,9 @@ async def search_batch(request: Request, pipeline: PipelineOf) -> Response:
     They are embedded and searched in one batch. `results` has for each its answer or, where it can't be answered, its
     problem: a broken picture fails alone. `/v1/info` has how many there may be (`max_images`).
     """
-    queries = await read_batch_search(request)
-    outcomes = await unless_gone(request, pipeline.search_many(queries))
-    return answer_batch(pipeline.engine, outcomes, [query.options for query in queries])
+    searches = await read_batch_search(request)
+    outcomes = await unless_gone(request, pipeline.search_many(searches))
+    return answer_batch(pipeline.engine, outcomes, [each.options for each in searches])
 
 
 @router.post(

@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 
 from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 
-__all__ = [
-    "AttributeTable",
-    "Column",
-]
+__all__ = ["AttributeTable", "Column"]
 
 
 @dataclass(frozen=True)

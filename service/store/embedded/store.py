@@ -17,18 +17,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from service.store.base import (
-    OVERALL,
-    Filter,
-    Hit,
-    Item,
-    Page,
-    Record,
-    StoreInfo,
-    StoreSpec,
-    Weights,
-    require_positive,
-)
+from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreInfo, StoreSpec, Weights, require_positive
 from service.store.embedded.background import LOCK, BackgroundIndexer
 from service.store.embedded.database import BUSY_SECONDS, Truth, encode
 from service.store.embedded.files import derived_files, load, save_small

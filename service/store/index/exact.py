@@ -142,11 +142,7 @@ def distances_of(
 
 
 def rank(
-    vectors: Vectors,
-    queries: Vectors,
-    rows: NDArray[np.int64],
-    k: int,
-    factors: NDArray[np.float64] | None = None,
+    vectors: Vectors, queries: Vectors, rows: NDArray[np.int64], k: int, factors: NDArray[np.float64] | None = None
 ) -> list[Neighbours]:
     """The k nearest among each query's own rows, (B, F), -1 where there is none, exactly; see `distances_of`."""
     distances = np.where(rows < 0, np.inf, distances_of(vectors, queries, rows, factors))
@@ -156,11 +152,7 @@ def rank(
 
 
 def nearest(
-    vectors: Vectors,
-    query: Vectors,
-    k: int,
-    rows: NDArray[np.integer],
-    factors: NDArray[np.float64] | None = None,
+    vectors: Vectors, query: Vectors, k: int, rows: NDArray[np.integer], factors: NDArray[np.float64] | None = None
 ) -> Neighbours:
     """The k nearest of some rows to a query, (D,), by the definition: every distance is worked out, in float64."""
     distances = np.empty(len(rows))
