@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,9 +133,10 @@ def _draw_all(images: Path, shoes: Sequence[ShoeFacts], workers: int | None) -> 
     if workers == 1 or len(jobs) == 1:
         yield from map(_draw_batch, jobs)
         return
-    # "spawn", as a fork would copy the locks of whatever threads the caller has.
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_draw_batch, jobs)
+    # "spawn", as a fork would copy the locks of whatever threads the caller has. Where a process can't start, as from a
+    # script on standard input, this pool raises BrokenProcessPool; multiprocessing's own would try for ever.
+    with ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_draw_batch, jobs)
 
 
 def _draw_batch(job: tuple[Path, Sequence[ShoeFacts]]) -> int:

@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -242,3 +244,17 @@ def test_attributes_are_seen(plan: list[ShoeFacts]) -> None:
     assert width([s for s in sneakers if "Men" in s.gender]) > 1.15 * width(
         [s for s in sneakers if "Girls" in s.gender]
     )
+
+
+def test_processes_that_can_not_start_are_an_error(tmp_path: Path) -> None:
+    """A script on standard input, which no new process can read again, ends with an error and leaves no catalogue."""
+    script = (
+        "from pathlib import Path\nfrom training.demo_catalog import draw_demo_catalog\n"
+        f"draw_demo_catalog(Path({str(tmp_path / 'demo')!r}), count=120, workers=2)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-"], input=script, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode != 0
+    assert "BrokenProcessPool" in result.stderr
+    assert not (tmp_path / "demo").exists()
