@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -28,8 +28,7 @@ def serve(memory_engine: Engine, settings: Settings) -> Serve:
 
     @contextmanager
     def serving(**changes: Any) -> Iterator[TestClient]:
-        app = create_app(Settings.model_validate({**settings.model_dump(), **changes}), memory_engine)
-        with TestClient(app, raise_server_exceptions=False) as client:
+        with open_client(Settings.model_validate({**settings.model_dump(), **changes}), memory_engine) as client:
             yield client
 
     return serving

@@ -20,6 +20,7 @@ from service.errors import Overloaded, StoreBusy
 from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -35,7 +36,7 @@ LINES = "application/x-ndjson"
 def guarded(memory_engine: Engine, settings: Settings) -> Iterator[TestClient]:
     """A service whose client has a key to change things."""
     keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
-    with TestClient(create_app(keyed, memory_engine), headers=ADMIN, raise_server_exceptions=False) as client:
+    with open_client(keyed, memory_engine, headers=ADMIN) as client:
         yield client
 
 
