@@ -64,7 +64,8 @@ def test_page_and_health_are_open(serve: Serve) -> None:
 
 def test_changing_needs_an_admin(serve: Serve) -> None:
     """Whatever may change something needs a key of the scope admin; without keys nobody may."""
-    changes = [("POST", "/v1/admin/reload"), ("POST", "/v1/items"), ("DELETE", "/v1/items/1")]
+    changes = [("POST", "/v1/admin/reload"), ("POST", "/v1/items"), ("POST", "/v1/items:batch")]
+    changes += [(method, "/v1/items/1") for method in ("PUT", "PATCH", "DELETE")]
     with serve(api_keys=KEYS) as client:
         for method, path in changes:
             check_problem(client.request(method, path), 401)

@@ -359,24 +359,6 @@ def test_failure_in_a_batch_that_nobody_foresaw(guarded: TestClient, memory_engi
     assert "secret" not in json.dumps(lines)
 
 
-def test_only_an_admin_changes(guarded: TestClient, client: TestClient, memory_engine: Engine) -> None:
-    """Without a key of the scope admin nothing is changed; nor where there are no keys at all."""
-    files = {"image": ("a.jpg", draw_shoe(1))}
-    asked: list[tuple[str, str, dict[str, Any]]] = [
-        ("POST", "/v1/items", {"data": {"id": "a"}, "files": files}),
-        ("POST", "/v1/items:batch", {"data": {"item": '{"id": "a"}'}, "files": files}),
-        ("PUT", "/v1/items/1000.1", {"files": files}),
-        ("PATCH", "/v1/items/1000.1", {"json": {"attributes": {"Gender": ["Men"]}}}),
-        ("DELETE", "/v1/items/1000.1", {}),
-    ]
-    before = memory_engine.fingerprint
-    for method, path, body in asked:
-        check_problem(guarded.request(method, path, headers={"x-api-key": "none-that-is-known"}, **body), 401)
-        check_problem(guarded.request(method, path, headers=READER, **body), 403)
-        check_problem(client.request(method, path, **body), 403)
-    assert memory_engine.fingerprint == before
-
-
 def test_engine_that_keeps_no_pictures(memory_engine: Engine, settings: Settings) -> None:
     """Without a folder for uploads the catalogue can only be read, and says so."""
     memory_engine.uploads = None
