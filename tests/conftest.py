@@ -1,5 +1,7 @@
 """How examples are drawn, and what tests of whole processes share: `e2e` and `system`."""
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -12,6 +14,12 @@ COUNT = 40
 # The same examples in each run: what breaks is a change, not a draw. `--hypothesis-profile default` draws others.
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that was imported, which it would go through again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -9,33 +9,24 @@ from typing import Any
 import pytest
 
 from tests.support.browser import Upload, Visit, open_visit, start_chromium
-from tests.support.server import Artifacts, Server, serve_in_thread
+from tests.support.server import Artifacts, serve_in_thread
 
 KEY = "reader-0123456789abcdef"
 ADMIN_KEY = "admin-0123456789abcdef"
 
 
-@pytest.fixture(scope="session")
-def server(artifacts: Artifacts) -> Iterator[Server]:
-    """That catalogue, served from its own folder by two workers."""
-    server = Server(artifacts, cwd=artifacts.demo, SOLEMATE_WORKERS="2")
-    yield server
-    server.stop()
+@pytest.fixture(scope="module")
+def live_server(artifacts: Artifacts) -> Iterator[str]:
+    """The address of a service of that catalogue, such as http://127.0.0.1:41234."""
+    with serve_in_thread(artifacts) as url:
+        yield url
 
 
-@pytest.fixture(scope="session")
-def live_server(server: Server) -> str:
-    """The address of that server, such as http://127.0.0.1:41234."""
-    return server.url
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keyed_server(artifacts: Artifacts) -> Iterator[str]:
-    """The address of a service that answers only to a key, which it never logs."""
-    server = Server(artifacts, SOLEMATE_API_KEYS=f"shop:read:{KEY}")
-    yield server.url
-    server.stop()
-    assert KEY not in "".join(server.log)
+    """The address of a service that answers only to a key."""
+    with serve_in_thread(artifacts, SOLEMATE_API_KEYS=f"shop:read:{KEY}") as url:
+        yield url
 
 
 @pytest.fixture

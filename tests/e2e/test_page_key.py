@@ -1,20 +1,25 @@
 """The page of a service that asks for an API key, in a real browser."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import KEY
 from tests.support.browser import Upload, Visit, sync_api
+from tests.support.server import Artifacts, Server
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def live_server(keyed_server: str) -> str:
-    """The address of a service that answers only to the key."""
-    return keyed_server
+def live_server(artifacts: Artifacts) -> Iterator[str]:
+    """The address of a service that answers only to the key, which it never logs."""
+    server = Server(artifacts, SOLEMATE_API_KEYS=f"shop:read:{KEY}")
+    yield server.url
+    server.stop()
+    assert KEY not in "".join(server.log)
 
 
 def answer(visit: Visit, key: str) -> Any:

@@ -1,15 +1,16 @@
 """From pictures on disk to answers over HTTP, by the commands that a user types."""
 
 import http.client
+import os
 import shlex
 import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx2
@@ -19,13 +20,29 @@ import pytest
 from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
+from service.cli.main import main
 from service.store.base import iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import run_main
+from tests.support.forking import fork_command, wait_for_end
 from tests.support.problems import check_problem
-from tests.support.server import Artifacts, Server, environment, heed_interrupts, index_arguments
+from tests.support.server import Artifacts, Server, index_arguments
 from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def server(artifacts: Artifacts) -> Iterator[Server]:
+    """That catalogue, served from its own folder by two workers."""
+    server = Server(artifacts, cwd=artifacts.demo, SOLEMATE_WORKERS="2")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def live_server(server: Server) -> str:
+    """The address of that server."""
+    return server.url
 
 
 @pytest.fixture
@@ -169,23 +186,10 @@ def count_stored(catalog: Path) -> int:
         return 0
 
 
-def start_index(artifacts: Artifacts, *options: str) -> "subprocess.Popen[str]":
-    """`index` in a process of its own."""
-    command = [sys.executable, "-m", "service", *index_arguments(artifacts, *options)]
-    return subprocess.Popen(
-        command,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
-    )
-
-
-def wait_until_stored(artifacts: Artifacts, process: "subprocess.Popen[str]", count: int) -> int:
+def wait_until_stored(artifacts: Artifacts, process: BaseProcess, count: int) -> int:
     """Wait until so many shoes are acknowledged, while the process still runs; returns how many are."""
-    wait_until(lambda: count_stored(artifacts.catalog) >= count or process.poll() is not None, every=0.002)
-    assert process.poll() is None
+    wait_until(lambda: count_stored(artifacts.catalog) >= count or not process.is_alive(), every=0.002)
+    assert process.is_alive()
     return count_stored(artifacts.catalog)
 
 
@@ -195,11 +199,13 @@ def test_stopped_index_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     count = 600
     artifacts = Artifacts(draw_catalog(tmp_path / "demo", count), tmp_path / "checkpoint", tmp_path / "catalog")
     make_checkpoint(artifacts.checkpoint)
-    process = start_index(artifacts, "--batch-size", "2")
+    log = tmp_path / "log"
+    process = fork_command(main, *index_arguments(artifacts, "--batch-size", "2"), log=log)
     wait_until_stored(artifacts, process, 20)
-    process.send_signal(number)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 128 + number
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    assert wait_for_end(process) == 128 + number
+    error = log.read_text()
     assert "the same command goes on from here" in error
     assert "Traceback" not in error
     assert not (artifacts.catalog / "catalog.sqlite-wal").exists()  # the store was closed
@@ -214,10 +220,13 @@ def test_parts_are_indexed_at_once(tmp_path: Path) -> None:
     count = 90
     artifacts = Artifacts(draw_catalog(tmp_path / "demo", count), tmp_path / "checkpoint", tmp_path / "catalog")
     make_checkpoint(artifacts.checkpoint)
-    parts = [start_index(artifacts, "--batch-size", "4", "--shard", f"{part}/3") for part in (1, 2, 3)]
-    for process in parts:
-        _, error = process.communicate(timeout=120)
-        assert process.returncode == 0, error
+    logs = [tmp_path / f"log-{part}" for part in (1, 2, 3)]
+    parts = [
+        fork_command(main, *index_arguments(artifacts, "--batch-size", "4", "--shard", f"{part}/3"), log=log)
+        for part, log in enumerate(logs, 1)
+    ]
+    for process, log in zip(parts, logs, strict=True):
+        assert wait_for_end(process) == 0, log.read_text()
     alone = replace(artifacts, catalog=tmp_path / "alone")
     assert run_main(*index_arguments(alone)).status == 0
     together, expected = ids_and_vectors(artifacts.catalog), ids_and_vectors(alone.catalog)
@@ -232,11 +241,10 @@ def test_killed_index_goes_on(tmp_path: Path) -> None:
     count = 400
     artifacts = Artifacts(draw_catalog(tmp_path / "demo", count), tmp_path / "checkpoint", tmp_path / "catalog")
     make_checkpoint(artifacts.checkpoint)
-    process = start_index(artifacts, "--batch-size", "2")
+    process = fork_command(main, *index_arguments(artifacts, "--batch-size", "2"), log=tmp_path / "log")
     stored = wait_until_stored(artifacts, process, 20)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
+    process.kill()
+    assert wait_for_end(process) == -signal.SIGKILL
     survived = ids_and_vectors(artifacts.catalog)
     assert stored <= len(survived) < count
 

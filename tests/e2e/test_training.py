@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
 from tests.support.commands import run_training
+from tests.support.forking import fork_command, wait_for_end
 from tests.support.server import environment, heed_interrupts
 from training.checkpointing import STAGING
+from training.cli import main
 
 TRAIN = (
     *("--network", "mnist", "--latent-size", "8", "--epochs", "12", "--batch-size", "16", "--save-every", "0"),
@@ -27,17 +30,6 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog") / "demo"
     _run("demo-catalog", "--out", str(folder), "--count", "48")
     return folder
-
-
-def _start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "training", *arguments],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
-    )
 
 
 def _run(*arguments: str) -> None:
@@ -54,12 +46,11 @@ def test_kill_while_training(catalog: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     kills = 0
     while not _is_done(cut) and kills < 3:
-        process = _start(*arguments, str(cut))
-        _wait_for_progress(cut, process)
+        process = fork_command(main, *arguments, str(cut), log=tmp_path / "log")
+        _wait_for_progress(cut, process.is_alive)
         time.sleep(0.05 * kills)  # somewhere else in the loop each time
         process.kill()
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
+        kills += wait_for_end(process) == -signal.SIGKILL
         _is_done(cut)  # whatever was cut off, what is there loads
     _run(*arguments, str(cut))
     assert kills > 1
@@ -77,10 +68,10 @@ def test_kill_while_overwriting(catalog: Path, tmp_path: Path) -> None:
     refused = run_training(*arguments, "--seed", "1")
     assert (refused.status, refused.error.count("\n")) == (1, 1)
     assert "holds a finished checkpoint: --overwrite" in refused.error
-    process = _start(*arguments, "--seed", "1", "--epochs", "500", "--overwrite")
-    _wait_for_progress(tmp_path / STAGING, process)
+    process = fork_command(main, *arguments, "--seed", "1", "--epochs", "500", "--overwrite", log=tmp_path / ".log")
+    _wait_for_progress(tmp_path / STAGING, process.is_alive)
     process.kill()
-    process.communicate()
+    process.join()
     assert load_checkpoint(tmp_path).digest == before
     _run(*arguments, "--seed", "1", "--overwrite")
     assert load_checkpoint(tmp_path).digest != before
@@ -95,11 +86,11 @@ def _is_done(folder: Path) -> bool:
     return bool(facts["epoch"] == facts["epochs"])
 
 
-def _wait_for_progress(folder: Path, process: subprocess.Popen[str]) -> None:
+def _wait_for_progress(folder: Path, is_running: Callable[[], bool]) -> None:
     """Until the run has saved something new, or is over."""
     state = folder / "config.json"
     before = state.stat().st_mtime_ns if state.exists() else 0
-    while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+    while is_running() and (not state.exists() or state.stat().st_mtime_ns == before):
         time.sleep(0.01)
 
 
@@ -109,10 +100,10 @@ def test_a_flat_folder(catalog: Path, tmp_path: Path) -> None:
     for path in sorted(catalog.rglob("*.jpg"))[:12]:
         shutil.copy(path, tmp_path / "flat")
     options = ("--network", "mnist", "--epochs", "1", "--device", "cpu")
-    process = _start("train", "--catalog", str(tmp_path / "flat"), "--out", str(tmp_path / "out"), *options)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    warnings = [line for line in errors.splitlines() if line.startswith("warning: ")]
+    arguments = ("--catalog", str(tmp_path / "flat"), "--out", str(tmp_path / "out"), *options)
+    process = fork_command(main, "train", *arguments, log=tmp_path / "log")
+    assert wait_for_end(process) == 0, (tmp_path / "log").read_text()
+    warnings = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("warning: ")]
     assert ["plain VAE" in each for each in warnings] == [True, *[False] * (len(warnings) - 1)]
     assert any("shoes are few to train on" in each for each in warnings)
     assert load_checkpoint(tmp_path / "out").conditions == ()
@@ -120,8 +111,15 @@ def test_a_flat_folder(catalog: Path, tmp_path: Path) -> None:
 
 def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:
     """Ctrl-C ends with status 130, a usable checkpoint, and a word on how to go on."""
-    process = _start("train", "--catalog", str(catalog), *TRAIN, "--epochs", "500", "--out", str(tmp_path))
-    _wait_for_progress(tmp_path, process)
+    arguments = ("--catalog", str(catalog), *TRAIN, "--epochs", "500", "--out", str(tmp_path))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", "train", *arguments],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it takes no lock
+    )
+    _wait_for_progress(tmp_path, lambda: process.poll() is None)
     process.send_signal(signal.SIGINT)
     try:
         _, errors = process.communicate(timeout=120)

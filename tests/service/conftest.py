@@ -1,5 +1,6 @@
 """A service of twelve drawn shoes that needs no weights, and a client that speaks to it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from model.preprocess import ImageLimits
 from service.catalog.images import Uploads
 from service.catalog.indexing.index import index_catalog
 from service.catalog.maintenance.map import draw_map
-from service.http.app import create_app
 from service.serving.engine import Engine, EngineLimits, Network
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
 from tests.support.stack import draw_catalog
 
@@ -47,19 +48,27 @@ def indexed_store(drawn_catalog: Path, tmp_path_factory: pytest.TempPathFactory)
     return store
 
 
+@pytest.fixture(scope="session")
+def drawn_map(indexed_store: MemoryStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with their map; only to be copied."""
+    folder = tmp_path_factory.mktemp("map")
+    draw_map(folder, indexed_store)
+    return folder
+
+
 @pytest.fixture
-def memory_engine(indexed_store: MemoryStore, settings: Settings, tmp_path: Path) -> Engine:
+def memory_engine(indexed_store: MemoryStore, drawn_map: Path, settings: Settings, tmp_path: Path) -> Engine:
     """An engine over a store in memory."""
     embedder = FakeEmbedder(ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels))
     store = indexed_store.copy()
     limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
     network, uploads = Network(DIGEST, ("category", "closure")), Uploads(tmp_path)
-    draw_map(tmp_path, store)
+    shutil.copytree(drawn_map, tmp_path, dirs_exist_ok=True)
     return Engine(embedder, store, network, limits=limits, uploads=uploads, folder=tmp_path)
 
 
 @pytest.fixture
 def client(memory_engine: Engine, settings: Settings) -> Iterator[TestClient]:
     """Speaks HTTP to that engine."""
-    with TestClient(create_app(settings, memory_engine), raise_server_exceptions=False) as client:
+    with open_client(settings, memory_engine) as client:
         yield client

@@ -16,7 +16,7 @@ from model.progress import track
 from model.text import nfc
 from training.photos.views import Views
 
-__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group", "take_shoes"]
+__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group", "take_listed", "take_shoes"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,22 @@ def load_images(
 def take_shoes(catalog: Catalog, indices: Iterable[int]) -> Catalog:
     """The catalogue's shoes at these indices; bad rows are left out, since their share is of the whole."""
     return replace(catalog, shoes=tuple(catalog.shoes[index] for index in indices), bad_rows=())
+
+
+def take_listed(catalog: Catalog, path: Path | None) -> Catalog:
+    """The shoes of a catalogue that a file of ids names, as `take_shoes`; all of the catalogue where there is no file.
+
+    Raises:
+        CatalogError: the file can't be read, or names a shoe that the catalogue lacks.
+    """
+    if path is None:
+        return catalog
+    wanted = read_ids(path)
+    unknown = sorted(wanted - {shoe.id for shoe in catalog.shoes})
+    if unknown:
+        few = ", ".join(unknown[:5])
+        raise CatalogError(f"{path}: {len(unknown)} of its {len(wanted)} ids are not in {catalog.source}: {few}")
+    return take_shoes(catalog, (index for index, shoe in enumerate(catalog.shoes) if shoe.id in wanted))
 
 
 def split_by_group(groups: Iterable[str], share: float, seed: int) -> tuple[list[int], list[int]]:

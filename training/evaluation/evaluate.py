@@ -15,7 +15,7 @@ from model.files import write_atomic, write_json
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import progress
 from model.text import nfc
-from training.data.images import ImageSet, digest_ids, load_images, read_ids, split_by_group, take_shoes
+from training.data.images import ImageSet, digest_ids, load_images, split_by_group, take_listed, take_shoes
 from training.evaluation.embeddings import Embedding, embed_pixels, embed_shoes
 from training.evaluation.gallery import draw_gallery
 from training.evaluation.metrics import measure_retrieval, measure_triplets
@@ -102,16 +102,8 @@ def _choose_shoes(
 ) -> tuple[Catalog, str, list[str]]:
     """The evaluated part of the catalogue, which it is in words, and what to warn of."""
     if ids is not None:
-        wanted = read_ids(ids)
-        unknown = sorted(wanted - {shoe.id for shoe in catalog.shoes})
-        if unknown:
-            few = ", ".join(unknown[:5])
-            raise CatalogError(f"{ids}: {len(unknown)} of its {len(wanted)} ids are not in {catalog.source}: {few}")
-        return (
-            take_shoes(catalog, [i for i, shoe in enumerate(catalog.shoes) if shoe.id in wanted]),
-            f"those of {ids.name}",
-            _warn_of_trained(checkpoints, wanted),
-        )
+        listed = take_listed(catalog, ids)
+        return listed, f"those of {ids.name}", _warn_of_trained(checkpoints, [shoe.id for shoe in listed.shoes])
     splits = [
         (float(each.training.get("validation_share", 0)), int(each.training.get("seed", 0))) for each in checkpoints
     ]
@@ -125,7 +117,7 @@ def _choose_shoes(
     return take_shoes(catalog, held_out), f"the {share:.0%} held out of training by seed {seed}", warnings
 
 
-def _warn_of_trained(checkpoints: Sequence[Checkpoint], ids: frozenset[str]) -> list[str]:
+def _warn_of_trained(checkpoints: Sequence[Checkpoint], ids: Sequence[str]) -> list[str]:
     """Did the training of each checkpoint leave out these very shoes?"""
     digest = digest_ids(ids)
     if all(each.training.get("excluded_sha256") == digest for each in checkpoints):

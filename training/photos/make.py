@@ -6,7 +6,6 @@ The localizer and the network are taught on drawn backgrounds, so pictures of ro
 import io
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.catalog import Catalog, Shoe, read_catalog
+from model.catalog import Shoe, read_catalog
 from model.errors import CatalogError, ImageError, QueryError
 from model.files import explained, make_folder, write_atomic
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import track
-from training.data.images import read_ids
+from training.data.images import take_listed
 from training.photos.composites import CompositeConfig, compose
 from training.photos.outlines import find_outline
 
-__all__ = ["PHOTO", "Made", "keep_shoes", "make_photos", "photo_name"]
+__all__ = ["PHOTO", "Made", "make_photos", "photo_name"]
 
 PHOTO = CompositeConfig(turn=15.0, smallest=0.45, mirror=0.0)
 """How the shoes are photographed. Not mirrored: a photograph shows the shoe from the side that the catalogue does."""
@@ -87,7 +86,7 @@ def make_photos(catalog: str, backgrounds: Path, out: Path, *, ids: Path | None 
         CatalogError: the catalogue or the ids can't be read, or no shoe has a plain margin.
         QueryError: no background can be read, or `out` holds what is read.
     """
-    source = keep_shoes(read_catalog(catalog), ids)
+    source = take_listed(read_catalog(catalog), ids)
     _protect(out, backgrounds, source.shoes)
     preprocessor = Preprocessor(PreprocessConfig())
     pictures, skipped = _read_backgrounds(backgrounds, preprocessor, seed)
@@ -118,22 +117,6 @@ def make_photos(catalog: str, backgrounds: Path, out: Path, *, ids: Path | None 
 def photo_name(shoe_id: str) -> str:
     """The file of a shoe's photo. An id has neither slashes nor control characters (`find_id_problem`)."""
     return f"{shoe_id}.jpg"
-
-
-def keep_shoes(catalog: Catalog, ids: Path | None) -> Catalog:
-    """The part of a catalogue that a file of ids names; all of it where there is no file.
-
-    Raises:
-        CatalogError: the file can't be read, or names a shoe that the catalogue lacks.
-    """
-    if ids is None:
-        return catalog
-    wanted = read_ids(ids)
-    unknown = sorted(wanted - {shoe.id for shoe in catalog.shoes})
-    if unknown:
-        few = ", ".join(unknown[:5])
-        raise CatalogError(f"{ids}: {len(unknown)} of its {len(wanted)} ids are not in {catalog.source}: {few}")
-    return replace(catalog, shoes=tuple(shoe for shoe in catalog.shoes if shoe.id in wanted), bad_rows=())
 
 
 def _protect(out: Path, backgrounds: Path, shoes: Collection[Shoe]) -> None:

@@ -18,11 +18,12 @@ from model.files import explained, write_atomic, write_json
 from model.framing import Subject
 from model.preprocess import Preprocessor, to_pixels
 from model.progress import track
-from training.data.images import ImageSet, load_images
+from training.data.images import ImageSet, load_images, take_listed
 from training.evaluation.embeddings import OVERALL
+from training.evaluation.tables import to_columns
 from training.figures.pictures import ALIKE, DIFFERENT, UNKNOWN
 from training.figures.sheet import MARGIN, MUTED, Sheet
-from training.photos.make import keep_shoes, photo_name
+from training.photos.make import photo_name
 
 __all__ = ["PhotoRow", "PhotoSummary", "Ranking", "evaluate_photos", "rank_own"]
 
@@ -105,18 +106,13 @@ class PhotoSummary:
             f"{self.photos:,} photos among {self.shoes:,} shoes; a subject was found in {self.found:,}{what}; "
             f"{self.missing:,} shoes without a photo, {self.unreadable:,} unreadable photos"
         )
-        lines = [counts, ""]
         name = "" if self.attribute is None else f"same {self.attribute}"
         table = [["by", "first", "in 10", "in 24", "median rank", name]]
         for row in self.rows:
             alike = "" if row.alike is None else f"{row.alike:.3f}"
             shares = (f"{share:.3f}" for share in (row.first, row.in_10, row.in_24))
             table.append([row.order, *shares, f"{row.median_rank:g}", alike])
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        for cells in table:
-            figures = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-            lines.append("  ".join([cells[0].ljust(widths[0]), *figures]).rstrip())
-        return "\n".join(lines)
+        return "\n".join([counts, "", *to_columns(table, names=1)])
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -165,7 +161,7 @@ def evaluate_photos(
     """
     loaded = load_checkpoint(checkpoint)
     embedder = Embedder(loaded, device=pick_device(device))
-    gallery = load_images(keep_shoes(read_catalog(catalog), ids), embedder.preprocessor)
+    gallery = load_images(take_listed(read_catalog(catalog), ids), embedder.preprocessor)
     chosen = _choose_attribute(attribute, loaded, gallery)
     asked = _read_photos(photos, gallery, embedder.preprocessor)
     shoes, questions = embedder.embed_pixels(gallery.pixels), embedder.embed_pixels(asked.pixels)

@@ -280,12 +280,12 @@ def test_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a few shoes the command trains each side in its process, prints the table and writes the figures."""
     sides = [Side("ours", "benchmarks.training.ours", "float32"), Side("plain", "benchmarks.training.plain")]
     monkeypatch.setattr(cli, "choose_sides", lambda _: sides)
-    draw_demo_catalog(tmp_path / "demo", count=24)
+    draw_demo_catalog(tmp_path / "demo", count=8)
     options = {
         "--catalog": tmp_path / "demo",
         "--epochs": 2,
         "--rounds": 1,
-        "--batch-size": 24,  # one step an epoch
+        "--batch-size": 8,  # one step an epoch
         "--device": "cpu",
         "--out": tmp_path / "out" / "figures.json",
     }
@@ -294,7 +294,7 @@ def test_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert list(figures["sides"]) == ["ours", "plain"]
     assert all(each["images_per_second"] > 0 for each in figures["sides"].values())
-    assert figures["plan"]["shoes"] == 24
+    assert figures["plan"]["shoes"] == 8
     own, plain = (figures["runs"][index]["timings"]["figures"] for index in (0, 1))
     # After a single step both have hardly learnt anything: the same pictures under the same likelihood.
     assert plain["reconstruction"] == pytest.approx(own["reconstruction"], rel=0.2)

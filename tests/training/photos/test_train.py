@@ -1,6 +1,8 @@
 """Trainings for photos as a person starts them, from the command to an evaluation."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from model.tvae import INSTANCE
+from model.tvae import INSTANCE, PRESETS
 from tests.training.photos.shoes import shorten_stage
 from tests.training.runs import cut_after
 from training import validation
@@ -42,17 +44,31 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
-def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One command trains; its checkpoint has a localizer and weights, and answers photos that another command made."""
-    shorten_stage(monkeypatch)
-    monkeypatch.setattr(validation, "MIN_PHOTOS", 1)
-    monkeypatch.setattr("training.photos.views.LEAST_OVERLAP", 0.0)
-    out = tmp_path / "out"
-    result = _train(catalog, out, "--epochs", 1)
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    """Little to teach the localizer, a narrow network, and photos that count wherever the shoe is found in them."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_stage(patch)
+        patch.setitem(PRESETS, "shoes-large", replace(PRESETS["shoes-large"], widths=(8, 8, 16, 16)))
+        patch.setattr(validation, "MIN_PHOTOS", 1)
+        patch.setattr("training.photos.views.LEAST_OVERLAP", 0.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a run of two epochs that nothing interrupted."""
+    out = tmp_path_factory.mktemp("trained") / "whole"
+    result = _train(catalog, out, "--epochs", 2)
     assert result.exit_code == 0, result.output
     assert not (out / STAGE_FILE).exists()
-    checkpoint = load_checkpoint(out)
+    return out
+
+
+@pytest.mark.slow
+def test_from_a_catalogue_to_figures(catalog: Path, whole: Path, tmp_path: Path) -> None:
+    """One command trains; its checkpoint has a localizer and weights, and answers photos that another command made."""
+    checkpoint = load_checkpoint(whole)
     assert checkpoint.localizer is not None
     assert checkpoint.preprocess.framing == "subject"
     names = [part.name for part in checkpoint.tvae.config.slices]
@@ -61,9 +77,11 @@ def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch:
     confidences = Embedder(checkpoint).estimate_confidence(np.zeros((2, 48), dtype=np.float32), [None, None])
     assert confidences is not None
     assert all(0.0 <= each <= 1.0 for each in confidences)
-    (epoch,) = json.loads((out / "metrics.json").read_text())["history"]
-    assert np.isfinite(epoch["training"]["instance"])
-    assert 0.0 <= epoch["validation"]["photo_recall@1"] <= epoch["validation"]["photo_recall@10"] <= 1.0
+    history = json.loads((whole / "metrics.json").read_text())["history"]
+    assert len(history) == 2
+    assert all(np.isfinite(epoch["training"]["instance"]) for epoch in history)
+    validated = history[-1]["validation"]
+    assert 0.0 <= validated["photo_recall@1"] <= validated["photo_recall@10"] <= 1.0
     embedder = Embedder(checkpoint)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
     start, stop = embedder.slices["Category"]
@@ -78,7 +96,7 @@ def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch:
     result = _run("make-photos", "--catalog", catalog, "--backgrounds", tmp_path / "rooms", "--out", photos)
     assert result.exit_code == 0, result.output
     result = _run(
-        *("evaluate-photos", "--catalog", catalog, "--photos", photos, "--checkpoint", out, "--out", figures),
+        *("evaluate-photos", "--catalog", catalog, "--photos", photos, "--checkpoint", whole, "--out", figures),
         *("--device", "cpu"),
     )
     assert result.exit_code == 0, result.output
@@ -91,12 +109,13 @@ def test_from_a_catalogue_to_figures(catalog: Path, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_a_resumed_run_goes_on_at_once(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_goes_on_at_once(
+    catalog: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It does not teach the localizer again, and equals an uninterrupted run to the bit; then nothing is kept.
 
     Resumed once more it says that it is finished, and does nothing.
     """
-    shorten_stage(monkeypatch)
     learn, taught = stage.learn_from_photos, []
 
     def observed(*arguments: Any, **options: Any) -> Any:
@@ -104,21 +123,20 @@ def test_a_resumed_run_goes_on_at_once(catalog: Path, tmp_path: Path, monkeypatc
         return learn(*arguments, **options)
 
     monkeypatch.setattr(stage, "learn_from_photos", observed)
-    assert _train(catalog, tmp_path / "whole", "--epochs", 2).exit_code == 0
     with cut_after(1, monkeypatch):
-        cut = _train(catalog, tmp_path / "cut", "--epochs", 2)
+        cut = _train(catalog, tmp_path, "--epochs", 2)
         if cut.exception is not None:
             raise cut.exception
-    assert {STAGE_FILE, STATE_FILE} <= {path.name for path in (tmp_path / "cut").iterdir()}
-    assert len(taught) == 2
-    result = _train(catalog, tmp_path / "cut", "--epochs", 2, "--resume")
+    assert {STAGE_FILE, STATE_FILE} <= {path.name for path in tmp_path.iterdir()}
+    assert len(taught) == 1
+    result = _train(catalog, tmp_path, "--epochs", 2, "--resume")
     assert result.exit_code == 0, result.output
-    assert len(taught) == 2
-    whole = load_checkpoint(tmp_path / "whole").digest
-    assert load_checkpoint(tmp_path / "cut").digest == whole
-    assert [path.name for path in (tmp_path / "cut").iterdir() if path.name in {STAGE_FILE, STATE_FILE}] == []
-    again = _train(catalog, tmp_path / "cut", "--epochs", 2, "--resume", "--overwrite")
+    assert len(taught) == 1
+    digest = load_checkpoint(whole).digest
+    assert load_checkpoint(tmp_path).digest == digest
+    assert [path.name for path in tmp_path.iterdir() if path.name in {STAGE_FILE, STATE_FILE}] == []
+    again = _train(catalog, tmp_path, "--epochs", 2, "--resume", "--overwrite")
     assert again.exit_code == 0, again.output
     assert "is already finished" in again.output
-    assert len(taught) == 2
-    assert load_checkpoint(tmp_path / "cut").digest == whole
+    assert len(taught) == 1
+    assert load_checkpoint(tmp_path).digest == digest

@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -28,8 +28,7 @@ def serve(memory_engine: Engine, settings: Settings) -> Serve:
 
     @contextmanager
     def serving(**changes: Any) -> Iterator[TestClient]:
-        app = create_app(Settings.model_validate({**settings.model_dump(), **changes}), memory_engine)
-        with TestClient(app, raise_server_exceptions=False) as client:
+        with open_client(Settings.model_validate({**settings.model_dump(), **changes}), memory_engine) as client:
             yield client
 
     return serving
@@ -65,7 +64,8 @@ def test_page_and_health_are_open(serve: Serve) -> None:
 
 def test_changing_needs_an_admin(serve: Serve) -> None:
     """Whatever may change something needs a key of the scope admin; without keys nobody may."""
-    changes = [("POST", "/v1/admin/reload"), ("POST", "/v1/items"), ("DELETE", "/v1/items/1")]
+    changes = [("POST", "/v1/admin/reload"), ("POST", "/v1/items"), ("POST", "/v1/items:batch")]
+    changes += [(method, "/v1/items/1") for method in ("PUT", "PATCH", "DELETE")]
     with serve(api_keys=KEYS) as client:
         for method, path in changes:
             check_problem(client.request(method, path), 401)

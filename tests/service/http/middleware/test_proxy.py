@@ -10,10 +10,10 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from service.http.app import create_app
 from service.http.middleware.exchange import BehindProxy
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -31,8 +31,8 @@ def serve(memory_engine: Engine, settings: Settings) -> Serve:
 
     @contextmanager
     def serving(**changes: Any) -> Iterator[TestClient]:
-        app = create_app(Settings.model_validate({**settings.model_dump(), **changes}), memory_engine)
-        with TestClient(app, raise_server_exceptions=False, client=(PROXY, 5000)) as client:
+        changed = Settings.model_validate({**settings.model_dump(), **changes})
+        with open_client(changed, memory_engine, client=(PROXY, 5000)) as client:
             yield client
 
     return serving

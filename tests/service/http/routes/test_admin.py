@@ -49,16 +49,6 @@ def test_refused_reload(guarded: TestClient) -> None:
     assert guarded.get("/v1/items/1000.1/similar", headers=READER).status_code == 200
 
 
-def test_only_an_admin_reloads(guarded: TestClient, client: TestClient) -> None:
-    """Without a key, or with one to read, nothing is reloaded; nor where there are no keys at all."""
-    with mock.patch("service.serving.generations.OneProcess.reload") as reload:
-        check_problem(guarded.post("/v1/admin/reload"), 401)
-        check_problem(guarded.post("/v1/admin/reload", headers=READER), 403)
-        check_problem(client.post("/v1/admin/reload"), 403)
-        check_problem(client.post("/v1/admin/reload", headers=ADMIN), 403)
-    reload.assert_not_called()
-
-
 def test_nothing_to_choose(guarded: TestClient) -> None:
     """A reload takes no parameters: what is loaded is the settings', and no client's."""
     check_problem(guarded.post("/v1/admin/reload", headers=ADMIN, params={"checkpoint": "/tmp"}), 422, "checkpoint")

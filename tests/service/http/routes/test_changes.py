@@ -20,6 +20,7 @@ from service.errors import Overloaded, StoreBusy
 from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -35,7 +36,7 @@ LINES = "application/x-ndjson"
 def guarded(memory_engine: Engine, settings: Settings) -> Iterator[TestClient]:
     """A service whose client has a key to change things."""
     keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
-    with TestClient(create_app(keyed, memory_engine), headers=ADMIN, raise_server_exceptions=False) as client:
+    with open_client(keyed, memory_engine, headers=ADMIN) as client:
         yield client
 
 
@@ -356,24 +357,6 @@ def test_failure_in_a_batch_that_nobody_foresaw(guarded: TestClient, memory_engi
         lines = add_many(guarded, [({"id": name}, draw_shoe(1)) for name in "ab"])
     assert [line["status"] for line in lines] == [500, 500]
     assert "secret" not in json.dumps(lines)
-
-
-def test_only_an_admin_changes(guarded: TestClient, client: TestClient, memory_engine: Engine) -> None:
-    """Without a key of the scope admin nothing is changed; nor where there are no keys at all."""
-    files = {"image": ("a.jpg", draw_shoe(1))}
-    asked: list[tuple[str, str, dict[str, Any]]] = [
-        ("POST", "/v1/items", {"data": {"id": "a"}, "files": files}),
-        ("POST", "/v1/items:batch", {"data": {"item": '{"id": "a"}'}, "files": files}),
-        ("PUT", "/v1/items/1000.1", {"files": files}),
-        ("PATCH", "/v1/items/1000.1", {"json": {"attributes": {"Gender": ["Men"]}}}),
-        ("DELETE", "/v1/items/1000.1", {}),
-    ]
-    before = memory_engine.fingerprint
-    for method, path, body in asked:
-        check_problem(guarded.request(method, path, headers={"x-api-key": "none-that-is-known"}, **body), 401)
-        check_problem(guarded.request(method, path, headers=READER, **body), 403)
-        check_problem(client.request(method, path, **body), 403)
-    assert memory_engine.fingerprint == before
 
 
 def test_engine_that_keeps_no_pictures(memory_engine: Engine, settings: Settings) -> None:

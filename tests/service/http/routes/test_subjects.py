@@ -13,9 +13,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from model.preprocess import Framing, ImageLimits
-from service.http.app import create_app
 from service.serving.engine import Engine, EngineLimits, Network
 from service.settings import Settings
+from tests.support.app import open_client
 from tests.support.fakes import DIGEST, FakeEmbedder, FindsRed, MemoryStore
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
@@ -76,7 +76,7 @@ def serve(tmp_path: Path, settings: Settings, framing: Framing = "subject", **op
     embedder = FakeEmbedder(limits, framing=framing, **options)
     engine_limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
     engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), limits=engine_limits)
-    with TestClient(create_app(settings, engine), raise_server_exceptions=False) as client:
+    with open_client(settings, engine) as client:
         yield client
 
 

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
 from service.store.base import Item, Record
+from tests.support.app import open_client
 from tests.support.stack import draw_shoe
 
 Form = Literal["NFC", "NFD"]
@@ -29,7 +29,7 @@ def client(memory_engine: Engine, settings: Settings) -> Iterator[TestClient]:
     """A service with a shoe whose id and attributes are in form C, and a client that may change it."""
     memory_engine.store.upsert([Record(Item(SHOE, "x.jpg", ATTRIBUTES), np.ones(8, np.float32))])
     keyed = settings.model_copy(update={"api_keys": SecretStr(f"shop:admin:{KEY}")})
-    with TestClient(create_app(keyed, memory_engine), headers={"x-api-key": KEY}) as client:
+    with open_client(keyed, memory_engine, headers={"x-api-key": KEY}, raise_server_exceptions=True) as client:
         yield client
 
 
