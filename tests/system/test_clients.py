@@ -201,7 +201,7 @@ def test_overload(artifacts: Artifacts) -> None:
     Meanwhile the service says that it is healthy, and afterwards it answers as before.
     """
     large = make_queries([enlarge(picture, 1600) for picture in PICTURES[:4]], artifacts)
-    server = Server(artifacts, SOLEMATE_WORKERS="2", SOLEMATE_WAIT_SECONDS="1")
+    server = Server(artifacts, SOLEMATE_WORKERS="2" if LONG else "1", SOLEMATE_WAIT_SECONDS="1")
     try:
         with Load(server.url, large, clients=200 if LONG else 80) as load:
             for _ in range(60 if LONG else 1):
