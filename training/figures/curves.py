@@ -115,7 +115,7 @@ def _draw(panel: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
     panel.set_axisbelow(True)
     if any(curves):
         # A name with two dollar signs would else be taken for a formula.
-        for text in panel.legend(frameon=False, fontsize=8, labelcolor=INK).get_texts():
+        for text in panel.legend(loc="upper right", frameon=False, fontsize=8, labelcolor=INK).get_texts():
             text.set_parse_math(False)
 
 
