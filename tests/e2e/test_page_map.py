@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.support.browser import Visit, sync_api
+from tests.support.browser import Upload, Visit, sync_api
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def point(visit: Visit, index: int, count: int) -> tuple[float, float]:
     """Where a shoe is on the screen while the whole map is shown."""
     box = visit.page.locator(".map-canvas").bounding_box()
     least = min(box["width"], box["height"]) * 1.4
-    across, down = (min(box[name], least) * 0.94 for name in ("width", "height"))
+    across, down = (min(box[name], least) - 64 for name in ("width", "height"))
     x, y = index % COLUMNS / (COLUMNS - 1), index // COLUMNS / (-(-count // COLUMNS) - 1)
     return (
         box["x"] + box["width"] / 2 + (x - 0.5) * across,
@@ -66,11 +66,9 @@ def test_a_point_tells_its_shoe_and_opens_it(visit: Visit) -> None:
     visit.page.wait_for_load_state("networkidle")
 
 
-def test_shoes_are_lassoed(visit: Visit) -> None:
-    """A lasso takes the shoes within it; what is searched next is like them."""
-    items = chart(visit)
-    wanted = [9, 10, 17, 18]
-    corners = [point(visit, index, len(items)) for index in (9, 10, 18, 17, 9)]
+def lasso(visit: Visit, count: int) -> list[int]:
+    """Draw a lasso around four of the shoes, and return their places."""
+    corners = [point(visit, index, count) for index in (9, 10, 18, 17, 9)]
     middle = [sum(axis) / 4 for axis in zip(*corners[:4], strict=True)]
     around = [(x + (x - middle[0]) * 0.4, y + (y - middle[1]) * 0.4) for x, y in corners]
     visit.page.get_by_role("button", name="Lasso").click()
@@ -79,13 +77,77 @@ def test_shoes_are_lassoed(visit: Visit) -> None:
     for corner in around[1:]:
         visit.page.mouse.move(*corner, steps=5)
     visit.page.mouse.up()
+    sync_api.expect(visit.page.locator(".selection")).to_contain_text("4 shoes chosen")
+    return [9, 10, 17, 18]
+
+
+def test_shoes_are_lassoed(visit: Visit) -> None:
+    """A lasso takes the shoes within it; what is searched next is like them."""
+    items = chart(visit)
+    wanted = lasso(visit, len(items))
     side = visit.page.locator(".selection")
-    sync_api.expect(side).to_contain_text("4 shoes chosen")
     sync_api.expect(side.locator(".thumbs a")).to_have_count(4)
     side.get_by_role("button", name="Find shoes like these").click()
     sync_api.expect(visit.page.locator("#query-caption")).to_have_text("From your likes")
     visit.settle()
     assert re.findall(r"like=([^&]+)", visit.page.url) == [items[index]["id"] for index in wanted]
+
+
+def test_shoes_are_searched_among(visit: Visit, photo: Upload) -> None:
+    """What is searched next is the lassoed shoes, by a photo and by filters too, until the chip is taken off."""
+    items = chart(visit)
+    places = lasso(visit, len(items))
+    wanted = [items[index]["id"] for index in places]
+    visit.page.get_by_role("button", name="Search among these 4").click()
+    visit.settle()
+    chips = visit.page.locator("#chips")
+    sync_api.expect(chips).to_contain_text("among 4 shoes from the map")
+    assert visit.ids() == wanted
+    assert len(visit.page.url) < len(visit.base) + 40
+    visit.search(photo)
+    assert sorted(visit.ids()) == sorted(wanted)
+    sync_api.expect(visit.page.locator("#results-count")).to_have_text("4 nearest of 4 shoes")
+    visit.page.reload()
+    visit.settle()
+    assert sorted(visit.ids()) == sorted(wanted)
+    kind = items[9]["attributes"]["Category"][0]
+    visit.page.locator(f'[data-filter="Category:{kind}"]').check()
+    visit.settle()
+    assert set(visit.ids()) == {
+        items[index]["id"] for index in places if kind in items[index]["attributes"]["Category"]
+    }
+    visit.page.get_by_role("button", name="Search with this shoe").first.click()
+    visit.settle()
+    assert set(visit.ids()) < set(wanted)
+    chips.get_by_role("button", name="among 4 shoes from the map").click()
+    visit.settle()
+    sync_api.expect(chips).not_to_contain_text("from the map")
+    assert not set(visit.ids()) <= set(wanted)
+
+
+def test_a_link_to_a_search_among_chosen_shoes(visit: Visit) -> None:
+    """Elsewhere than in its own tab the choice is not there: the page says so, and searches the whole catalogue."""
+    visit.open("/#among=elsewhere-1&filter=Gender%3AWomen")
+    sync_api.expect(visit.page.get_by_role("alert")).to_contain_text("The choice from the map is gone.")
+    sync_api.expect(visit.page.locator("#chips")).to_have_text("Remove filter Gender: Women")
+    assert "among" not in visit.page.url
+
+
+def test_the_map_is_as_it_was_left(visit: Visit) -> None:
+    """Back from a shoe or a search the same shoes are chosen, and the map is looked at from the same place."""
+    items = chart(visit)
+    lasso(visit, len(items))
+    visit.page.get_by_role("button", name="Nearer").click()
+    visit.page.get_by_role("button", name="Search among these 4").click()
+    visit.settle()
+    visit.page.go_back()
+    sync_api.expect(visit.page.locator(".selection")).to_contain_text("4 shoes chosen")
+    x, y = point(visit, 10, len(items))
+    box = visit.page.locator(".map-canvas").bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visit.page.mouse.move(*(at + (1.6 - 1) * (at - half) for at, half in zip((x, y), middle, strict=True)))
+    sync_api.expect(visit.page.locator(".tip")).to_contain_text(items[10]["attributes"]["Category"][0])
+    visit.page.wait_for_load_state("networkidle")
 
 
 def test_the_map_goes_by_keyboard(visit: Visit) -> None:

@@ -44,7 +44,8 @@ async function problemOf(response) {
   }
 }
 
-async function attempt(path, options) {
+/** The answer to a request as it comes, an error too. */
+export async function attempt(path, options) {
   try {
     return await fetch(new URL(path, BASE), options);
   } catch (error) {
@@ -56,7 +57,8 @@ async function attempt(path, options) {
   }
 }
 
-async function request(path, options = {}) {
+/** The answer to a request, also where a key has to be asked for; throws ApiError. */
+export async function request(path, options = {}) {
   let key = currentKey();
   let response = await attempt(path, { ...options, headers: { ...options.headers, ...headersOf(key) } });
   while (response.status === 401 && (await renewKey(key))) {
@@ -67,11 +69,13 @@ async function request(path, options = {}) {
   return response;
 }
 
-async function getJson(path, options) {
+/** What a request is answered with. */
+export async function getJson(path, options) {
   return (await request(path, options)).json();
 }
 
-function withParameters(path, { filters = [], hidden = [], ...others }) {
+/** A path with parameters; those that are null are none. */
+export function withParameters(path, { filters = [], hidden = [], ...others }) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(others)) {
     if (value !== null && value !== undefined) parameters.set(name, value);
@@ -82,7 +86,13 @@ function withParameters(path, { filters = [], hidden = [], ...others }) {
   return text ? `${path}?${text}` : path;
 }
 
-function itemPath(id) {
+function queryOf({ filters, among }) {
+  const texts = filters.map(({ key, value }) => `${key}:${value}`);
+  return among ? [...texts, { ids: among }] : texts;
+}
+
+/** The path of a shoe. */
+export function itemPath(id) {
   return `v1/items/${encodeURIComponent(id)}`;
 }
 
@@ -106,23 +116,14 @@ export function idOfImage(address) {
   return id ? decodeURIComponent(id) : null;
 }
 
-/** Whether the service can do something that this answer says is not there: an operation, or what it needs. */
-export function isAbsent(error) {
-  return error instanceof ApiError && [404, 405, 501].includes(error.status);
-}
-
 /** What is served: catalogue, conditions, attributes and limits. */
 export function getInfo() {
   return getJson("v1/info");
 }
 
-/** How the network was trained: {card, history, evaluation}. */
-export function getCheckpoint({ signal }) {
-  return getJson("v1/checkpoint", { signal });
-}
-
-/** One page of the catalogue: {items, next, total}. */
-export function listItems({ filters, cursor, limit, signal }) {
+/** One page of the catalogue, or of the shoes of it that have the ids `among`: {items, next, total}. */
+export function listItems({ filters = [], among = null, cursor, limit, signal }) {
+  if (among) return getJson("v1/items:query", { ...asJson({ filter: queryOf({ filters, among }), cursor, limit }), signal });
   return getJson(withParameters("v1/items", { filters, cursor, limit }), { signal });
 }
 
@@ -131,13 +132,18 @@ export function getItem(id, { signal }) {
   return getJson(itemPath(id), { signal });
 }
 
-function searchOptions({ filters, hidden, condition, fold, k, cursor }) {
-  return { filters, hidden, condition, group: fold ? "duplicates" : null, k, cursor };
+function searchOptions({ condition, fold, k, cursor }) {
+  return { condition, group: fold ? "duplicates" : null, k, cursor };
 }
 
-/** A page of the shoes nearest to one of the catalogue: {hits, next}. */
-export function findSimilar(id, { signal, ...options }) {
-  return getJson(withParameters(`${itemPath(id)}/similar`, searchOptions(options)), { signal });
+/** The body of a search: what is searched with, and the options of a route. */
+function searchBody(examples, options) {
+  return asJson({ ...examples, ...searchOptions(options), filter: queryOf(options), exclude: options.hidden });
+}
+
+/** A page of the shoes nearest to one of the catalogue, all of it: {hits, next}. */
+export function findSimilar(id, { signal, filters, hidden, ...options }) {
+  return getJson(withParameters(`${itemPath(id)}/similar`, { filters, hidden, ...searchOptions(options) }), { signal });
 }
 
 /**
@@ -157,81 +163,12 @@ export async function embedPhoto(photo, options, { signal }) {
 
 /** A page of the shoes nearest to a vector: {hits, next, checkpoint}. */
 export function searchVector(vector, { signal, ...options }) {
-  const { filters, hidden, ...others } = searchOptions(options);
-  const filter = filters.map(({ key, value }) => `${key}:${value}`);
-  return getJson("v1/search/vector", { ...asJson({ vector, ...others, filter, exclude: hidden }), signal });
+  return getJson("v1/search/vector", { ...searchBody({ vector }, options), signal });
 }
 
 /** A page of the shoes that are like some examples and unlike others, each an id or a vector: {hits, next, checkpoint}. */
 export function recommend({ positive, negative }, { signal, ...options }) {
-  const { filters, hidden, ...others } = searchOptions(options);
-  const filter = filters.map(({ key, value }) => `${key}:${value}`);
-  const content = { positive, negative, ...others, filter, exclude: hidden };
-  return getJson("v1/recommendations", { ...asJson(content), signal });
-}
-
-/** Why two shoes are alike: {distance, score, conditions, attributes}. */
-export function explain(id, other, { signal }) {
-  return getJson(withParameters(`${itemPath(id)}/explain`, { with: other }), { signal });
-}
-
-const AS_JSON = { headers: { Accept: "application/json" } };
-
-/** The way from one shoe to another: its steps, each {position, image, nearest}. */
-export async function interpolate(from, to, steps, { signal }) {
-  const answer = await getJson(withParameters("v1/interpolations", { from, to, steps }), { ...AS_JSON, signal });
-  const ends = [answer.steps[0].nearest, answer.steps.at(-1).nearest];
-  // In a catalogue of two shoes nothing lies between them.
-  return answer.steps.map((step) => ({ ...step, nearest: step.nearest ?? ends[Math.round(step.position)] }));
-}
-
-/** A shoe before and after it takes a slice of another: {before, after}, each {image, nearest}. */
-export function swap(item, condition, of, { signal }) {
-  return getJson(withParameters("v1/swaps", { item, condition, of }), { ...AS_JSON, signal });
-}
-
-/** The catalogue in two dimensions: {method, items, tiles, attributes, thumbnail}. */
-export function getMap({ signal }) {
-  return getJson("v1/map", { signal });
-}
-
-/** A tile of the map: {ids, x, y, values, legend}. */
-export function getTile(number, { signal }) {
-  return getJson(`v1/map/tiles/${number}`, { signal });
-}
-
-/** The thumbnails of a tile, as a bitmap. */
-export async function getAtlas(number, { signal }) {
-  return createImageBitmap(await (await request(`v1/map/atlas/${number}`, { signal })).blob());
-}
-
-/** Whether the service can answer. */
-export async function isReady({ signal }) {
-  return (await attempt("readyz", { signal })).ok;
-}
-
-/** Add a shoe with its picture, or replace the one of that id. */
-export function putItem(id, picture, attributes) {
-  const body = new FormData();
-  body.append("attributes", JSON.stringify(attributes));
-  body.append("image", picture, picture.name || "picture");
-  return getJson(itemPath(id), { method: "PUT", body });
-}
-
-/** Change a shoe's attributes: null removes one. */
-export function patchItem(id, attributes) {
-  const headers = { "Content-Type": "application/merge-patch+json" };
-  return getJson(itemPath(id), { method: "PATCH", body: JSON.stringify({ attributes }), headers });
-}
-
-/** Remove a shoe. */
-export function removeItem(id) {
-  return request(itemPath(id), { method: "DELETE" });
-}
-
-/** Serve what is on disk now: a list of the workers, each with what it serves. */
-export async function reload() {
-  return (await getJson("v1/admin/reload", { method: "POST" })).workers;
+  return getJson("v1/recommendations", { ...searchBody({ positive, negative }, options), signal });
 }
 
 /** A picture at an address that the service gave, as a blob. */
@@ -250,8 +187,11 @@ export async function reconstructVector(vector, { signal }) {
  * Values of one attribute are alternatives, so an attribute's counts must not be narrowed by its own chosen values:
  * each attribute in use is counted again without them.
  */
-export async function countFacets(filters, { signal }) {
-  const ask = (some) => getJson(withParameters("v1/facets", { filters: some }), { signal });
+export async function countFacets(filters, { among = null, signal }) {
+  const ask = (some) =>
+    among
+      ? getJson("v1/facets:query", { ...asJson({ filter: queryOf({ filters: some, among }) }), signal })
+      : getJson(withParameters("v1/facets", { filters: some }), { signal });
   const keys = [...new Set(filters.map(({ key }) => key))].filter((key) => !key.startsWith("-"));
   const [all, ...rest] = await Promise.all([
     ask(filters),

@@ -27,17 +27,17 @@ export function isPlainClick(event) {
   return event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
 }
 
-const SVG = "http://www.w3.org/2000/svg";
+/** Make an element of a drawing; every attribute is set as it is. */
+export function draw(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
 
 /** One of the icons that index.html defines, such as "like"; it is decoration, beside or within what has a name. */
 export function icon(name) {
-  const picture = document.createElementNS(SVG, "svg");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `#i-${name}`);
-  picture.setAttribute("class", "icon");
-  picture.setAttribute("aria-hidden", "true");
-  picture.append(use);
-  return picture;
+  return draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#i-${name}` }));
 }
 
 /** A button with an icon and, unless `quiet`, its name beside it. */

@@ -3,12 +3,11 @@
 import { byId } from "./dom.js";
 
 const NAME = "solemate.key";
-const ADMIN = "solemate.admin";
 
-const MALFORMED = "A key is made of letters, digits and signs, without spaces.";
+export const MALFORMED = "A key is made of letters, digits and signs, without spaces.";
 
 /** A browser sends nothing else in a header, and no key has anything else in it. */
-const isKey = (text) => /^[!-~]+$/.test(text);
+export const isKey = (text) => /^[!-~]+$/.test(text);
 
 const dialog = byId("key");
 const input = byId("key-input");
@@ -26,23 +25,10 @@ export function headersOf(key) {
   return key === null ? {} : { Authorization: `Bearer ${key}` };
 }
 
-/** Whether somebody has given a key with which the catalogue may be changed. */
-export function isAdmin() {
-  return sessionStorage.getItem(ADMIN) !== null;
-}
-
-/** Use a key that may change the catalogue, in this tab; what is wrong with it, or "". */
-export function useAdminKey(key) {
-  if (!isKey(key)) return MALFORMED;
-  sessionStorage.setItem(NAME, key);
-  sessionStorage.setItem(ADMIN, "yes");
-  return "";
-}
-
-/** Forget the key. */
-export function forgetKey() {
-  sessionStorage.removeItem(NAME);
-  sessionStorage.removeItem(ADMIN);
+/** Use a key in this tab; null for none. */
+export function useKey(key) {
+  if (key === null) sessionStorage.removeItem(NAME);
+  else sessionStorage.setItem(NAME, key);
 }
 
 function ask() {
@@ -59,7 +45,7 @@ export async function renewKey(refused) {
   if (currentKey() !== refused) return true;
   if (!answering) {
     problem.textContent = refused === null ? "" : "The service does not know this key.";
-    sessionStorage.removeItem(NAME);
+    useKey(null);
     answering = ask().finally(() => {
       answering = null;
     });
@@ -74,7 +60,7 @@ function take() {
     input.focus();
     return;
   }
-  sessionStorage.setItem(NAME, key);
+  useKey(key);
   dialog.close("given");
 }
 

@@ -3,12 +3,14 @@
 // A route has a `name`: "search", whose address is "#item=1&filter=Gender:Women", or a view of its own, as in
 // "#/shoe?id=1&with=2". The address keeps it behind "#", so that the same page serves every route; "?" is read as well.
 //
-// A search is {item, photo, view, likes, dislikes, condition, fold, filters: [{key, value}], hidden: [id]}. `item` is a
-// shoe's id; `photo` names a picture that lives in this tab only, and `view` how it is looked at (photo/view.js); without
-// either, and without likes, the catalogue itself is shown. `fold` shows near-duplicates as one; `hidden` are shoes to
-// leave out. The other views have the parameters of VIEWS, each a text or null.
+// A search is {item, photo, view, likes, dislikes, condition, fold, among, filters: [{key, value}], hidden: [id]}. `item`
+// is a shoe's id; `photo` names a picture that lives in this tab only, and `view` how it is looked at (photo/view.js);
+// without either, and without likes, the catalogue itself is shown. `fold` shows near-duplicates as one; `among` names
+// shoes that were chosen on the map in this tab (search/among.js), and `hidden` are shoes to leave out. The other views
+// have the parameters of VIEWS, each a text or null.
 
 import * as views from "../photo/view.js";
+import { newName } from "./tab.js";
 
 const NOWHERE = {
   name: "search",
@@ -19,6 +21,7 @@ const NOWHERE = {
   dislikes: [],
   condition: null,
   fold: true,
+  among: null,
   filters: [],
   hidden: [],
 };
@@ -35,7 +38,6 @@ const isView = (name) => Object.hasOwn(VIEWS, name);
 
 let listener = () => {};
 let currentKey = null;
-let counter = 0;
 
 /** Per history entry of this tab: what was shown and how far it was scrolled. */
 const kept = new Map();
@@ -67,6 +69,7 @@ export function parse(text) {
     dislikes: parameters.getAll("dislike").filter(Boolean),
     condition: parameters.get("condition") || null,
     fold: parameters.get("group") !== "none",
+    among: parameters.get("among") || null,
     filters,
     hidden: parameters.getAll("exclude").filter(Boolean),
   };
@@ -79,7 +82,7 @@ export function format(route) {
     for (const key of VIEWS[route.name]) if (route[key] != null) parameters.set(key, route[key]);
     return `#/${route.name}${parameters.size ? `?${parameters}` : ""}`;
   }
-  const { item, photo, view, likes, dislikes, condition, fold, filters, hidden } = { ...NOWHERE, ...route };
+  const { item, photo, view, likes, dislikes, condition, fold, among, filters, hidden } = { ...NOWHERE, ...route };
   if (item) parameters.set("item", item);
   if (photo) parameters.set("photo", photo);
   for (const [name, value] of Object.entries(views.parametersOf(view))) parameters.set(name, value);
@@ -87,6 +90,7 @@ export function format(route) {
   for (const id of dislikes) parameters.append("dislike", id);
   if (condition) parameters.set("condition", condition);
   if (!fold) parameters.set("group", "none");
+  if (among) parameters.set("among", among);
   for (const { key, value } of filters) parameters.append("filter", `${key}:${value}`);
   for (const id of hidden) parameters.append("exclude", id);
   return `#${parameters}`;
@@ -100,11 +104,6 @@ export function sameQuery(one, other) {
 /** True when two routes look at their picture in the same way. */
 export function sameView(one, other) {
   return views.keyOf(one.view) === views.keyOf(other.view);
-}
-
-function newKey() {
-  counter += 1;
-  return `${Date.now().toString(36)}-${counter}`;
 }
 
 function leave() {
@@ -123,7 +122,7 @@ export function keep(answer) {
 export function go(route, { replace = false, kept: before = null } = {}) {
   leave();
   const address = location.pathname + format(route);
-  currentKey = newKey();
+  currentKey = newName();
   if (replace) history.replaceState({ key: currentKey }, "", address);
   else history.pushState({ key: currentKey }, "", address);
   listener({ ...(isView(route.name) ? {} : NOWHERE), ...route }, before);
@@ -135,7 +134,7 @@ export function amend(route) {
 }
 
 function arrive() {
-  currentKey = history.state?.key ?? newKey();
+  currentKey = history.state?.key ?? newName();
   const inHash = location.hash.length > 1;
   const route = parse(inHash ? location.hash : location.search);
   history.replaceState({ key: currentKey }, "", location.pathname + format(route));

@@ -1,9 +1,9 @@
-// Parts that show a shoe wherever there is one: its picture, its price, how near it is, a small card.
+// Parts that show a shoe wherever there is one: its picture, its price, how near it is.
 
 import { imageOf } from "./api.js";
-import { link, make, vary } from "./dom.js";
+import { make, vary } from "./dom.js";
 import { load } from "./pictures.js";
-import { describe, distance, nearness as nearnessOf, offerOf } from "./words.js";
+import { distance, nearness as nearnessOf, offerOf } from "./words.js";
 
 let shape = null;
 
@@ -45,16 +45,4 @@ export function nearness({ distance: far, score }) {
 export function offer(shoe) {
   const { price } = offerOf(shoe);
   return price === null ? null : make("span", { class: "price" }, price);
-}
-
-/** A small card that leads to a shoe. */
-export function smallCard(shoe, { keys, href, go }) {
-  const words = describe(shoe, keys);
-  const card = link(
-    { class: "card small", href, go, "data-id": shoe.id, title: words.all },
-    image(shoe, { side: 120 }),
-    make("span", { class: "name" }, words.name),
-  );
-  if (shoe.distance !== undefined) card.append(nearness(shoe));
-  return card;
 }

@@ -1,7 +1,7 @@
 // Where the shoe is in a photo: the box that was found is drawn on it, and can be moved, resized and turned.
 
 import * as cropbox from "./cropbox.js";
-import { byId } from "../base/dom.js";
+import { byId, draw } from "../base/dom.js";
 import { degrees, fit, turnBox, turnedSize, WHOLE } from "./view.js";
 
 /** Milliseconds from the last change of the box to the search. */
@@ -10,7 +10,6 @@ const PAUSE = 300;
 /** Share of the photo below which a box that moved is taken for the same. */
 const LEAST_CHANGE = 0.004;
 
-const SVG = "http://www.w3.org/2000/svg";
 const NUMBERS = ["box-left", "box-top", "box-width", "box-height"];
 
 /** Screens on which the box can be moved at once; on smaller ones the photo is made large first. */
@@ -31,23 +30,15 @@ function outline() {
   const { image, box, view } = current;
   const { width, height } = sizeOf(image);
   const turned = turnedSize({ width, height }, view.rotate);
-  const shape = document.createElementNS(SVG, "svg");
-  const rectangle = document.createElementNS(SVG, "rect");
   const [left, top, across, down] = box;
-  for (const [name, value] of Object.entries({
+  const rectangle = draw("rect", {
     x: width / 2 + (left - 0.5) * turned.width,
     y: height / 2 + (top - 0.5) * turned.height,
     width: across * turned.width,
     height: down * turned.height,
     transform: `rotate(${view.rotate} ${width / 2} ${height / 2})`,
-  })) {
-    rectangle.setAttribute(name, value);
-  }
-  shape.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  shape.setAttribute("class", "outline");
-  shape.setAttribute("aria-hidden", "true");
-  shape.append(rectangle);
-  return shape;
+  });
+  return draw("svg", { viewBox: `0 0 ${width} ${height}`, class: "outline", "aria-hidden": "true" }, rectangle);
 }
 
 function removeOutline() {

@@ -1,48 +1,28 @@
 // The photos searched with: each is made small, and embedded once for each way of looking at it (view.js); what is asked
 // of it afterwards goes by its vector.
 //
-// They stay in this tab. sessionStorage keeps them over a reload, the newest ones where not all have room.
+// They stay in this tab, which keeps them over a reload.
 
 import { ApiError, embedPhoto, recommend, reconstructVector, searchVector } from "../base/api.js";
 import * as dataUrl from "./dataurl.js";
 import { shrink } from "./shrink.js";
 import { AUTO, keyOf, optionsOf } from "./view.js";
+import * as tab from "../base/tab.js";
 import { megabytes } from "../base/words.js";
-
-const PREFIX = "solemate.photo.";
 
 /** Characters of a photo that is worth keeping: browsers keep some 5 million for a page. */
 const MOST_CHARACTERS = 2_000_000;
 
 const photos = new Map();
-let counter = 0;
-
-function keysKept() {
-  // The oldest first: names begin with the time, in digits of equal number.
-  return Object.keys(sessionStorage).filter((key) => key.startsWith(PREFIX)).sort();
-}
-
-function store(name, text) {
-  if (text.length > MOST_CHARACTERS) return;
-  for (;;) {
-    try {
-      sessionStorage.setItem(PREFIX + name, text);
-      return;
-    } catch {
-      const oldest = keysKept().find((key) => key !== PREFIX + name);
-      if (!oldest) return;
-      sessionStorage.removeItem(oldest);
-    }
-  }
-}
 
 async function save(photo) {
   const data = await dataUrl.fromBlob(await photo.small);
-  store(photo.route, JSON.stringify({ name: photo.name, data, embeddings: photo.embeddings }));
+  const text = JSON.stringify({ name: photo.name, data, embeddings: photo.embeddings });
+  if (text.length <= MOST_CHARACTERS) tab.keep(photo.route, text);
 }
 
 function restore(route) {
-  const text = sessionStorage.getItem(PREFIX + route);
+  const text = tab.kept(route);
   if (text === null) return undefined;
   const { name, data, embeddings = {} } = JSON.parse(text);
   const blob = dataUrl.toBlob(data);
@@ -73,9 +53,7 @@ async function prepare(file, { formats, side, limit }) {
  * `limits` are {formats, side, limit}: see `shrink`, and the bytes that the service takes.
  */
 export function keep(file, limits) {
-  counter += 1;
-  // The time keeps names apart across reloads, where the history outlives the page.
-  const route = `${Date.now().toString(36)}-${counter}`;
+  const route = tab.newName();
   const small = prepare(file, limits);
   const photo = { route, name: file.name ?? "", preview: file, small, embeddings: {}, looks: new Map(), asked: null };
   photos.set(route, photo);

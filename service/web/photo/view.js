@@ -68,7 +68,7 @@ export function turnBox([left, top, width, height], from, to, size) {
 }
 
 /** The smallest part of the upright photo that holds a box on the turned one; the service turns after it crops. */
-export function cropOf([left, top, width, height], rotate, size) {
+function cropOf([left, top, width, height], rotate, size) {
   const turned = turnedSize(size, rotate);
   const corners = [left, left + width].flatMap((x) =>
     [top, top + height].map((y) => turn([(x - 0.5) * turned.width, (y - 0.5) * turned.height], -rotate)),

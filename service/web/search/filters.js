@@ -20,7 +20,7 @@ const wide = window.matchMedia("(min-width: 60rem)");
 const opened = new Map();
 const expanded = new Set();
 
-/** Attributes with one value in the whole catalogue: nothing to choose. Seen when no filter is in use. */
+/** Attributes with one value in the whole catalogue: nothing to choose. Seen when nothing narrows it. */
 let single = new Set();
 
 function same(one, other) {
@@ -168,14 +168,17 @@ function foldButton(key, values, shown, { details, ...options }) {
   return make("button", { type: "button", class: "fold", "aria-expanded": open, click: onClick }, text);
 }
 
-/** Show the groups for these counts; `onToggle({key, value})` is called for a box ticked or cleared, or a range. */
-export function show({ facets, ranges, total }, { keys, filters, onToggle }) {
+/**
+ * Show the groups for these counts; `onToggle({key, value})` is called for a box ticked or cleared, or a range. `among`
+ * tells whether the counts are of a choice from the map.
+ */
+export function show({ facets, ranges, total }, { keys, filters, among, onToggle }) {
   const focused = document.activeElement?.dataset?.filter;
   const counted = new Set([...Object.keys(facets), ...Object.keys(ranges)]);
   const all = [...keys.filter((key) => counted.has(key)), ...[...counted].filter((key) => !keys.includes(key))];
   const valuesIn = (key) => facets[key] ?? [];
   const order = all.filter((key) => !isAddress(valuesIn(key).slice(0, 3).map(({ value }) => value)));
-  if (!filters.length) single = new Set(order.filter((key) => valuesIn(key).length === 1));
+  if (!filters.length && !among) single = new Set(order.filter((key) => valuesIn(key).length === 1));
   const useful = order
     .map((key) => [key, valuesOf(key, valuesIn(key), filters)])
     .filter(([key, values]) => (values.length || key in ranges) && (!single.has(key) || filters.some((each) => bare(each.key) === key)));
@@ -219,13 +222,14 @@ function wordsOf({ key, value }) {
 }
 
 /**
- * Show the filters in use as chips; `onToggle` takes one off, `onClear` all of them. `hidden` shoes have one, too,
- * which `onRestore` takes off.
+ * Show the filters in use as chips; `onToggle` takes one off, `onClear` all of them. A choice from the map, `among` so
+ * many shoes, has one, which `onWhole` takes off, and so have `hidden` shoes, with `onRestore`.
  */
-export function showChips(filters, { onToggle, onClear, hidden, onRestore }) {
+export function showChips(filters, { onToggle, onClear, among, onWhole, hidden, onRestore }) {
   const chips = filters.map((filter) => chip(wordsOf(filter), "Remove filter ", () => onToggle(filter)));
+  if (among) chips.unshift(chip(`among ${shoes(among)} from the map`, "Remove filter ", onWhole));
   if (hidden) chips.push(chip(`${shoes(hidden)} hidden`, "Show again: ", onRestore));
-  if (filters.length > 1) {
+  if (filters.length + (among ? 1 : 0) > 1) {
     chips.push(make("li", {}, make("button", { type: "button", class: "link", click: onClear }, "Clear all")));
   }
   byId("chips").replaceChildren(...chips);

@@ -130,6 +130,7 @@ function skeleton() {
 /** Show placeholders where `number` shoes will be; `dim` keeps what is there, greyed, instead. */
 export function wait(number, { dim = false } = {}) {
   grid.setAttribute("aria-busy", "true");
+  pause(); // a page after what goes away would come between what comes
   if (dim && grid.children.length && !grid.querySelector(".skeleton")) return;
   grid.replaceChildren(...Array.from({ length: number }, skeleton));
   grid.hidden = false;
@@ -138,10 +139,14 @@ export function wait(number, { dim = false } = {}) {
   end.textContent = "";
 }
 
-function stop() {
-  more.hidden = true;
+function pause() {
   onMore = null;
   nearEnd.disconnect();
+}
+
+function stop() {
+  more.hidden = true;
+  pause();
 }
 
 /**

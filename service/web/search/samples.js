@@ -68,7 +68,7 @@ export async function offer(info, onPhoto) {
     return make("li", {}, make("button", { type: "button", class: "sample", click: () => onPhoto(photo) }, picture));
   };
   try {
-    const { items } = await listItems({ filters: [], limit: 24 });
+    const { items } = await listItems({ limit: 24 });
     const shoes = choose(items, info.attributes);
     list.replaceChildren(...(await Promise.all(shoes.map((shoe, index) => compose(shoe, SCENES[index])))).map(entry));
   } catch {

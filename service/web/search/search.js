@@ -7,12 +7,15 @@ import * as routes from "../base/route.js";
 import * as words from "../base/words.js";
 import * as photos from "../photo/photos.js";
 import { isAuto } from "../photo/view.js";
+import * as among from "./among.js";
 import * as conditions from "./conditions.js";
 import * as filters from "./filters.js";
 import * as query from "./query.js";
 import * as results from "./results.js";
 
 const PAGE = 24;
+
+const PITCH = byId("intro-heading").textContent;
 
 /** Brands that only the catalogue has that `solemate demo-catalog` draws. */
 const DRAWN = ["Alderfoot", "Saltmarsh"];
@@ -66,12 +69,13 @@ function folds(route) {
 
 async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
   const { filters: chosen, likes, dislikes } = route;
+  const ids = among.idsOf(route);
   if (!isQuery(route)) {
-    const { items, next, total } = await listItems({ filters: chosen, cursor, limit: PAGE, signal });
+    const { items, next, total } = await listItems({ filters: chosen, among: ids, cursor, limit: PAGE, signal });
     return { shoes: items, next, total };
   }
   const hidden = [...route.hidden, ...dislikes];
-  const options = { filters: chosen, hidden, condition: conditionOf(route), fold: folds(route), cursor, signal };
+  const options = { filters: chosen, among: ids, hidden, condition: conditionOf(route), fold: folds(route), cursor, signal };
   options.k = Math.min(k, info.limits.max_k ?? PAGE);
   const { hits, next } = await find(route, { likes, dislikes }, options);
   return { shoes: hits, next };
@@ -80,7 +84,8 @@ async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
 function find(route, { likes, dislikes }, options) {
   if (route.photo) return photos.search(photos.get(route.photo), route.view, { likes, dislikes, ...options });
   const positive = route.item ? [route.item, ...likes] : likes;
-  if (!route.item || likes.length || dislikes.length) return recommend({ positive, negative: dislikes }, options);
+  // An address has no room for a choice from the map.
+  if (!route.item || likes.length || dislikes.length || options.among) return recommend({ positive, negative: dislikes }, options);
   return findSimilar(route.item, options);
 }
 
@@ -123,11 +128,12 @@ async function showQuery(route, signal) {
 /** Show the filters with their counts, and return those: `counted`, where they are known already. */
 async function showFacets(route, signal, counted) {
   try {
-    const facets = counted ?? (await countFacets(route.filters, { signal }));
+    const ids = among.idsOf(route);
+    const facets = counted ?? (await countFacets(route.filters, { among: ids, signal }));
     signal.throwIfAborted();
     const brands = (facets.facets.Brand ?? []).map(({ value }) => value);
     byId("drawn").hidden = !DRAWN.every((brand) => brands.includes(brand));
-    filters.show(facets, { keys: info.attributes, filters: route.filters, onToggle: toggle });
+    filters.show(facets, { keys: info.attributes, filters: route.filters, among: ids !== null, onToggle: toggle });
     return facets;
   } catch (error) {
     // Filters are a help, not the answer: without them the shoes still show. A wrong filter fails the search too.
@@ -139,7 +145,8 @@ async function showFacets(route, signal, counted) {
 function head(route) {
   const [first] = answer.shoes;
   const far = isQuery(route) && !route.dislikes.length && first && first.score < words.RELATED;
-  byId("results-heading").textContent = !isQuery(route) ? "The catalogue" : far ? "Nothing here is close" : "Most similar";
+  const browsed = route.among ? "Chosen on the map" : "The catalogue";
+  byId("results-heading").textContent = !isQuery(route) ? browsed : far ? "Nothing here is close" : "Most similar";
 }
 
 function tally(route) {
@@ -157,6 +164,8 @@ function presentNothing(route) {
     results.showEmpty("There is no shoe that you did not hide.", button("Show the hidden ones", showHidden));
   } else if (route.filters.length) {
     results.showEmpty("No shoe matches all of these filters.", button("Clear the filters", clearFilters));
+  } else if (route.among) {
+    results.showEmpty("There is no other shoe in the choice from the map.", button("Search the whole catalogue", searchWhole));
   } else {
     results.showEmpty(isQuery(route) ? "There is no other shoe to compare with." : "The catalogue is empty.");
   }
@@ -173,7 +182,8 @@ function ending(tooDeep) {
 }
 
 function searchWith(shoe) {
-  routes.go({ item: shoe.id, condition: shown.condition, fold: shown.fold, filters: shown.filters });
+  const { condition, fold, among: choice, filters: chosen } = shown;
+  routes.go({ item: shoe.id, condition, fold, among: choice, filters: chosen });
 }
 
 function present(route) {
@@ -243,8 +253,14 @@ function dropExample(kind, id) {
   routes.go(isQuery(still) ? still : { ...still, dislikes: [] });
 }
 
+/** Whether the search is on the screen: what was said there just before must not come over another view. */
+function isHere() {
+  return document.body.dataset.view === "search";
+}
+
 /** Look at the photo in another way, as somebody said; the first time is a new entry in the history. */
 function lookAt(view) {
+  if (!isHere()) return;
   routes.go({ ...shown, view }, { replace: !isAuto(shown.view) && !isAuto(view) });
 }
 
@@ -252,8 +268,12 @@ function showHidden() {
   routes.go({ ...shown, hidden: [] });
 }
 
+function searchWhole() {
+  routes.go({ ...shown, among: null });
+}
+
 function clearFilters() {
-  routes.go({ ...shown, filters: [] });
+  routes.go({ ...shown, among: null, filters: [] });
 }
 
 /** Say what went wrong and offer the way on that fits. */
@@ -268,7 +288,7 @@ function fail(cause, route) {
     // What was on the screen comes back, under the message.
     routes.go(settled.route, { replace: true, kept: { answer: settled.answer, scroll: 0 } });
   } else if (badPhoto) {
-    routes.go({ filters: route.filters }, { replace: true });
+    routes.go({ among: route.among, filters: route.filters }, { replace: true });
   }
   if (badPhoto) {
     say(badView ? "This box did not work." : "This photo did not work.", error.message);
@@ -303,11 +323,19 @@ export async function show(route, kept) {
   asking = new AbortController();
   const { signal } = asking;
   if (route.photo && !photos.get(route.photo)) {
-    routes.go({ filters: route.filters }, { replace: true });
+    routes.go({ among: route.among, filters: route.filters }, { replace: true });
     say("The photo is gone.", "Photos are kept in their own tab only, and there the latest. Choose it once more.");
     return;
   }
+  const ids = among.idsOf(route);
+  if (route.among && !ids) {
+    routes.go({ ...route, among: null }, { replace: true });
+    say("The choice from the map is gone.", "It is kept in its own tab only. This is the whole catalogue; the map is there to choose anew.");
+    return;
+  }
   const first = shown === null;
+  const place = gap; // it is of this route only, also where another one follows before the answer
+  gap = null;
   const refined = isQuery(route) === isQuery(pictured ?? route) && routes.sameQuery(pictured, route);
   const reviewed = refined && !routes.sameView(pictured, route);
   shown = route;
@@ -319,7 +347,16 @@ export async function show(route, kept) {
   byId("fold-choice").hidden = !isQuery(route) || info.duplicate_distance === null;
   byId("fold").checked = route.fold;
   query.showExamples(route, dropExample);
-  const chips = { onToggle: toggle, onClear: clearFilters, hidden: route.hidden.length, onRestore: showHidden };
+  byId("intro").classList.toggle("compact", ids !== null);
+  byId("intro-heading").textContent = ids ? `Search among ${words.shoes(ids.length)}` : PITCH;
+  const chips = {
+    onToggle: toggle,
+    onClear: clearFilters,
+    among: ids?.length ?? 0,
+    onWhole: searchWhole,
+    hidden: route.hidden.length,
+    onRestore: showHidden,
+  };
   filters.showChips(route.filters, chips);
   if (!kept) results.wait(PAGE, { dim: refined });
   if (!kept && !refined && !first) window.scrollTo(0, 0);
@@ -329,8 +366,7 @@ export async function show(route, kept) {
     answer = found;
     settled = { route, answer };
     present(route);
-    if (gap !== null) results.focusShoe(gap);
-    gap = null;
+    if (place !== null) results.focusShoe(place);
     if (kept) window.scrollTo(0, kept.scroll);
   };
   try {
@@ -350,13 +386,14 @@ export async function show(route, kept) {
 export function takePhoto(photo) {
   const { formats, max_upload_bytes: limit } = info.limits;
   const name = photos.keep(photo, { formats, side: info.checkpoint.image_size, limit });
-  const { condition, fold, filters: chosen } = shown ?? {};
-  routes.go({ photo: name, condition, fold, filters: chosen ?? [] });
+  const { condition, fold, among: choice = null, filters: chosen = [] } = shown ?? {};
+  routes.go({ photo: name, condition, fold, among: choice, filters: chosen });
 }
 
 /** Search with a shoe of the catalogue. */
 export function takeShoe(item) {
-  routes.go({ item, filters: shown?.filters ?? [] });
+  const { among: choice = null, filters: chosen = [] } = shown ?? {};
+  routes.go({ item, among: choice, filters: chosen });
 }
 
 async function share() {
@@ -368,7 +405,8 @@ async function share() {
   const address = new URL(routes.format({ ...route, condition, fold, filters: chosen }), location.href).href;
   try {
     await navigator.clipboard.writeText(address);
-    toast(shown.photo ? "Copied a link to the search by the nearest shoe." : "Copied a link to this search.");
+    const what = shown.photo ? "the search by the nearest shoe" : "this search";
+    toast(`Copied a link to ${what}${shown.among ? ", in the whole catalogue: the choice from the map stays in this tab" : ""}.`);
   } catch {
     say("The link to share:", address);
   }
@@ -378,7 +416,9 @@ async function share() {
 export function start(served) {
   info = served;
   filters.listen();
-  conditions.offer(info.conditions, (condition, { replace }) => routes.go({ ...shown, condition }, { replace }));
+  conditions.offer(info.conditions, (condition, { replace }) => {
+    if (isHere()) routes.go({ ...shown, condition }, { replace });
+  });
   byId("fold").addEventListener("change", () => routes.go({ ...shown, fold: byId("fold").checked }));
   byId("share").addEventListener("click", share);
 }

@@ -1,15 +1,37 @@
 // What may be done with an admin key: add shoes, change and remove them, reload.
 
-import { patchItem, putItem, reload, removeItem, toApiError } from "../base/api.js";
+import { toApiError } from "../base/api.js";
 import { iconButton, make, vary } from "../base/dom.js";
-import { forgetKey, isAdmin, useAdminKey } from "../base/key.js";
+import { isKey, MALFORMED, useKey } from "../base/key.js";
 import { say, toast } from "../base/notice.js";
 import * as routes from "../base/route.js";
 import { count, shoes } from "../base/words.js";
 import { forget, meet } from "../search/search.js";
+import { patchItem, putItem, reload, removeItem } from "./api.js";
+
+/** What says in this tab that its key may change the catalogue. */
+const ADMIN = "solemate.admin";
 
 /** Pictures that are sent at once. */
 const AT_ONCE = 2;
+
+/** Whether somebody has given a key with which the catalogue may be changed. */
+function isAdmin() {
+  return sessionStorage.getItem(ADMIN) !== null;
+}
+
+/** Use a key that may change the catalogue; what is wrong with it, or "". */
+function useAdminKey(key) {
+  if (!isKey(key)) return MALFORMED;
+  useKey(key);
+  sessionStorage.setItem(ADMIN, "yes");
+  return "";
+}
+
+function forgetKey() {
+  useKey(null);
+  sessionStorage.removeItem(ADMIN);
+}
 
 /** Attributes as lines of text: "Brand: Acme, Bolt". */
 function toText(attributes) {
@@ -42,10 +64,14 @@ async function attempt(button, work) {
   }
 }
 
-/** Show in a section how a shoe's attributes are changed and how it is removed, to those who have given an admin key. */
-export function showEditor(section, shoe) {
+/**
+ * Show in a section how a shoe's attributes are changed and how it is removed, to those who have given an admin key;
+ * `onChange(shoe)` is called with what a change made of it.
+ */
+export function showEditor(section, shoe, onChange) {
   section.hidden = !isAdmin();
   if (section.hidden) return;
+  let known = shoe; // as the service has it, after the last change
   const field = make("textarea", { class: "field", rows: 6, "aria-label": "Attributes, one a line", spellcheck: "false" });
   field.value = toText(shoe.attributes);
   const save = make("button", { type: "button", class: "button small primary", click: () => attempt(save, change) }, "Save");
@@ -64,10 +90,11 @@ export function showEditor(section, shoe) {
       say("These attributes can't be read.", EXPECTED);
       return;
     }
-    const gone = Object.keys(shoe.attributes).filter((key) => !(key in attributes));
-    const changed = await patchItem(shoe.id, { ...attributes, ...Object.fromEntries(gone.map((key) => [key, null])) });
+    const gone = Object.keys(known.attributes).filter((key) => !(key in attributes));
+    known = await patchItem(shoe.id, { ...attributes, ...Object.fromEntries(gone.map((key) => [key, null])) });
     forget(shoe.id);
-    meet([changed]);
+    meet([known]);
+    onChange(known);
     toast("Saved.");
   }
 

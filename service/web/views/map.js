@@ -1,12 +1,14 @@
 // The catalogue in two dimensions: near on the map is mostly near by vector.
 
-import { getAtlas, getItem, getMap, getTile, imageOf, isAbsent } from "../base/api.js";
-import { iconButton, link, make, vary } from "../base/dom.js";
+import { getItem, imageOf } from "../base/api.js";
+import { draw, iconButton, link, make, vary } from "../base/dom.js";
 import { framed, image } from "../base/shoes.js";
 import { toast } from "../base/notice.js";
 import * as routes from "../base/route.js";
 import { count, describe, label, shoes } from "../base/words.js";
+import * as among from "../search/among.js";
 import { known, meet } from "../search/search.js";
+import { getAtlas, getMap, getTile, isAbsent } from "./api.js";
 import { open } from "./points.js";
 
 /** Colours of the most frequent values; all others, and shoes without a value, are grey. */
@@ -19,25 +21,33 @@ const FEW = 600;
 /** How much longer one side of the map may be drawn than the other. */
 const STRETCH = 1.4;
 
+/** Screen pixels around the map: half of the largest thumbnail, and a little. */
+const MARGIN = 32;
+
 /** Screen pixels around a pointer in which a point is found. */
 const REACH = 14;
 
-/** Shoes that a search among a lassoed group takes as its examples. */
+/** Shoes of a choice that a search for others like them takes as its examples. */
 const EXAMPLES = 24;
 
 const MOST_ZOOM = 120;
+
+/** From where all of the map is seen. */
+const WHOLE = { x: 0.5, y: 0.5, zoom: 1 };
 
 const METHODS = { opentsne: "laid out by t-SNE", pca: "laid out by two principal components" };
 
 /** Screen pixels that a press may move and still be a click. */
 const STILL = 6;
 
-let map = null; // what is loaded: {ids, x, y, values, legend, info}
+// What is loaded: {ids, x, y, values, tiles, info}; the canvas that it is drawn on: {canvas, points, pictured}, as
+// a browser has room for few; and how it was left: {view, chosen}.
+let map = null;
 
 async function load(progress, signal) {
   const info = await getMap({ signal });
   const total = info.items;
-  const loaded = { info, ids: new Array(total), x: new Float32Array(total), y: new Float32Array(total), values: {}, legend: {}, tiles: [] };
+  const loaded = { info, ids: new Array(total), x: new Float32Array(total), y: new Float32Array(total), values: {}, tiles: [] };
   let first = 0;
   for (let number = 0; number < info.tiles; number += 1) {
     const tile = await getTile(number, { signal });
@@ -68,6 +78,21 @@ function legendOf(name) {
   return sorted.map(([value, number], index) => ({ value, number, colour: PALETTE[index] ?? OTHER }));
 }
 
+/** The points of the map on a canvas; null where the browser has no WebGL 2. */
+function lay(canvas) {
+  const points = open(canvas, map.ids.length);
+  if (!points) return null;
+  for (const { first, number } of map.tiles) {
+    const places = new Uint16Array(number * 2);
+    for (let index = 0; index < number; index += 1) {
+      places[2 * index] = map.x[first + index] * 65535;
+      places[2 * index + 1] = map.y[first + index] * 65535;
+    }
+    points.place(first, places);
+  }
+  return points;
+}
+
 function bytesOf(colour) {
   return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 }
@@ -76,10 +101,10 @@ function bytesOf(colour) {
 class Chart {
   constructor(canvas, outline, { onHover, onOpen, onLasso }) {
     Object.assign(this, { canvas, outline, onHover, onOpen, onLasso });
-    this.view = { x: 0.5, y: 0.5, zoom: 1 };
-    this.points = open(canvas, map.ids.length);
+    this.view = map.view ?? { ...WHOLE };
+    this.points = map.points;
     this.colours = new Uint8Array(map.ids.length * 4);
-    this.chosen = null; // the lassoed points, as a Set
+    this.chosen = map.chosen ?? null; // the lassoed points, as a Set
     this.only = null; // the value of the legend that stands out
     this.pointers = new Map();
     this.lassoing = false;
@@ -87,14 +112,6 @@ class Chart {
   }
 
   start(signal) {
-    for (const { first, number } of map.tiles) {
-      const places = new Uint16Array(number * 2);
-      for (let index = 0; index < number; index += 1) {
-        places[2 * index] = map.x[first + index] * 65535;
-        places[2 * index + 1] = map.y[first + index] * 65535;
-      }
-      this.points.place(first, places);
-    }
     const { canvas } = this;
     const listen = (kind, act, options) => canvas.addEventListener(kind, act, { signal, ...options });
     listen("pointerdown", (event) => this.press(event));
@@ -108,7 +125,11 @@ class Chart {
     listen("keydown", (event) => this.key(event));
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(canvas);
-    signal.addEventListener("abort", () => observer.disconnect());
+    signal.addEventListener("abort", () => {
+      observer.disconnect();
+      // Back returns to the map as it was left.
+      Object.assign(map, { view: this.view, chosen: this.chosen });
+    });
   }
 
   resize() {
@@ -122,7 +143,7 @@ class Chart {
   get sides() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const least = Math.min(width, height) * STRETCH;
-    return [Math.min(width, least), Math.min(height, least)].map((side) => side * 0.94 * this.view.zoom);
+    return [Math.min(width, least), Math.min(height, least)].map((side) => (side - 2 * MARGIN) * this.view.zoom);
   }
 
   screen(index) {
@@ -156,7 +177,7 @@ class Chart {
   }
 
   whole() {
-    this.view = { x: 0.5, y: 0.5, zoom: 1 };
+    this.view = { ...WHOLE };
     this.later();
   }
 
@@ -320,7 +341,8 @@ export async function show(view, route, { info, signal }) {
     const bar = vary(make("span", { class: "meter" }), "share", 0);
     view.replaceChildren(make("h1", {}, "Map"), make("p", { class: "fine" }, "Loading the map…"), bar);
     try {
-      map = { ...(await load((share) => vary(bar, "share", share), signal)), catalog: info.catalog.fingerprint };
+      const loaded = await load((share) => vary(bar, "share", share), signal);
+      map = { ...loaded, catalog: info.catalog.fingerprint, pictured: new Set() };
     } catch (error) {
       if (!isAbsent(error)) throw error;
       absent(view, error);
@@ -332,18 +354,22 @@ export async function show(view, route, { info, signal }) {
 }
 
 function build(view, route, { info, signal }) {
-  const canvas = make("canvas", {
+  map.canvas ??= make("canvas", {
     class: "map-canvas",
     tabindex: 0,
     role: "application",
     "aria-label": "Map of the catalogue",
     "aria-describedby": "map-hint",
   });
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const outline = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  svg.setAttribute("class", "lasso");
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(outline);
+  const { canvas } = map;
+  map.points ??= lay(canvas);
+  if (!map.points) {
+    view.replaceChildren(make("h1", {}, "Map"), make("p", { class: "empty" }, "This browser has no WebGL 2, with which the map is drawn."));
+    return;
+  }
+  canvas.classList.remove("lassoing");
+  const outline = draw("path", {});
+  const svg = draw("svg", { class: "lasso", "aria-hidden": "true" }, outline);
   const tip = make("div", { class: "tip", role: "status" });
   const names = map.info.attributes;
   const select = make("select", { class: "theme", "aria-label": "Colour by" }, ...names.map((name) => make("option", { value: name }, label(name))));
@@ -384,13 +410,11 @@ function build(view, route, { info, signal }) {
     chart.lassoing = false;
     canvas.classList.remove("lassoing");
     repaint();
-    showSelection(side, [...found], () => choose(new Set(), true));
+    showSelection(side, [...found], clear);
+    side.scrollIntoView({ block: "nearest" }); // where there is no room for it beside the map
   };
+  const clear = () => choose(new Set(), true);
   const chart = new Chart(canvas, outline, { onHover: hover, onOpen: openShoe, onLasso: choose });
-  if (!chart.points) {
-    view.replaceChildren(make("h1", {}, "Map"), make("p", { class: "empty" }, "This browser has no WebGL 2, with which the map is drawn."));
-    return;
-  }
   const lasso = iconButton("lasso", "Lasso", () => {
     chart.lassoing = !chart.lassoing;
     lasso.setAttribute("aria-pressed", String(chart.lassoing));
@@ -414,7 +438,7 @@ function build(view, route, { info, signal }) {
       make(
         "div",
         { class: "map-bar" },
-        make("label", { class: "fine" }, "Colour by ", select),
+        make("label", { class: "fine" }, make("span", { class: "words" }, "Colour by "), select),
         lasso,
         among,
       ),
@@ -446,14 +470,17 @@ function build(view, route, { info, signal }) {
   });
   chart.start(signal);
   repaint();
-  for (const { first } of map.tiles) {
-    getAtlas(map.tiles.findIndex((tile) => tile.first === first), { signal })
+  showSelection(side, [...(chart.chosen ?? [])], clear);
+  map.tiles.forEach(({ first }, number) => {
+    if (map.pictured.has(number)) return;
+    getAtlas(number, { signal })
       .then((bitmap) => {
-        chart.points.picture(first, bitmap, map.info.thumbnail);
+        map.pictured.add(number);
+        map.points.picture(first, bitmap, map.info.thumbnail);
         chart.later();
       })
       .catch(() => {}); // then they stay points
-  }
+  });
 }
 
 /** The lassoed shoes, and the ways on with them. */
@@ -479,7 +506,16 @@ function showSelection(side, found, clear) {
   side.replaceChildren(
     make("div", { class: "section-head" }, make("h2", {}, `${shoes(found.length)} chosen`), iconButton("close", "Clear the choice", clear, { quiet: true })),
     ...(shared.length ? [make("p", { class: "fine" }, `Mostly ${shared.join(", ")}`)] : []),
-    make("p", { class: "buttons" }, iconButton("search", "Find shoes like these", () => routes.go({ likes }), { class: "button small primary" })),
+    make(
+      "p",
+      { class: "buttons" },
+      iconButton("search", `Search among these ${count(ids.length)}`, () => routes.go({ among: among.keep(ids) }), {
+        class: "button small primary",
+        disabled: ids.length > among.MOST,
+      }),
+      iconButton("like", "Find shoes like these", () => routes.go({ likes }), { class: "button small" }),
+    ),
+    ...(ids.length > among.MOST ? [make("p", { class: "fine" }, `A search goes among ${shoes(among.MOST)} at most.`)] : []),
     make("ul", { class: "thumbs" }, ...ids.slice(0, 60).map(entry)),
     ...(ids.length > 60 ? [make("p", { class: "fine" }, `and ${count(ids.length - 60)} more`)] : []),
   );

@@ -1,17 +1,22 @@
 // The way from one shoe to another, and a shoe with one trait of another: what is drawn, and the nearest real shoe.
 
-import { getItem, interpolate, swap } from "../base/api.js";
-import { iconButton, link, make } from "../base/dom.js";
+import { getItem, toApiError } from "../base/api.js";
+import { iconButton, link, make, vary } from "../base/dom.js";
+import { say } from "../base/notice.js";
 import { framed, image, nearness } from "../base/shoes.js";
 import * as routes from "../base/route.js";
 import { describe, label, percent } from "../base/words.js";
 import { known, meet } from "../search/search.js";
+import { interpolate, swap } from "./api.js";
 import { pick, surprise } from "./picker.js";
 
 const STEPS = 11;
 
 let drawn = null; // {key, steps}: the way that is on the screen
 let info = null;
+
+/** The route on the screen, with the step and the trait that were chosen since it came there. */
+const here = () => routes.parse(location.hash);
 
 const toShoe = (id) => ({ name: "shoe", id });
 
@@ -43,12 +48,20 @@ function realShoe(hit, text) {
   );
 }
 
-function drawing(address, text) {
-  return make("div", { class: "card small" }, make("span", { class: "fine tag" }, text), framed(address, { alt: text, side: 200, loading: "eager" }), make("span", { class: "name" }, ""));
+function drawing(address, text, ...below) {
+  const kind = below.length ? "" : " picture-only";
+  return make("div", { class: `card small drawn-card${kind}` }, make("span", { class: "fine tag" }, text), framed(address, { alt: text, side: 200, loading: "eager" }), ...below);
+}
+
+/** How far along the way a drawing is: the counterpart of how near the real shoe beside it is. */
+function along(position, to) {
+  const bar = vary(make("span", { class: "meter", "aria-hidden": "true" }), "share", position);
+  const aim = make("span", { class: "aim" }, `to ${nameOf(to)}`);
+  return [make("span", { class: "name" }, `${percent(position)} of the way`), make("span", { class: "nearness" }, aim, bar)];
 }
 
 /** The stage with the slider over all steps. */
-function way(route, steps) {
+function way({ step }, to, steps) {
   const stage = make("div", { class: "stage" });
   const film = make("ol", { class: "film" });
   const slider = make("input", {
@@ -56,18 +69,17 @@ function way(route, steps) {
     min: 0,
     max: steps.length - 1,
     "aria-label": "Step of the way",
-    input: () => showStep(slider.valueAsNumber),
+    input: () => choose(slider.valueAsNumber),
   });
   const buttons = steps.map(({ image: address, nearest }, index) =>
     make(
       "button",
-      { type: "button", "aria-label": `Step ${index + 1} of ${steps.length}: nearest is ${nameOf(nearest)}`, click: () => showStep(index) },
+      { type: "button", "aria-label": `Step ${index + 1} of ${steps.length}: nearest is ${nameOf(nearest)}`, click: () => choose(index) },
       framed(address, { side: 64 }),
       image(nearest, { side: 64 }),
     ),
   );
   film.append(...buttons.map((button) => make("li", {}, button)));
-  let address = null;
 
   function showStep(index) {
     const { position, image: picture, nearest } = steps[index];
@@ -77,12 +89,14 @@ function way(route, steps) {
       if (at === index) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
     });
-    stage.replaceChildren(drawing(picture, `Drawn, ${percent(position)} of the way`), realShoe(nearest, "Nearest in the catalogue"));
-    if (address !== null) routes.amend({ ...route, step: index });
-    address = index;
+    stage.replaceChildren(drawing(picture, "Drawn by the network", ...along(position, to)), realShoe(nearest, "Nearest in the catalogue"));
   }
 
-  const given = Number(route.step ?? Math.floor(steps.length / 2));
+  const choose = (index) => {
+    showStep(index);
+    routes.amend({ ...here(), step: index });
+  };
+  const given = Number(step ?? Math.floor(steps.length / 2));
   showStep(Number.isInteger(given) && given >= 0 && given < steps.length ? given : 0);
   return make("section", { class: "way" }, stage, slider, film);
 }
@@ -91,18 +105,24 @@ function swaps(route, from, other, section, { signal }) {
   const slices = Object.keys(info.slices);
   const choices = make("div", { class: "segments", role: "group", "aria-label": "Trait to take over" });
   const result = make("div", { class: "swap-result" });
+  let asked = null; // the trait that was chosen last
   const showSwap = async (condition) => {
+    asked = condition;
     for (const button of choices.children) button.setAttribute("aria-pressed", String(button.dataset.slice === condition));
     result.setAttribute("aria-busy", "true");
-    const { before, after } = await swap(from.id, condition, other.id, { signal });
-    signal.throwIfAborted();
-    meet([before.nearest, after.nearest]);
-    result.removeAttribute("aria-busy");
-    result.replaceChildren(
-      drawing(before.image, "As it is"),
-      drawing(after.image, `With the other's ${label(condition).toLowerCase()}`),
-      realShoe(after.nearest, "Nearest to that"),
-    );
+    try {
+      const { before, after } = await swap(from.id, condition, other.id, { signal });
+      signal.throwIfAborted();
+      if (asked !== condition) return;
+      meet([before.nearest, after.nearest]);
+      result.replaceChildren(
+        drawing(before.image, "As it is"),
+        drawing(after.image, `With the other's ${label(condition).toLowerCase()}`),
+        realShoe(after.nearest, "Nearest to that"),
+      );
+    } finally {
+      if (asked === condition) result.removeAttribute("aria-busy");
+    }
   };
   choices.append(
     ...slices.map((name) =>
@@ -113,8 +133,10 @@ function swaps(route, from, other, section, { signal }) {
           class: "segment",
           "data-slice": name,
           click: () => {
-            routes.amend({ ...routes.parse(location.hash), swap: name });
-            showSwap(name).catch(() => result.replaceChildren(make("p", { class: "fine" }, "This could not be drawn.")));
+            routes.amend({ ...here(), swap: name });
+            showSwap(name).catch(() => {
+              if (asked === name) result.replaceChildren(make("p", { class: "fine" }, "This could not be drawn."));
+            });
           },
         },
         label(name),
@@ -153,10 +175,17 @@ export async function show(view, route, { info: served, signal }) {
   signal.throwIfAborted();
   drawn = { key, steps };
   meet(steps.map(({ nearest }) => nearest));
-  const go = (change) => routes.go({ name: "morph", from: from.id, to: to.id, swap: route.swap, ...change });
+  const go = (change) => routes.go({ name: "morph", from: from.id, to: to.id, swap: here().swap, ...change });
   const shuffle = async () => {
-    const [one, two] = await surprise({});
-    go({ from: one.id, to: two.id });
+    try {
+      const [one, two] = await surprise({ signal });
+      signal.throwIfAborted();
+      go({ from: one.id, to: two.id });
+    } catch (cause) {
+      if (signal.aborted) return;
+      const error = toApiError(cause);
+      say(error.title, error.message);
+    }
   };
   const section = make("section", { class: "swaps" });
   view.replaceChildren(
@@ -181,7 +210,7 @@ export async function show(view, route, { info: served, signal }) {
         slot("From", from, (id) => go({ from: id })),
         slot("To", to, (id) => go({ to: id })),
       ),
-      way(route, steps),
+      way(route, to, steps),
     ),
     section,
   );

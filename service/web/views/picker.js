@@ -28,7 +28,7 @@ function entry(shoe) {
 async function fetchMore() {
   more.disabled = true;
   try {
-    const { items, next: after } = await listItems({ filters: [], cursor: next, limit: PAGE });
+    const { items, next: after } = await listItems({ cursor: next, limit: PAGE });
     const there = new Set([...grid.querySelectorAll("[data-id]")].map((each) => each.dataset.id));
     grid.append(...items.filter(({ id }) => !there.has(id)).map(entry));
     meet(items);
@@ -55,7 +55,7 @@ export function pick(question) {
 
 /** Two shoes at random, of the first pages of the catalogue. */
 export async function surprise({ signal }) {
-  const { items } = await listItems({ filters: [], limit: 100, signal });
+  const { items } = await listItems({ limit: 100, signal });
   meet(items);
   const first = items[Math.floor(Math.random() * items.length)];
   const others = items.filter(({ id }) => id !== first.id);

@@ -112,6 +112,7 @@ export function open(canvas, count) {
         tiles.find((tile) => tile.first === first),
         { atlas, cells: [bitmap.width / side, bitmap.height / side] },
       );
+      bitmap.close();
     },
     draw({ scale, shift, size, pictured }) {
       gl.viewport(0, 0, canvas.width, canvas.height);

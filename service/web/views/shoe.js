@@ -1,12 +1,13 @@
 // One shoe: its picture over what the network kept of it, what is known of it, and its neighbours by each condition.
 
-import { explain, findSimilar, getItem, getPicture, imageOf, isAbsent, reconstructionOf } from "../base/api.js";
+import { findSimilar, getItem, getPicture, imageOf, reconstructionOf } from "../base/api.js";
 import { icon, iconButton, link, make, vary } from "../base/dom.js";
-import { framed, image, nearness, smallCard } from "../base/shoes.js";
+import { framed, image, nearness } from "../base/shoes.js";
 import * as routes from "../base/route.js";
 import * as words from "../base/words.js";
 import { known, meet } from "../search/search.js";
 import { boxOf } from "../photo/margin.js";
+import { explain, isAbsent } from "./api.js";
 import { pick } from "./picker.js";
 
 const NEIGHBOURS = 12;
@@ -176,6 +177,18 @@ function agreements(shoe, other, info) {
   return make("table", { class: "agreements" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
 }
 
+/** A small card that leads to a shoe. */
+function smallCard(shoe, { keys, href, go }) {
+  const { name, all } = words.describe(shoe, keys);
+  const card = link(
+    { class: "card small", href, go, "data-id": shoe.id, title: all },
+    image(shoe, { side: 120 }),
+    make("span", { class: "name" }, name),
+  );
+  if (shoe.distance !== undefined) card.append(nearness(shoe));
+  return card;
+}
+
 function row(shoe, condition, { info, signal }) {
   const list = make("ul", { class: "row", tabindex: 0, "aria-label": `Nearest by ${words.label(condition)}`, "aria-busy": "true" });
   list.append(...Array.from({ length: 6 }, () => make("li", { class: "skeleton" }, make("span", { class: "frame" }))));
@@ -230,7 +243,8 @@ export async function show(view, route, { info, changed, signal }) {
       make("div", { class: "rows" }, ...rows.map(([section]) => section)),
     );
     shownId = route.id;
-    import("./admin.js").then((admin) => admin.showEditor(manage, shoe));
+    const redraw = (edited) => view.querySelector(".shoe-about").replaceWith(about(edited, info));
+    import("./admin.js").then((admin) => admin.showEditor(manage, shoe, redraw));
     view.querySelector("h1").focus({ preventScroll: true });
   }
   const section = view.querySelector(".why-section");

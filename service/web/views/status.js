@@ -1,9 +1,10 @@
 // What is served: the service's health, its catalogue and its network, and what may be changed.
 
-import { countFacets, getCheckpoint, isReady } from "../base/api.js";
+import { countFacets } from "../base/api.js";
 import { link, make, vary } from "../base/dom.js";
 import { count, isAddress, label, megabytes, percent, shoes } from "../base/words.js";
 import * as routes from "../base/route.js";
+import { getCheckpoint, isReady } from "./api.js";
 import { showPanel } from "./admin.js";
 import { training } from "./training.js";
 

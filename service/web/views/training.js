@@ -1,9 +1,8 @@
 // How the network was trained: curves of its epochs, what the evaluation measured, and its model card.
 
-import { make } from "../base/dom.js";
+import { draw, make } from "../base/dom.js";
 import { count, label, percent, shoes } from "../base/words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [320, 120];
 
 /** The charts: title, which of the validation's figures it shows, and whether these are shares. */
@@ -12,12 +11,6 @@ const CHARTS = [
   ["Photos that find their shoe", /^photo_recall@(\d+)$/, true],
   ["Reconstruction error", /^(mse)$/, false],
 ];
-
-function draw(name, attributes) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
 
 /** A line for each figure over the epochs; the numbers of the last epoch are its legend. */
 function chart(history, [title, pattern, share]) {
