@@ -34,7 +34,6 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
         "photo_views": 4,
         "epochs": 24,
         "batch_size": 128,
-        "ema_decay": 0.995,
         "reframe": 1.0,
         "brighten": 0.1,
         "erase": 0.3,
