@@ -52,6 +52,12 @@ def test_shoes_are_added_changed_and_removed(visit: Visit) -> None:
     headers = {"x-api-key": ADMIN_KEY}
     item = visit.page.request.get(f"{visit.base}/v1/items/new-1", headers=headers).json()
     assert item["attributes"] == {"Category": ["Sandals"], "Price": ["20"]}
+    sync_api.expect(visit.page.locator("#view-shoe .shoe-price")).to_have_text("Price 20")
+    field.fill("Category: Sandals")
+    visit.page.get_by_role("button", name="Save").click()
+    sync_api.expect(visit.page.locator("#view-shoe .shoe-price")).to_have_count(0)
+    item = visit.page.request.get(f"{visit.base}/v1/items/new-1", headers=headers).json()
+    assert item["attributes"] == {"Category": ["Sandals"]}
 
     visit.page.get_by_role("button", name="Remove this shoe").click()
     visit.page.get_by_role("button", name="Remove it").click()

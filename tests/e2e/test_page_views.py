@@ -106,7 +106,7 @@ def test_morph_by_slider_and_by_the_film(visit: Visit) -> None:
 
 
 def test_one_trait_is_swapped(visit: Visit) -> None:
-    """A trait of the other shoe is drawn into the first, beside the nearest shoe of the catalogue."""
+    """A trait of the other shoe is drawn into the first, beside the nearest shoe; the address keeps trait and step."""
     arrive(visit, f"/#/morph?from={ONE}&to={OTHER}", ".swap-result .card")
     visit.page.locator(".swaps").get_by_role("button", name="Closure").click()
     answer = visit.page.request.get(
@@ -116,6 +116,8 @@ def test_one_trait_is_swapped(visit: Visit) -> None:
     sync_api.expect(result).to_contain_text("With the other's closure")
     sync_api.expect(result.locator("a.card")).to_have_attribute("href", f"#/shoe?id={answer['after']['nearest']['id']}")
     assert "swap=closure" in visit.page.url
+    visit.page.locator(".film button").first.click()
+    assert visit.page.url.endswith("step=0&swap=closure")
 
 
 def test_shoes_are_chosen_on_a_phone(phone: Visit) -> None:
