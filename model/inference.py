@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.localizer import Localizer
+from model.localizer import DoublingConv, Localizer
 from model.tvae import TVAE
 
 __all__ = ["FOLDED_TOLERANCE", "fold_norms", "onednn", "prepare_network"]
@@ -44,6 +44,9 @@ def prepare_network(tvae: TVAE) -> TVAE:
 def fold_norms(localizer: Localizer) -> Localizer:
     """A copy of a localizer for inference, with its normalisation folded into its convolutions."""
     folded: Localizer = _fold_all(copy.deepcopy(localizer).requires_grad_(requires_grad=False).eval())
+    for each in folded.modules():
+        if isinstance(each, DoublingConv):
+            each.fix()
     return folded.to(memory_format=torch.channels_last)
 
 

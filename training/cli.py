@@ -325,11 +325,8 @@ def train(
                 return
             prepared = prepare_images(
                 source,
-                settings.preprocess,
-                settings.photos,
+                settings,
                 excluded=excluded,
-                validation_share=validation_share,
-                seed=seed,
                 process_group=process_group,
                 max_bad_share=max_bad_share,
                 report=out / "bad-rows.csv" if process_group.is_leader else None,

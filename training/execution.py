@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from training.config import TrainConfig
+from training.config import Precision, TrainConfig
 from training.distributed import ProcessGroup
 
 if TYPE_CHECKING:
     from training.train import Run
 
-__all__ = ["Execution", "list_candidates", "tune", "usual_execution"]
+__all__ = ["SLOW_BF16", "Execution", "choose_precision", "list_candidates", "time_bf16", "tune", "usual_execution"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ FIRST_DROP_SECONDS, FIRST_DROP_RATIO = 3.0, 3.0
 """A candidate is dropped after its first step if that took more than these seconds and this ratio of the fastest."""
 TIE_RATIO = 1.05
 """Candidates within this ratio of the fastest one are tied; the one with fewer threads, then float32, is chosen."""
+SLOW_BF16 = 1.5
+"""bf16 is no candidate where a small convolution in it takes this many times float32's seconds."""
 
 
 @dataclass(frozen=True)
@@ -78,25 +81,59 @@ def usual_execution(config: TrainConfig, process_group: ProcessGroup) -> Executi
     return Execution(config.threads or threads, "float32" if config.precision == "auto" else config.precision)
 
 
+@cache
+def time_bf16(device: torch.device) -> float:
+    """Seconds of a small convolution, forwards and backwards, in bf16, relative to those in float32.
+
+    A processor without instructions for bf16 emulates it, up to sixty times slower (measured on AMD Zen 3). A GPU is
+    taken at its word: 1.0 where it says that it has them, and infinity where it does not. Timed once a process.
+    """
+    if device.type == "cuda":
+        return 1.0 if torch.cuda.is_bf16_supported() else math.inf
+    with torch.random.fork_rng(devices=[]):
+        convolution, images = torch.nn.Conv2d(32, 32, 3), torch.rand(8, 32, 32, 32)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(ROUNDS + 1):
+        for narrow, taken in seconds.items():
+            began = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
+                result = convolution(images)
+            result.float().square().mean().backward()
+            taken.append(time.perf_counter() - began)
+    return median(seconds[True][1:]) / median(seconds[False][1:])
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Literal["float32", "bf16"]:
+    """What is named; of `auto` the faster one by `time_bf16`."""
+    if precision == "auto":
+        return "bf16" if time_bf16(device) <= 1.0 else "float32"
+    return precision
+
+
 def list_candidates(
-    config: TrainConfig, usual: Execution, device: torch.device, process_group: ProcessGroup
+    config: TrainConfig, usual: Execution, device: torch.device, process_group: ProcessGroup, bf16_time: float
 ) -> list[Execution]:
     """What to choose from, the more frugal first: fewer threads, then float32 before bf16.
 
     The threads are the powers of two up to torch's own number, which heeds OMP_NUM_THREADS and the processors that the
     process may use, but neither what else they do nor a container's quota. On a GPU and among several
-    processes, which `torchrun` gives their threads, they stay as they are.
+    processes, which `torchrun` gives their threads, they stay as they are. `bf16_time` is of `time_bf16`.
     """
     threads = [usual.threads]
     if config.threads is None and device.type == "cpu" and process_group.world_size == 1:
         threads = [2**power for power in range(usual.threads.bit_length()) if 2**power < usual.threads] + threads
     precisions = PRECISIONS if config.precision == "auto" else (usual.precision,)
-    if config.precision == "auto" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if config.precision == "auto" and bf16_time >= SLOW_BF16:
         precisions = ("float32",)
     return [Execution(count, precision) for count in threads for precision in precisions]
 
 
-def tune(run: "Run", step: Step, clock: Callable[[], float] = time.perf_counter) -> Execution:
+def tune(
+    run: "Run",
+    step: Step,
+    clock: Callable[[], float] = time.perf_counter,
+    time_bf16: Callable[[torch.device], float] = time_bf16,
+) -> Execution:
     """The fastest candidate for this run; leaves weights, optimizer and random streams to the bit as they were.
 
     All processes must call it; they come to the same choice.
@@ -105,9 +142,11 @@ def tune(run: "Run", step: Step, clock: Callable[[], float] = time.perf_counter)
         run: a run that is about to start.
         step: a training step; it must have ended on the device when it returns.
         clock: seconds.
+        time_bf16: as the function of that name.
     """
     usual = run.state.execution
-    candidates = list_candidates(run.config, usual, run.device, run.process_group)
+    bf16_time = run.process_group.mean({"time": time_bf16(run.device)})["time"]
+    candidates = list_candidates(run.config, usual, run.device, run.process_group, bf16_time)
     if len(candidates) == 1:
         return usual
     steps = run.config.epochs * math.ceil(len(run.pixels) / run.config.batch_size)

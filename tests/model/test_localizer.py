@@ -10,7 +10,7 @@ from PIL import Image
 from model import localizer as module
 from model.framing import Box
 from model.inference import fold_norms
-from model.localizer import Localizer, LocalizerConfig, cut_out, letterbox, locate, whole_window
+from model.localizer import DoublingConv, Localizer, LocalizerConfig, cut_out, letterbox, locate, whole_window
 from model.preprocess import PreprocessConfig, Preprocessor
 from tests.model.networks import tiny_localizer
 
@@ -52,6 +52,22 @@ def test_folded_is_the_same() -> None:
     with torch.inference_mode():
         assert torch.allclose(folded(images), localizer(images), atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in localizer.state_dict().items())
+
+
+def test_doubling_and_joining() -> None:
+    """What it says, and its gradients, are those of doubled maps beside the skip's in one 3x3 convolution."""
+    layer = DoublingConv(5, 3)
+    deep, skip = torch.randn(2, 5, 4, 6, requires_grad=True), torch.randn(2, 3, 8, 12, requires_grad=True)
+    inputs = (deep, skip, layer.weight)
+    doubled = torch.nn.functional.interpolate(deep, scale_factor=2, mode="nearest")
+    expected = torch.nn.functional.conv2d(torch.cat([doubled, skip], dim=1), layer.weight, padding=1)
+    found = layer(deep, skip)
+    assert torch.allclose(found, expected, atol=1e-6)
+    gradients = (torch.autograd.grad(result.square().sum(), inputs) for result in (found, expected))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    layer.fix()
+    assert torch.allclose(layer(deep, skip), expected, atol=1e-6)
 
 
 def test_the_shoe_is_found(finds_red: Localizer) -> None:

@@ -15,7 +15,15 @@ from training import execution
 from training import train as trainer
 from training.config import TrainConfig
 from training.distributed import ProcessGroup
-from training.execution import Execution, list_candidates, tune, usual_execution
+from training.execution import (
+    SLOW_BF16,
+    Execution,
+    choose_precision,
+    list_candidates,
+    time_bf16,
+    tune,
+    usual_execution,
+)
 from training.train import Run, prepare_run, train
 
 LONG = replace(CONFIG, epochs=1000)
@@ -53,10 +61,11 @@ def two_threads() -> Any:
     torch.set_num_threads(before)
 
 
-def _tune(config: TrainConfig, *seconds: float) -> tuple[Execution, Stopwatch]:
+def _tune(config: TrainConfig, *seconds: float, bf16_time: float = 1.0) -> tuple[Execution, Stopwatch]:
     """The choice where one thread and two, in float32 and bf16 each, take so long."""
     watch = Stopwatch(dict(zip((ONE, ONE_BF16, TWO, TWO_BF16), seconds, strict=True)))
-    return tune(prepare_run(IMAGES, config, CPU, ProcessGroup(), None), watch.step, watch.clock), watch
+    run = prepare_run(IMAGES, config, CPU, ProcessGroup(), None)
+    return tune(run, watch.step, watch.clock, lambda _: bf16_time), watch
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,24 @@ def test_the_slow_are_given_up() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_emulated_bf16_is_no_candidate() -> None:
+    """Where a small convolution is far slower in bf16, no step is made in it."""
+    chosen, watch = _tune(LONG, 1.6, 0.9, 0.8, 0.5, bf16_time=SLOW_BF16)
+    assert chosen == TWO
+    assert set(watch.taken) == {ONE, TWO}
+
+
+def test_the_precision_of_the_localizer() -> None:
+    """What is named stands; of `auto` it is bf16 where the convolution that was timed is no slower in it."""
+    relative = time_bf16(CPU)
+    assert relative > 0
+    assert time_bf16(CPU) == relative
+    assert choose_precision("auto", CPU) == ("bf16" if relative <= 1.0 else "float32")
+    assert choose_precision("bf16", CPU) == "bf16"
+    assert choose_precision("float32", CPU) == "float32"
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_measuring_has_a_budget() -> None:
     """Where every step takes seconds, no more rounds are begun than it takes to have each candidate timed."""
     _, watch = _tune(LONG, 4.0, 4.1, 4.2, 4.3)
@@ -122,7 +149,7 @@ def test_candidates() -> None:
     usual = Execution(6, "float32")
 
     def list_for(config: TrainConfig, device: str, process_group: ProcessGroup) -> list[str]:
-        candidates = list_candidates(config, usual, torch.device(device), process_group)
+        candidates = list_candidates(config, usual, torch.device(device), process_group, 1.0)
         return [f"{each.threads} {each.precision}" for each in candidates]
 
     named = replace(CONFIG, precision="float32")
@@ -135,7 +162,9 @@ def test_candidates_on_a_gpu(monkeypatch: pytest.MonkeyPatch, *, able: bool) -> 
     """A GPU that does not know bf16 is not asked for it."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
     expected = [TWO, TWO_BF16] if able else [TWO]
-    assert list_candidates(CONFIG, TWO, torch.device("cuda"), ProcessGroup()) == expected
+    gpu = torch.device("cuda")
+    assert list_candidates(CONFIG, TWO, gpu, ProcessGroup(), time_bf16(gpu)) == expected
+    time_bf16.cache_clear()
 
 
 def test_the_usual() -> None:
@@ -157,7 +186,7 @@ def _choose(seconds: dict[Execution, float], monkeypatch: pytest.MonkeyPatch) ->
         return step(run, *others)
 
     def tuned(run: Run, _: object) -> Execution:
-        return tune(run, timed, watch.clock)
+        return tune(run, timed, watch.clock, lambda _: 1.0)
 
     monkeypatch.setattr(trainer, "tune", tuned)
     return watch
@@ -221,7 +250,7 @@ def test_a_failure_while_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
 
     usual = run.state.execution
     with pytest.raises(MemoryError):
-        tune(run, fail)
+        tune(run, fail, time_bf16=lambda _: 1.0)
     assert run.state.execution == usual
     assert torch.equal(torch.random.get_rng_state(), streams)
     assert run.state.optimizer.state_dict()["state"] == {}

@@ -17,6 +17,8 @@ from model.localizer import Localizer, LocalizerConfig, letterbox, whole_window
 from model.preprocess import to_float
 from model.progress import progress
 from training.averaging import WeightAverage
+from training.config import Precision
+from training.execution import choose_precision
 from training.photos.backgrounds import add_decoys, draw_background, pick_background
 from training.photos.composites import CompositeConfig, compose
 from training.photos.outlines import Outlined
@@ -42,6 +44,7 @@ class LocalizerTraining:
         learning_rate: the peak of a one-cycle schedule.
         ema_decay: of the average of the weights that is kept.
         empty_share: of pictures without any shoe.
+        precision: of the convolutions.
         seed: of everything random.
     """
 
@@ -50,6 +53,7 @@ class LocalizerTraining:
     learning_rate: float = 3e-3
     ema_decay: float = 0.995
     empty_share: float = 0.15
+    precision: Precision = "auto"
     seed: int = 0
 
 
@@ -111,6 +115,7 @@ def train_localizer(
     optimizer = torch.optim.AdamW(
         localizer.parameters(), lr=training.learning_rate, weight_decay=1e-2, betas=(0.9, 0.99)
     )
+    precision = choose_precision(training.precision, device)
     average = WeightAverage(localizer, training.ema_decay)
     composites = _Composites(shoes, bank, training, localizer.config.size)
     batches = DataLoader(composites, training.batch_size, num_workers=1, drop_last=True)
@@ -120,7 +125,7 @@ def train_localizer(
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * _schedule(step / len(batches))
             given = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 logits = localizer(given)
             loss = localizer_loss(logits, targets.to(device))
             optimizer.zero_grad(set_to_none=True)
@@ -130,7 +135,7 @@ def train_localizer(
             average.update(localizer, step + 1)
             shown.note(f"loss {loss.item():.3f}")
             shown.update(len(images))
-    _log.info("trained the localizer in %.0f s", time.perf_counter() - start)
+    _log.info("trained the localizer in %.0f s, in %s", time.perf_counter() - start, precision)
     return average.network.cpu()
 
 

@@ -16,8 +16,8 @@ from model.errors import ImageError, TrainingError
 from model.files import sha256_bytes
 from model.inference import fold_norms
 from model.localizer import Localizer
-from model.preprocess import PreprocessConfig, Preprocessor
-from training.config import PhotoConfig
+from model.preprocess import Preprocessor
+from training.config import TrainConfig
 from training.data.images import ImageSet, load_images, split_by_group
 from training.distributed import ProcessGroup
 from training.photos.confidence import FramedPictures, make_empty_scenes
@@ -68,12 +68,9 @@ class Prepared(NamedTuple):
 
 def prepare_images(
     catalog: Catalog,
-    preprocess: PreprocessConfig,
-    config: PhotoConfig,
+    config: TrainConfig,
     *,
     excluded: Collection[str],
-    validation_share: float,
-    seed: int,
     process_group: ProcessGroup,
     max_bad_share: float,
     report: Path | None,
@@ -84,11 +81,8 @@ def prepare_images(
 
     Args:
         catalog: the shoes.
-        preprocess: of the network.
-        config: how it learns from photos.
+        config: of the run; what it holds out is held out of the localizer's training, too.
         excluded: ids of shoes to leave out.
-        validation_share: of the shoes' groups, held out of the localizer's training as of the network's.
-        seed: of everything random.
         process_group: the processes that train.
         max_bad_share: of the rows.
         report: where bad rows are written; None for nowhere.
@@ -101,29 +95,21 @@ def prepare_images(
         TrainingError: several processes are to learn from photos.
     """
     learned, shoes = None, [shoe for shoe in catalog.shoes if shoe.id not in excluded]
-    if config.views:
+    if config.photos.views:
         if process_group.world_size > 1:
             raise TrainingError(
                 f"{process_group.world_size} processes can't learn from photos together; start one, or --photo-views 0"
             )
-        fingerprint = _fingerprint(shoes, preprocess, config, validation_share, seed)
+        fingerprint = _fingerprint(shoes, config)
         if resume and folder is not None:
             learned = load_stage(folder, fingerprint)
         if learned is None:
-            taught, _ = split_by_group([shoe.group for shoe in shoes], validation_share, seed)
-            learned = learn_from_photos(
-                shoes,
-                Preprocessor(preprocess),
-                config,
-                taught=set(taught),
-                device=process_group.device,
-                seed=seed,
-                workers=WORKERS,
-            )
+            taught, _ = split_by_group([shoe.group for shoe in shoes], config.validation_share, config.seed)
+            learned = learn_from_photos(shoes, config, taught=set(taught), device=process_group.device)
             if learned is not None and folder is not None:
                 save_stage(folder, learned, fingerprint)
     localizer = None if learned is None else learned.localizer
-    sighted = Preprocessor(preprocess, None, None if localizer is None else fold_norms(localizer))
+    sighted = Preprocessor(config.preprocess, None, None if localizer is None else fold_norms(localizer))
     images = load_images(catalog, sighted, max_bad_share=max_bad_share, report=report)
     decoded = len(images)
     if excluded:
@@ -134,16 +120,14 @@ def prepare_images(
     return Prepared(images, decoded, localizer, None if learned is None else learned.scenes)
 
 
-def _fingerprint(
-    shoes: Sequence[Shoe], preprocess: PreprocessConfig, config: PhotoConfig, validation_share: float, seed: int
-) -> str:
+def _fingerprint(shoes: Sequence[Shoe], config: TrainConfig) -> str:
     """Of all that decides the localizer and the photos; pictures count by size and time."""
     content = {
         "shoes": [(shoe.id, shoe.group, *_stamp(shoe)) for shoe in shoes],
-        "preprocess": asdict(preprocess),
-        "photos": (config.views, config.samples),
-        "validation_share": validation_share,
-        "seed": seed,
+        "preprocess": asdict(config.preprocess),
+        "photos": (config.photos.views, config.photos.samples),
+        "validation_share": config.validation_share,
+        "seed": config.seed,
     }
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())
 
@@ -164,25 +148,15 @@ class _TrainedLocalizer(NamedTuple):
 
 
 def learn_from_photos(
-    shoes: Sequence[Shoe],
-    preprocessor: Preprocessor,
-    config: PhotoConfig,
-    *,
-    taught: Collection[int],
-    device: torch.device,
-    seed: int,
-    workers: int,
+    shoes: Sequence[Shoe], config: TrainConfig, *, taught: Collection[int], device: torch.device
 ) -> PhotoStage | None:
     """Teach a localizer on a catalogue's shoes, and photograph each of them with it.
 
     Args:
         shoes: N.
-        preprocessor: of the network, without a localizer.
-        config: how.
+        config: of the run.
         taught: indices of the shoes to teach the localizer on: those that are not held out.
         device: where to train the localizer.
-        seed: of everything random.
-        workers: threads that photograph.
 
     Returns:
         the localizer and the shoes' views; None where too few pictures have a plain margin.
@@ -190,14 +164,15 @@ def learn_from_photos(
     Raises:
         TrainingError: the preprocessing does not frame subjects.
     """
-    if preprocessor.config.framing != "subject":
-        raise TrainingError(f"framing is {preprocessor.config.framing!r}; learning from photos needs 'subject'")
+    if config.preprocess.framing != "subject":
+        raise TrainingError(f"framing is {config.preprocess.framing!r}; learning from photos needs 'subject'")
+    seed, preprocessor = config.seed, Preprocessor(config.preprocess)
     outlined = [_outline(shoe, preprocessor) for shoe in shoes]
-    result = _fit_localizer([outlined[index] for index in sorted(taught)], config, device, seed)
+    result = _fit_localizer([outlined[index] for index in sorted(taught)], config, device)
     if result is None:
         return None
     sighted = Preprocessor(preprocessor.config, preprocessor.limits, fold_norms(result.localizer))
-    views = make_views(outlined, result.bank, sighted, config.views, seed=seed, workers=workers)
+    views = make_views(outlined, result.bank, sighted, config.photos.views, seed=seed, workers=WORKERS)
     others = [index for index in range(len(shoes)) if index not in taught] or list(taught)
     found = np.nanmean(views.overlaps[others])
     _log.info("on %d shoes, the localizer's boxes overlap with the true ones by %.3f (IoU)", len(others), found)
@@ -215,7 +190,7 @@ def _outline(shoe: Shoe, preprocessor: Preprocessor) -> Outlined | None:
 
 
 def _fit_localizer(
-    shoes: Sequence[Outlined | None], config: PhotoConfig, device: torch.device, seed: int
+    shoes: Sequence[Outlined | None], config: TrainConfig, device: torch.device
 ) -> _TrainedLocalizer | None:
     """Teach a localizer on these shoes; None where too few of them could be cut out."""
     outlined = [each for each in shoes if each is not None]
@@ -228,10 +203,10 @@ def _fit_localizer(
             FEWEST_OUTLINED,
         )
         return None
-    random = np.random.default_rng([seed, 4])
+    random = np.random.default_rng([config.seed, 4])
     if len(outlined) > MOST_TAUGHT:
         outlined = [outlined[index] for index in random.permutation(len(outlined))[:MOST_TAUGHT]]
-    bank = draw_backgrounds(outlined, seed)
-    samples = min(config.samples, max(FEWEST_SAMPLES, SAMPLES_PER_SHOE * len(outlined)))
-    training = LocalizerTraining(samples=samples, seed=seed)
+    bank = draw_backgrounds(outlined, config.seed)
+    samples = min(config.photos.samples, max(FEWEST_SAMPLES, SAMPLES_PER_SHOE * len(outlined)))
+    training = LocalizerTraining(samples=samples, precision=config.precision, seed=config.seed)
     return _TrainedLocalizer(train_localizer(outlined, bank, training, device), bank)

@@ -60,7 +60,8 @@ def test_teaching() -> None:
     """A few steps bring the loss on other composites down; the same seed gives the same localizer, to the bit."""
     training = LocalizerTraining(samples=96, batch_size=8)
     taught = train_localizer(SHOES, BANK, training, CPU)
-    few = [train_localizer(SHOES, BANK, LocalizerTraining(samples=8, batch_size=8), CPU) for _ in range(2)]
+    little = LocalizerTraining(samples=8, batch_size=8)
+    few = [train_localizer(SHOES, BANK, little, CPU) for _ in range(2)]
     for name, value in few[0].state_dict().items():
         assert torch.equal(value, few[1].state_dict()[name])
     unseen = _composites(LocalizerTraining(samples=8, seed=5))

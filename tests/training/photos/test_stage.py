@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from model.catalog import Catalog, read_catalog
 from model.checkpoint import Condition, load_checkpoint
 from model.errors import TrainingError
-from model.preprocess import PreprocessConfig, Preprocessor
+from model.preprocess import PreprocessConfig
 from tests.training.photos.shoes import draw_shot, same_views, shorten_stage
 from tests.training.runs import CONFIG, CPU
 from training.cli import app
-from training.config import PhotoConfig
+from training.config import PhotoConfig, TrainConfig
 from training.data.images import split_by_group
 from training.distributed import ProcessGroup
 from training.photos import stage
@@ -46,16 +46,17 @@ def _make_catalog(folder: Path, *, plain: int = COUNT, count: int = COUNT) -> Ca
     return read_catalog(f"csv:{folder / 'shoes.csv'}?id=id&image=image&attributes=Colour")
 
 
-def _prepare(catalog: Catalog, config: PhotoConfig | None = None, **options: Any) -> Prepared:
+RUN = TrainConfig(preprocess=FRAMING, photos=PhotoConfig(views=2), validation_share=0.2)
+
+
+def _prepare(catalog: Catalog, config: TrainConfig = RUN, **options: Any) -> Prepared:
     usual: dict[str, Any] = {
         "excluded": (),
-        "validation_share": 0.2,
-        "seed": 0,
         "process_group": ProcessGroup(),
         "max_bad_share": 0.1,
         "report": None,
     }
-    return prepare_images(catalog, FRAMING, config or PhotoConfig(views=2), **usual | options)
+    return prepare_images(catalog, config, **usual | options)
 
 
 def test_too_few_plain_margins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -79,15 +80,16 @@ def test_several_processes_are_refused(tmp_path: Path) -> None:
     catalog = _make_catalog(tmp_path / "shoes", count=4)
     with pytest.raises(TrainingError, match=r"2 processes can't learn from photos together.*--photo-views 0"):
         _prepare(catalog, process_group=ProcessGroup(rank=0, world_size=2))
-    assert len(_prepare(catalog, PhotoConfig(), process_group=ProcessGroup(rank=0, world_size=2)).images) == 4
+    plain = replace(RUN, photos=PhotoConfig())
+    assert len(_prepare(catalog, plain, process_group=ProcessGroup(rank=0, world_size=2)).images) == 4
 
 
 def test_photos_need_their_framing(tmp_path: Path) -> None:
     """Pictures that are shown whole can't be learned from: that is an error before anything is taught."""
     shoes = _make_catalog(tmp_path / "shoes", count=4).shoes
-    whole = Preprocessor(replace(FRAMING, framing="pad"))
+    whole = replace(RUN, preprocess=replace(FRAMING, framing="pad"))
     with pytest.raises(TrainingError, match="framing is 'pad'; learning from photos needs 'subject'"):
-        learn_from_photos(shoes, whole, PhotoConfig(views=1), taught={0}, device=CPU, seed=0, workers=1)
+        learn_from_photos(shoes, whole, taught={0}, device=CPU)
 
 
 def test_the_localizer_learns_from_training_shoes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +105,7 @@ def test_the_localizer_learns_from_training_shoes_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(stage, "train_localizer", observed)
     catalog = _make_catalog(tmp_path / "shoes", plain=30, count=30)
     (tmp_path / "shoes" / "3.png").write_bytes(b"no picture")
-    prepared = _prepare(catalog, excluded={"s0", "s7"}, validation_share=0.3)
+    prepared = _prepare(catalog, replace(RUN, validation_share=0.3), excluded={"s0", "s7"})
     kept, held_out = split_by_group([shoe.group for shoe in catalog.shoes], 0.3, 0)
     green = sorted(int(each[58, 30, 1]) - 10 for each in taught)
     assert green == [index for index in kept if index not in {0, 3, 7}]
@@ -138,10 +140,10 @@ def test_a_kept_stage_is_taken_on_resume_alone(tmp_path: Path, monkeypatch: pyte
     assert np.array_equal(first.images.pixels, resumed.images.pixels)
     kept: dict[str, Any] = {"folder": tmp_path / "out", "resume": True}
     changes: tuple[dict[str, Any], ...] = (
-        {"seed": 1},
-        {"validation_share": 0.25},
+        {"config": replace(RUN, seed=1)},
+        {"config": replace(RUN, validation_share=0.25)},
         {"excluded": {"s1"}},
-        {"config": PhotoConfig(views=1)},
+        {"config": replace(RUN, photos=PhotoConfig(views=1))},
         {"resume": False},
     )
     for options in changes:

@@ -119,7 +119,7 @@ def test_a_resumed_run_goes_on_at_once(
     learn, taught = stage.learn_from_photos, []
 
     def observed(*arguments: Any, **options: Any) -> Any:
-        taught.append(options["seed"])
+        taught.append(options["taught"])
         return learn(*arguments, **options)
 
     monkeypatch.setattr(stage, "learn_from_photos", observed)
