@@ -145,7 +145,7 @@ def tune(
         time_bf16: as the function of that name.
     """
     usual = run.state.execution
-    bf16_time = run.process_group.mean({"time": time_bf16(run.device)})["time"]
+    bf16_time = run.process_group.mean({"bf16": time_bf16(run.device)})["bf16"]
     candidates = list_candidates(run.config, usual, run.device, run.process_group, bf16_time)
     if len(candidates) == 1:
         return usual
