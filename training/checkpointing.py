@@ -188,13 +188,13 @@ class TrainingState:
         """The epoch whose weights are kept, where that may be another than the last."""
         return None if self.best is None else best_epoch(self.history)
 
-    def begin_stage(self, stage: int) -> None:
-        """Go on from the weights to use with the first epoch of another stage."""
+    def begin_drawing_stage(self) -> None:
+        """Go on from the weights to use with the first epoch of the drawing stage."""
         used = (self.best or self.current).state_dict()
         self.network.load_state_dict(used)
         if self.average is not None:
             self.average.network.load_state_dict(used)
-        self.best, self.stage, self.epoch = None, stage, 0
+        self.best, self.stage, self.epoch = None, 1, 0
 
 
 def save_state(folder: Path, state: TrainingState, fingerprint: str) -> None:

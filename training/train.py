@@ -41,15 +41,14 @@ from training.photos.confidence import FramedPictures
 from training.photos.drawing import drawing_stage
 from training.plan import check_sizes, find_shortcomings
 from training.sampling import batch_indices, make_batch, sampling_weights
+from training.schedule import one_cycle
 from training.validation import Validation
 
-__all__ = ["Run", "learning_rate", "prepare_run", "train", "train_step"]
+__all__ = ["Run", "prepare_run", "train", "train_step"]
 
 _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SAVES = 10.0
-WARM_UP = 0.1
-"""Share of the steps over which the learning rate grows."""
 
 
 def train(
@@ -265,7 +264,7 @@ def _next_stage(run: Run) -> Run | None:
             _log.info("stopped early: epoch %s of %d measured best", best_epoch(state.history), state.epoch)
         if not config.drawing_epochs:
             return None
-        state.begin_stage(1)
+        state.begin_drawing_stage()
     return drawing_stage(run) if state.epoch < config.drawing_epochs else None
 
 
@@ -302,7 +301,7 @@ def train_epoch(run: Run, shown: Progress, stop: Callable[[], bool]) -> dict[str
         "epoch": len(state.history) + 1,
         "seconds": round(seconds, 3),
         "images_per_second": round(len(run.pixels) / seconds, 1),
-        "learning_rate": learning_rate(config, epoch / config.epochs),
+        "learning_rate": config.learning_rate * one_cycle(epoch / config.epochs),
         "training": {name: value / len(batches) for name, value in sums.items()},
         "validation": run.validation.measure(state.current, run.device) if due and run.process_group.is_leader else {},
     }
@@ -332,16 +331,9 @@ def train_step(run: Run, rows: torch.Tensor, done: float, generator: torch.Gener
         drawing_weights=batch.drawing_weights,
     )
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(config, done)
+        group["lr"] = config.learning_rate * one_cycle(done)
     optimizer.zero_grad(set_to_none=True)
     terms.total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.clip_norm)
     optimizer.step()
     return terms.named() | {"gradient_norm": norm.item()}
-
-
-def learning_rate(config: TrainConfig, done: float) -> float:
-    """The learning rate when the share `done` of all steps is done: linear warm-up, then half a cosine."""
-    if done < WARM_UP:
-        return config.learning_rate * (0.05 + 0.95 * done / WARM_UP)
-    return config.learning_rate * max(0.002, 0.5 * (1.0 + math.cos(math.pi * (done - WARM_UP) / (1.0 - WARM_UP))))

@@ -25,7 +25,8 @@ from training.checkpointing import CURVES_FILE, STATE_FILE
 from training.config import AugmentConfig, PhotoConfig, TrainConfig
 from training.data.images import ImageSet
 from training.photos.views import Views
-from training.train import learning_rate, train
+from training.schedule import one_cycle
+from training.train import train
 from training.validation import Validation
 
 
@@ -268,10 +269,10 @@ def test_a_state_that_cannot_be_resumed_is_named(tmp_path: Path, monkeypatch: py
 def test_a_loss_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A diverging run stops with the step and the terms, and keeps the last good checkpoint."""
 
-    def explode(config: TrainConfig, done: float) -> float:
-        return math.inf if done > 0.5 else 1e-3
+    def explode(done: float) -> float:
+        return math.inf if done > 0.5 else 1.0
 
-    monkeypatch.setattr(trainer, "learning_rate", explode)
+    monkeypatch.setattr(trainer, "one_cycle", explode)
     with pytest.raises(TrainingError, match=r"not finite in epoch 3, step \d+"):
         _train(tmp_path)
     checkpoint = load_checkpoint(tmp_path)
@@ -307,12 +308,12 @@ def test_bf16_trains(tmp_path: Path) -> None:
 
 def test_learning_rate_schedule() -> None:
     """The rate grows to its peak, falls from there, and ends near 0."""
-    rates = [learning_rate(CONFIG, step / 100) for step in range(100)]
+    rates = [one_cycle(step / 100) for step in range(100)]
     peak = max(range(100), key=rates.__getitem__)
-    assert rates[peak] == pytest.approx(CONFIG.learning_rate, rel=0.02)
+    assert rates[peak] == pytest.approx(1.0, rel=0.02)
     assert rates[:peak] == sorted(rates[:peak])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert rates[-1] < 0.01 * CONFIG.learning_rate
+    assert rates[-1] < 0.01
 
 
 def _photographed() -> ImageSet:

@@ -1,7 +1,6 @@
 """Training the localizer on composites of the catalogue's own shoes."""
 
 import logging
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from training.execution import choose_precision
 from training.photos.backgrounds import add_decoys, draw_background, pick_background
 from training.photos.composites import CompositeConfig, compose
 from training.photos.outlines import Outlined
+from training.schedule import one_cycle
 
 __all__ = ["LocalizerTraining", "draw_backgrounds", "train_localizer"]
 
@@ -30,8 +30,6 @@ _log = logging.getLogger(__name__)
 CANVASES = ((112, 112), (128, 96), (96, 128))
 BANK_SIZE = 800
 BANK_SIDE = 192
-WARM_UP = 0.1
-"""Share of the steps over which the learning rate grows."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def train_localizer(
     with progress(desc="localizer", unit="images", total=len(composites)) as shown:
         for step, (images, targets) in enumerate(batches):
             for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * _schedule(step / len(batches))
+                group["lr"] = training.learning_rate * one_cycle(step / len(batches), first=0.01, last=0.003)
             given = to_float(images.to(device)).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 logits = localizer(given)
@@ -137,13 +135,6 @@ def train_localizer(
             shown.update(len(images))
     _log.info("trained the localizer in %.0f s, in %s", time.perf_counter() - start, precision)
     return average.network.cpu()
-
-
-def _schedule(done: float) -> float:
-    """The learning rate as a share of its peak: linear warm-up, then half a cosine."""
-    if done < WARM_UP:
-        return 0.01 + 0.99 * done / WARM_UP
-    return max(0.003, 0.5 * (1.0 + math.cos(math.pi * (done - WARM_UP) / (1.0 - WARM_UP))))
 
 
 def localizer_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
