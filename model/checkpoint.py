@@ -68,7 +68,7 @@ class Checkpoint:
         confidence: tells vectors of shoes from those of other pictures; None where the training made none.
         nearness: `overall`, or a slice -> the scores of its distances; what is not named was not calibrated.
         training: facts of the training (data, epochs, seed, ...), for people.
-        digest: SHA-256 over weights and configuration, hex; "" for a network that was never saved.
+        digest: SHA-256 over weights and configuration without `training`, hex; "" for a network that was never saved.
     """
 
     tvae: TVAE
@@ -220,7 +220,7 @@ def _remedy(folder: Path) -> str:
 
 
 def _digest(config: Mapping[str, Any]) -> str:
-    """Of everything that can change a vector, and the format; not of the free-form facts."""
+    """Of everything that can change an answer, and the format; not of the free-form facts."""
     bound = {key: value for key, value in config.items() if key not in {"digest", "training"}}
     return sha256_bytes(json.dumps(bound, sort_keys=True).encode())
 

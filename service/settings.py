@@ -116,6 +116,9 @@ LogFormat = Literal["text", "json"]
 
 MIB = 2**20
 
+ENVELOPE = 64 * 1024
+"""Allowance for a form's boundaries, headers and fields beside its pictures, in bytes."""
+
 COMMON = 15
 """Number of common settings, which come first; the others are advanced."""
 
@@ -138,6 +141,11 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 def default_workers() -> int:
     """A worker for each processor, while that is not more memory than anybody would expect."""
     return min(count_cpus(), MOST_WORKERS)
+
+
+def in_base64(size: int) -> int:
+    """Bytes of a body whose pictures are in base64, which needs four for three."""
+    return size * 4 // 3
 
 
 class Settings(BaseSettings):
@@ -221,7 +229,7 @@ class Settings(BaseSettings):
         "a pixel of max_pixels, 450 MB.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Bytes of one picture.")
-    max_body_bytes: int = Field(default=64 * MIB, ge=1, description="Bytes of one request, with all its pictures.")
+    max_body_bytes: int = Field(default=64 * MIB, ge=1, description="Bytes of all pictures of one request.")
     max_pixels: int = Field(
         default=8192 * 6144,
         ge=1,
@@ -316,9 +324,9 @@ class Settings(BaseSettings):
     @classmethod
     def _require_room(cls, value: int, info: ValidationInfo) -> int:
         """One request of the largest size must fit into the memory for all of them."""
-        largest = info.data.get("max_body_bytes", 0)
+        largest = in_base64(info.data.get("max_body_bytes", 0) + ENVELOPE)
         if value < largest:
-            raise ValueError(f"expected at least max_body_bytes, {largest:,}")
+            raise ValueError(f"expected at least {largest:,}, the largest body that max_body_bytes allows, in base64")
         return value
 
     @property

@@ -80,11 +80,11 @@ class Terms:
     """What one batch gave.
 
     Attributes:
-        total: () what is minimised, in nats per pixel.
+        total: () what is minimised, in nats for each number of a picture (C * H * W).
         reconstruction: () nats per picture.
         kl: () nats per picture.
-        triplet: condition -> () loss.
-        label: condition -> () loss, in nats per picture.
+        triplet: name of a condition, or of its attribute (`name_figure`) -> () loss.
+        label: likewise, in nats per picture.
         instance: () loss, in nats; None without photos.
         perceptual: () mean squared difference of features, summed over layers; None without VGG19.
     """

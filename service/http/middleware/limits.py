@@ -6,18 +6,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.middleware.exchange import route_path
 from service.http.problems import BODY_TOO_LARGE, HEAD_TOO_LARGE, NO_MEMORY, SLOW_SENDER, Refusal, render_error
-from service.settings import Settings
+from service.settings import ENVELOPE, Settings, in_base64
 
 __all__ = ["MAX_HEADERS", "LimitRequest", "body_limits", "head_too_large", "slow_sender"]
-
-ENVELOPE = 64 * 1024
-"""Allowance for a form's boundaries, headers and fields, in bytes."""
 
 OTHER_BODY = 2**20
 """Largest body of any other path, in bytes."""
 
 PICTURES_IN_JSON = frozenset({"/v1/search", "/v1/reconstructions", "/v1/embeddings", "/v1/subjects"})
-"""Paths that take pictures in base64, which needs four bytes for three."""
+"""Paths that take pictures in base64."""
 
 MAX_HEADERS = 100
 
@@ -84,7 +81,7 @@ class LimitRequest:
         path = route_path(scope)
         limit = self._bodies.get("/v1/items" if scope["method"] == "PUT" else path, OTHER_BODY)
         if kind.startswith(b"application/json") and path in PICTURES_IN_JSON:
-            limit = limit * 4 // 3
+            limit = in_base64(limit)
         if length.isdigit() and int(length[:20]) > limit:
             await render_error(body_too_large(limit))(scope, receive, send)
             return

@@ -125,16 +125,16 @@ def test_memory_is_shared_and_given_back() -> None:
     """Bodies under way share the process's memory: what does not fit is a 503, and passes once the others are done."""
 
     async def tell() -> list[int]:
-        sender = Sender(max_body_bytes=1000, max_body_memory=1000)
+        sender = Sender(max_body_bytes=1000, max_body_memory=90_000)
         sender.held.clear()
-        first = asyncio.create_task(sender.send([b"x" * 600]))
+        first = asyncio.create_task(sender.send([b"x" * 60_000]))
         await asyncio.sleep(0)
         await asyncio.sleep(0.01)
-        refused = await sender.send([b"x" * 300, b"x" * 200])
-        second = asyncio.create_task(sender.send([b"x" * 400]))
+        refused = await sender.send([b"x" * 20_000, b"x" * 20_000])
+        second = asyncio.create_task(sender.send([b"x" * 30_000]))
         await asyncio.sleep(0.01)
         sender.held.set()
-        return [refused, await first, await second, await sender.send([b"x" * 1000])]
+        return [refused, await first, await second, await sender.send([b"x" * 65_000])]
 
     assert asyncio.run(tell()) == [503, 200, 200, 200]
 
