@@ -10,7 +10,7 @@
     │   ├── DeadlineExceeded          the request waited longer than it may
     │   ├── StoreBusy                 somebody else is changing the catalogue, and does not come to an end
     │   ├── StoreUnavailable          the database that keeps the catalogue does not answer
-    │   └── Interrupted               what was at work on the request broke down; asking again may well succeed
+    │   └── Interrupted               what was at work on the request broke down or takes too long; it may be done yet
     ├── AddressTaken              the service can't listen where it was told to
     └── KeysUnusable              the service's API keys can't be read, or are none
 
@@ -100,7 +100,10 @@ class DeadlineExceeded(Overloaded):
 
 
 class Interrupted(Overloaded):
-    """What was at work on a request broke down. Asking again may well succeed: it is mended by itself."""
+    """What was at work on a request broke down, or takes too long. Asking again may well succeed.
+
+    What the request asks for may have been carried out, or be carried out still.
+    """
 
 
 class StoreBusy(Overloaded):

@@ -115,7 +115,8 @@ def train(
     if not complete:
         save_run(run, folder.work, facts, finished=False)
         kept = "keeps the checkpoint it had" if folder.staged else "holds a usable checkpoint"
-        raise TrainingInterrupted(f"interrupted: {out} {kept}; --resume goes on from the last whole epoch")
+        again = "goes on from the last saved epoch" if run.state.history else "begins anew: no epoch was finished"
+        raise TrainingInterrupted(f"interrupted: {out} {kept}; --resume {again}")
     save_run(run, folder.folder, facts, finished=True)
     if process_group.is_leader:
         folder.discard()
@@ -234,7 +235,7 @@ def _train_epochs(
 ) -> bool:
     """The epochs that are left, each with its validation and, now and then, a save; False where `stop` ended them."""
     state, config, process_group = run.state, run.config, run.process_group
-    saved = time.monotonic()
+    saved = -math.inf  # the first epoch is saved in any case
     left = config.total_epochs - len(state.history)
     with progress(desc="train", unit="images", total=len(run.pixels) * left) as shown:
         while (stage := _next_stage(run)) is not None:

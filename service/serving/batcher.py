@@ -61,10 +61,11 @@ class Job(Generic[ItemT, ResultT]):
         future: its result. Once it is done, by whatever cause, nobody waits for the job any more.
         since: when it began to wait, on the clock of `time.perf_counter`.
         deadline: on the clock of `time.monotonic`.
+        begun: it is in a batch that is being run.
         deferred: a helper thread is preparing it.
     """
 
-    __slots__ = ("_hand_over", "_spent", "_stages", "deadline", "deferred", "future", "item", "since", "size")
+    __slots__ = ("_hand_over", "_spent", "_stages", "begun", "deadline", "deferred", "future", "item", "since", "size")
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Job(Generic[ItemT, ResultT]):
     ) -> None:
         self.item, self.size, self.future, self.deadline, self._hand_over = item, size, future, deadline, hand_over
         self.since = perf_counter()
-        self.deferred = False
+        self.begun = self.deferred = False
         self._stages: Stages | None = current_stages()
         self._spent: list[tuple[str, float]] = []
 
@@ -85,7 +86,7 @@ class Job(Generic[ItemT, ResultT]):
 
         For `run`, which then returns None for the job.
         """
-        self.deferred = True
+        self.begun, self.deferred = False, True
         self._hand_over(self, prepare)
 
     def record(self, stage: str, seconds: float) -> None:
@@ -140,6 +141,8 @@ class Batcher(Generic[ItemT, ResultT]):
         self._inside: dict[Job[ItemT, ResultT], None] = {}
         self._load = 0
         self._sweeper: asyncio.TimerHandle | None = None
+        # So that a job is never begun and failed as one that was not.
+        self._beginning = threading.Lock()
         self._closed = False
         # The thread's own, which its successor takes over.
         self._backlog: deque[Job[ItemT, ResultT]] = deque()
@@ -174,8 +177,8 @@ class Batcher(Generic[ItemT, ResultT]):
 
         Raises:
             Overloaded: there is too much to do.
-            DeadlineExceeded: it was not done in time.
-            Interrupted: the thread died with it in hand.
+            DeadlineExceeded: it was not begun in time.
+            Interrupted: it was not done in time, and may be carried out still; or the thread died with it in hand.
             NotReady: the batcher is closed.
             Exception: whatever `run` raised or returned for it.
         """
@@ -245,10 +248,15 @@ class Batcher(Generic[ItemT, ResultT]):
             self._load -= job.size
 
     def _expire(self, job: Job[ItemT, ResultT]) -> None:
-        if not job.future.done():
-            metrics.count_rejection("deadline")
-            error = DeadlineExceeded("the request waited too long for its turn", retry_after=self._guess_wait())
+        with self._beginning:
+            if job.future.done():
+                return
+            error: Overloaded = Interrupted("the request took too long; what it asks for may be carried out still")
+            if not job.begun:
+                wait = self._guess_wait()
+                error = DeadlineExceeded("the request waited too long for its turn", retry_after=wait)
             job.future.set_exception(error)
+        metrics.count_rejection("deadline")
 
     def _sweep(self) -> None:
         """Fail jobs past their deadline; replace a thread that died without reporting it."""
@@ -311,11 +319,13 @@ class Batcher(Generic[ItemT, ResultT]):
             if batch and size + job.size > self._limits.batch:
                 break
             self._backlog.popleft()
-            if job.future.done() or job.deadline <= now:
-                dropped.append(job)
-            else:
+            with self._beginning:
+                job.begun = not job.future.done() and job.deadline > now
+            if job.begun:
                 batch.append(job)
                 size += job.size
+            else:
+                dropped.append(job)
         if dropped:
             self._call_on_loop(self._drop, dropped)
         if batch:

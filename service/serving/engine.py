@@ -424,14 +424,15 @@ class Engine:
         """Raise QueryError unless a search may ask for so many shoes."""
         require_range("k", k, 1, self.limits.max_k)
 
-    def check_depth(self, stop: int) -> None:
-        """Raise QueryError unless the pages of a search may go down so far."""
-        if stop > self.limits.max_depth:
+    def depth_left(self, offset: int) -> int:
+        """How many shoes a page may have after so many, at least 1. Raises QueryError where a search goes no deeper."""
+        left = self.limits.max_depth - offset
+        if left < 1:
             raise QueryError(
                 "cursor",
-                f"a search goes down to its {self.limits.max_depth:,} nearest shoes, and this page would end at "
-                f"{stop:,}; narrow the search with a filter instead",
+                f"a search goes down to its {self.limits.max_depth:,} nearest shoes; narrow it with a filter instead",
             )
+        return left
 
     def find_duplicate_distance(self) -> float:
         """The largest distance of near-duplicates that was measured. Raises QueryError where none was."""

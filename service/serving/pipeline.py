@@ -352,7 +352,7 @@ class Pipeline:
             options = replace(options, duplicate_distance=self.engine.find_duplicate_distance())
         if options.cursor is not None:
             options.cursor.check_options(options.fingerprint())
-            self.engine.check_depth(options.stop)
+            options = replace(options, k=min(options.k, self.engine.depth_left(options.offset)))
         return options
 
     async def _find(self, work: Work, size: int = 1) -> SearchResult:
@@ -376,7 +376,7 @@ class Pipeline:
             found.hits,
             work.fingerprint,
             found.nearness,
-            _name_next(work, found, options) if found.more else None,
+            _name_next(work, found, options) if found.more and found.end < self.engine.limits.max_depth else None,
             found.folded if options.group else None,
             facets,
             subjects,

@@ -109,6 +109,7 @@ def read_problem(response: httpx2.Response) -> Problem:
     try:
         return Problem.model_validate_json(response.content)
     except pydantic.ValidationError:
-        title = response.reason_phrase or HTTPStatus(response.status_code).phrase
+        known = {status.value: status.phrase for status in HTTPStatus}
+        title = response.reason_phrase or known.get(response.status_code, "a status without a name")
         detail = " ".join(response.text.split())[:MAX_SHOWN] or "an answer without a body"
         return Problem(title=title, status=response.status_code, detail=detail)

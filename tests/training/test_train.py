@@ -280,6 +280,17 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(torch.isfinite(value).all() for value in checkpoint.tvae.state_dict().values())
 
 
+def test_a_replacement_that_is_interrupted_early_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first epoch is saved however short it is, so that a run that replaces a checkpoint can be gone on with."""
+    _train(tmp_path, replace(CONFIG, epochs=1))
+    other = replace(CONFIG, epochs=3, seed=1)
+    with interrupt_after(2, monkeypatch), pytest.raises(TrainingInterrupted, match="goes on from the last saved epoch"):
+        _train(tmp_path, other, save_every=1000.0, overwrite=True)
+    _train(tmp_path, other, resume=True)
+    _train(tmp_path / "whole", other)
+    assert load_checkpoint(tmp_path).digest == load_checkpoint(tmp_path / "whole").digest
+
+
 def test_a_gradient_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gradient that spoils the weights stops the run at once, though the loss before it was finite."""
 

@@ -12,7 +12,7 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.embedder import Embedder, pick_device
 from model.errors import ArtifactCorrupt, CatalogError, QueryError
 from model.files import write_atomic, write_json
-from model.preprocess import PreprocessConfig, Preprocessor
+from model.preprocess import PreprocessConfig
 from model.progress import progress
 from model.text import nfc
 from training.data.images import ImageSet, digest_ids, load_images, split_by_group, take_listed, take_shoes
@@ -137,13 +137,16 @@ def _embed(
     folders: Sequence[Path], checkpoints: Sequence[Checkpoint], shoes: Catalog, device: torch.device
 ) -> tuple[list[Embedding], ImageSet]:
     """All embeddings, pixels last; and the pictures as the first checkpoint sees them."""
-    sets: dict[PreprocessConfig, ImageSet] = {}
+    sets: dict[PreprocessConfig | str, ImageSet] = {}
     embeddings = []
     for name, checkpoint in zip(_short_names(folders), checkpoints, strict=True):
-        if checkpoint.preprocess not in sets:
-            sets[checkpoint.preprocess] = load_images(shoes, Preprocessor(checkpoint.preprocess))
-        embeddings.append(embed_shoes(name, Embedder(checkpoint, device=device), sets[checkpoint.preprocess]))
-    images = sets[checkpoints[0].preprocess]
+        embedder = Embedder(checkpoint, device=device)
+        # A localizer, which is the checkpoint's own, is part of what makes its pixels.
+        framing = checkpoint.preprocess if checkpoint.localizer is None else checkpoint.digest
+        if framing not in sets:
+            sets[framing] = load_images(shoes, embedder.preprocessor)
+        embeddings.append(embed_shoes(name, embedder, sets[framing]))
+    images = next(iter(sets.values()))
     if len(images) < 2:
         raise CatalogError(f"{shoes.source}: one shoe is too few to evaluate on")
     return [*embeddings, embed_pixels(images)], images

@@ -92,8 +92,7 @@ function find(route, { likes, dislikes }, options) {
 /** The shoes after those of `before`, put behind them. */
 async function askMore(route, signal, before) {
   try {
-    const k = Math.min(PAGE, deepest(route) - before.shoes.length);
-    const { shoes, next, total } = await ask(route, signal, { k, cursor: before.next });
+    const { shoes, next, total } = await ask(route, signal, { k: PAGE, cursor: before.next });
     return { ...before, shoes: [...before.shoes, ...shoes], next, total: total ?? before.total };
   } catch (error) {
     if (error.status !== 409) throw error;
@@ -193,7 +192,7 @@ function present(route) {
   tally(route);
   if (!answer.shoes.length) return presentNothing(route);
   const open = ({ id }) => ({ name: "shoe", id, with: route.item && route.item !== id ? route.item : null });
-  const tooDeep = answer.next && answer.shoes.length >= deepest(route);
+  const tooDeep = answer.shoes.length >= deepest(route) && answer.shoes.length < (answer.total ?? Infinity);
   results.show(answer.shoes, {
     keys: info.attributes,
     likes: route.likes,
@@ -203,7 +202,7 @@ function present(route) {
     onSearch: searchWith,
     onLike: like,
     onDislike: isQuery(route) ? dislike : null,
-    next: answer.next && !tooDeep ? () => showMore(route) : null,
+    next: answer.next ? () => showMore(route) : null,
     ending: ending(tooDeep),
   });
 }

@@ -186,6 +186,8 @@ def test_refusal_of_a_proxy() -> None:
     with pytest.raises(ApiError, match="502 Bad Gateway: <h1>Bad gateway</h1>") as raised:
         Played(httpx2.Response(502, text="<h1>Bad\n  gateway</h1>")).client().info()
     assert raised.value.problem.type == "about:blank"
+    with pytest.raises(ApiError, match="520 a status without a name: <p>"):
+        Played(httpx2.Response(520, text="<p>")).client().info()
 
 
 def test_no_answer() -> None:

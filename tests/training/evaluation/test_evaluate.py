@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from typer.testing import CliRunner
 
 from model.catalog import read_catalog
 from model.checkpoint import Checkpoint, Condition, load_checkpoint, save_checkpoint
+from model.embedder import Embedder
 from model.errors import ArtifactCorrupt, CatalogError, QueryError, TrainingError
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.tvae import TVAE, Slice, TVAEConfig
+from tests.model.networks import tiny_localizer
 from training.cli import app
 from training.data.images import digest_ids, load_images, split_by_group
 from training.data.labels import encode_labels
@@ -76,6 +79,19 @@ def few_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 COLOUR = Condition("colour", ("colour",))
 LOOKS = Condition("looks", ("colour", "size"))
+
+
+def test_pictures_are_framed_as_they_are_served(catalog: str, tmp_path: Path) -> None:
+    """With the checkpoint's localizer, where it has one: what is measured are the vectors of the service."""
+    folder = save(tmp_path / "checkpoint")
+    plain = load_checkpoint(folder)
+    preprocess = PreprocessConfig(size=16, framing="subject")
+    save_checkpoint(folder, replace(plain, preprocess=preprocess, localizer=tiny_localizer()))
+    embedder = Embedder(load_checkpoint(folder))
+    pictures = [shoe.image.read_bytes() for shoe in read_catalog(catalog).shoes]
+    assert any(embedder.preprocessor.frame(embedder.preprocessor.open(each)).subject for each in pictures)
+    measured = evaluate([folder], catalog, out=tmp_path / "out", attributes=["colour"], pictures=False).embeddings[0]
+    assert np.allclose(measured.vectors, embedder.embed(pictures), atol=1e-6)
 
 
 def test_every_row_file_and_figure(tmp_path: Path, catalog: str) -> None:
