@@ -1,14 +1,19 @@
 """Near-duplicates folded into the nearest of them, and results chosen far from each other: on distances and vectors."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["are_near", "diversify", "fold"]
 
+BLOCK = 64
+"""Vectors whose distances to all others are worked out at once."""
 
-def are_near(vectors: NDArray[np.float32], other: NDArray[np.float32], within: float) -> NDArray[np.bool_]:
+
+def are_near(vectors: NDArray[np.floating[Any]], other: NDArray[np.float32], within: float) -> NDArray[np.bool_]:
     """Which of the vectors, (n, D), are at most `within` from another, (D,), in Euclidean distance: (n,)."""
-    differences = vectors.astype(np.float64) - other.astype(np.float64)
+    differences = vectors.astype(np.float64, copy=False) - other.astype(np.float64)
     near: NDArray[np.bool_] = np.square(differences, out=differences).sum(axis=1) <= within * within
     return near
 
@@ -24,14 +29,23 @@ def fold(vectors: NDArray[np.float32], within: float, enough: int) -> list[int]:
     Returns:
         Their positions, ascending; the first shoe is always one of them.
     """
-    open_positions = np.ones(len(vectors), dtype=np.bool_)
+    exact = vectors.astype(np.float64)
+    squares = np.square(exact).sum(axis=1)
+    # Matrix products round otherwise than `are_near`, by far less than this: what lies as near to the limit is its to say.
+    doubt = 1e-12 * squares.max(initial=0.0)
+    is_open = np.ones(len(vectors), dtype=np.bool_)
     leaders: list[int] = []
-    while len(leaders) < enough and open_positions.any():
-        leader = int(open_positions.argmax())
-        leaders.append(leader)
-        open_positions[leader] = False
-        rest = np.flatnonzero(open_positions)
-        open_positions[rest[are_near(vectors[rest], vectors[leader], within)]] = False
+    while len(leaders) < enough and is_open.any():
+        rest = np.flatnonzero(is_open)
+        block = rest[:BLOCK]
+        beyond = squares[block, None] + squares[rest] - 2.0 * (exact[block] @ exact[rest].T) - within * within
+        near = beyond <= 0.0
+        for row, column in zip(*np.nonzero(np.abs(beyond) <= doubt), strict=True):
+            near[row, column] = are_near(vectors[rest[column], None], vectors[block[row]], within)[0]
+        for row, leader in enumerate(block.tolist()):
+            if is_open[leader] and len(leaders) < enough:
+                leaders.append(leader)
+                is_open[rest[near[row]]] = is_open[leader] = False
     return leaders
 
 

@@ -169,7 +169,7 @@ class Searcher:
         folded: dict[str, tuple[str, ...]] = {}
         excluded = options.excluded
         position_of = {hit.item.id: position for position, hit in enumerate(leaders)}
-        vectors = vectors_of(leaders)
+        vectors = vectors_of(leaders).astype(np.float64)
         scale = None if options.max_distance is None else self._scale(options.compare_by)
         for hit, neighbours in zip(page, self._find_near(options, page), strict=True):
             before = vectors[: position_of[hit.item.id] + 1]
@@ -269,7 +269,7 @@ def _divide(indexes: list[int], fetches: Mapping[int, int]) -> Iterator[tuple[li
     yield indexes[start:], fetches[indexes[-1]]
 
 
-def _is_folded_into_last(options: SearchOptions, near: Hit, leaders: NDArray[np.float32]) -> bool:
+def _is_folded_into_last(options: SearchOptions, near: Hit, leaders: NDArray[np.float64]) -> bool:
     """Whether a shoe is a near-duplicate of the last of these leaders, (n, D), and of none before it."""
     assert options.fold_within is not None
     near_to = are_near(leaders, vectors_of([near])[0], options.fold_within)

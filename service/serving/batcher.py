@@ -65,7 +65,9 @@ class Job(Generic[ItemT, ResultT]):
         deferred: a helper thread is preparing it.
     """
 
-    __slots__ = ("_hand_over", "_spent", "_stages", "begun", "deadline", "deferred", "future", "item", "since", "size")
+    __slots__ = (
+        "_hand_over", "_preparing", "_spent", "_stages", "begun", "deadline", "deferred", "future", "item", "since", "size"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -73,11 +75,12 @@ class Job(Generic[ItemT, ResultT]):
         size: int,
         future: asyncio.Future[ResultT],
         deadline: float,
-        hand_over: Callable[["Job[ItemT, ResultT]", Callable[[], None]], None],
+        hand_over: Callable[["Job[ItemT, ResultT]", Callable[[], None]], Future[None]],
     ) -> None:
         self.item, self.size, self.future, self.deadline, self._hand_over = item, size, future, deadline, hand_over
         self.since = perf_counter()
         self.begun = self.deferred = False
+        self._preparing: Future[None] | None = None
         self._stages: Stages | None = current_stages()
         self._spent: list[tuple[str, float]] = []
 
@@ -87,7 +90,12 @@ class Job(Generic[ItemT, ResultT]):
         For `run`, which then returns None for the job.
         """
         self.begun, self.deferred = False, True
-        self._hand_over(self, prepare)
+        self._preparing = self._hand_over(self, prepare)
+
+    def withdraw(self) -> None:
+        """Nobody waits for it any more: it is not prepared, unless a helper thread has begun to."""
+        if self._preparing is not None:
+            self._preparing.cancel()
 
     def record(self, stage: str, seconds: float) -> None:
         """Record what it spent in a stage. For the thread that has it in hand."""
@@ -207,6 +215,7 @@ class Batcher(Generic[ItemT, ResultT]):
             raise Overloaded("the service has more to do than it can take on now", retry_after=self._guess_wait())
         deadline = monotonic() + self._limits.seconds
         job = Job[ItemT, ResultT](item, size, self._loop.create_future(), deadline, self._prepare)
+        job.future.add_done_callback(lambda _: job.withdraw())
         self._inside[job] = None
         self._load += size
         # Requests that came in the same round of the event loop reach the thread together.
@@ -377,9 +386,11 @@ class Batcher(Generic[ItemT, ResultT]):
         self._pace += PACE_SHARE * (spent - self._pace)
         return outcomes
 
-    def _prepare(self, job: Job[ItemT, ResultT], prepare: Callable[[], None]) -> None:
+    def _prepare(self, job: Job[ItemT, ResultT], prepare: Callable[[], None]) -> Future[None]:
         assert self._helpers is not None, "no helper threads"
-        self._helpers.submit(prepare).add_done_callback(partial(self._rejoin, job))
+        preparing = self._helpers.submit(prepare)
+        preparing.add_done_callback(partial(self._rejoin, job))
+        return preparing
 
     # In the helper threads.
 

@@ -151,6 +151,7 @@ class Pipeline:
             seconds=settings.wait_seconds,
         )
         self._batch = limits.batch
+        self._check: asyncio.Task[None] | None = None
         self._batcher = Batcher[Work, Work](Steps(engine).run, limits, helpers=helpers)
 
     async def start(self) -> None:
@@ -164,10 +165,17 @@ class Pipeline:
     async def check_ready(self) -> None:
         """Send a picture that never changes through the batches and the store, before all that waits.
 
+        Who asks while that is under way shares its outcome, so that it takes one place however many ask.
+
         Raises:
             NotReady: its vector is not what it was at the start, or the store does not answer as it should, or there is
                 no answer in time.
         """
+        if self._check is None or self._check.done():
+            self._check = asyncio.create_task(self._send_canary())
+        await asyncio.shield(self._check)
+
+    async def _send_canary(self) -> None:
         if not self._batcher.alive:
             raise NotReady("no thread runs batches")
         work = Work(images=[self.engine.canary], view=CANARY_VIEW, search=SearchOptions(1))

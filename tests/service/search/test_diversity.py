@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.search.diversity import are_near, diversify, fold
+from service.search.diversity import BLOCK, are_near, diversify, fold
 
 # Few and whole numbers, so that ties and equal vectors are common.
 POINTS = st.lists(st.lists(st.integers(-3, 3), min_size=2, max_size=2), max_size=30)
@@ -48,6 +48,17 @@ def test_fold_agrees_with_a_loop(points: list[list[int]], within: float, enough:
     """The leaders are those that a plain loop finds, as many as are enough."""
     vectors = matrix(points)
     assert fold(vectors, within, enough) == naive_fold(vectors, within)[:enough]
+
+
+def test_fold_beyond_a_block() -> None:
+    """Groups that reach over the blocks in which distances are worked out are the loop's, too."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(90, 6))
+    vectors = (centres[random.integers(0, 90, 400)] + random.normal(size=(400, 6)) * 0.05).astype(np.float32)
+    leaders = naive_fold(vectors, 0.2)
+    assert BLOCK < len(leaders) < 200
+    assert fold(vectors, 0.2, 400) == leaders
+    assert fold(vectors, 0.2, BLOCK + 1) == leaders[: BLOCK + 1]
 
 
 @given(seed=st.integers(0, 500), count=st.integers(0, 30), diversity=st.sampled_from([0.01, 0.3, 0.5, 0.9, 1.0]))

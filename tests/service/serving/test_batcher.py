@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -329,6 +330,26 @@ async def test_a_deferred_job_joins_a_later_batch() -> None:
         with pytest.raises(ValueError, match="no"):
             await tasks[1]
     assert doubler.batches == [[1, 2, 3], [1]]
+
+
+async def test_what_waits_for_a_helper_gives_up_its_place() -> None:
+    """A deferred job that waits too long leaves at once, unless a helper thread has it in hand."""
+    ready = threading.Event()
+    prepared: list[int] = []
+
+    def prepare(number: int) -> None:
+        prepared.append(number)
+        assert ready.wait(PATIENCE)
+
+    async with batching(BatchLimits(seconds=0.3)) as (batcher, doubler):
+        doubler.preparations.update({number: partial(prepare, number) for number in (1, 2, 3, 4)})
+        results = await asyncio.gather(*(batcher.submit(number) for number in (1, 2, 3, 4)), return_exceptions=True)
+        assert {type(each) for each in results} == {DeadlineExceeded}
+        await until(lambda: batcher.load == 2)
+        assert await batcher.submit(5) == 10
+        ready.set()
+        await until(lambda: batcher.load == 0)
+    assert prepared == [1, 2]
 
 
 async def test_close_finishes_what_is_under_way() -> None:

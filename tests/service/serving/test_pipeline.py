@@ -202,15 +202,18 @@ async def test_not_ready_while_the_thread_is_dead(engine: Engine) -> None:
 
 
 async def test_ready_under_load_and_not_when_stuck(engine: Engine, embedder: MoodyEmbedder) -> None:
-    """A full queue does not make it unready, as the canary passes it; a batch that never ends does."""
+    """A full queue does not make it unready, as one canary for all who ask passes it; a batch that never ends does."""
     async with running(engine, queue_size=1) as pipeline:
         held = await hold(pipeline, embedder)
         with pytest.raises(Overloaded):
             await pipeline.search_image(SHOES[1], SearchOptions(1))
-        canary = asyncio.create_task(pipeline.check_ready())
+        before = len(embedder.batches)
+        canaries = [asyncio.create_task(pipeline.check_ready()) for _ in range(20)]
         await asyncio.sleep(0.01)
+        canaries.pop().cancel()
         embedder.gate.set()
-        await asyncio.gather(held, canary)
+        await asyncio.gather(held, *canaries)
+        assert embedder.batches[before:] == [1]
 
     async with running(engine, wait_seconds=0.3) as pipeline:
         held = await hold(pipeline, embedder)
