@@ -31,7 +31,7 @@ def fold(vectors: NDArray[np.float32], within: float, enough: int) -> list[int]:
     """
     exact = vectors.astype(np.float64)
     squares = np.square(exact).sum(axis=1)
-    # Matrix products round otherwise than `are_near`, by far less than this: what lies as near to the limit is its to say.
+    # Matrix products round otherwise than `are_near`, by far less than this; what is that near to the limit it decides.
     doubt = 1e-12 * squares.max(initial=0.0)
     is_open = np.ones(len(vectors), dtype=np.bool_)
     leaders: list[int] = []

@@ -66,7 +66,8 @@ class Job(Generic[ItemT, ResultT]):
     """
 
     __slots__ = (
-        "_hand_over", "_preparing", "_spent", "_stages", "begun", "deadline", "deferred", "future", "item", "since", "size"
+        "_hand_over", "_preparing", "_spent", "_stages", "begun", "deadline", "deferred", "future", "item", "since",
+        "size",
     )  # fmt: skip
 
     def __init__(
