@@ -156,7 +156,8 @@ def index(
                 stop=stop,
             )
         except IndexingStopped as stopped:
-            typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
+            command = "the same command without --rebuild" if rebuild else "the same command"
+            typer.echo(f"stopped: {stopped}; {command} goes on from here", err=True)
             sys.exit(128 + (stop.signal or 0))
         restored = restore_uploads(out, store, embedder) if part == WHOLE else 0
         count = store.info().count
