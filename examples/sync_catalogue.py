@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import unicodedata
 from pathlib import Path
 
 from solemate.client import Client, NewItem
@@ -26,7 +27,8 @@ def read(table: Path) -> dict[str, NewItem]:
     shoes = {}
     with table.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            item_id, image = row.pop("id"), (table.parent / row.pop("image")).read_bytes()
+            item_id = unicodedata.normalize("NFC", row.pop("id"))  # as the service lists it
+            image = (table.parent / row.pop("image")).read_bytes()
             attributes = {name: values.split(";") for name, values in row.items() if values}
             digest = hashlib.sha256(image + json.dumps(attributes, sort_keys=True).encode()).hexdigest()[:16]
             shoes[item_id] = NewItem(item_id, image, {**attributes, VERSION: [digest]})

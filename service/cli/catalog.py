@@ -189,9 +189,11 @@ def import_(
 ) -> None:
     """Take an exported file's shoes into a catalogue, in the places of those of their ids; makes one if need be.
 
-    Vectors of another checkpoint than the catalogue's are refused.
+    Vectors of another checkpoint than the catalogue's are refused. The next `index` embeds the imported shoes that are
+    in its source.
     """
     from service.catalog.images import Uploads
+    from service.catalog.indexing.ledger import Ledger
     from service.catalog.maintenance.archive import Archive, import_catalog
     from service.store.base import StoreSpec
     from service.store.embedded.store import DATABASE, EmbeddedStore
@@ -203,7 +205,7 @@ def import_(
             spec = StoreSpec.of(made.dimension, made.slices, made.checkpoint, lies_in)
             EmbeddedStore.create(index, spec).close()
         with closing(EmbeddedStore.open(index)) as store:
-            report = import_catalog(archive, store, Uploads(index))
+            report = import_catalog(archive, store, Uploads(index), Ledger(index))
             count = store.info().count
     typer.echo(
         f"{count:,} shoes are in {index}: {report.created:,} added, {report.replaced:,} replaced, "

@@ -120,6 +120,7 @@ def index(
     from model.catalog import read_catalog
     from model.stopping import stop_on_signals
     from service.catalog.attributes import declare_types, parse_types
+    from service.catalog.images import Uploads
     from service.catalog.indexing.index import IndexingStopped, index_catalog
     from service.catalog.indexing.ledger import WHOLE, Ledger, Shard
     from service.catalog.maintenance.duplicates import MEASURE, measure_duplicates, write_measure
@@ -156,13 +157,14 @@ def index(
                 stop=stop,
             )
         except IndexingStopped as stopped:
-            typer.echo(f"stopped: {stopped}; the same command goes on from here", err=True)
+            command = "the same command without --rebuild" if rebuild else "the same command"
+            typer.echo(f"stopped: {stopped}; {command} goes on from here", err=True)
             sys.exit(128 + (stop.signal or 0))
         restored = restore_uploads(out, store, embedder) if part == WHOLE else 0
         count = store.info().count
         if isinstance(store, EmbeddedStore):
             store.build_indexes()
-        measure = measure_duplicates(embedder, store)
+        measure = measure_duplicates(embedder, store, Uploads(out))
         if draws_map and count and not address and part == WHOLE:
             _draw_map(out, store, "auto")
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
@@ -285,9 +287,9 @@ def duplicates(
     from service.catalog.maintenance.duplicates import MIN_SHOES, measure_duplicates, write_measure
 
     embedder = load_embedder(checkpoint, device)
-    with open_catalog(index) as (store, _):
+    with open_catalog(index) as (store, uploads):
         require_checkpoint(store, embedder.checkpoint.digest)
-        measure = measure_duplicates(embedder, store)
+        measure = measure_duplicates(embedder, store, uploads)
     if measure is None:
         typer.echo(f"the catalogue has fewer than {MIN_SHOES} shoes whose pictures can be read: nothing is measured")
         raise typer.Exit(1)

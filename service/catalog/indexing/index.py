@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -12,10 +12,12 @@ from typing import TypeVar
 from model.catalog import BadRow, Catalog, Shoe, check_bad_rows
 from model.embedder import PictureEmbedder, Vector
 from model.progress import Progress, progress
-from service.catalog.images import is_upload
+from service.catalog.images import Uploads, is_upload
 from service.catalog.indexing.embed_pool import CHUNK, EmbeddedShoe, EmbedPool, PoolBroken, PoolFactory, threads
 from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, Stamp, begin, finish
-from service.store.base import Item, Record, VectorStore, iterate_items
+from service.catalog.writer import PATIENCE
+from service.errors import UnknownItem
+from service.store.base import Item, Record, VectorStore, find_item, iterate_items
 
 __all__ = ["BAD_ROWS", "IndexReport", "IndexingStopped", "index_catalog"]
 
@@ -77,7 +79,7 @@ def index_catalog(
 
     The worker pool embeds ahead while a batch is stored. Each batch is acknowledged by the store and then recorded in
     the ledger before the next one is given to it, so an interrupted run goes on where it stopped.
-    Shoes that were uploaded stay, unless the catalogue has one of the same id.
+    Shoes that were uploaded stay, unless the catalogue has one of the same id. The store may be changed meanwhile.
 
     Args:
         catalog: what to index.
@@ -93,6 +95,7 @@ def index_catalog(
     Raises:
         CatalogError: more is bad. What was stored until then stays.
         ArtifactError: something can't be written. What was stored until then stays.
+        StoreBusy: other processes' changes take too long. What was stored until then stays.
         IndexingStopped: `stop` said so. What was stored until then stays.
     """
     catalog = shard.take(catalog)
@@ -111,11 +114,13 @@ def index_catalog(
             (make_pool or partial(_one_thread, embedder))(todo) as pool,
         ):
             writer.write_all(pool, batch_size, shown, stop)
+    uploads = Uploads(folder)
     for shoes in _batches(plan.to_update, batch_size):
-        store.upsert([Record(plan.items[shoe.id], store.vector(shoe.id)) for shoe in shoes])
+        _update(store, uploads, [plan.items[shoe.id] for shoe in shoes])
     bad = {row.row for row in check.bad_rows[len(catalog.bad_rows) :]}  # these name shoes; the catalogue's own, rows
     current = {shoe.id for shoe in catalog.shoes if shoe.id not in bad}
-    removed = store.delete([item_id for item_id in plan.stored if item_id not in current and shard.holds(item_id)])
+    vanished = [item_id for item_id in plan.stored if item_id not in current and shard.holds(item_id)]
+    removed = _remove(store, uploads, vanished) if vanished else 0
     ledger.compact(current, shard)
     check.report()
     finish(folder, shard)
@@ -212,6 +217,24 @@ class _Writer:
             self._store.upsert([Record(self._plan.items[shoe.id], vector) for shoe, vector in self._batch])
             self._ledger.add({shoe.id: self._plan.stamps[shoe.id] for shoe, _ in self._batch})
             self._batch.clear()
+
+
+def _update(store: VectorStore, uploads: Uploads, items: Sequence[Item]) -> None:
+    """Give shoes their new attributes, but those that were deleted or have another picture since the plan was made."""
+    with uploads.changing(PATIENCE):
+        records = []
+        for item in items:
+            with suppress(UnknownItem):
+                if store.get(item.id).image == item.image:
+                    records.append(Record(item, store.vector(item.id)))
+        store.upsert(records)
+
+
+def _remove(store: VectorStore, uploads: Uploads, ids: Sequence[str]) -> int:
+    """Remove shoes, but those that were uploaded since the plan was made. Returns how many were there."""
+    with uploads.changing(PATIENCE):
+        found = [find_item(store, item_id) for item_id in ids]
+        return store.delete([item.id for item in found if item is not None and not is_upload(item.image)])
 
 
 def _to_item(shoe: Shoe, root: Path) -> Item:

@@ -25,6 +25,9 @@ UNFINISHED = "indexing-unfinished"
 Stamp = tuple[int, int]
 """A picture file's size in bytes and its modification time in nanoseconds, by which a change is noticed."""
 
+NO_FILE: Stamp = (-1, -1)
+"""A stamp that no file has."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -98,6 +101,13 @@ class Ledger:
             file.write(b"\n" + _format_stamps(stamps))
             file.flush()
             os.fsync(file.fileno())
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Have the pictures of these shoes embedded again. Raises ArtifactError.
+
+        To be called before their vectors are replaced: after a kill in between, none passes for its picture's own.
+        """
+        self.add(dict.fromkeys(ids, NO_FILE))
 
     def compact(self, ids: Iterable[str], shard: Shard) -> None:
         """Rewrite it, of this part with these shoes only. Raises ArtifactError."""

@@ -28,6 +28,7 @@ from model.files import explain_failure, explained, make_folder, replacing, sha2
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from model.text import nfc, nfc_attributes
 from service.catalog.images import CleanPicture, Uploads, digest_in, is_upload, require_name
+from service.catalog.indexing.ledger import Ledger
 from service.catalog.writer import Add, CatalogWriter, Changed
 from service.errors import UnknownItem
 from service.store.base import Item, StoreInfo, VectorStore, iterate_items
@@ -283,10 +284,11 @@ def _digest(file: BufferedRandom) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def import_catalog(archive: Archive, store: VectorStore, uploads: Uploads) -> ImportReport:
+def import_catalog(archive: Archive, store: VectorStore, uploads: Uploads, ledger: Ledger) -> ImportReport:
     """Put an archive's shoes into a store, in the places of those of their ids.
 
-    What was written before an error stays; the same import again goes over it.
+    What was written before an error stays; the same import again goes over it. The next indexing embeds these shoes:
+    their pictures may have changed since the export.
 
     Raises:
         ArtifactMismatch: another checkpoint made the store's vectors.
@@ -300,6 +302,7 @@ def import_catalog(archive: Archive, store: VectorStore, uploads: Uploads) -> Im
 
     def write() -> None:
         nonlocal created, replaced
+        ledger.forget(add.item_id for add in batch)
         for outcome in writer.run(batch):
             if not isinstance(outcome, Changed):
                 raise outcome

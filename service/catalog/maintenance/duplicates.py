@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from model.embedder import PictureEmbedder
 from model.errors import ImageError
 from model.files import write_json
-from service.catalog.images import locate_picture
+from service.catalog.images import Uploads, locate_picture
 from service.errors import PictureMissing
 from service.store.base import Record, VectorStore
 
@@ -91,11 +91,11 @@ class Measure:
         )
 
 
-def measure_duplicates(embedder: PictureEmbedder, store: VectorStore) -> Measure | None:
+def measure_duplicates(embedder: PictureEmbedder, store: VectorStore, uploads: Uploads) -> Measure | None:
     """Measure on a sample of the catalogue's shoes; None if it has too few, or too few of its pictures can be read."""
     records = store.sample(SHOES)
     sample = [records[place] for place in np.random.default_rng(0).permutation(len(records))]
-    copies = _measure_copies(embedder, store, sample)
+    copies = _measure_copies(embedder, store, uploads, sample)
     pictures = len(next(iter(copies.values())))
     if len(sample) < MIN_SHOES or pictures < MIN_SHOES:
         return None
@@ -145,7 +145,7 @@ def _parse(data: bytes) -> Measure:
 
 
 def _measure_copies(
-    embedder: PictureEmbedder, store: VectorStore, sample: Sequence[Record]
+    embedder: PictureEmbedder, store: VectorStore, uploads: Uploads, sample: Sequence[Record]
 ) -> dict[str, NDArray[np.float64]]:
     """Kind of copy -> its distance from the shoe's own vector, of each picture that can be read."""
     distances: dict[str, list[float]] = {kind: [] for kind in COPIES}
@@ -154,7 +154,7 @@ def _measure_copies(
         vectors, made = [], []
         for record in sample[start : min(start + BATCH, PICTURES)]:
             try:
-                data = locate_picture(root, record.item).read_bytes()
+                data = locate_picture(root, record.item, uploads).read_bytes()
                 picture = embedder.preprocessor.render(data, sys.maxsize)
                 made.append([embedder.preprocessor.decode(copy(picture)) for copy in COPIES.values()])
             except (OSError, ValueError, ImageError, PictureMissing) as error:

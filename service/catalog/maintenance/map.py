@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,7 +22,7 @@ from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import track
 from service.catalog.images import Uploads, read_picture
 from service.catalog.map_files import FACTS, FOLDER, FORMAT, MapFacts, atlas_name, tile_name
-from service.errors import PictureMissing
+from service.errors import PictureMissing, UnknownItem
 from service.store.base import Item, VectorStore, iterate_items
 
 __all__ = ["Method", "draw_map", "lay_out", "parse_method"]
@@ -59,10 +60,10 @@ def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploa
         OSError: something can't be written.
     """
     info = store.info()
-    items = list(iterate_items(store))
+    items, vectors = _read_shoes(store)
     if not items:
         raise QueryError("map", "the catalogue has no shoes to draw a map of")
-    used, places = lay_out(np.stack([store.vector(item.id) for item in items]), method)
+    used, places = lay_out(np.stack(vectors), method)
     grid = _to_grid(places)
     legend = _find_legend(items)
     target, token = folder / FOLDER, secrets.token_hex(8)
@@ -81,6 +82,16 @@ def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploa
         if stale.name != FACTS and not stale.name.startswith(token):
             stale.unlink(missing_ok=True)
     return facts
+
+
+def _read_shoes(store: VectorStore) -> tuple[list[Item], list[NDArray[np.float32]]]:
+    """The shoes and their vectors, without those that are deleted meanwhile."""
+    items, vectors = [], []
+    for item in iterate_items(store):
+        with suppress(UnknownItem):
+            vectors.append(store.vector(item.id))
+            items.append(item)
+    return items, vectors
 
 
 def lay_out(

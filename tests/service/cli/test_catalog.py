@@ -299,6 +299,19 @@ class TestCarrying:
                 assert store.get("Schühchen").attributes == {"Größe": ("für alle",)}
         assert folder.run("items", "delete", "Schu\u0308hchen").output == "deleted Schühchen\n"
 
+    def test_indexing_after_an_import(self, tmp_path: Path) -> None:
+        """The next run embeds what was imported: a picture may have changed since the export."""
+        folder = Folder(tmp_path)
+        folder.make()
+        folder.run("export", str(tmp_path / "shoes.zip"))
+        next(folder.demo.rglob("1001.1.jpg")).write_bytes(draw_shoe(99))
+        options = ("--catalog", str(folder.demo), "--out", str(folder.catalog), "--device", "cpu")
+        for command in (("index", *options), ("import", str(tmp_path / "shoes.zip"), "--index", str(folder.catalog))):
+            assert run_main(*command, SOLEMATE_CHECKPOINT=str(folder.checkpoint)).status == 0
+        assert folder.verify().status == 1
+        assert "10 embedded" in run_main("index", *options, SOLEMATE_CHECKPOINT=str(folder.checkpoint)).output
+        assert folder.verify().status == 0
+
     def test_another_root(self, folder: Folder, tmp_path: Path) -> None:
         """A new catalogue may have its indexed pictures elsewhere, and `export` makes the folder of its file."""
         file = str(tmp_path / "exports/shoes.zip")

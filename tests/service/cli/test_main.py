@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.catalog.indexing.index import index_catalog
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 from service.store.base import iterate_items
@@ -133,6 +134,23 @@ def test_failed_rebuild_keeps_what_was_there(folder: Folder) -> None:
     folder.index()
     assert "no catalogue at" in error_of(folder.index("--rebuild", catalog=str(folder.demo / "nowhere")))
     assert len(folder.vectors()) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "command"), [((), "the same command"), (("--rebuild",), "the same command without --rebuild")]
+)
+def test_a_stopped_index_goes_on(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], command: str
+) -> None:
+    """What is printed when an indexing is stopped is a command that embeds only the rest."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "service.catalog.indexing.index.index_catalog",
+            lambda *given, **_: index_catalog(*given, batch_size=2, stop=lambda: True),
+        )
+        done = folder.index(*options)
+    assert f"8 shoes are still to embed; {command} goes on from here" in done.error
+    assert "8 embedded, 2 were there" in folder.index().output
 
 
 def test_too_many_bad_pictures(folder: Folder) -> None:

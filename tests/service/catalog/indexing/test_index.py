@@ -11,9 +11,12 @@ import pytest
 
 from model.catalog import Catalog, Shoe, read_catalog
 from model.errors import ArtifactError, CatalogError
+from service.catalog.images import Uploads, clean_picture, is_upload
 from service.catalog.indexing.embed_pool import EmbeddedShoe, EmbedPool, PoolBroken
 from service.catalog.indexing.index import IndexingStopped, IndexReport, index_catalog
 from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, is_complete
+from service.catalog.writer import Add, CatalogWriter, Changed, Remove
+from service.errors import StoreBusy
 from service.store.base import Item, Record
 from tests.support.fakes import FakeEmbedder, MemoryStore
 from tests.support.stack import draw_catalog, draw_shoe
@@ -60,6 +63,11 @@ class Setup:
         """A shoe's picture."""
         return next(self.images.rglob(f"{item_id}.jpg"))
 
+    def vector_of(self, picture: bytes) -> np.ndarray:
+        """What a picture is embedded as."""
+        vector: np.ndarray = self.embedder.embed_pixels(self.embedder.preprocessor.decode(picture)[None])[0]
+        return vector
+
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
@@ -74,8 +82,7 @@ def test_first_run_embeds_all(setup: Setup) -> None:
     record = setup.store.records["1001.2"]
     assert record.item.image == "Shoes/Heels/Ana/1001.2.jpg"
     assert record.item.attributes["Gender"] == ("Men",)
-    pixels = setup.embedder.preprocessor.decode(draw_shoe(3))
-    np.testing.assert_array_equal(record.vector, setup.embedder.embed_pixels(pixels[None])[0])
+    np.testing.assert_array_equal(record.vector, setup.vector_of(draw_shoe(3)))
     assert is_complete(setup.out)
 
 
@@ -276,6 +283,83 @@ def test_a_shoe_that_came_meanwhile_stays(setup: Setup, monkeypatch: pytest.Monk
     monkeypatch.setattr(setup.embedder, "embed_pixels", embed_and_add)
     assert setup.index().removed == 0
     assert "live" in setup.store.records
+
+
+class TestMeanwhile:
+    """A service changes a shoe between the plan of an indexing and its end."""
+
+    @pytest.fixture(autouse=True)
+    def indexed(self, setup: Setup) -> None:
+        """1003.1 has vanished since, and 1000.2 has another attribute."""
+        setup.index()
+        setup.image("1003.1").unlink()
+        lines = setup.table.read_text().splitlines(keepends=True)
+        table = "".join(line for line in lines if not line.startswith("1003-1"))
+        setup.table.write_text(table.replace("Oxfords,Lace up,Women", "Oxfords,Lace up,Men"))
+
+    def index(self, setup: Setup, change: Add | Remove) -> IndexReport:
+        """Index, with the change made as soon as 1000.1, which has another picture now, is embedded."""
+        setup.image("1000.1").write_bytes(draw_shoe(99))
+
+        def stop() -> bool:
+            (outcome,) = CatalogWriter(setup.store, Uploads(setup.out)).run([change])
+            assert isinstance(outcome, Changed)
+            return False
+
+        return setup.index(stop=stop)
+
+    def upload(self, setup: Setup, item_id: str) -> Add:
+        """A shoe as PUT has it written."""
+        picture = clean_picture(setup.embedder.preprocessor, draw_shoe(50))
+        return Add(item_id, {"Brand": ("New",)}, picture, setup.vector_of(picture.content))
+
+    def test_a_vanished_shoe_is_uploaded(self, setup: Setup) -> None:
+        """It is an upload now, and stays."""
+        report = self.index(setup, self.upload(setup, "1003.1"))
+        assert report == IndexReport(embedded=1, kept=7, removed=0, left_out=0)
+        image = setup.store.get("1003.1").image
+        assert is_upload(image)
+        assert Uploads(setup.out).locate(image).exists()
+
+    def test_a_shoe_with_other_attributes_is_uploaded(self, setup: Setup) -> None:
+        """Picture and vector are of the upload until the next run, which puts the catalogue's in their place."""
+        uploaded = self.upload(setup, "1000.2")
+        self.index(setup, uploaded)
+        record = setup.store.records["1000.2"]
+        assert is_upload(record.item.image)
+        np.testing.assert_array_equal(record.vector, uploaded.vector)
+        assert setup.index().embedded == 1
+        record = setup.store.records["1000.2"]
+        assert not is_upload(record.item.image)
+        assert record.item.attributes["Gender"] == ("Men",)
+        np.testing.assert_array_equal(record.vector, setup.vector_of(setup.image("1000.2").read_bytes()))
+
+    def test_a_shoe_with_other_attributes_is_deleted(self, setup: Setup) -> None:
+        """The run goes on to its end; the next one brings the shoe back."""
+        assert self.index(setup, Remove("1000.2")).removed == 1
+        assert "1000.2" not in setup.store.records
+        assert is_complete(setup.out)
+        assert setup.index().embedded == 1
+
+    def test_no_change_comes_in_between(self, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is read again before it is updated or removed is locked against the service's changes."""
+        locked = []
+
+        def check(name: str) -> Callable[..., object]:
+            change = getattr(setup.store, name)
+
+            def checked(*arguments: object) -> object:
+                with pytest.raises(StoreBusy), Uploads(setup.out).changing(0):
+                    pass
+                locked.append(name)
+                return change(*arguments)
+
+            return checked
+
+        for name in ("upsert", "delete"):
+            monkeypatch.setattr(setup.store, name, check(name))
+        assert setup.index() == IndexReport(embedded=0, kept=8, removed=1, left_out=0)
+        assert locked == ["upsert", "delete"]
 
 
 def test_bad_pictures_are_reported_by_their_part(setup: Setup) -> None:

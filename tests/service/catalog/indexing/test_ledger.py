@@ -21,6 +21,17 @@ class TestLedger:
         ledger.add({"a": (3, 30)})
         assert ledger.stamps == Ledger(tmp_path).stamps == {"a": (3, 30), "ü": (2, 20)}
 
+    def test_a_forgotten_stamp_fits_no_file(self, tmp_path: Path) -> None:
+        """The shoe is embedded again, until it has a stamp anew; others keep theirs."""
+        ledger = Ledger(tmp_path)
+        ledger.add({"a": (1, 10), "b": (2, 20)})
+        ledger.forget(["a"])
+        stamps = Ledger(tmp_path).stamps
+        assert stamps["b"] == (2, 20)
+        assert stamps["a"][0] < 0
+        ledger.add({"a": (1, 10)})
+        assert Ledger(tmp_path).stamps == {"a": (1, 10), "b": (2, 20)}
+
     @pytest.mark.parametrize("torn", [b'\n["c", 5', b"\n7\n", b'\n["c"]\n', b"\n\xff\n"])
     def test_a_torn_line_is_passed_over(self, tmp_path: Path, torn: bytes) -> None:
         """It costs no other line, neither one before it nor one after it."""

@@ -12,22 +12,25 @@ import pytest
 
 from model.catalog import read_catalog
 from model.embedder import Embedder
+from service.catalog.images import Uploads, clean_picture
 from service.catalog.indexing.index import index_catalog
 from service.catalog.maintenance.duplicates import (
     COPIES,
     MEASURE,
+    MIN_SHOES,
     Measure,
     measure_duplicates,
     read_measure,
     write_measure,
 )
+from service.catalog.writer import Add, CatalogWriter
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 from service.store.base import StoreSpec, iterate_items
 from service.store.embedded.store import EmbeddedStore
 from tests.support.commands import run_main
 from tests.support.fakes import leave_out
-from tests.support.stack import draw_catalog, make_checkpoint
+from tests.support.stack import draw_catalog, draw_shoe, make_checkpoint
 
 MEASURED = Measure(0.25, {"mirrored": 0.5}, 0.01, 120, 130, "c0ffee")
 
@@ -56,9 +59,9 @@ def store(folder: Path) -> Iterator[EmbeddedStore]:
         yield opened
 
 
-def test_measures_copies_against_other_shoes(embedder: Embedder, store: EmbeddedStore) -> None:
+def test_measures_copies_against_other_shoes(embedder: Embedder, folder: Path, store: EmbeddedStore) -> None:
     """No more than 1 in 100 shoes has another within the distance, and every share is what a loop counts."""
-    measure = measure_duplicates(embedder, store)
+    measure = measure_duplicates(embedder, store, Uploads(folder))
     assert measure is not None
     assert (measure.pictures, measure.shoes, measure.checkpoint) == (120, 120, embedder.checkpoint.digest)
     assert measure.found.keys() == COPIES.keys()
@@ -67,7 +70,7 @@ def test_measures_copies_against_other_shoes(embedder: Embedder, store: Embedded
     assert measure.wrong == pytest.approx(np.mean(np.array(nearest) <= measure.distance))
     assert measure.wrong <= 0.01
     assert measure.found["double size"] >= measure.found["mirrored"]
-    assert measure_duplicates(embedder, store) == measure
+    assert measure_duplicates(embedder, store, Uploads(folder)) == measure
     assert "mirrored: " in measure.describe()
 
 
@@ -77,11 +80,31 @@ def test_too_few_shoes_are_not_measured(embedder: Embedder, tmp_path: Path) -> N
     spec = StoreSpec.of(8, embedder.slices, embedder.checkpoint.digest, catalog.root)
     with closing(EmbeddedStore.create(tmp_path / "catalog", spec)) as store:
         index_catalog(catalog, embedder, store, tmp_path / "catalog")
-        assert measure_duplicates(embedder, store) is None
+        assert measure_duplicates(embedder, store, Uploads(tmp_path)) is None
+
+
+def test_uploaded_shoes_are_measured(embedder: Embedder, tmp_path: Path) -> None:
+    """The pictures of uploaded shoes are copied as the catalogue's own are, also by the command."""
+    pictures = [clean_picture(embedder.preprocessor, draw_shoe(number)) for number in range(MIN_SHOES)]
+    vectors = embedder.embed([picture.content for picture in pictures])
+    spec = StoreSpec.of(8, embedder.slices, embedder.checkpoint.digest, tmp_path)
+    with closing(EmbeddedStore.create(tmp_path / "catalog", spec)) as store:
+        adds = [Add(str(number), {}, *each) for number, each in enumerate(zip(pictures, vectors, strict=True))]
+        CatalogWriter(store, Uploads(tmp_path / "catalog")).run(adds)
+    make_checkpoint(tmp_path / "checkpoint")
+    options = ["--checkpoint", str(tmp_path / "checkpoint"), "--index", str(tmp_path / "catalog"), "--device", "cpu"]
+    assert run_main("duplicates", *options).status == 0
+    measure = read_measure(tmp_path / "catalog", embedder.checkpoint.digest)
+    assert measure is not None
+    assert (measure.pictures, measure.shoes) == (MIN_SHOES, MIN_SHOES)
 
 
 def test_pictures_that_can_not_be_read_are_passed_over(
-    embedder: Embedder, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    embedder: Embedder,
+    folder: Path,
+    store: EmbeddedStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A missing file is named in the log; the others are measured as long as they are enough."""
     read = Path.read_bytes
@@ -93,12 +116,12 @@ def test_pictures_that_can_not_be_read_are_passed_over(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    measure = measure_duplicates(embedder, store)
+    measure = measure_duplicates(embedder, store, Uploads(folder))
     assert measure is not None
     assert (measure.pictures, measure.shoes) == (110, 120)
     assert caplog.text.count("passed over") == 10
     missing |= {item.image for item in store.page(limit=30).items}
-    assert measure_duplicates(embedder, store) is None
+    assert measure_duplicates(embedder, store, Uploads(folder)) is None
 
 
 def test_kept_beside_the_catalogue(tmp_path: Path) -> None:

@@ -48,6 +48,20 @@ def test_few_shoes(tmp_path: Path, count: int) -> None:
     draw_map(tmp_path, store)
 
 
+def test_a_shoe_that_is_deleted_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not on the map, and the others are where they would be without it."""
+    store = MemoryStore(tmp_path)
+    store.upsert(shoes(5))
+    page = store.page(limit=5)
+    store.delete([page.items[2].id])
+    facts = draw_map(tmp_path, store)
+    expected = read_map_file(tmp_path, facts, "tile", 0)
+    monkeypatch.setattr(store, "page", lambda **_: page)
+    facts = draw_map(tmp_path, store)
+    assert facts.items == 4
+    assert read_map_file(tmp_path, facts, "tile", 0) == expected
+
+
 def test_a_new_map_takes_the_old_ones_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A map is divided into tiles; the one before is gone, and who still asks for it is told so."""
     monkeypatch.setattr(catalog_map, "TILE", 5)
