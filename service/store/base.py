@@ -212,7 +212,7 @@ class VectorStore(Protocol):
         Raises:
             QueryError: a vector of a wrong shape, or with a value that is not finite.
             ItemExists: one of the ids is there, and was not to be replaced.
-            StoreBusy: somebody else's change takes too long.
+            StoreBusy: somebody else's change takes too long, or another catalogue is in this one's place.
             ArtifactError: the store can't be written.
         """
         ...
@@ -229,7 +229,7 @@ class VectorStore(Protocol):
 
         Raises:
             UnknownItem: no shoe has that id.
-            StoreBusy: somebody else's change takes too long.
+            StoreBusy: somebody else's change takes too long, or another catalogue is in this one's place.
             ArtifactError: the store can't be written.
         """
         ...
