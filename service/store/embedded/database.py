@@ -277,6 +277,12 @@ class Truth:
 
     Writing is safe from several threads and processes. The reading methods share one connection: call them from one
     thread at a time.
+
+    Attributes:
+        path: as it was given, for messages.
+        file: what that led to when it was opened.
+        uuid: the store's.
+        spec: its specification.
     """
 
     def __init__(self, path: Path, *, checked: bool = True, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -288,16 +294,16 @@ class Truth:
             busy_seconds: how long a change waits for those of others.
         """
         self.path = path
-        # The folder may be a link that is turned to another catalogue: reading and writing must not part then.
-        self._file = path.resolve()
+        # The folder may be a link that is turned to another catalogue: reads, writes and derived files must not part.
+        self.file = path.resolve()
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._closed = False
         with translated(path):
-            self._reader = connect_to_read(self._file, named=path)
+            self._reader = connect_to_read(self.file, named=path)
             try:
-                self._identity = identify(self._file)
+                self._identity = identify(self.file)
                 if checked:
                     check(self._reader, path)
                 self.uuid, self.spec = read_meta(self._reader, path)
@@ -332,8 +338,8 @@ class Truth:
     def is_in_place(self) -> bool:
         """Whether the file that was opened is still the one of that path: its folder may have been replaced."""
         try:
-            return identify(self._file) == self._identity
-        except FileNotFoundError:
+            return identify(self.file) == self._identity
+        except OSError:
             return False
 
     def changes(self, since: int, *, vectors: bool = True) -> Changes:
@@ -427,7 +433,7 @@ class Truth:
             if self._closed:
                 raise ArtifactError(f"{self.path} is closed")
             if self._writer is None:
-                self._writer = connect(self._file, "rw", busy_seconds=self._busy_seconds)
+                self._writer = connect(self.file, "rw", busy_seconds=self._busy_seconds)
             # A copy has the same uuid, and a file that was written over is the same file: so both are compared.
             if not self.is_in_place() or read_uuid(self._writer) != self.uuid:
                 self._writer.close()

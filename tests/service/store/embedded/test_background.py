@@ -261,6 +261,22 @@ class TestFiles:
         assert "No space left" in caplog.text
         assert not list(folder.glob("*.bin"))
 
+    def test_lie_where_the_link_led_to(self, grown: Path, tmp_path: Path) -> None:
+        """What is built after a link was turned to another catalogue lies beside the old one."""
+        link, other = tmp_path / "current", tmp_path / "other"
+        names = {path.name for path in grown.glob("slice-*")}
+        for name in names:
+            (grown / name).unlink()
+        other.mkdir()
+        link.symlink_to(grown)
+        with closing(EmbeddedStore.open(link, exact_up_to=EXACT_UP_TO)) as store:
+            store.build_indexes([OVERALL])
+            link.unlink()
+            link.symlink_to(other)
+            store.build_indexes()
+        assert not list(other.iterdir())
+        assert {path.name for path in grown.glob("slice-*")} == names
+
     def test_removing_a_store_removes_them(self, grown: Path) -> None:
         """Nothing of the store's own is left."""
         (grown / "pictures.jsonl").touch()
