@@ -123,8 +123,9 @@ class BackgroundIndexer:
                     self._changed.notify_all()
                     return
                 what = self._requested[0]
-            seq = self._store.current().base.seq
+            seq = -1  # of no base: where not even that can be read, the next search asks again
             try:
+                seq = self._store.current().base.seq
                 made = self._rebuild_base() if what == BASE else self._index(what)
             except Stopped:
                 made = True
