@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from model.files import sha256_bytes
+from service.catalog.attributes import declare_types, read_types
 from service.catalog.images import Uploads, require_name
-from service.store.base import Record
+from service.catalog.indexing.ledger import WHOLE, Shard, begin, is_complete
+from service.catalog.maintenance import backup
+from service.catalog.maintenance.duplicates import MEASURE
+from service.store.base import Item, Record
+from service.store.embedded.database import copy_database
 from service.store.embedded.files import VECTORS
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.support.commands import Done, run_main
@@ -338,6 +343,29 @@ class TestCarrying:
         assert again.status == 1
         assert "exists" in again.error
         assert [path.name for path in monday.parent.iterdir()] == ["monday"]
+
+    def test_backup_has_what_is_known_of_the_catalogue(self, folder: Folder, tmp_path: Path) -> None:
+        """Declared types, the distance of near-duplicates, and that the indexing has not come to its end."""
+        declare_types(folder.catalog, {"Farbe": "display"})
+        (folder.catalog / MEASURE).write_text("measured")
+        begin(folder.catalog, Shard(2, 2))
+        assert folder.run("backup", str(tmp_path / "copy")).status == 0
+        assert read_types(tmp_path / "copy") == {"Farbe": "display"}
+        assert (tmp_path / "copy" / MEASURE).read_text() == "measured"
+        assert not is_complete(tmp_path / "copy")
+
+    def test_backup_of_an_indexing_that_begins_meanwhile(
+        self, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A copy that may have half of it does not pass for complete."""
+
+        def copy_and_begin(source: Path, target: Path) -> list[Item]:
+            begin(folder.catalog, WHOLE)
+            return copy_database(source, target)
+
+        monkeypatch.setattr(backup, "copy_database", copy_and_begin)
+        backup.back_up(folder.catalog, tmp_path / "copy")
+        assert not is_complete(tmp_path / "copy")
 
     def test_backup_of_what_is_not_whole(self, folder: Folder, tmp_path: Path) -> None:
         """A picture that is gone already is told, and the rest is copied; of no catalogue there is no backup."""
