@@ -80,7 +80,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Record:
-    """An item with its vector, on its way into the store. `vector: (D,) float32`."""
+    """An item with its vector. `vector: (D,) float32`."""
 
     item: Item
     vector: NDArray[np.float32]
@@ -178,6 +178,10 @@ class VectorStore(Protocol):
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """One shoe's vector, (D,) float32, the caller's own. Raises UnknownItem."""
+        ...
+
+    def record(self, item_id: str) -> Record:
+        """One shoe with its vector, both of one moment; the vector is the caller's own. Raises UnknownItem."""
         ...
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:

@@ -9,13 +9,16 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.files import sha256_bytes
 from service.catalog.attributes import declare_types, read_types
 from service.catalog.images import Uploads, require_name
 from service.catalog.indexing.ledger import WHOLE, Shard, begin, is_complete
 from service.catalog.maintenance import backup
+from service.catalog.maintenance.archive import export_catalog
 from service.catalog.maintenance.duplicates import MEASURE
 from service.store.base import Item, Record
 from service.store.embedded.database import copy_database
@@ -273,6 +276,26 @@ class TestCarrying:
         assert set(folder.images(other).values()).isdisjoint(
             image for image in folder.images().values() if image.startswith("/")
         )
+
+    def test_a_shoe_that_is_replaced_meanwhile(
+        self, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is in the file as it was before or after: never one's picture with the other's vector."""
+        uploads = Uploads(folder.catalog)
+        with closing(EmbeddedStore.open(folder.catalog)) as store, closing(EmbeddedStore.open(folder.catalog)) as other:
+            new = store.record("new-51")
+
+            def vector(item_id: str) -> NDArray[np.float32]:
+                if item_id == "new-50":
+                    other.delete(["new-51"])
+                    other.upsert([Record(replace(new.item, id=item_id), new.vector)])
+                return EmbeddedStore.vector(store, item_id)
+
+            monkeypatch.setattr(store, "vector", vector)
+            export_catalog(store, uploads, tmp_path / "shoes.zip")
+        other_catalog = tmp_path / "other"
+        assert folder.run("import", str(tmp_path / "shoes.zip"), catalog=other_catalog).status == 0
+        assert folder.verify(catalog=other_catalog).status == 0
 
     def test_not_over_another_file(self, folder: Folder, tmp_path: Path) -> None:
         """An export is not written over a file that is there, as a backup is not."""
