@@ -8,7 +8,7 @@
     ├── NotReady                  the service is up but can't answer as it should
     ├── Overloaded                more is asked of the service than it can do now; says when to try again
     │   ├── DeadlineExceeded          the request waited longer than it may
-    │   ├── StoreBusy                 somebody else is changing the catalogue, and does not come to an end
+    │   ├── StoreBusy                 somebody else is changing the catalogue, or has replaced it
     │   ├── StoreUnavailable          the database that keeps the catalogue does not answer
     │   └── Interrupted               what was at work on the request broke down or takes too long; it may be done yet
     ├── AddressTaken              the service can't listen where it was told to
@@ -107,7 +107,10 @@ class Interrupted(Overloaded):
 
 
 class StoreBusy(Overloaded):
-    """Somebody else is changing the catalogue and has not come to an end in time. Nothing of the change was stored."""
+    """Somebody else is changing the catalogue and has not come to an end in time, or has put another in its place.
+
+    Nothing of the change was stored.
+    """
 
 
 class StoreUnavailable(Overloaded):

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_VALUE",
     "MAX_VALUES",
     "TRUE",
+    "TYPES",
     "AttributeType",
     "check_attributes",
     "check_id",

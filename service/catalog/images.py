@@ -15,7 +15,7 @@ import os.path
 import re
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,15 +162,7 @@ class Uploads:
 
         While a backup is made they stay, as it may be about to copy them; `sweep` takes them later.
         """
-        names = [require_name(image) for image in images if is_upload(image)]
-        if not names:
-            return
-        try:
-            with locked(self.folder / HOLD_LOCK, shared=True, give_up=lambda: True) as free:
-                if free:
-                    self._unlink(names)
-        except OSError as error:
-            logger.warning("%d pictures could not be deleted (%s); %s", len(names), error, FINDS_THEM)
+        self._delete([require_name(image) for image in images if is_upload(image)], give_up=lambda: True)
 
     @contextmanager
     def changing(self, patience: float) -> Iterator[None]:
@@ -232,13 +224,24 @@ class Uploads:
         return sorted(found)
 
     def sweep(self, orphans: Iterable[str]) -> None:
-        """Delete files that `orphans` gave."""
-        self._unlink(orphans)
+        """Delete files that `orphans` gave, after waiting for a backup that may be about to copy them."""
+        self._delete(list(orphans))
 
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(exist_ok=True)
             sync_folder(self.folder.parent)
+
+    def _delete(self, names: Sequence[str], *, give_up: Callable[[], bool] | None = None) -> None:
+        """Delete files while nobody holds them; `give_up`: see `locked`."""
+        if not names:
+            return
+        try:
+            with locked(self.folder / HOLD_LOCK, shared=True, give_up=give_up) as free:
+                if free:
+                    self._unlink(names)
+        except OSError as error:
+            logger.warning("%d pictures could not be deleted (%s); %s", len(names), error, FINDS_THEM)
 
     def _unlink(self, names: Iterable[str]) -> None:
         for name in names:

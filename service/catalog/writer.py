@@ -134,16 +134,17 @@ class CatalogWriter:
         ]
 
     def _patch(self, patch: Patch) -> Changed:
-        item = self._store.patch(patch.item_id, patch.attributes)
-        return Changed(item, self._store.vector(item.id), created=False, fingerprint=self._store.info().fingerprint)
+        self._store.patch(patch.item_id, patch.attributes)
+        record = self._store.record(patch.item_id)
+        return Changed(record.item, record.vector, created=False, fingerprint=self._store.info().fingerprint)
 
     def _remove(self, remove: Remove) -> Changed:
         with self._uploads.changing(self._patience):
-            item, vector = self._store.get(remove.item_id), self._store.vector(remove.item_id)
-            if not self._store.delete([item.id]):
-                raise UnknownItem(item.id)
-        self._uploads.remove([item.image])
-        return Changed(item, vector, created=False, fingerprint=self._store.info().fingerprint)
+            record = self._store.record(remove.item_id)
+            if not self._store.delete([record.item.id]):
+                raise UnknownItem(record.item.id)
+        self._uploads.remove([record.item.image])
+        return Changed(record.item, record.vector, created=False, fingerprint=self._store.info().fingerprint)
 
 
 def _group(changes: Sequence[Change]) -> Iterator[list[Change]]:

@@ -321,8 +321,9 @@ class Engine:
         return self._searcher.search(vectors, options)
 
     def item(self, item_id: str) -> tuple[Item, Vector]:
-        """One shoe and its vector, (D,) float32. Raises UnknownItem."""
-        return self.store.get(item_id), self.store.vector(item_id)
+        """One shoe and its vector, (D,) float32, of one moment. Raises UnknownItem."""
+        record = self.store.record(item_id)
+        return record.item, record.vector
 
     def explain(self, item_id: str, other_id: str) -> Explanation:
         """Why two shoes are alike. Raises UnknownItem."""

@@ -80,7 +80,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Record:
-    """An item with its vector, on its way into the store. `vector: (D,) float32`."""
+    """An item with its vector. `vector: (D,) float32`."""
 
     item: Item
     vector: NDArray[np.float32]
@@ -180,6 +180,10 @@ class VectorStore(Protocol):
         """One shoe's vector, (D,) float32, the caller's own. Raises UnknownItem."""
         ...
 
+    def record(self, item_id: str) -> Record:
+        """One shoe with its vector, both of one moment; the vector is the caller's own. Raises UnknownItem."""
+        ...
+
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of insertion, `limit` at a time; one that is replaced keeps its place.
 
@@ -212,7 +216,7 @@ class VectorStore(Protocol):
         Raises:
             QueryError: a vector of a wrong shape, or with a value that is not finite.
             ItemExists: one of the ids is there, and was not to be replaced.
-            StoreBusy: somebody else's change takes too long.
+            StoreBusy: somebody else's change takes too long, or another catalogue is in this one's place.
             ArtifactError: the store can't be written.
         """
         ...
@@ -229,7 +233,7 @@ class VectorStore(Protocol):
 
         Raises:
             UnknownItem: no shoe has that id.
-            StoreBusy: somebody else's change takes too long.
+            StoreBusy: somebody else's change takes too long, or another catalogue is in this one's place.
             ArtifactError: the store can't be written.
         """
         ...

@@ -118,11 +118,17 @@ class MemoryStore:
 
     def get(self, item_id: str) -> Item:
         """See VectorStore."""
-        return self._record(item_id).item
+        return self.record(item_id).item
 
     def vector(self, item_id: str) -> NDArray[np.float32]:
         """See VectorStore."""
-        return self._record(item_id).vector
+        return self.record(item_id).vector
+
+    def record(self, item_id: str) -> Record:
+        """See VectorStore."""
+        if item_id not in self.records:
+            raise UnknownItem(item_id)
+        return self.records[item_id]
 
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """See VectorStore."""
@@ -160,7 +166,7 @@ class MemoryStore:
 
     def patch(self, item_id: str, attributes: Mapping[str, tuple[str, ...]]) -> Item:
         """See VectorStore."""
-        record = self._record(item_id)
+        record = self.record(item_id)
         item = record.item.patched(attributes)
         self.records[item_id] = replace(record, item=item)
         self.version += 1
@@ -175,11 +181,6 @@ class MemoryStore:
     def close(self) -> None:
         """See VectorStore."""
         self.closed = True
-
-    def _record(self, item_id: str) -> Record:
-        if item_id not in self.records:
-            raise UnknownItem(item_id)
-        return self.records[item_id]
 
     def _passing(self, filter: Filter | None) -> list[Record]:
         known = {attribute for record in self.records.values() for attribute in record.item.attributes}

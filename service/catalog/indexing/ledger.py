@@ -17,7 +17,7 @@ from model.errors import QueryError
 from model.files import explained, write_atomic
 from service.store.locks import locked, remove_leftovers
 
-__all__ = ["LEDGER", "WHOLE", "Ledger", "Shard", "Stamp", "begin", "finish", "is_complete"]
+__all__ = ["LEDGER", "UNFINISHED", "WHOLE", "Ledger", "Shard", "Stamp", "begin", "finish", "is_complete"]
 
 LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"

@@ -21,7 +21,6 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMismatch, ImageError, SolemateError
 from model.files import explain_failure, explained, make_folder, replacing, sha256_bytes, sync_folder
@@ -31,7 +30,7 @@ from service.catalog.images import CleanPicture, Uploads, digest_in, is_upload, 
 from service.catalog.indexing.ledger import Ledger
 from service.catalog.writer import Add, CatalogWriter, Changed
 from service.errors import UnknownItem
-from service.store.base import Item, StoreInfo, VectorStore, iterate_items
+from service.store.base import Item, Record, StoreInfo, VectorStore, iterate_items
 
 __all__ = ["Archive", "ImportReport", "Manifest", "export_catalog", "import_catalog"]
 
@@ -243,10 +242,11 @@ def _write_archive(store: VectorStore, uploads: Uploads, file: BufferedRandom, s
         uploads.holding(),
     ):
         count = 0
-        for item, vector in _read_store(store):
+        for record in _read_store(store):
+            item = record.item
             line = {"id": item.id, "image": item.image, "attributes": {k: list(v) for k, v in item.attributes.items()}}
             items.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-            vectors.write(np.ascontiguousarray(vector, "<f4").tobytes())
+            vectors.write(np.ascontiguousarray(record.vector, "<f4").tobytes())
             if is_upload(item.image):
                 archive.write(_locate(uploads, item), PICTURES + require_name(item.image))
             count += 1
@@ -262,10 +262,10 @@ def _write_archive(store: VectorStore, uploads: Uploads, file: BufferedRandom, s
     return manifest
 
 
-def _read_store(store: VectorStore) -> Iterator[tuple[Item, NDArray[np.float32]]]:
+def _read_store(store: VectorStore) -> Iterator[Record]:
     for listed in iterate_items(store):
         try:
-            yield store.get(listed.id), store.vector(listed.id)
+            yield store.record(listed.id)
         except UnknownItem:
             continue  # removed since
 

@@ -3,17 +3,22 @@
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ArtifactError
 from model.files import explain_failure, sync_folder
+from service.catalog.attributes import TYPES
 from service.catalog.images import FOLDER, Uploads, is_upload, require_name
-from service.catalog.indexing.ledger import LEDGER
+from service.catalog.indexing.ledger import LEDGER, UNFINISHED
 from service.store.embedded.database import copy_database
 from service.store.embedded.store import DATABASE
 
 __all__ = ["BackupReport", "back_up"]
+
+MEASURE = "duplicates.json"
+"""The file of `duplicates.MEASURE`, whose module loads torch."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ def back_up(catalog: Path, to: Path) -> BackupReport:
     """Copy a catalogue as it is at one moment, with the uploaded pictures of that moment.
 
     It may be served and changed meanwhile: nobody waits. Pictures below the catalogue's root are not copied: they are
-    the owner's, and where they were. The copy is a catalogue's folder like any other.
+    the owner's, and where they were. The copy is a catalogue's folder like any other, but for the map, which can be
+    drawn anew; that of a catalogue whose indexing has not come to its end is as unfinished.
 
     Args:
         catalog: its folder.
@@ -69,9 +75,9 @@ def _copy(catalog: Path, to: Path) -> BackupReport:
     uploads = Uploads(catalog)
     with uploads.holding():  # pictures that are replaced from here on stay where they are until they are copied
         # First the ledger: it may know less than the catalogue, which costs some work, but never more.
-        if (catalog / LEDGER).exists():
-            _copy_durably(catalog / LEDGER, to / LEDGER)
+        _copy_present(catalog, to, LEDGER, TYPES, MEASURE, UNFINISHED)
         items = copy_database(catalog / DATABASE, to / DATABASE)
+        _copy_present(catalog, to, UNFINISHED)  # again, as an indexing may have begun meanwhile
         uploaded = [item for item in items if is_upload(item.image)]
         missing = []
         (to / FOLDER).mkdir()
@@ -85,6 +91,13 @@ def _copy(catalog: Path, to: Path) -> BackupReport:
     sync_folder(to / FOLDER)
     sync_folder(to)
     return BackupReport(len(items), len(uploaded) - len(missing), tuple(missing))
+
+
+def _copy_present(catalog: Path, to: Path, *names: str) -> None:
+    """Copy those of some files that are there."""
+    for name in names:
+        with suppress(FileNotFoundError):
+            _copy_durably(catalog / name, to / name)
 
 
 def _copy_durably(source: Path, target: Path) -> None:

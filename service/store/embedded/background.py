@@ -69,7 +69,7 @@ class BackgroundIndexer:
             minimum: recall@10 that an inverted index has to reach; else the searches stay exact.
             record_recall: called with the slice's name and the recall of each index that is put in place.
         """
-        self._store, self._path, self._minimum, self._record_recall = store, truth.path, minimum, record_recall
+        self._store, self._path, self._minimum, self._record_recall = store, truth.file, minimum, record_recall
         self._uuid, self._dimension = truth.uuid, truth.spec.dimension
         self._changed = threading.Condition()
         self._requested: list[str] = []
@@ -123,8 +123,9 @@ class BackgroundIndexer:
                     self._changed.notify_all()
                     return
                 what = self._requested[0]
-            seq = self._store.current().base.seq
+            seq = -1  # of no base: where not even that can be read, the next search asks again
             try:
+                seq = self._store.current().base.seq
                 made = self._rebuild_base() if what == BASE else self._index(what)
             except Stopped:
                 made = True

@@ -39,6 +39,8 @@ MOST_PROBLEMS = 100
 BUSY_RETRY = 2
 """`Retry-After` of a change that found the catalogue busy, in seconds."""
 
+REPLACED = "the catalogue was replaced on disk, and has to be loaded anew before it can be changed; nothing was stored"
+
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode; `mode` is one of SQLite's URI modes (ro, rw, rwc), or `immutable`."""
@@ -78,6 +80,12 @@ def connect_to_read(path: Path, *, named: Path | None = None) -> sqlite3.Connect
             raise
         logger.info("%s lies in a read-only folder: changes by others stay unseen until it is opened again", path)
         return connect(path, "immutable")
+
+
+def identify(path: Path) -> tuple[int, int]:
+    """What tells a file from one that is put in its place: its device and its inode. Raises OSError."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
@@ -269,6 +277,12 @@ class Truth:
 
     Writing is safe from several threads and processes. The reading methods share one connection: call them from one
     thread at a time.
+
+    Attributes:
+        path: as it was given, for messages.
+        file: what that led to when it was opened.
+        uuid: the store's.
+        spec: its specification.
     """
 
     def __init__(self, path: Path, *, checked: bool = True, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -280,15 +294,16 @@ class Truth:
             busy_seconds: how long a change waits for those of others.
         """
         self.path = path
-        # The folder may be a link that is turned to another catalogue: reading and writing must not part then.
-        self._file = path.resolve()
+        # The folder may be a link that is turned to another catalogue: reads, writes and derived files must not part.
+        self.file = path.resolve()
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._closed = False
         with translated(path):
-            self._reader = connect_to_read(self._file, named=path)
+            self._reader = connect_to_read(self.file, named=path)
             try:
+                self._identity = identify(self.file)
                 if checked:
                     check(self._reader, path)
                 self.uuid, self.spec = read_meta(self._reader, path)
@@ -319,6 +334,13 @@ class Truth:
         """A number that moves whenever another connection, of any process, has committed a change."""
         with translated(self.path):
             return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
+
+    def is_in_place(self) -> bool:
+        """Whether the file that was opened is still the one of that path: its folder may have been replaced."""
+        try:
+            return identify(self.file) == self._identity
+        except OSError:
+            return False
 
     def changes(self, since: int, *, vectors: bool = True) -> Changes:
         """All that happened after the change number `since`, as of one moment."""
@@ -402,12 +424,21 @@ class Truth:
 
     @contextmanager
     def _writing_transaction(self) -> Iterator[tuple[sqlite3.Connection, int]]:
-        """The writing connection within a transaction, and the last change's number."""
+        """The writing connection within a transaction, and the last change's number.
+
+        Raises StoreBusy where another catalogue is in the place of the one that is read: what is written would be in
+        the wrong one of the two.
+        """
         with self._writing, translated(self.path):
             if self._closed:
                 raise ArtifactError(f"{self.path} is closed")
             if self._writer is None:
-                self._writer = connect(self._file, "rw", busy_seconds=self._busy_seconds)
+                self._writer = connect(self.file, "rw", busy_seconds=self._busy_seconds)
+            # A copy has the same uuid, and a file that was written over is the same file: so both are compared.
+            if not self.is_in_place() or read_uuid(self._writer) != self.uuid:
+                self._writer.close()
+                self._writer = None
+                raise StoreBusy(REPLACED, retry_after=BUSY_RETRY)
             with transaction(self._writer, "IMMEDIATE"):
                 yield self._writer, last_seq(self._writer)
 
@@ -461,6 +492,11 @@ def refuse_known(connection: sqlite3.Connection, new: Sequence[Row]) -> None:
 def last_seq(connection: sqlite3.Connection) -> int:
     """The last change's number."""
     return int(connection.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
+
+
+def read_uuid(connection: sqlite3.Connection) -> str:
+    """The catalogue's uuid."""
+    return str(connection.execute("SELECT value FROM meta WHERE key = 'uuid'").fetchone()[0])
 
 
 def set_seq(connection: sqlite3.Connection, seq: int) -> None:

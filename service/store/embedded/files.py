@@ -190,7 +190,7 @@ def damaged_files(folder: Path) -> list[Path]:
 
 def load(truth: Truth, layout: Layout) -> Snapshot:
     """The catalogue as it is now: from SQLite, but for the vectors that are in their file."""
-    path, snapshot = truth.path.with_name(VECTORS), None
+    path, snapshot = truth.file.with_name(VECTORS), None
     if (stored := load_vectors(path, truth.uuid, truth.spec.dimension)) is not None:
         if (base := _base_of(truth.changes(0, vectors=False), stored, layout)) is None:
             logger.warning("%s is not of this state of the catalogue", path)
@@ -206,12 +206,15 @@ def load(truth: Truth, layout: Layout) -> Snapshot:
 
 
 def save_small(truth: Truth, snapshot: Snapshot) -> Snapshot:
-    """Write the vectors of a small catalogue; the same catalogue, then without recent changes. Large ones stay."""
-    if len(snapshot) > snapshot.base.layout.exact_up_to:
+    """Write the vectors of a small catalogue; the same catalogue, then without recent changes. Large ones stay.
+
+    Nothing is written where another catalogue has taken the place: the file is that one's.
+    """
+    if len(snapshot) > snapshot.base.layout.exact_up_to or not truth.is_in_place():
         return snapshot
     base = (snapshot := snapshot.compacted() if snapshot.pending else snapshot).base
     if len(base):
-        path = truth.path.with_name(VECTORS)
+        path = truth.file.with_name(VECTORS)
         if save_vectors(path, truth.uuid, snapshot.seq, base.numbers, base.vectors):
             path.with_name(OLD).unlink(missing_ok=True)
     return snapshot

@@ -166,6 +166,11 @@ class EmbeddedStore:
         """One shoe's vector, (D,) float32. Raises UnknownItem."""
         return self.current().vector(item_id)
 
+    def record(self, item_id: str) -> Record:
+        """See `VectorStore.record`. Raises UnknownItem."""
+        snapshot = self.current()
+        return Record(snapshot.get(item_id), snapshot.vector(item_id))
+
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
         require_positive("limit", limit)

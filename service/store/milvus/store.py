@@ -102,6 +102,11 @@ class MilvusStore:
         """One shoe's vector, (D,) float32. Raises UnknownItem."""
         return self._vector(self._row(item_id, [self._whole]))
 
+    def record(self, item_id: str) -> Record:
+        """See `VectorStore.record`. Raises UnknownItem."""
+        row = self._row(item_id, [*ITEM_FIELDS, self._whole])
+        return Record(decode(row), self._vector(row))
+
     def page(self, *, limit: int, cursor: str | None = None, filter: Filter | None = None) -> Page:
         """Shoes in the order of their insertion, `limit` at a time; one that is replaced keeps its place."""
         base.require_positive("limit", limit)

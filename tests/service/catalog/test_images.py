@@ -220,6 +220,26 @@ class TestLocks:
         uploads.remove([image])
         assert not uploads.locate(image).exists()
 
+    def test_sweeping_waits_for_a_backup(self, uploads: Uploads, tmp_path: Path) -> None:
+        """The backup may be about to copy what no shoe has any more."""
+        (image,) = uploads.write([picture()])
+        holding, swept = threading.Event(), threading.Event()
+
+        def sweep() -> None:
+            assert holding.wait(60)
+            uploads.sweep([require_name(image)])
+            swept.set()
+
+        sweeping = threading.Thread(target=sweep)
+        sweeping.start()
+        with Uploads(tmp_path).holding():
+            holding.set()
+            assert not swept.wait(0.05)
+            assert uploads.locate(image).exists()
+        sweeping.join(60)
+        assert swept.is_set()
+        assert not uploads.locate(image).exists()
+
     def test_nothing_to_hold(self, uploads: Uploads) -> None:
         """A catalogue without uploads is held without making a folder for them."""
         with uploads.holding():

@@ -9,11 +9,19 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.files import sha256_bytes
+from service.catalog.attributes import declare_types, read_types
 from service.catalog.images import Uploads, require_name
-from service.store.base import Record
+from service.catalog.indexing.ledger import WHOLE, Shard, begin, is_complete
+from service.catalog.maintenance import backup
+from service.catalog.maintenance.archive import export_catalog
+from service.catalog.maintenance.duplicates import MEASURE
+from service.store.base import Item, Record
+from service.store.embedded.database import copy_database
 from service.store.embedded.files import VECTORS
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from tests.support.commands import Done, run_main
@@ -269,6 +277,26 @@ class TestCarrying:
             image for image in folder.images().values() if image.startswith("/")
         )
 
+    def test_a_shoe_that_is_replaced_meanwhile(
+        self, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is in the file as it was before or after: never one's picture with the other's vector."""
+        uploads = Uploads(folder.catalog)
+        with closing(EmbeddedStore.open(folder.catalog)) as store, closing(EmbeddedStore.open(folder.catalog)) as other:
+            new = store.record("new-51")
+
+            def vector(item_id: str) -> NDArray[np.float32]:
+                if item_id == "new-50":
+                    other.delete(["new-51"])
+                    other.upsert([Record(replace(new.item, id=item_id), new.vector)])
+                return EmbeddedStore.vector(store, item_id)
+
+            monkeypatch.setattr(store, "vector", vector)
+            export_catalog(store, uploads, tmp_path / "shoes.zip")
+        other_catalog = tmp_path / "other"
+        assert folder.run("import", str(tmp_path / "shoes.zip"), catalog=other_catalog).status == 0
+        assert folder.verify(catalog=other_catalog).status == 0
+
     def test_not_over_another_file(self, folder: Folder, tmp_path: Path) -> None:
         """An export is not written over a file that is there, as a backup is not."""
         (tmp_path / "shoes.zip").write_bytes(b"precious")
@@ -351,6 +379,29 @@ class TestCarrying:
         assert again.status == 1
         assert "exists" in again.error
         assert [path.name for path in monday.parent.iterdir()] == ["monday"]
+
+    def test_backup_has_what_is_known_of_the_catalogue(self, folder: Folder, tmp_path: Path) -> None:
+        """Declared types, the distance of near-duplicates, and that the indexing has not come to its end."""
+        declare_types(folder.catalog, {"Farbe": "display"})
+        (folder.catalog / MEASURE).write_text("measured")
+        begin(folder.catalog, Shard(2, 2))
+        assert folder.run("backup", str(tmp_path / "copy")).status == 0
+        assert read_types(tmp_path / "copy") == {"Farbe": "display"}
+        assert (tmp_path / "copy" / MEASURE).read_text() == "measured"
+        assert not is_complete(tmp_path / "copy")
+
+    def test_backup_of_an_indexing_that_begins_meanwhile(
+        self, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A copy that may have half of it does not pass for complete."""
+
+        def copy_and_begin(source: Path, target: Path) -> list[Item]:
+            begin(folder.catalog, WHOLE)
+            return copy_database(source, target)
+
+        monkeypatch.setattr(backup, "copy_database", copy_and_begin)
+        backup.back_up(folder.catalog, tmp_path / "copy")
+        assert not is_complete(tmp_path / "copy")
 
     def test_backup_of_what_is_not_whole(self, folder: Folder, tmp_path: Path) -> None:
         """A picture that is gone already is told, and the rest is copied; of no catalogue there is no backup."""

@@ -45,7 +45,7 @@ def test_unexpected_error_is_logged_under_a_number(
     def fail(*args: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(memory_engine.store, "get", fail)
+    monkeypatch.setattr(memory_engine.store, "record", fail)
     with caplog.at_level(logging.ERROR):
         response = client.get("/v1/items/1000.1")
     detail = check_problem(response, 500)["detail"]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from service.errors import NotReady, UnknownItem
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked
 from service.serving.engine import Engine, Network
-from service.store.base import OVERALL, Filter, Hit, Item, Weights
+from service.store.base import OVERALL, Filter, Hit, Item, Record, Weights
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore, leave_out
 from tests.support.filters import where
 from tests.support.stack import draw_shoe
@@ -36,6 +37,21 @@ def query(
 def ask(engine: Engine, asked: Sequence[Asked]) -> list[Ranked | SolemateError]:
     """Several searches, together."""
     return engine.search([vector for vector, _ in asked], [options for _, options in asked])
+
+
+def test_an_item_is_of_one_moment(memory_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shoe that is replaced meanwhile does not come with the other's vector."""
+    store = memory_engine.store
+    before, after = store.record("1000.1"), store.record("1001.1")
+
+    def vector(item_id: str) -> NDArray[np.float32]:
+        store.upsert([Record(replace(after.item, id=item_id), after.vector)])
+        return after.vector
+
+    monkeypatch.setattr(store, "vector", vector)
+    item, found = memory_engine.item("1000.1")
+    assert item == before.item
+    np.testing.assert_array_equal(found, before.vector)
 
 
 def test_searches_together_answer_as_they_do_alone(memory_engine: Engine) -> None:

@@ -100,6 +100,9 @@ class TestItems:
         assert store.get(record.item.id) == record.item
         np.testing.assert_array_equal(store.vector(record.item.id), record.vector)
         assert store.vector(record.item.id).dtype == np.float32
+        found = store.record(record.item.id)
+        assert found.item == record.item
+        np.testing.assert_array_equal(found.vector, record.vector)
 
     def test_upsert_replaces_by_id(self, store: VectorStore) -> None:
         """A shoe put in again has only its new attributes and its new vector, and counts once."""
@@ -203,11 +206,14 @@ class TestItems:
             store.get("nobody")
         with pytest.raises(UnknownItem, match="nobody"):
             store.vector("nobody")
+        with pytest.raises(UnknownItem, match="nobody"):
+            store.record("nobody")
 
     def test_a_vector_that_was_handed_out_is_the_callers_own(self, store: VectorStore) -> None:
         """Writing into an answer does not change the store."""
         store.upsert([shoe("a", [1.0])])
         store.vector("a")[:] = 9.0
+        store.record("a").vector[:] = 9.0
         assert store.vector("a")[0] == 1.0
 
 

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from model.errors import ArtifactError
 from service.store.base import OVERALL, Filter, Hit, Record
 from service.store.embedded import background, files
 from service.store.embedded.store import DATABASE, EmbeddedStore
@@ -261,6 +263,22 @@ class TestFiles:
         assert "No space left" in caplog.text
         assert not list(folder.glob("*.bin"))
 
+    def test_lie_where_the_link_led_to(self, grown: Path, tmp_path: Path) -> None:
+        """What is built after a link was turned to another catalogue lies beside the old one."""
+        link, other = tmp_path / "current", tmp_path / "other"
+        names = {path.name for path in grown.glob("slice-*")}
+        for name in names:
+            (grown / name).unlink()
+        other.mkdir()
+        link.symlink_to(grown)
+        with closing(EmbeddedStore.open(link, exact_up_to=EXACT_UP_TO)) as store:
+            store.build_indexes([OVERALL])
+            link.unlink()
+            link.symlink_to(other)
+            store.build_indexes()
+        assert not list(other.iterdir())
+        assert {path.name for path in grown.glob("slice-*")} == names
+
     def test_removing_a_store_removes_them(self, grown: Path) -> None:
         """Nothing of the store's own is left."""
         (grown / "pictures.jsonl").touch()
@@ -352,6 +370,17 @@ class TestBackground:
             assert store.info().index == "exact"
         assert tries == [COUNT]
         assert "no memory for it" in caplog.text
+
+    def test_a_read_that_fails_once_ends_nothing(self, grown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The thread goes on, nobody waits for it for ever, and the next search asks for the index again."""
+        monkeypatch.setattr(EmbeddedStore, "_request_missing", lambda *_: None)
+        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+            snapshot = store.current()
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "current", mock.Mock(side_effect=ArtifactError("the disk failed once")))
+                store._indexer.build_all([OVERALL], snapshot)
+            store.build_indexes([OVERALL])
+            assert store.info().index == "approximate"
 
     def test_several_instances_build_it_once(self, folder: Path, naive: NaiveStore, builds: list[int]) -> None:
         """One makes it, and the others take it from its file; all map the same vectors."""

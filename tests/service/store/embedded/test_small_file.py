@@ -138,6 +138,26 @@ def test_closing_leaves_a_file_of_the_last_state(file: Path, caplog: pytest.LogC
     assert file.stat().st_mtime_ns == written
 
 
+def test_closing_leaves_the_file_of_another_catalogue(file: Path, tmp_path: Path) -> None:
+    """Whether a link was turned to it or a folder took the place: it is not written over with the old one's vectors."""
+    other, link = tmp_path / "other", tmp_path / "current"
+    with closing(embedded(other)) as store:
+        store.upsert(shoes(50, seed=1))
+    theirs = (other / file.name).read_bytes()
+    link.symlink_to(file.parent)
+    with closing(EmbeddedStore.open(link)) as store:
+        store.delete(["shoe-49"])
+        link.unlink()
+        link.symlink_to(other)
+    assert (other / file.name).read_bytes() == theirs
+    require_answers(file.parent, 49)
+    with closing(EmbeddedStore.open(file.parent)) as store:
+        store.delete(["shoe-48"])
+        file.parent.rename(tmp_path / "old")
+        other.rename(file.parent)
+    assert file.read_bytes() == theirs
+
+
 def test_an_emptied_catalogue_opens(file: Path) -> None:
     """All shoes of the file are gone; new ones are found."""
     with closing(EmbeddedStore.open(file.parent)) as store:

@@ -215,6 +215,51 @@ class TestLinks:
             assert store.info().count == 0
 
 
+class TestReplaced:
+    @pytest.mark.parametrize("wrote", [False, True])
+    @pytest.mark.parametrize("how", ["another", "a copy", "made anew"])
+    def test_a_catalogue_that_was_replaced_is_not_written_to(self, tmp_path: Path, wrote: bool, how: str) -> None:
+        """Neither the new one nor the old one, which nobody will see again, takes a change of an open store."""
+        live, new = tmp_path / "live", tmp_path / "new"
+        for folder in (live, new):
+            with closing(embedded(folder)) as store:
+                store.upsert(shoes(2))
+        with closing(EmbeddedStore.open(live)) as store:
+            if wrote:
+                store.patch("shoe-0", {"Lot": ("changed",)})
+            if how == "made anew":
+                EmbeddedStore.remove(live)
+                embedded(live).close()
+            else:
+                if how == "a copy":
+                    shutil.rmtree(new)
+                    shutil.copytree(live, new)
+                live.rename(tmp_path / "old")
+                new.rename(live)
+            with pytest.raises(StoreBusy, match="loaded anew"):
+                store.upsert([shoe("put", [1.0])])
+            with pytest.raises(StoreBusy, match="loaded anew"):
+                store.delete(["shoe-0"])
+            assert ids_in(store) == {"shoe-0", "shoe-1"}
+        with closing(EmbeddedStore.open(live)) as store:
+            assert ids_in(store) == (set() if how == "made anew" else {"shoe-0", "shoe-1"})
+
+    def test_a_catalogue_that_was_put_back_is_written_to(self, folder: Path, tmp_path: Path) -> None:
+        """A folder that was away for a moment, or another in its place, does not keep the store from going on."""
+        embedded(tmp_path / "new").close()
+        with closing(embedded(folder)) as store:
+            folder.rename(tmp_path / "old")
+            with pytest.raises((StoreBusy, StorageReadOnly)):
+                store.upsert(shoes(2))
+            (tmp_path / "new").rename(folder)
+            with pytest.raises(StoreBusy):
+                store.upsert(shoes(2))
+            shutil.rmtree(folder)
+            (tmp_path / "old").rename(folder)
+            store.upsert(shoes(2))
+            assert store.info().count == 2
+
+
 class TestDisk:
     @pytest.fixture
     def writers(self, monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
