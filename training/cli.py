@@ -293,7 +293,7 @@ def train(
     torchrun --nproc-per-node 2 -m training train ...
     """
     from model.catalog import read_catalog
-    from model.embedder import pick_device
+    from model.inference import pick_device
     from training.checkpointing import is_finished
     from training.conditions import choose_conditions, cut_latent
     from training.config import make_config

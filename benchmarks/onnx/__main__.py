@@ -18,7 +18,8 @@ import torch
 
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from training.onnx_export import export_onnx, open_session
+from model.onnx_checkpoint import open_session
+from training.onnx_export import export_onnx
 
 BATCHES = (1, 32)
 

@@ -9,9 +9,9 @@ import torch
 
 from model.catalog import Catalog, read_catalog
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.embedder import Embedder, pick_device
 from model.errors import ArtifactCorrupt, CatalogError, QueryError
 from model.files import write_atomic, write_json
+from model.inference import pick_device
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import progress
 from model.text import nfc
@@ -142,7 +142,7 @@ def _embed(
     for name, checkpoint in zip(_short_names(folders), checkpoints, strict=True):
         if checkpoint.preprocess not in sets:
             sets[checkpoint.preprocess] = load_images(shoes, Preprocessor(checkpoint.preprocess))
-        embeddings.append(embed_shoes(name, Embedder(checkpoint, device=device), sets[checkpoint.preprocess]))
+        embeddings.append(embed_shoes(name, checkpoint, sets[checkpoint.preprocess], device))
     images = sets[checkpoints[0].preprocess]
     if len(images) < 2:
         raise CatalogError(f"{shoes.source}: one shoe is too few to evaluate on")

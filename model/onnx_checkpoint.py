@@ -1,0 +1,148 @@
+"""A checkpoint whose networks are run by ONNX Runtime: a process that serves with it never loads torch.
+
+The files are derived from a checkpoint, by `training/onnx_export.py` (docs/export.md), and lie in its folder `onnx`:
+
+    encoder.onnx decoder.onnx localizer.onnx    the networks; the last only where there is a localizer
+    preprocess.json                             the checkpoint's digest, the files', and facts for other programs
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from model.base_checkpoint import LOCALIZER, BaseCheckpoint, read_config, read_facts, read_network
+from model.config import TVAEConfig
+from model.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactMissing
+from model.files import sha256_bytes
+
+__all__ = [
+    "DECODER_FILE",
+    "DESCRIPTION_FILE",
+    "ENCODER_FILE",
+    "FOLDER",
+    "LOCALIZER_FILE",
+    "OnnxCheckpoint",
+    "OnnxNetworks",
+    "load_onnx",
+    "open_session",
+]
+
+FOLDER = "onnx"
+ENCODER_FILE, DECODER_FILE, LOCALIZER_FILE = "encoder.onnx", "decoder.onnx", "localizer.onnx"
+DESCRIPTION_FILE = "preprocess.json"
+
+
+def open_session(content: bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A network of these files, to be run on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxLocalizer:
+    """`model.localization.MaskNetwork`, run by ONNX Runtime."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.size = int(session.get_inputs()[0].shape[1])
+
+    def masks(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See MaskNetwork."""
+        return _run(self._session, pixels=_channels_last(images))
+
+
+class OnnxNetworks:
+    """`model.base_checkpoint.Networks`, run by ONNX Runtime."""
+
+    runtime: Literal["onnx"] = "onnx"
+
+    def __init__(self, files: dict[str, bytes], *, threads: int = 1) -> None:
+        """Open a session for each network, which uses `threads` threads; raises what ONNX Runtime does."""
+        self._encoder = open_session(files[ENCODER_FILE], threads=threads)
+        self._decoder = open_session(files[DECODER_FILE], threads=threads)
+        self.localizer = (
+            OnnxLocalizer(open_session(files[LOCALIZER_FILE], threads=threads)) if LOCALIZER_FILE in files else None
+        )
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See Networks."""
+        return _run(self._encoder, pixels=_channels_last(pixels))
+
+    def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See Networks."""
+        return _run(self._decoder, vector=vectors)
+
+
+@dataclass(frozen=True)
+class OnnxCheckpoint(BaseCheckpoint):
+    """A checkpoint without torch.
+
+    Attributes:
+        config: the shape of encoder and decoder.
+        networks: on the CPU.
+    """
+
+    config: TVAEConfig
+    networks: OnnxNetworks
+
+    @property
+    def network(self) -> TVAEConfig:
+        """See BaseCheckpoint."""
+        return self.config
+
+    def open_networks(self, device: str) -> OnnxNetworks:
+        """See BaseCheckpoint. Raises ValueError for another device than the CPU."""
+        if device != "cpu":
+            raise ValueError(f"ONNX Runtime runs on the CPU here, not on {device!r}")
+        return self.networks
+
+
+def load_onnx(folder: Path, *, threads: int = 1) -> OnnxCheckpoint:
+    """Read the ONNX files of the checkpoint in `folder`, and check all of them before any is used.
+
+    Raises:
+        ArtifactMissing: there are none, or no checkpoint.
+        ArtifactMismatch: they are of another checkpoint.
+        ArtifactCorrupt: one fails its digest, or can't be run here.
+    """
+    config = read_config(folder)
+    files = _read_files(folder / FOLDER, config)
+    try:
+        return OnnxCheckpoint(
+            read_network(config["network"]), OnnxNetworks(files, threads=threads), **read_facts(config)
+        )
+    except Exception as error:  # ONNX Runtime's errors have no common ancestor below
+        raise ArtifactCorrupt(f"the networks in {folder / FOLDER} can't be used here ({error})") from error
+
+
+def _read_files(folder: Path, config: dict[str, Any]) -> dict[str, bytes]:
+    try:
+        described = json.loads((folder / DESCRIPTION_FILE).read_bytes())
+        made_of, digests = described["checkpoint"], described["sha256"]
+        if made_of != config["digest"]:
+            raise ArtifactMismatch(f"{folder} is of the checkpoint {made_of[:16]}, not of {config['digest'][:16]}")
+        names = [ENCODER_FILE, DECODER_FILE, *([LOCALIZER_FILE] if config.get(LOCALIZER) else [])]
+        files = {name: (folder / name).read_bytes() for name in names}
+        damaged = [name for name in names if sha256_bytes(files[name]) != digests[name]]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactMissing(f"{error.filename} is missing") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactCorrupt(f"{folder / DESCRIPTION_FILE} is broken ({error})") from None
+    if damaged:
+        raise ArtifactCorrupt(f"{folder / damaged[0]} fails its digest: truncated, or changed")
+    return files
+
+
+def _channels_last(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def _run(session: onnxruntime.InferenceSession, **given: NDArray[Any]) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = session.run(None, given)[0]
+    return result
