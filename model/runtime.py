@@ -7,7 +7,7 @@ from typing import Literal
 
 from model.base_checkpoint import BaseCheckpoint, read_config
 from model.embedder import Embedder
-from model.errors import ArtifactError, ArtifactMissing, QueryError
+from model.errors import ArtifactError, ArtifactMissing
 from model.preprocess import ImageLimits
 
 __all__ = ["open_embedder"]
@@ -41,11 +41,10 @@ def open_embedder(
     """
     read_config(folder)  # what is wrong with it is not the ONNX files'
     device = device.lower()
-    if runtime == "onnx" and device not in {"auto", "cpu"}:
-        raise QueryError("device", f"device {device!r} is torch's; ONNX Runtime runs on the CPU")
     if runtime == "onnx" or (runtime == "auto" and (device == "cpu" or (device == "auto" and not _may_have_gpu()))):
         try:
-            return Embedder(_load_onnx(folder, threads or 1), limits=limits)
+            checkpoint = _load_onnx(folder, threads or 1)
+            return Embedder(checkpoint, limits=limits, device="cpu" if device == "auto" else device)
         except ArtifactError as error:
             remedy = f"`python -m training export-onnx --checkpoint {folder}` makes the files"
             if runtime == "onnx":

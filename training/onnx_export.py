@@ -8,6 +8,7 @@ these pixels is no part of the files: docs/export.md describes it, and `preproce
 import io
 import json
 import logging
+import tempfile
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -101,7 +102,10 @@ def export_onnx(folder: Path, out: Path | None = None) -> dict[str, float]:
     """
     checkpoint = load_checkpoint(folder)
     files = _export_all(checkpoint)
-    differences = _compare(checkpoint, files)
+    with tempfile.TemporaryDirectory() as tried:
+        for name, content in files.items():
+            Path(tried, name).write_bytes(content)
+        differences = _compare(checkpoint, Path(tried))
     description = {**_describe(checkpoint), "sha256": {name: sha256_bytes(files[name]) for name in files}}
     out = out or folder / FOLDER
     with explained(out):
@@ -164,10 +168,10 @@ def _export(
     return file.getvalue()
 
 
-def _compare(checkpoint: Checkpoint, files: dict[str, bytes]) -> dict[str, float]:
+def _compare(checkpoint: Checkpoint, folder: Path) -> dict[str, float]:
     """The largest difference of each network's answer. Raises TrainingError where one is too large."""
     ours = checkpoint.open_networks("cpu")
-    theirs = OnnxNetworks(files)
+    theirs = OnnxNetworks(folder, localizer=checkpoint.localizer is not None)
     pixels = _channels_first(_draw_pixels(checkpoint.preprocess.size, checkpoint.preprocess.channels))
     vectors = ours.embed(pixels)
     answers = {

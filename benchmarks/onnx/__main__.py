@@ -33,7 +33,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[int, tuple[float, float, floa
     embedder = Embedder(load_checkpoint(checkpoint))
     with tempfile.TemporaryDirectory() as folder:
         export_onnx(checkpoint, Path(folder))
-        session = open_session(Path(folder, "encoder.onnx").read_bytes())
+        session = open_session(Path(folder, "encoder.onnx"))
     config = embedder.checkpoint.preprocess
     results = {}
     for batch in BATCHES:

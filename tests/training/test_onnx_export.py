@@ -43,7 +43,7 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def run(file: Path, pixels: np.ndarray) -> np.ndarray:
     """What ONNX Runtime makes of pixels."""
-    (answer,) = open_session(file.read_bytes()).run(None, {"pixels": pixels})
+    (answer,) = open_session(file).run(None, {"pixels": pixels})
     return np.asarray(answer)
 
 
@@ -69,7 +69,7 @@ def test_description(checkpoint: Path, exported: Path) -> None:
     assert described["preprocess"]["framing"] == "subject"
     assert described["slices"] == {"category": [0, 3], "closure": [3, 5], "free": [5, 8]}
     assert described["localizer"]["size"] == 16
-    session = open_session((exported / "encoder.onnx").read_bytes())
+    session = open_session(exported / "encoder.onnx")
     assert session.get_modelmeta().custom_metadata_map["checkpoint"] == described["checkpoint"]
 
 
