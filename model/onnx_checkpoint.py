@@ -115,7 +115,7 @@ def load_onnx(folder: Path, *, threads: int = 1) -> OnnxCheckpoint:
     """Read the ONNX files of the checkpoint in `folder`, and check all of them before any is used.
 
     Raises:
-        ArtifactMissing: there are none, or no checkpoint.
+        ArtifactMissing: there are none that can be read, or no checkpoint.
         ArtifactMismatch: they are of another checkpoint.
         ArtifactCorrupt: one fails its digest, or can't be run here.
     """
@@ -136,8 +136,8 @@ def _check_digests(folder: Path, names: list[str]) -> None:
     try:
         digests = json.loads((folder / DESCRIPTION_FILE).read_bytes())["sha256"]
         damaged = [name for name in names if sha256_file(folder / name) != digests[name]]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactMissing(f"{error.filename} is missing") from None
+    except OSError as error:
+        raise ArtifactMissing(f"{error.filename}: {error.strerror}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactCorrupt(f"{folder / DESCRIPTION_FILE} is broken ({error})") from None
     if damaged:

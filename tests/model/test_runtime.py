@@ -101,8 +101,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, int]] = {
     "description cut": (cut(DESCRIPTION_FILE), "preprocess.json is broken", logging.WARNING),
     "unreadable": (unreadable, "can't be run here", logging.WARNING),
     "another checkpoint's": (foreign, "were not made of the checkpoint", logging.WARNING),
-    "one missing": (lambda folder: (folder / FOLDER / DECODER_FILE).unlink(), "decoder.onnx is missing", logging.INFO),
-    "none": (lambda folder: shutil.rmtree(folder / FOLDER), "preprocess.json is missing", logging.INFO),
+    "one missing": (
+        lambda folder: (folder / FOLDER / DECODER_FILE).unlink(),
+        "decoder.onnx: No such file",
+        logging.INFO,
+    ),
+    "none": (lambda folder: shutil.rmtree(folder / FOLDER), "preprocess.json: No such file", logging.INFO),
 }
 
 
