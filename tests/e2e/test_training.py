@@ -20,7 +20,7 @@ from training.cli import main
 
 TRAIN = (
     *("--network", "mnist", "--latent-size", "8", "--epochs", "12", "--batch-size", "16", "--save-every", "0"),
-    *("--device", "cpu", "--threads", "1", "--precision", "float32", "--condition", "Category"),
+    *("--device", "cpu", "--threads", "1", "--precision", "float32", "--condition", "Category", "--no-onnx"),
 )
 
 
