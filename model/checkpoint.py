@@ -10,9 +10,8 @@
 holds either the old pair or the new one; where it holds neither, loading says so.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,66 +19,55 @@ import safetensors
 import safetensors.torch
 import torch
 
-from model.confidence import ConfidenceModel
+from model.base_checkpoint import (
+    FORMAT_VERSION,
+    LOCALIZER,
+    SCORES,
+    BaseCheckpoint,
+    Condition,
+    digest_of,
+    read_config,
+    read_facts,
+    read_network,
+    read_record,
+    remedy_of,
+)
+from model.config import TVAEConfig
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing
 from model.files import sha256_bytes, write_atomic, write_json
+from model.inference import TorchNetworks
 from model.localizer import Localizer, LocalizerConfig
-from model.nearness import Nearness
-from model.preprocess import PreprocessConfig
-from model.tvae import TVAE, Slice, TVAEConfig
+from model.tvae import TVAE
 
 __all__ = ["FORMAT_VERSION", "Checkpoint", "Condition", "load_checkpoint", "read_record", "save_checkpoint"]
 
-FORMAT_VERSION = 1
-OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False, "framing": "pad"}
-"""The preprocessing of checkpoints that were made before these fields were: their vectors stay what they are."""
-
-LOCALIZER = "localizer"
-SCORES = "scores"
-"""Key of the calibrated scores; unreleased versions wrote others of another meaning under `nearness`."""
-
-TRAIN_COMMAND = "python -m training train --catalog PATH --out"
-
 
 @dataclass(frozen=True)
-class Condition:
-    """A notion of likeness that one slice of the mean vector was trained to order.
-
-    Attributes:
-        name: the slice's name.
-        attributes: the catalogue's attributes whose triplets act on it.
-    """
-
-    name: str
-    attributes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(BaseCheckpoint):
     """A network, and all that is needed to use it.
 
     Attributes:
         tvae: in eval mode, on the CPU.
-        preprocess: what makes its input.
-        conditions: what its slices were trained for; slices that no condition names were left free.
         localizer: finds the shoe in a photo, in eval mode; None where the training made none.
-        overall: name of a slice -> what its numbers are multiplied by in an embedding, so that the distance of whole
-            vectors weighs the slices as validation shoes want it; a slice that is not named counts as it is.
-        confidence: tells vectors of shoes from those of other pictures; None where the training made none.
-        nearness: `overall`, or a slice -> the scores of its distances; what is not named was not calibrated.
-        training: facts of the training (data, epochs, seed, ...), for people.
-        digest: SHA-256 over weights and configuration without `training`, hex; "" for a network that was never saved.
     """
 
     tvae: TVAE
-    preprocess: PreprocessConfig
-    conditions: tuple[Condition, ...] = ()
-    training: Mapping[str, Any] = field(default_factory=dict)
-    digest: str = ""
     localizer: Localizer | None = None
-    overall: Mapping[str, float] = field(default_factory=dict)
-    confidence: ConfidenceModel | None = None
-    nearness: Mapping[str, Nearness] = field(default_factory=dict)
+
+    @property
+    def network(self) -> TVAEConfig:
+        """See BaseCheckpoint."""
+        return self.tvae.config
+
+    def open_networks(self, device: str) -> TorchNetworks:
+        """See BaseCheckpoint."""
+        return TorchNetworks(
+            self.tvae,
+            self.localizer,
+            overall=self.overall,
+            marked=self.preprocess.framing == "subject",
+            device=device,
+        )
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
@@ -110,7 +98,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> str:
         config["confidence"] = {"bias": checkpoint.confidence.bias, "weights": list(checkpoint.confidence.weights)}
     if checkpoint.nearness:
         config[SCORES] = {name: asdict(each) for name, each in checkpoint.nearness.items()}
-    config["digest"] = _digest(config)
+    config["digest"] = digest_of(config)
     # The weights carry their digest in their name until the config that names them is in place: a kill in between
     # leaves the old pair whole.
     name = f"weights-{config['weights_sha256'][:12]}.safetensors"
@@ -131,78 +119,17 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     config, weights = _read_pair(folder)
     try:
-        tvae = TVAE(_read_network(config["network"]))
+        tvae = TVAE(read_network(config["network"]))
         state = safetensors.torch.load(weights)
         localizer = _load_localizer(config.get(LOCALIZER), state)
         tvae.load_state_dict(state)
-        overall = {name: float(weight) for name, weight in config.get("overall", {}).items()}
-        confidence = _load_confidence(config.get("confidence"), tvae.config.latent_size)
-        nearness = {
-            name: Nearness(float(part["scale"]), float(part["power"])) for name, part in config.get(SCORES, {}).items()
-        }
-        conditions = tuple(
-            Condition(name=part["name"], attributes=tuple(part["attributes"])) for part in config["conditions"]
-        )
-        preprocess = PreprocessConfig(**{**OLDER_PREPROCESS, **config["preprocess"]})
+        facts = read_facts(config)
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         raise ArtifactCorrupt(
-            f"checkpoint {folder}: its parts do not fit together ({error}); {_remedy(folder)}"
+            f"checkpoint {folder}: its parts do not fit together ({error}); {remedy_of(folder)}"
         ) from None
     tvae.eval().requires_grad_(requires_grad=False)
-    return Checkpoint(
-        tvae=tvae,
-        preprocess=preprocess,
-        conditions=conditions,
-        training=config["training"],
-        digest=config["digest"],
-        localizer=localizer,
-        overall=overall,
-        confidence=confidence,
-        nearness=nearness,
-    )
-
-
-def read_record(folder: Path, digest: str) -> tuple[str | None, Mapping[str, Any]]:
-    """What a checkpoint's folder tells people of its training: the model card, and `metrics.json`.
-
-    Args:
-        folder: of the checkpoint.
-        digest: of the checkpoint that is asked about: neither file is part of it.
-
-    Returns:
-        The card in Markdown, or None; and the metrics, or nothing: what is missing, or belongs to another checkpoint.
-    """
-    try:
-        card: str | None = (folder / "README.md").read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        card = None
-    try:
-        metrics = json.loads((folder / "metrics.json").read_bytes())
-    except (OSError, ValueError):
-        metrics = {}
-    matches = isinstance(metrics, dict) and metrics.get("checkpoint") == digest
-    return card if card is not None and digest in card else None, metrics if matches else {}
-
-
-def _read_network(config: Mapping[str, Any]) -> TVAEConfig:
-    network = dict(config)
-    if network.pop("hidden", 0):  # older releases wrote it, 0 for convolutions
-        raise ValueError("a network without convolutions, which only `solemate reproduce mnist` makes and reads")
-    network["widths"] = tuple(network["widths"])
-    network["encoder_blocks"] = tuple(network.get("encoder_blocks", ()))
-    network["slices"] = tuple(Slice(**part) for part in network["slices"])
-    return TVAEConfig(**network)
-
-
-def _load_confidence(config: Mapping[str, Any] | None, dimension: int) -> ConfidenceModel | None:
-    if config is None:
-        return None
-    weights = tuple(float(weight) for weight in config["weights"])
-    if len(weights) == 2 * dimension + 2:  # older checkpoints, whose features were others
-        return None
-    if len(weights) != 2 * dimension + 3:
-        raise ValueError(f"confidence has {len(weights)} weights; expected {2 * dimension + 3}")
-    return ConfidenceModel(float(config["bias"]), weights)
+    return Checkpoint(tvae, localizer, **facts)
 
 
 def _load_localizer(config: Mapping[str, Any] | None, state: dict[str, torch.Tensor]) -> Localizer | None:
@@ -215,46 +142,17 @@ def _load_localizer(config: Mapping[str, Any] | None, state: dict[str, torch.Ten
     return localizer.eval().requires_grad_(requires_grad=False)
 
 
-def _remedy(folder: Path) -> str:
-    return f"make it anew with `{TRAIN_COMMAND} {folder}`"
-
-
-def _digest(config: Mapping[str, Any]) -> str:
-    """Of everything that can change an answer, and the format; not of the free-form facts."""
-    bound = {key: value for key, value in config.items() if key not in {"digest", "training"}}
-    return sha256_bytes(json.dumps(bound, sort_keys=True).encode())
-
-
 def _read_pair(folder: Path) -> tuple[dict[str, Any], bytes]:
     """The config and the weights that it names; those of a new checkpoint where one comes in between."""
-    config = _read_config(folder)
+    config = read_config(folder)
     while True:
         try:
             return config, _read_weights(folder, config["weights_sha256"])
         except ArtifactError:
-            current = _read_config(folder)
+            current = read_config(folder)
             if current["digest"] == config["digest"]:
                 raise
             config = current
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise ArtifactMissing(f"no checkpoint in {folder}; {_remedy(folder)}") from None
-    except ValueError:
-        raise ArtifactCorrupt(f"{path} is not valid JSON; {_remedy(folder)}") from None
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if version != FORMAT_VERSION:
-        raise ArtifactCorrupt(
-            f"{path} has format version {version!r}; this release reads {FORMAT_VERSION}; {_remedy(folder)}"
-        )
-    missing = {"network", "preprocess", "conditions", "training", "weights_sha256", "digest"} - config.keys()
-    if missing or config["digest"] != _digest(config):
-        raise ArtifactCorrupt(f"{path} fails its digest: it was changed after it was written; {_remedy(folder)}")
-    return dict(config)
 
 
 def _read_weights(folder: Path, digest: str) -> bytes:
@@ -270,5 +168,5 @@ def _read_weights(folder: Path, digest: str) -> bytes:
         if sha256_bytes(weights) == digest:
             return weights
     if found:
-        raise ArtifactCorrupt(f"{final} fails its digest: truncated, or changed; {_remedy(folder)}")
-    raise ArtifactMissing(f"{final} is missing; {_remedy(folder)}")
+        raise ArtifactCorrupt(f"{final} fails its digest: truncated, or changed; {remedy_of(folder)}")
+    raise ArtifactMissing(f"{final} is missing; {remedy_of(folder)}")

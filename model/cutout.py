@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from model.framing import TOLERANCE, Box, Subject
-from model.localizer import Localization, sharpen
+from model.localization import Localization, sharpen
 
 __all__ = ["Cutout", "cut_found", "cut_plain"]
 

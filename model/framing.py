@@ -5,14 +5,16 @@ and put on white. Both end as the same kind of picture.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.errors import QueryError
+
+if TYPE_CHECKING:  # the service does without it
+    import torch
 
 __all__ = [
     "SUBJECT_CONTRAST",
@@ -268,10 +270,10 @@ def mark_scale(square: Image.Image, box: Box, size: tuple[int, int]) -> None:
     square.paste((level,) * 3, (0, square.height - _mark_rows(square.height), square.width, square.height))
 
 
-def hide_scale(images: torch.Tensor) -> torch.Tensor:
+def hide_scale(images: "torch.Tensor") -> "torch.Tensor":
     """Pictures without the mark of `mark_scale`: (..., H, W), floats in [0, 1] or bytes, with white lowest rows."""
     shown = images.clone()
-    white = 255 if images.dtype == torch.uint8 else 1.0
+    white = 1.0 if images.is_floating_point() else 255
     shown[..., images.shape[-2] - _mark_rows(images.shape[-2]) :, :] = white
     return shown
 

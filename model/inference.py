@@ -8,16 +8,21 @@ applied while its input is still in the cache.
 
 import copy
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from model.errors import QueryError
+from model.framing import hide_scale
 from model.localizer import DoublingConv, Localizer
-from model.tvae import TVAE
+from model.tvae import TVAE, TVAEConfig, to_float
 
-__all__ = ["FOLDED_TOLERANCE", "fold_norms", "onednn", "prepare_network"]
+__all__ = ["FOLDED_TOLERANCE", "TorchNetworks", "fold_norms", "onednn", "pick_device", "prepare_network", "scale_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +32,71 @@ FOLDED_TOLERANCE = 1e-5
 # The operators behind `torch.compile`'s own inference on CPUs. They are not part of torch's public interface, so a
 # network that uses them is compared with one that does not before anything relies on it.
 onednn: Any = torch.ops.mkldnn
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name, in upper or lower case; `auto` is the GPU where there is one, else the CPU.
+
+    Raises:
+        QueryError: no such device on this machine.
+    """
+    name = name.lower()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise QueryError("device", f"device {name!r} can't be used here; expected auto, cpu or cuda") from error
+    return device
+
+
+def scale_of(config: TVAEConfig, overall: Mapping[str, float]) -> NDArray[np.float32]:
+    """(D,): what the numbers of the posterior's mean are multiplied by in an embedding; see `BaseCheckpoint`."""
+    scale = np.ones(config.latent_size, dtype=np.float32)
+    for name, (start, stop) in config.slice_bounds.items():
+        scale[start:stop] = overall.get(name, 1.0)
+    return scale
+
+
+class TorchNetworks:
+    """`model.base_checkpoint.Networks`, run by torch. The localizer runs on the CPU, wherever the rest does."""
+
+    runtime: Literal["torch"] = "torch"
+
+    def __init__(
+        self, tvae: TVAE, localizer: Localizer | None, *, overall: Mapping[str, float], marked: bool, device: str
+    ) -> None:
+        """Make copies for inference.
+
+        Args:
+            tvae: is moved to the device.
+            localizer: if there is one.
+            overall: the slices' weights; see `BaseCheckpoint`.
+            marked: pictures bear the mark of their scale, which drawings are to be without.
+            device: as torch names it.
+        """
+        self.localizer = None if localizer is None else fold_norms(localizer)
+        self._device, self._marked = torch.device(device), marked
+        self._tvae = prepare_network(tvae.to(device=self._device).eval())
+        self._scale = scale_of(tvae.config, overall)
+
+    @torch.inference_mode()
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See Networks."""
+        images = to_float(torch.from_numpy(pixels).to(self._device))
+        mean = self._tvae.mean(images.contiguous(memory_format=torch.channels_last))
+        vectors: NDArray[np.float32] = mean.cpu().numpy() * self._scale
+        return vectors
+
+    @torch.inference_mode()
+    def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See Networks."""
+        images = self._tvae.decode(torch.from_numpy(vectors / self._scale).to(self._device))
+        if self._marked:
+            images = hide_scale(images)
+        pictures: NDArray[np.float32] = images.cpu().contiguous().numpy()
+        return pictures
 
 
 def prepare_network(tvae: TVAE) -> TVAE:

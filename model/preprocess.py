@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
@@ -36,7 +35,7 @@ from model.framing import (
     shrink,
     whiten,
 )
-from model.localizer import Localizer, cut_out, locate
+from model.localization import MaskNetwork, cut_out, locate
 from model.png import skip_bulk
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "PreprocessConfig",
     "Preprocessor",
     "flatten",
-    "to_float",
     "to_pixels",
     "to_png",
 ]
@@ -153,7 +151,7 @@ class Preprocessor:
     """Decodes pictures, safely and always in the same way. Holds no state: safe in many threads."""
 
     def __init__(
-        self, config: PreprocessConfig, limits: ImageLimits | None = None, localizer: Localizer | None = None
+        self, config: PreprocessConfig, limits: ImageLimits | None = None, localizer: MaskNetwork | None = None
     ) -> None:
         self.config = config
         self.limits = limits or ImageLimits()
@@ -539,20 +537,13 @@ def _resize(image: Image.Image, config: PreprocessConfig) -> Image.Image:
     return image.convert("L") if config.channels == 1 else image
 
 
-def to_float(pixels: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
-    """Pixels as the network takes them: (B, C, H, W) uint8 -> float32 in [0, 1]."""
-    tensor = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
-    return tensor.to(torch.float32).div_(255.0)
-
-
-def to_pixels(image: NDArray[np.floating[Any]] | torch.Tensor) -> NDArray[np.uint8]:
+def to_pixels(image: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """The network's picture as pixels, of any shape: float in [0, 1] -> uint8, rounded; values outside are clipped."""
-    values = image.detach().to(torch.float32).cpu().numpy() if isinstance(image, torch.Tensor) else image
-    pixels: NDArray[np.uint8] = np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     return pixels
 
 
-def to_png(image: NDArray[np.floating[Any]] | torch.Tensor) -> bytes:
+def to_png(image: NDArray[np.floating[Any]]) -> bytes:
     """A picture (C, H, W) in [0, 1], C of 1 or 3, as the bytes of a PNG."""
     pixels = to_pixels(image)
     picture = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))

@@ -205,6 +205,11 @@ class Settings(BaseSettings):
         default=20, ge=0, le=3600, description="How long a stop waits for the requests that are under way."
     )
     device: str = Field(default="cpu", description="Where the network runs: auto, cpu or cuda.")
+    runtime: Literal["auto", "onnx", "torch"] = Field(
+        default="auto",
+        description="What runs the networks: onnx, on the CPU and without torch; torch; or auto, onnx where the "
+        "checkpoint has its files.",
+    )
     threads: int = Field(default=1, ge=1, le=256, description="Threads that one embedding or one search may use.")
     batch_size: int = Field(
         default=32, ge=1, le=1024, description="Pictures of different requests that go through the network at once."

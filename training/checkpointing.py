@@ -338,7 +338,9 @@ def save_run(run: "Run", folder: Path, facts: Mapping[str, Any], *, finished: bo
         "execution": asdict(state.execution),
         "config": asdict(config),
     }
-    checkpoint = Checkpoint(tvae, config.preprocess, config.conditions, training, localizer=run.localizer)
+    checkpoint = Checkpoint(
+        tvae, run.localizer, preprocess=config.preprocess, conditions=config.conditions, training=training
+    )
     if finished:
         write_atomic(folder / CURVES_FILE, draw_curves(state.history, state.best_epoch))
         checkpoint = replace(checkpoint, overall=run.validation.weigh(tvae, run.device))

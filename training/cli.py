@@ -286,6 +286,9 @@ def train(
     ] = False,
     save_every: Annotated[float, _run(min=0, help="Seconds between two saves of the state.")] = 10.0,
     tensorboard: Annotated[bool, _run("--tensorboard", help="Write event files into OUT/tensorboard.")] = False,
+    onnx: Annotated[
+        bool, _run("--onnx/--no-onnx", help="Leave ONNX files too, by which the service does without torch.")
+    ] = True,
 ) -> None:
     """Train a network on a catalogue; leaves a checkpoint.
 
@@ -293,7 +296,7 @@ def train(
     torchrun --nproc-per-node 2 -m training train ...
     """
     from model.catalog import read_catalog
-    from model.embedder import pick_device
+    from model.inference import pick_device
     from training.checkpointing import is_finished
     from training.conditions import choose_conditions, cut_latent
     from training.config import make_config
@@ -366,7 +369,24 @@ def train(
         )
     if process_group.is_leader:
         forget_stage(out)
+        if onnx:
+            _leave_onnx(out)
         typer.echo(f"the checkpoint is in {out}")
+
+
+def _leave_onnx(checkpoint: Path) -> None:
+    """Export the checkpoint for the service, which runs it by torch where that fails."""
+    try:
+        from training.onnx_export import export_onnx as run_export
+
+        run_export(checkpoint)
+    except Exception as error:  # noqa: BLE001 - whatever the exporter says, the training has succeeded
+        logging.getLogger(__name__).warning(
+            "no ONNX files (%s); the service runs the checkpoint by torch. To try again: "
+            "python -m training export-onnx --checkpoint %s",
+            error,
+            checkpoint,
+        )
 
 
 @app.command()
@@ -523,13 +543,15 @@ def zappos(
 @app.command("export-onnx")
 def export_onnx(
     checkpoint: Annotated[Path, _data(help="The checkpoint to export.")] = Path("artifacts/checkpoint"),
-    out: Annotated[Path, _data(help="The folder for the files.")] = Path("artifacts/onnx"),
+    out: Annotated[
+        Path | None, _data(help="The folder for the files.", show_default="CHECKPOINT/onnx, for the service")
+    ] = None,
 ) -> None:
-    """Write a checkpoint's encoder and localizer as ONNX files, checked against the library; see docs/export.md."""
+    """Write a checkpoint's networks as ONNX files, checked against torch, as `train` does; see docs/export.md."""
     from training.onnx_export import export_onnx as run_export
 
     for name, difference in run_export(checkpoint, out).items():
-        typer.echo(f"{out / name}: differs from the library by at most {difference:.1g}")
+        typer.echo(f"{name}: differs from torch by at most {difference:.1g}")
 
 
 def main() -> None:

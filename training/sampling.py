@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from model.preprocess import to_float
+from model.tvae import to_float
 from training.augment import draw_changes, erase, mirror, reframe
 from training.config import TrainConfig
 from training.distributed import ProcessGroup

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from model.checkpoint import Checkpoint
 from model.embedder import Embedder
 from model.nearness import Nearness, calibrate
-from model.preprocess import to_float
-from model.tvae import FREE, INSTANCE, TVAE
+from model.tvae import FREE, INSTANCE, TVAE, to_float
 from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.data.labels import encode_labels

@@ -30,7 +30,7 @@ def make_checkpoint(folder: Path) -> Checkpoint:
     torch.manual_seed(0)
     slices = tuple(Slice(name, stop - start) for name, (start, stop) in WHOLE.items())
     tvae = TVAE(TVAEConfig(image_size=32, widths=(8, 16), slices=slices)).eval()
-    save_checkpoint(folder, Checkpoint(tvae, PreprocessConfig(size=32), (), {"note": "random weights"}))
+    save_checkpoint(folder, Checkpoint(tvae, preprocess=PreprocessConfig(size=32), training={"note": "random weights"}))
     return load_checkpoint(folder)
 
 

@@ -18,7 +18,8 @@ import torch
 
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from training.onnx_export import export_onnx, open_session
+from model.onnx_checkpoint import open_session
+from training.onnx_export import export_onnx
 
 BATCHES = (1, 32)
 
@@ -32,7 +33,7 @@ def measure(checkpoint: Path, rounds: int) -> dict[int, tuple[float, float, floa
     embedder = Embedder(load_checkpoint(checkpoint))
     with tempfile.TemporaryDirectory() as folder:
         export_onnx(checkpoint, Path(folder))
-        session = open_session(Path(folder, "encoder.onnx").read_bytes())
+        session = open_session(Path(folder, "encoder.onnx"))
     config = embedder.checkpoint.preprocess
     results = {}
     for batch in BATCHES:

@@ -23,8 +23,8 @@ from PIL import Image
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.embedder import Embedder
-from model.preprocess import PreprocessConfig, to_float
-from model.tvae import PRESETS, TVAE
+from model.preprocess import PreprocessConfig
+from model.tvae import PRESETS, TVAE, to_float
 from service.store.base import Item, Record, StoreSpec
 from service.store.embedded.store import EmbeddedStore
 from training.demo_catalog import draw_shoe, plan_shoes
@@ -151,9 +151,9 @@ def make_network(jpegs: list[bytes], seed: int) -> Checkpoint:
         for module in tvae.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = 1.0
-        pixels = Embedder(Checkpoint(tvae, preprocess)).preprocessor
+        pixels = Embedder(Checkpoint(tvae, preprocess=preprocess)).preprocessor
         tvae.train().encode(to_float(np.stack([pixels.decode(jpeg) for jpeg in jpegs])))
-    return Checkpoint(tvae.eval(), preprocess, training={"note": "random weights"})
+    return Checkpoint(tvae.eval(), preprocess=preprocess, training={"note": "random weights"})
 
 
 def _scatter(asked: NDArray[np.float32], items: int, rng: np.random.Generator) -> NDArray[np.float32]:

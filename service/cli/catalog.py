@@ -1,10 +1,11 @@
 """`python -m service items | verify | export | import | backup`: looking after a catalogue, served or not."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +14,7 @@ from model.text import nfc
 if TYPE_CHECKING:
     from model.embedder import Embedder
     from service.catalog.images import Uploads
+    from service.settings import Settings
     from service.store.embedded.store import EmbeddedStore
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "install",
     "load_embedder",
     "open_catalog",
+    "read_settings",
     "require_checkpoint",
 ]
 
@@ -148,8 +151,9 @@ def verify(
     from service.catalog.images import Uploads
     from service.catalog.maintenance.verify import verify_catalog
 
+    # torch, for that reads and checks the checkpoint's weights.
     report = verify_catalog(
-        index, lambda: load_embedder(checkpoint, device), sample=sample, orphan_seconds=orphan_seconds
+        index, lambda: load_embedder(checkpoint, device, "torch"), sample=sample, orphan_seconds=orphan_seconds
     )
     wrong = report.wrong
     if remove_orphans:
@@ -239,12 +243,26 @@ def open_catalog(index: Path) -> "Iterator[tuple[EmbeddedStore, Uploads]]":
         yield store, Uploads(index)
 
 
-def load_embedder(checkpoint: Path, device: str) -> "Embedder":
-    """The embedder of a checkpoint. Raises ArtifactError."""
-    from model.checkpoint import load_checkpoint
-    from model.embedder import Embedder, pick_device
+def load_embedder(checkpoint: Path, device: str, runtime: Literal["torch"] | None = None) -> "Embedder":
+    """The embedder of a checkpoint, run by `runtime` or what the environment says. Raises ArtifactError."""
+    from model.runtime import open_embedder
 
-    return Embedder(load_checkpoint(checkpoint), device=pick_device(device))
+    return open_embedder(checkpoint, runtime=runtime or read_settings().runtime, device=device)
+
+
+def read_settings(**options: str | int | Path | None) -> "Settings":
+    """The environment's settings, with the options that were given; a wrong one ends the program, named."""
+    import pydantic
+
+    from service.settings import Settings
+
+    try:
+        return Settings.model_validate({name: value for name, value in options.items() if value is not None})
+    except pydantic.ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"])
+            typer.echo(f"error: setting SOLEMATE_{name.upper()} is {problem['input']!r}: {problem['msg']}", err=True)
+        sys.exit(2)
 
 
 def require_checkpoint(store: "EmbeddedStore", digest: str) -> None:

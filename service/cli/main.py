@@ -25,6 +25,7 @@ from service.cli.catalog import (
     install,
     load_embedder,
     open_catalog,
+    read_settings,
     require_checkpoint,
 )
 from service.telemetry import logging as logs
@@ -132,7 +133,7 @@ def index(
     part = Shard.parse(shard)
     if rebuild and part != WHOLE:
         raise QueryError("rebuild", REBUILD_OF_A_PART)
-    token = _read_settings(store=address).store_token.get_secret_value()
+    token = read_settings(store=address).store_token.get_secret_value()
     embedder = load_embedder(checkpoint, device)
     shoes = read_catalog(catalog)
     if rebuild:
@@ -198,7 +199,7 @@ def serve(
     from service.http.middleware.auth import read_keys
     from service.server.listener import bind
 
-    settings = _read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
+    settings = read_settings(host=host, port=port, checkpoint=checkpoint, index=index, store=store, workers=workers)
     logs.set_up(settings.log_level, settings.log_format)
     _warn_of_environment()
     logging.getLogger("service").info("settings: %s", settings.describe())
@@ -244,7 +245,7 @@ def search(
     from service.cli.client import ask_index, ask_service, to_sheet, to_table
 
     if url is None:
-        ask = partial(ask_index, _read_settings(checkpoint=checkpoint, index=index))
+        ask = partial(ask_index, read_settings(checkpoint=checkpoint, index=index))
     else:
         ask = partial(ask_service, url, key=key)
     found = ask(picture, k=k, condition=condition, filters=filter, with_pictures=sheet is not None)
@@ -323,7 +324,7 @@ def _choose_pool(checkpoint: Path, embedder: "Embedder", workers: int | None) ->
     from service.catalog.indexing.embed_pool import EmbedderRecipe, choose_pool
     from service.settings import count_cpus
 
-    recipe = EmbedderRecipe(checkpoint, embedder.checkpoint.digest, str(embedder.device))
+    recipe = EmbedderRecipe(checkpoint, embedder.checkpoint.digest, embedder.device, embedder.networks.runtime)
     return partial(choose_pool, embedder=embedder, recipe=recipe, workers=workers or count_cpus())
 
 
@@ -341,9 +342,9 @@ def show_settings() -> None:
 def _require_artifacts(settings: "Settings") -> None:
     """Raise ArtifactMissing for what is not there: no process has to be started to find that out, or torch loaded."""
     if not (settings.checkpoint / "config.json").is_file():
-        from model.checkpoint import load_checkpoint
+        from model.base_checkpoint import read_config
 
-        load_checkpoint(settings.checkpoint)
+        read_config(settings.checkpoint)
     if not (settings.store or (settings.index / "catalog.sqlite").is_file()):
         from service.store.embedded.store import EmbeddedStore
 
@@ -386,18 +387,3 @@ def _warn_of_environment() -> None:
 
     for warning in check_environment(os.environ, Settings.model_fields):
         logging.getLogger("service").warning("%s", warning)
-
-
-def _read_settings(**options: str | int | Path | None) -> "Settings":
-    """The environment's settings, with the options that were given; a wrong one ends the program, named."""
-    import pydantic
-
-    from service.settings import Settings
-
-    try:
-        return Settings.model_validate({name: value for name, value in options.items() if value is not None})
-    except pydantic.ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"])
-            typer.echo(f"error: setting SOLEMATE_{name.upper()} is {problem['input']!r}: {problem['msg']}", err=True)
-        sys.exit(2)

@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from model.checkpoint import read_record
+from model.base_checkpoint import read_record
 from model.cutout import Cutout
 from model.framing import Subject
 from model.nearness import Nearness
@@ -210,6 +210,7 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
             channels=preprocessor.config.channels,
             latent_size=engine.embedder.dimension,
             subjects=preprocessor.finds_subjects,
+            runtime=engine.network.runtime,
         ),
         catalog=schemas.CatalogFacts(
             fingerprint=catalogue.info.fingerprint,

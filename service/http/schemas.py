@@ -574,6 +574,7 @@ class CheckpointFacts(BaseModel):
         description="Whether it finds the shoe in a photo that has no plain margin. Otherwise such a photo is taken as "
         "a whole, or as `crop` says."
     )
+    runtime: Literal["onnx", "torch"] = Field(description="What runs it.")
 
 
 class CatalogFacts(BaseModel):

@@ -3,12 +3,10 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
-
-from model.checkpoint import load_checkpoint
-from model.embedder import Embedder, pick_device
+from model.embedder import Embedder
 from model.errors import ArtifactError, ArtifactMismatch
 from model.preprocess import ImageLimits
+from model.runtime import open_embedder
 from service.catalog.attributes import read_types
 from service.catalog.images import Uploads
 from service.catalog.indexing.ledger import is_complete
@@ -65,13 +63,18 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
         ArtifactCorrupt: one of them fails its check.
         ArtifactMismatch: the catalogue was indexed by another checkpoint.
         ArtifactError: the catalogue is `newer`, and not all there.
-        QueryError: the device can't be used.
+        QueryError: the device can't be used, or not by that runtime.
     """
-    # Threads beyond a few cost more than they give for one small picture, and requests run side by side as it is.
-    torch.set_num_threads(settings.threads)
-    checkpoint = load_checkpoint(settings.checkpoint)
-    limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
-    embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
+    embedder = open_embedder(
+        settings.checkpoint,
+        runtime=settings.runtime,
+        device=settings.device,
+        # Those beyond a few cost more than they give for one small picture, and requests run side by side as it is.
+        threads=settings.threads,
+        limits=ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels),
+    )
+    checkpoint = embedder.checkpoint
+    logger.info("networks are run by %s", embedder.networks.runtime)
     uploads = Uploads(settings.index)
     store = open_store(
         settings.index,
@@ -92,7 +95,7 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
         return Engine(
             embedder,
             store,
-            Network(checkpoint.digest, conditions, checkpoint.nearness),
+            Network(checkpoint.digest, conditions, checkpoint.nearness, embedder.networks.runtime),
             limits=EngineLimits(
                 max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
             ),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL.Image import Image
 
+from model.base_checkpoint import Runtime
 from model.catalog.columns import is_nearly_unique
 from model.cutout import Cutout
 from model.embedder import PictureEmbedder, Vector
@@ -77,11 +78,13 @@ class Network:
         digest: SHA-256 of the checkpoint, hex.
         conditions: the slices that were trained to order a notion of likeness; without `overall`.
         nearness: `overall`, or a slice -> the scores of its distances, as validation shoes have them.
+        runtime: what runs the networks.
     """
 
     digest: str
     conditions: tuple[str, ...] = ()
     nearness: Mapping[str, Nearness] = field(default_factory=dict)
+    runtime: Runtime = "torch"
 
 
 @dataclass(frozen=True)

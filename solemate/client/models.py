@@ -293,13 +293,17 @@ class BatchLine(BaseModel):
 
 
 class CheckpointFacts(BaseModel):
-    """The network that makes the vectors; `subjects`: whether it finds the shoe in a photo."""
+    """The network that makes the vectors.
+
+    `subjects`: whether it finds the shoe in a photo; `runtime`: what runs it, onnx or torch.
+    """
 
     digest: str
     image_size: int
     channels: int
     latent_size: int
     subjects: bool
+    runtime: str
 
 
 class CatalogFacts(BaseModel):

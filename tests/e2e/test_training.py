@@ -12,6 +12,7 @@ import pytest
 
 from model.checkpoint import load_checkpoint
 from model.errors import ArtifactMissing
+from model.onnx_checkpoint import load_onnx
 from tests.support.commands import run_training
 from tests.support.forking import fork_command, wait_for_end
 from tests.support.server import environment, heed_interrupts
@@ -20,7 +21,7 @@ from training.cli import main
 
 TRAIN = (
     *("--network", "mnist", "--latent-size", "8", "--epochs", "12", "--batch-size", "16", "--save-every", "0"),
-    *("--device", "cpu", "--threads", "1", "--precision", "float32", "--condition", "Category"),
+    *("--device", "cpu", "--threads", "1", "--precision", "float32", "--condition", "Category", "--no-onnx"),
 )
 
 
@@ -106,7 +107,9 @@ def test_a_flat_folder(catalog: Path, tmp_path: Path) -> None:
     warnings = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("warning: ")]
     assert ["plain VAE" in each for each in warnings] == [True, *[False] * (len(warnings) - 1)]
     assert any("shoes are few to train on" in each for each in warnings)
-    assert load_checkpoint(tmp_path / "out").conditions == ()
+    checkpoint = load_checkpoint(tmp_path / "out")
+    assert checkpoint.conditions == ()
+    assert load_onnx(tmp_path / "out").digest == checkpoint.digest
 
 
 def test_interrupt_while_training(catalog: Path, tmp_path: Path) -> None:

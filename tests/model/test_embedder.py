@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from model.embedder import Embedder, pick_device
+from model.embedder import Embedder
 from model.errors import CorruptImage, QueryError
+from model.inference import pick_device
+from model.localizer import Localizer
 from tests.model.networks import TINY, tiny_checkpoint, tiny_localizer
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (150, 3, 16, 16), dtype=np.uint8)
@@ -93,6 +95,6 @@ def test_the_localizer_sees_photos() -> None:
     assert Embedder(checkpoint).preprocessor.localizer is None
     framing = replace(checkpoint.preprocess, framing="subject")
     embedder = Embedder(replace(checkpoint, preprocess=framing, localizer=tiny_localizer()))
-    assert embedder.preprocessor.localizer is not None
+    assert isinstance(embedder.preprocessor.localizer, Localizer)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in embedder.preprocessor.localizer.modules())
     assert np.isfinite(embedder.embed([_png(PIXELS[0])])).all()

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from model import localizer as module
 from model.framing import Box
 from model.inference import fold_norms
-from model.localizer import DoublingConv, Localizer, LocalizerConfig, cut_out, letterbox, locate, whole_window
+from model.localization import LETTERBOX_GREY, cut_out, letterbox, locate, whole_window
+from model.localizer import DoublingConv, Localizer, LocalizerConfig
 from model.preprocess import PreprocessConfig, Preprocessor
 from tests.model.networks import tiny_localizer
 
@@ -33,7 +33,7 @@ def finds_red(monkeypatch: pytest.MonkeyPatch) -> Localizer:
     def red(_: Localizer, images: np.ndarray) -> np.ndarray:
         return ((images[:, 0] > 150) & (images[:, 1] < 100)).astype(np.float32) * 0.9
 
-    monkeypatch.setattr(module, "probabilities", red)
+    monkeypatch.setattr(Localizer, "masks", red)
     return Localizer(TINY)
 
 
@@ -88,7 +88,7 @@ def test_one_sided_background_is_left_out(monkeypatch: pytest.MonkeyPatch) -> No
         red = (images[:, 0] > 150) & (images[:, 1] < 100)
         return np.where(red | np.roll(red, -3, axis=2), np.float32(0.9), np.float32(0.0))
 
-    monkeypatch.setattr(module, "probabilities", red_and_what_is_left_of_it)
+    monkeypatch.setattr(Localizer, "masks", red_and_what_is_left_of_it)
     found = locate(Localizer(TINY), [scene()])[0]
     assert found is not None
     assert found.subject.box == pytest.approx((60 / 160, 20 / 80, 40 / 160, 40 / 80), abs=0.03)
@@ -145,7 +145,7 @@ def test_letterbox(size: tuple[int, int]) -> None:
     red = shown[0] == RED[0]
     assert shown.shape == (3, 32, 32)
     assert red.mean() == pytest.approx(max(1 / 32, min(size) / max(size)), abs=0.05)
-    assert (shown[:, ~red] == module.LETTERBOX_GREY).all()
+    assert (shown[:, ~red] == LETTERBOX_GREY).all()
 
 
 @pytest.mark.parametrize("make", [lambda: Image.new("RGB", (1, 1)), lambda: Image.new("RGB", (2, 900))])

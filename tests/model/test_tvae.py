@@ -82,7 +82,7 @@ def test_gradients_reach_every_parameter(config: TVAEConfig) -> None:
 def test_two_encoders_survive_a_checkpoint(tmp_path: Path) -> None:
     """A network of two encoders is saved and loaded like any other."""
     tvae = fixed_weights(TVAE(PAIR))
-    save_checkpoint(tmp_path, Checkpoint(tvae, PreprocessConfig(size=16)))
+    save_checkpoint(tmp_path, Checkpoint(tvae, preprocess=PreprocessConfig(size=16)))
     loaded = load_checkpoint(tmp_path).tvae
     assert loaded.config == PAIR
     images = torch.rand(2, 3, 16, 16)

@@ -59,5 +59,10 @@ def make_checkpoint(folder: Path, seed: int = 0) -> Checkpoint:
         slices = (Slice("category", 3), Slice("closure", 2), Slice("free", 3))
         tvae = TVAE(TVAEConfig(image_size=16, widths=(4, 8), slices=slices)).eval()
     conditions = (Condition("category", ("Category",)), Condition("closure", ("Closure",)))
-    save_checkpoint(folder, Checkpoint(tvae, PreprocessConfig(size=16), conditions, {"note": "random weights"}))
+    save_checkpoint(
+        folder,
+        Checkpoint(
+            tvae, preprocess=PreprocessConfig(size=16), conditions=conditions, training={"note": "random weights"}
+        ),
+    )
     return load_checkpoint(folder)

@@ -149,7 +149,7 @@ def test_an_unfinished_checkpoint_needs_no_leave(whole: Path, tmp_path: Path, mo
 
 def test_a_checkpoint_of_unknown_origin_counts_as_finished(tmp_path: Path) -> None:
     """A checkpoint that says nothing of its training may be somebody's work."""
-    save_checkpoint(tmp_path, Checkpoint(TVAE(CONFIG.network), PreprocessConfig(size=16)))
+    save_checkpoint(tmp_path, Checkpoint(TVAE(CONFIG.network), preprocess=PreprocessConfig(size=16)))
     with pytest.raises(TrainingError, match="--overwrite"):
         refuse_finished(tmp_path)
 

@@ -73,6 +73,26 @@ def test_train_without_options(tmp_path: Path, demo: Path, started: list[dict[st
     assert config.network == replace(usual.network, slices=(Slice("Gender", 32), Slice("free", 32)))
 
 
+def test_train_leaves_onnx_files(
+    tmp_path: Path, demo: Path, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """The checkpoint is exported unless that is not wanted; what goes wrong in it is said, and is no failure."""
+    exported: list[Path] = []
+
+    def fail(checkpoint: Path) -> None:
+        exported.append(checkpoint)
+        raise ModuleNotFoundError("No module named 'onnxscript'")
+
+    monkeypatch.setattr("training.onnx_export.export_onnx", fail)
+    options = ("train", "--catalog", demo, "--condition", "Gender", "--device", "cpu", "--out", tmp_path / "out")
+    assert _run(*options, "--no-onnx").exit_code == 0
+    assert not exported
+    assert _run(*options).exit_code == 0
+    assert exported == [tmp_path / "out"]
+    assert "no ONNX files (No module named 'onnxscript')" in caplog.text
+    assert f"export-onnx --checkpoint {tmp_path / 'out'}" in caplog.text
+
+
 def test_a_first_run_reports_what_it_leaves_out(tmp_path: Path, demo: Path, started: list[dict[str, Any]]) -> None:
     """One missing picture of a catalogue is in the report, in a folder that the run makes, and the training starts."""
     shutil.copytree(demo, tmp_path / "demo")

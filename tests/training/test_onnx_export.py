@@ -11,9 +11,11 @@ import torch
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.embedder import Embedder
 from model.errors import TrainingError
-from model.localizer import Localizer, LocalizerConfig, probabilities
+from model.inference import TorchNetworks
+from model.localizer import Localizer, LocalizerConfig
+from model.onnx_checkpoint import open_session
 from tests.support.stack import make_checkpoint
-from training.onnx_export import export_onnx, open_session
+from training.onnx_export import export_onnx
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 
@@ -41,7 +43,7 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def run(file: Path, pixels: np.ndarray) -> np.ndarray:
     """What ONNX Runtime makes of pixels."""
-    (answer,) = open_session(file.read_bytes()).run(None, {"pixels": pixels})
+    (answer,) = open_session(file).run(None, {"pixels": pixels})
     return np.asarray(answer)
 
 
@@ -56,7 +58,7 @@ def test_localizer(checkpoint: Path, exported: Path) -> None:
     """The localizer's mask is the library's, in [0, 1]."""
     localizer = load_checkpoint(checkpoint).localizer
     assert localizer is not None
-    expected = probabilities(localizer, np.ascontiguousarray(PIXELS.transpose(0, 3, 1, 2)))
+    expected = localizer.masks(np.ascontiguousarray(PIXELS.transpose(0, 3, 1, 2)))
     np.testing.assert_allclose(run(exported / "localizer.onnx", PIXELS), expected, atol=1e-4)
 
 
@@ -67,14 +69,14 @@ def test_description(checkpoint: Path, exported: Path) -> None:
     assert described["preprocess"]["framing"] == "subject"
     assert described["slices"] == {"category": [0, 3], "closure": [3, 5], "free": [5, 8]}
     assert described["localizer"]["size"] == 16
-    session = open_session((exported / "encoder.onnx").read_bytes())
+    session = open_session(exported / "encoder.onnx")
     assert session.get_modelmeta().custom_metadata_map["checkpoint"] == described["checkpoint"]
 
 
 def test_difference(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that answers otherwise than the library is refused, and nothing is written."""
-    embed = Embedder.embed_pixels
-    monkeypatch.setattr(Embedder, "embed_pixels", lambda self, pixels: embed(self, pixels) + np.float32(1e-2))
-    with pytest.raises(TrainingError, match=r"encoder\.onnx differs by 0\.01 from the library"):
+    embed = TorchNetworks.embed
+    monkeypatch.setattr(TorchNetworks, "embed", lambda self, pixels: embed(self, pixels) + np.float32(1e-2))
+    with pytest.raises(TrainingError, match=r"encoder\.onnx differs by 0\.01 from torch"):
         export_onnx(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
-from model.preprocess import to_float
-from model.tvae import TVAE, Posterior, reparameterize
+from model.tvae import TVAE, Posterior, reparameterize, to_float
 from training.losses import Likelihood, kl_divergence, reconstruction_loss
 
 __all__ = [

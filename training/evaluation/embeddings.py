@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.checkpoint import Condition
+from model.checkpoint import Checkpoint, Condition
 from model.embedder import Embedder
 from model.errors import TrainingError
 from model.framing import hide_scale
@@ -60,8 +60,9 @@ class Embedding:
         return part == OVERALL or any(task in (part, *condition.attributes) for condition in named)
 
 
-def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
+def embed_shoes(name: str, checkpoint: Checkpoint, images: ImageSet, device: torch.device) -> Embedding:
     """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures."""
+    embedder = Embedder(checkpoint, device=device)
     vectors = np.empty((len(images), embedder.dimension), dtype=np.float32)
     with progress(desc=f"embed {name}", unit="images", total=len(images)) as shown:
         for start in range(0, len(images), 512):
@@ -72,23 +73,22 @@ def embed_shoes(name: str, embedder: Embedder, images: ImageSet) -> Embedding:
         raise TrainingError(f"checkpoint {name} gives vectors that are not finite: its training went astray")
     return Embedding(
         name=name,
-        digest=embedder.checkpoint.digest,
+        digest=checkpoint.digest,
         vectors=vectors,
         slices=embedder.slices,
-        conditions=embedder.checkpoint.conditions,
+        conditions=checkpoint.conditions,
         reconstruction=measure_reconstruction(_as_drawn(images.pixels, embedder), vectors, embedder.decode),
-        elbo=_measure_elbo(embedder, images),
+        elbo=_measure_elbo(checkpoint, images, device),
         decode=embedder.decode,
     )
 
 
-def _measure_elbo(embedder: Embedder, images: ImageSet) -> NegativeElbo | None:
-    observation = read_observation(embedder.checkpoint)
+def _measure_elbo(checkpoint: Checkpoint, images: ImageSet, device: torch.device) -> NegativeElbo | None:
+    observation = read_observation(checkpoint)
     if observation is None:
         return None
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
-    tvae = embedder.checkpoint.tvae
-    return measure_elbo(tvae, images.pixels, observation, generator=generator, device=embedder.device)
+    return measure_elbo(checkpoint.tvae, images.pixels, observation, generator=generator, device=device)
 
 
 def embed_pixels(images: ImageSet) -> Embedding:

@@ -9,9 +9,10 @@ import torch
 
 from model.catalog import Catalog, read_catalog
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.embedder import Embedder, pick_device
+from model.embedder import Embedder
 from model.errors import ArtifactCorrupt, CatalogError, QueryError
 from model.files import write_atomic, write_json
+from model.inference import pick_device
 from model.preprocess import PreprocessConfig
 from model.progress import progress
 from model.text import nfc
@@ -140,12 +141,11 @@ def _embed(
     sets: dict[PreprocessConfig | str, ImageSet] = {}
     embeddings = []
     for name, checkpoint in zip(_short_names(folders), checkpoints, strict=True):
-        embedder = Embedder(checkpoint, device=device)
         # A localizer, which is the checkpoint's own, is part of what makes its pixels.
         framing = checkpoint.preprocess if checkpoint.localizer is None else checkpoint.digest
         if framing not in sets:
-            sets[framing] = load_images(shoes, embedder.preprocessor)
-        embeddings.append(embed_shoes(name, embedder, sets[framing]))
+            sets[framing] = load_images(shoes, Embedder(checkpoint).preprocessor)
+        embeddings.append(embed_shoes(name, checkpoint, sets[framing], device))
     images = next(iter(sets.values()))
     if len(images) < 2:
         raise CatalogError(f"{shoes.source}: one shoe is too few to evaluate on")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from model.framing import hide_scale
-from model.preprocess import to_float
+from model.tvae import to_float
 from training.photos.views import Views
 
 __all__ = ["DRAWS", "PhotoBatch", "ViewTensors", "draw_batch"]

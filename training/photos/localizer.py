@@ -12,9 +12,10 @@ from PIL import Image
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from model.localizer import Localizer, LocalizerConfig, letterbox, whole_window
-from model.preprocess import to_float
+from model.localization import letterbox, whole_window
+from model.localizer import Localizer, LocalizerConfig
 from model.progress import progress
+from model.tvae import to_float
 from training.averaging import WeightAverage
 from training.config import Precision
 from training.execution import choose_precision

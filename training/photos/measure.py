@@ -12,10 +12,11 @@ from scipy.spatial.distance import cdist
 
 from model.catalog import read_catalog
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.embedder import Embedder, pick_device
+from model.embedder import Embedder
 from model.errors import CatalogError, ImageError, QueryError, TrainingError
 from model.files import explained, write_atomic, write_json
 from model.framing import Subject
+from model.inference import pick_device
 from model.preprocess import Preprocessor, to_pixels
 from model.progress import track
 from training.data.images import ImageSet, load_images, take_listed

@@ -9,6 +9,7 @@ import multiprocessing
 import multiprocessing.synchronize
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +22,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from model.base_checkpoint import Runtime
 from model.catalog import BadRow, Shoe, decode_picture
-from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, PictureEmbedder, Vector
 from model.errors import ArtifactMismatch, SolemateError
+from model.runtime import open_embedder
 
 __all__ = [
     "CHUNK",
@@ -53,6 +54,8 @@ WORTH_PROCESSES = 20_000
 
 OMP_THREADS = "OMP_NUM_THREADS"
 
+RUNTIME_MODULES: Mapping[Runtime, str] = {"onnx": "model.onnx_checkpoint", "torch": "model.checkpoint"}
+
 
 EmbeddedShoe = tuple[Shoe, Vector | BadRow]
 """A shoe with its vector, (D,) float32, or with the reason why it has none."""
@@ -74,18 +77,20 @@ class EmbedderRecipe:
         checkpoint: the folder.
         digest: what it must hold.
         device: where the network runs.
+        runtime: what runs it.
     """
 
     checkpoint: Path
     digest: str
     device: str
+    runtime: Runtime = "torch"
 
     def load(self) -> Embedder:
         """Make it. Raises ArtifactMismatch if there is another checkpoint by now."""
-        checkpoint = load_checkpoint(self.checkpoint)
-        if checkpoint.digest != self.digest:
+        embedder = open_embedder(self.checkpoint, runtime=self.runtime, device=self.device)
+        if embedder.checkpoint.digest != self.digest:
             raise ArtifactMismatch(f"{self.checkpoint} was replaced while it was in use; run the same command again")
-        return Embedder(checkpoint, device=self.device)
+        return embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +170,9 @@ def threads(embedder: PictureEmbedder, workers: int) -> Iterator[EmbedPool]:
 @contextmanager
 def processes(recipe: EmbedderRecipe, workers: int) -> Iterator[EmbedPool]:
     """A pool of processes. They end with this one, however it ends."""
-    # A process is forked from one that has loaded torch, once for all, and has not run it: that one has no threads.
+    # A process is forked from one that has loaded the runtime, once for all, and has not run it: it has no threads.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, RUNTIME_MODULES[recipe.runtime]])
     halt = context.Event()
     with _one_openmp_thread():
         executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_join, initargs=(recipe, halt))
@@ -187,7 +192,7 @@ def _ending(executor: Executor, halt: Halt) -> Iterator[None]:
 
 @contextmanager
 def _one_openmp_thread() -> Iterator[None]:
-    """For the processes that are started within: they read it when they load torch and NumPy."""
+    """For the processes that are started within: they read it when they load NumPy and what runs the network."""
     before = os.environ.get(OMP_THREADS)
     os.environ[OMP_THREADS] = "1"
     try:
@@ -224,8 +229,12 @@ def _put_together(shoes: Sequence[Shoe], chunk: Chunk) -> list[EmbeddedShoe]:
 
 
 def _use_one_thread() -> None:
-    """Two threads of one embedding spin for each other; there are as many workers as processors."""
-    torch.set_num_threads(1)
+    """Two threads of one embedding spin for each other; there are as many workers as processors.
+
+    ONNX Runtime has a single one from the start (`open_embedder`).
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 _embed_here: list[Callable[[Sequence[str]], Chunk]] = []

@@ -49,6 +49,7 @@ function network({ checkpoint, slices, conditions }) {
       ["Sums up in", `${count(size)} numbers`],
       ["Compares by", conditions.map(label).join(", ")],
       ["Finds shoes in photos", checkpoint.subjects ? "yes" : "no: a plain margin, or a box"],
+      ["Networks run by", checkpoint.runtime],
     ]),
     make("h3", {}, "What the numbers stand for"),
     make("ul", { class: "bars" }, ...Object.entries(slices).map(bar)),

@@ -513,7 +513,7 @@ import sys, service.cli.main, service.catalog.writer, service.catalog.images
 import service.store.embedded.store, service.store.embedded.database
 assert "torch" not in sys.modules
 import service.catalog.maintenance.verify, service.catalog.maintenance.archive, service.catalog.maintenance.backup
-assert not {"matplotlib", "torchvision", "training", "fastapi"} & sys.modules.keys()
+assert not {"matplotlib", "torch", "training", "fastapi"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

@@ -213,13 +213,13 @@ def test_unfinished_index_is_told(folder: Folder, caplog: pytest.LogCaptureFixtu
 
 
 def test_commands_load_only_what_they_need() -> None:
-    """--help and the supervision of workers do without torch, and serving without what training or Milvus needs."""
+    """--help and the supervision of workers do without NumPy, and serving without torch and what Milvus needs."""
     code = """
 import sys, service.cli.main
 import service.http.middleware.auth, service.server.listener, service.server.supervisor  # before workers start
-assert "torch" not in sys.modules
+assert not {"numpy", "torch"} & sys.modules.keys()
 import service.server.run, service.store.factory
-assert not {"matplotlib", "pymilvus", "torchvision", "training"} & sys.modules.keys()
+assert not {"matplotlib", "pymilvus", "torch", "training"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -111,7 +111,7 @@ def test_a_density_has_bounds_below_zero() -> None:
 
 
 def _checkpoint(**training: object) -> Checkpoint:
-    return Checkpoint(TVAE_OF_FIXED_WEIGHTS, PreprocessConfig(4, 1, 0), training=training)
+    return Checkpoint(TVAE_OF_FIXED_WEIGHTS, preprocess=PreprocessConfig(4, 1, 0), training=training)
 
 
 def test_the_observation_is_that_of_the_training() -> None:

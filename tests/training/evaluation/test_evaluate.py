@@ -65,7 +65,9 @@ def save(
     slices = (*(Slice(condition.name, 3) for condition in conditions), Slice("free", 4))
     tvae = TVAE(TVAEConfig(image_size=size, widths=(4, 8), slices=slices)).eval()
     facts = {"seed": seed, "validation_share": share, "excluded_sha256": excluded, "config": config}
-    save_checkpoint(folder, Checkpoint(tvae, PreprocessConfig(size=size), tuple(conditions), facts))
+    save_checkpoint(
+        folder, Checkpoint(tvae, preprocess=PreprocessConfig(size=size), conditions=tuple(conditions), training=facts)
+    )
     return folder
 
 
@@ -230,7 +232,7 @@ def test_a_network_gone_astray_is_an_error(tmp_path: Path, catalog: str) -> None
     torch.manual_seed(0)
     tvae = TVAE(TVAEConfig(image_size=16, widths=(4, 8), slices=(Slice("colour", 3),))).eval()
     torch.nn.init.constant_(tvae.get_parameter("to_mean.bias"), float("nan"))
-    save_checkpoint(tmp_path / "mine", Checkpoint(tvae, PreprocessConfig(size=16), (COLOUR,)))
+    save_checkpoint(tmp_path / "mine", Checkpoint(tvae, preprocess=PreprocessConfig(size=16), conditions=(COLOUR,)))
     with pytest.raises(TrainingError, match="mine gives vectors that are not finite"):
         evaluate([tmp_path / "mine"], catalog, out=tmp_path / "out", pictures=False)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from model.preprocess import to_float
+from model.tvae import to_float
 from training.photos.batch import DRAWS, PhotoBatch, ViewTensors, draw_batch
 from training.photos.views import Views
 

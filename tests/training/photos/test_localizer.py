@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from model.preprocess import to_float
+from model.tvae import to_float
 from tests.training.photos.shoes import draw_outlined
 from training.photos import localizer as module
 from training.photos.localizer import LocalizerTraining, draw_backgrounds, localizer_loss, train_localizer

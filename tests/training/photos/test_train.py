@@ -32,7 +32,7 @@ def _train(catalog: Path, out: Path, *more: object) -> Result:
     return _run(
         *("train", "--preset", "photos", "--catalog", catalog, "--out", out, "--condition", "Category:4"),
         *("--photo-views", 1, "--latent-size", 48, "--batch-size", 12, "--validation-share", 0.25, "--save-every", 0),
-        *("--device", "cpu", "--threads", 1, "--precision", "float32", *more),
+        *("--device", "cpu", "--threads", 1, "--precision", "float32", "--no-onnx", *more),
     )
 
 

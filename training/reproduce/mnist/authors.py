@@ -21,9 +21,9 @@ from torch import nn
 from model.checkpoint import Checkpoint, Condition
 from model.errors import ArtifactError
 from model.files import sha256_file, write_atomic, write_json
-from model.preprocess import PreprocessConfig, to_float
+from model.preprocess import PreprocessConfig
 from model.progress import Progress, progress
-from model.tvae import TVAE, Slice, TVAEConfig, reparameterize
+from model.tvae import TVAE, Slice, TVAEConfig, reparameterize, to_float
 from training.data.images import ImageSet
 from training.data.labels import encode_labels
 from training.data.mnist import DIGIT
@@ -140,7 +140,13 @@ def load_authors(out: Path) -> Checkpoint:
         raise ArtifactError(f"no network of the authors in {path}: {error}") from error
     tvae.eval().requires_grad_(requires_grad=False)
     conditions = (Condition(DIGIT, (DIGIT,)),) if facts["config"]["metric"] else ()
-    return Checkpoint(tvae, PreprocessConfig(28, 1, 0), conditions, facts, digest=sha256_file(path))
+    return Checkpoint(
+        tvae,
+        preprocess=PreprocessConfig(28, 1, 0),
+        conditions=conditions,
+        training=facts,
+        digest=sha256_file(path),
+    )
 
 
 def _is_there(out: Path, facts: dict[str, Any]) -> bool:

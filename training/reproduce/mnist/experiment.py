@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.embedder import Embedder, pick_device
+from model.embedder import Embedder
+from model.inference import pick_device
 from training.data.images import ImageSet
 from training.data.labels import encode_labels
 from training.data.mnist import DIGIT, download_mnist, read_mnist

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from model.checkpoint import Checkpoint
+from model.base_checkpoint import BaseCheckpoint
 from model.embedder import Embedder
 from model.nearness import OVERALL
-from model.preprocess import to_float
+from model.tvae import to_float
 from training.data.images import ImageSet
 from training.data.labels import Labels, encode_labels
 from training.data.mnist import DIGIT
@@ -47,10 +47,10 @@ class Order:
     knn: float
 
 
-def parts_of(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
+def parts_of(checkpoint: BaseCheckpoint) -> dict[str, tuple[int, int]]:
     """The parts of the vector to measure, as (start, stop): the trained slices, and the whole."""
-    bounds = checkpoint.tvae.config.slice_bounds
-    whole = (0, checkpoint.tvae.config.latent_size)
+    bounds = checkpoint.network.slice_bounds
+    whole = (0, checkpoint.network.latent_size)
     parts = {condition.name: bounds[condition.name] for condition in checkpoint.conditions}
     return {**{name: part for name, part in parts.items() if part != whole}, OVERALL: whole}
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from model.catalog import Catalog, check_bad_rows, read_catalog
-from model.embedder import Embedder, pick_device
 from model.errors import CatalogError
+from model.inference import pick_device
 from model.preprocess import Preprocessor
 from training.config import TrainConfig
 from training.data.images import ImageSet, load_images, take_shoes
@@ -151,7 +151,7 @@ def _load(catalog: Catalog, choice: Choice, lists: Path, plan: Plan) -> tuple[Im
 
 
 def _embed(recipe: ShoeRecipe, trained: Trained, images: ImageSet, *, device: torch.device) -> Embedding:
-    embedding = embed_shoes(recipe.title, Embedder(trained.checkpoint, device=device), images)
+    embedding = embed_shoes(recipe.title, trained.checkpoint, images, device)
     # What a decoder gives that was never trained is nothing to measure or to show.
     return embedding if recipe.decodes else replace(embedding, reconstruction=None, decode=None)
 

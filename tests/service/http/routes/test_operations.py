@@ -68,6 +68,7 @@ def test_info(client: TestClient) -> None:
         "channels": 3,
         "latent_size": 8,
         "subjects": False,
+        "runtime": "torch",
     }
     assert info["catalog"] == {"fingerprint": "catalog-1", "count": 12, "index": "exact", "recall": None}
     assert info["conditions"] == ["overall", "category", "closure"]

@@ -15,7 +15,9 @@ from training.reproduce.mnist.measures import hard_triplets, measure_order, part
 
 NETWORK = AuthorsNetworkConfig(image_size=4, channels=1, hidden=6, slices=(Slice(DIGIT, 2), Slice("free", 1)))
 CHECKPOINT = Checkpoint(
-    fixed_weights(AuthorsNetwork(NETWORK)), PreprocessConfig(4, 1, 0), (Condition(DIGIT, (DIGIT,)),)
+    fixed_weights(AuthorsNetwork(NETWORK)),
+    preprocess=PreprocessConfig(4, 1, 0),
+    conditions=(Condition(DIGIT, (DIGIT,)),),
 )
 
 
