@@ -1,13 +1,10 @@
 """A trained network as it runs fastest: the same function, without what only training needed.
 
 Batch normalisation is, in eval mode, a scale and a shift of each feature map: both are folded into the convolution
-before it. On a CPU the convolutions then take their weights in oneDNN's own layout, which torch otherwise arranges
-anew in every call, at a cost that for a single picture is more than that of the arithmetic; and the activation is
-applied while its input is still in the cache.
+before it.
 """
 
 import copy
-import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,16 +19,10 @@ from model.framing import hide_scale
 from model.localizer import DoublingConv, Localizer
 from model.tvae import TVAE, TVAEConfig, to_float
 
-__all__ = ["FOLDED_TOLERANCE", "TorchNetworks", "fold_norms", "onednn", "pick_device", "prepare_network", "scale_of"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["FOLDED_TOLERANCE", "TorchNetworks", "fold_norms", "pick_device", "prepare_network", "scale_of"]
 
 FOLDED_TOLERANCE = 1e-5
 """How far a number of a mean vector may lie from what the network as it was trained says, relative to the largest."""
-
-# The operators behind `torch.compile`'s own inference on CPUs. They are not part of torch's public interface, so a
-# network that uses them is compared with one that does not before anything relies on it.
-onednn: Any = torch.ops.mkldnn
 
 
 def pick_device(name: str) -> torch.device:
@@ -107,8 +98,7 @@ def prepare_network(tvae: TVAE) -> TVAE:
     folded = copy.deepcopy(tvae).requires_grad_(requires_grad=False).eval()
     folded.encoder = _fold_all(folded.encoder)
     folded.decoder = _fold_all(folded.decoder)
-    folded = folded.to(memory_format=torch.channels_last)
-    return _packed_if_equal(folded) if next(folded.parameters()).device.type == "cpu" else folded
+    return folded.to(memory_format=torch.channels_last)
 
 
 def fold_norms(localizer: Localizer) -> Localizer:
@@ -140,61 +130,3 @@ def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> 
     transposed = isinstance(convolution, nn.ConvTranspose2d)
     fused: nn.Module = fuse_conv_bn_eval(convolution.double(), norm.double(), transpose=transposed)
     return fused.float()
-
-
-class _PackedConv(nn.Module):
-    """A convolution, then a leaky rectifier if there is a slope for one. Has no parameters: it can't be trained."""
-
-    def __init__(self, convolution: nn.Conv2d, slope: float | None) -> None:
-        super().__init__()
-        assert convolution.padding_mode == "zeros"
-        self._place = (list(convolution.padding), list(convolution.stride), list(convolution.dilation))
-        self._groups = convolution.groups
-        self._activation = ("none", []) if slope is None else ("leaky_relu", [slope])
-        self._bias = convolution.bias
-        self._weight = onednn._reorder_convolution_weight(convolution.weight, *self._place, self._groups)  # noqa: SLF001
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, in, H, W) -> (B, out, H', W')."""
-        result: torch.Tensor = onednn._convolution_pointwise(  # noqa: SLF001
-            features, self._weight, self._bias, *self._place, self._groups, *self._activation, ""
-        )
-        return result
-
-
-def _pack_all(part: nn.Module) -> Any:  # noqa: ANN401 - the kind of module that came in
-    """`part` with packed convolutions, each with the activation that follows it, at any depth."""
-    for name, child in part.named_children():
-        setattr(part, name, _pack_all(child))
-    if not isinstance(part, nn.Sequential):
-        return part
-    layers: list[nn.Module] = []
-    given = list(part)
-    for index, layer in enumerate(given):
-        if isinstance(layer, nn.Conv2d):
-            following = given[index + 1] if index + 1 < len(given) else None
-            layers.append(_PackedConv(layer, following.negative_slope if isinstance(following, nn.LeakyReLU) else None))
-        elif not (isinstance(layer, nn.LeakyReLU) and index and isinstance(given[index - 1], nn.Conv2d)):
-            layers.append(layer)
-    return nn.Sequential(*layers)
-
-
-@torch.inference_mode()
-def _packed_if_equal(folded: TVAE) -> TVAE:
-    """The same network with packed convolutions, where this torch on this CPU has them and they say the same."""
-    config = folded.config
-    shape = (2, config.channels, config.image_size, config.image_size)
-    images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    expected = folded.mean(images)
-    try:
-        packed = copy.deepcopy(folded)
-        packed.encoder = _pack_all(packed.encoder)
-        difference = (packed.mean(images) - expected).abs().max()
-    except (AttributeError, RuntimeError) as error:
-        logger.info("this torch has no packed convolutions for this CPU (%s)", error)
-        return folded
-    # Written so that a difference that is not a number fails it too.
-    if not difference <= FOLDED_TOLERANCE * max(1.0, float(expected.abs().max())):
-        logger.warning("packed convolutions differ by %g on this CPU; going on without them", float(difference))
-        return folded
-    return packed

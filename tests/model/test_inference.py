@@ -1,12 +1,9 @@
 """The network for inference says what the network that was trained says."""
 
-import logging
-
 import pytest
 import torch
 from torch import nn
 
-from model import inference
 from model.inference import prepare_network
 from model.tvae import TVAE, Slice, TVAEConfig
 from tests.model.networks import TINY, fixed_weights
@@ -67,39 +64,3 @@ def test_the_network_itself_is_not_touched(tvae: TVAE) -> None:
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(parameter.requires_grad for parameter in tvae.parameters())
-
-
-def test_a_cpu_without_packed_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where torch has no such operator, the folded network is used as it is."""
-    tvae = fixed_weights(TVAE(TINY))
-    monkeypatch.setattr(inference, "onednn", object())
-    prepared = prepare_network(tvae)
-    assert "_PackedConv" not in convolutions(prepared)
-    with torch.no_grad():
-        assert (prepared.mean(images_for(tvae)) - tvae.mean(images_for(tvae))).abs().max() < 1e-5
-
-
-@pytest.mark.parametrize("wrong", [1e-3, float("nan")])
-def test_packed_convolutions_that_differ_are_not_used(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: float
-) -> None:
-    """An operator that says something else on this CPU is noticed, and done without."""
-
-    class Off:
-        """oneDNN with a fault."""
-
-        def _reorder_convolution_weight(self, weight: torch.Tensor, *_: list[int]) -> torch.Tensor:
-            return weight
-
-        def _convolution_pointwise(
-            self, features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *place: list[int]
-        ) -> torch.Tensor:
-            padding, stride = place[:2]
-            return nn.functional.conv2d(features, weight, bias, stride, padding) + wrong
-
-    tvae = fixed_weights(TVAE(TINY))
-    monkeypatch.setattr(inference, "onednn", Off())
-    with caplog.at_level(logging.WARNING):
-        prepared = prepare_network(tvae)
-    assert "packed convolutions differ" in caplog.text
-    assert "_PackedConv" not in convolutions(prepared)
