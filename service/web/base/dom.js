@@ -40,15 +40,6 @@ export function icon(name) {
   return draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#i-${name}` }));
 }
 
-/** A button with an icon and, unless `quiet`, its name beside it. */
-export function iconButton(name, text, click, { quiet = false, ...attributes } = {}) {
-  const named = quiet ? { "aria-label": text, title: text } : {};
-  const kind = quiet ? "icon-button" : "button";
-  const button = make("button", { type: "button", class: kind, ...named, ...attributes, click }, icon(name));
-  if (!quiet) button.append(text);
-  return button;
-}
-
 /** A link within the page: a plain click goes to `route` without loading anything. */
 export function link({ href, go, ...attributes }, ...children) {
   const element = make("a", { href, ...attributes }, ...children);

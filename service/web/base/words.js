@@ -29,11 +29,6 @@ export function nearness(score) {
   return NEARNESS.find(([least]) => score >= least)?.[1] ?? "Distant";
 }
 
-/** 0.123 -> "12%". */
-export function percent(share) {
-  return `${Math.round(share * 100)}%`;
-}
-
 /** 1.23456 -> "1.23"; distances have no unit. */
 export function distance(number) {
   // Two passes through the network differ in the last bits: what rounds to nothing is shown as nothing.
@@ -83,7 +78,7 @@ export function attributesOf(shoe, keys) {
 
 /** A shoe's name and the line below it; one without attributes goes by its id. */
 export function describe(shoe, keys) {
-  const told = attributesOf(shoe, keys).filter(([key, each]) => !isPrice(key) && !each.some(isLink));
+  const told = factsOf(shoe, keys);
   const values = told.map(([, each]) => each.join(", "));
   if (!values.length) return { name: shoe.id, details: "", all: `Shoe ${shoe.id}` };
   if (isTitle(told[0][0])) return { name: values[0], details: values.slice(1).join(" · "), all: values.join(", ") };

@@ -1,6 +1,4 @@
-// The box that is dragged and resized on a photo: Cropper.js, which is vendored, with keys added to it.
-
-import { loadSheet } from "../base/dom.js";
+// The box that is dragged and resized on a photo: Cropper.js, which is vendored, with keys added to it. search.css has its styles.
 
 /** Least width and height of the box on the screen, in CSS pixels: what a finger can still hold. */
 const LEAST = 24;
@@ -10,21 +8,6 @@ const STEP = 0.02;
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-const SHEET = new URL("../vendor/cropper.min.css", import.meta.url).href;
-
-let loading = null;
-
-async function load() {
-  loading ??= Promise.all([import("../vendor/cropper.min.js"), loadSheet(SHEET)]);
-  try {
-    await loading;
-  } catch (error) {
-    loading = null;
-    throw error;
-  }
-  return window.Cropper;
-}
-
 /**
  * Lay a box on an image that is shown in an element of its own, until `signal` takes it away; returns {place}.
  *
@@ -32,10 +15,10 @@ async function load() {
  * `onChange(box)` when it has ended or a key has moved the box.
  */
 export async function open(image, { label, describedBy, signal, onStart, onChange }) {
-  const Cropper = await load();
+  await import("../vendor/cropper.min.js");
   signal.throwIfAborted();
   const cropper = await new Promise((resolve, reject) => {
-    const made = new Cropper(image, {
+    const made = new window.Cropper(image, {
       viewMode: 1, // the box stays on the photo
       autoCropArea: 1,
       background: false,

@@ -27,7 +27,7 @@ function restore(route) {
   const { name, data, embeddings = {} } = JSON.parse(text);
   const blob = dataUrl.toBlob(data);
   if (!blob) return undefined;
-  const photo = { route, name, preview: blob, small: Promise.resolve(blob), embeddings, looks: new Map(), asked: null };
+  const photo = { route, name, small: Promise.resolve(blob), embeddings, looks: new Map(), asked: null };
   for (const [key, embedding] of Object.entries(embeddings)) {
     photo.looks.set(key, { embedding: Promise.resolve(embedding), drawn: null });
   }
@@ -55,18 +55,12 @@ async function prepare(file, { formats, side, limit }) {
 export function keep(file, limits) {
   const route = tab.newName();
   const small = prepare(file, limits);
-  const photo = { route, name: file.name ?? "", preview: file, small, embeddings: {}, looks: new Map(), asked: null };
-  photos.set(route, photo);
-  small
-    .then((blob) => {
-      photo.preview = blob;
-      return save(photo);
-    })
-    .catch(() => {}); // whoever searches with it is told what is wrong with it
+  small.catch(() => {}); // whoever searches with it is told what is wrong with it
+  photos.set(route, { route, name: file.name ?? "", small, embeddings: {}, looks: new Map(), asked: null });
   return route;
 }
 
-/** The photo that a route names, as {name, preview}; undefined if it is not kept any more. */
+/** The photo that a route names, as {name, small}: `small` is the promise of a blob; undefined if it is not kept any more. */
 export function get(route) {
   return photos.get(route) ?? restore(route);
 }
@@ -96,22 +90,19 @@ function look(photo, view) {
   const made = { embedding, drawn: null };
   photo.asked = asked;
   photo.looks.set(key, made);
-  const done = () => {
-    if (photo.asked === asked) photo.asked = null;
-  };
-  embedding.then(
-    (answer) => {
-      done();
+  embedding
+    .then((answer) => {
       const auto = keyOf(AUTO);
       const first = photo.embeddings[auto];
       photo.embeddings = { ...(first ? { [auto]: first } : {}), [key]: answer };
-      save(photo);
-    },
-    () => {
-      done();
+    })
+    .catch(() => {
       if (photo.looks.get(key) === made) photo.looks.delete(key);
-    },
-  );
+    })
+    .finally(() => {
+      if (photo.asked === asked) photo.asked = null;
+      save(photo).catch(() => {}); // a photo that could not be read
+    });
   return made;
 }
 

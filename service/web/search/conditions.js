@@ -3,13 +3,14 @@
 import { byId, make } from "../base/dom.js";
 import { label } from "../base/words.js";
 
-/** Milliseconds from the last move of a slider to the search. */
+/** Least milliseconds between two searches while a slider moves. */
 const PAUSE = 80;
 
 let overall = null; // the condition that stands for all of them
 let onChange = () => {};
 let weights = new Map(); // condition -> weight in (0, 1]
 let timer = null;
+let searched = 0; // when a slider last brought a search
 
 /** "heel:0.7,category:0.3" -> Map {heel: 0.7, category: 0.3}; one condition alone has the weight 1. */
 export function parse(text) {
@@ -39,7 +40,11 @@ function toggle(name) {
 function slide(name, value) {
   weights.set(name, value);
   clearTimeout(timer);
-  timer = setTimeout(() => onChange(format(), { replace: true }), PAUSE);
+  const search = () => {
+    searched = performance.now();
+    onChange(format(), { replace: true });
+  };
+  timer = setTimeout(search, searched + PAUSE - performance.now());
 }
 
 function slider([name, weight]) {

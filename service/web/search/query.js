@@ -15,7 +15,6 @@ let addresses = [];
 let dated = []; // those of the query before: a picture may still be loading from one
 
 let framing = null; // framing.js, once there was a photo with a box
-let preview = null; // the blob that is on the screen as the photo
 let draw = null; // draws what the network sees of the query; null once it is drawn
 
 const drawing = byId("drawing");
@@ -97,12 +96,14 @@ export function clear() {
   section.hidden = true;
 }
 
-/** Show a photo as the query, and what `showView` shows. */
-export async function showPhoto(photo, view, options) {
+/** Show a photo as the query: the small one that is sent, which is decoded and moved much sooner than one of 12 megapixels. */
+export async function showPhoto(photo, { signal }) {
   begin("photo", "Your photo", photo.name || "Shoes like yours");
-  preview = photo.preview;
-  fill(byId("query-picture"), addressOf(preview), "The photo you chose", "No preview of this file type");
-  await showView(photo, view, options);
+  wait(byId("query-picture"));
+  drawing.hidden = true;
+  const small = await photo.small;
+  signal.throwIfAborted();
+  fill(byId("query-picture"), addressOf(small), "The photo you chose", "No preview of this file type");
 }
 
 /**
@@ -123,11 +124,6 @@ async function showSubject(photo, view, { signal, finds, onView }) {
     signal.throwIfAborted();
     showNotes(subject, confidence, view);
     if (!picture || (!subject && !finds && isAuto(view))) return;
-    if (preview !== photo.preview) {
-      // Moving a box over the small photo that was sent is smoother than over one of 12 megapixels.
-      preview = photo.preview;
-      picture.src = addressOf(preview);
-    }
     await picture.decode();
     framing ??= await import("../photo/framing.js");
     signal.throwIfAborted();

@@ -42,20 +42,9 @@ more.addEventListener("click", () => {
   if (onMore) fetchMore();
 });
 
-function choice(kind, shoe, words, pressed, onClick) {
-  const text = kind === "like" ? "More like this" : "Less like this";
-  return make(
-    "button",
-    {
-      type: "button",
-      class: `icon-button ${kind}`,
-      title: text,
-      "aria-label": `${text}: ${words.all}`,
-      "aria-pressed": pressed,
-      click: () => onClick(shoe),
-    },
-    icon(kind),
-  );
+function action(name, text, words, click, attributes) {
+  const named = { title: text, "aria-label": `${text}: ${words.all}` };
+  return make("button", { class: `icon-button ${name}`, ...named, ...attributes, click }, icon(name));
 }
 
 function copies(shoe, { hrefOf, onOpen }) {
@@ -96,21 +85,9 @@ function card(shoe, index, options) {
   if (price) opener.append(price);
   if (measured && shoe.distance !== undefined) opener.append(nearness(shoe));
   const actions = make("div", { class: "card-actions" });
-  if (onLike) actions.append(choice("like", shoe, words, likes.includes(shoe.id), onLike));
-  if (onDislike) actions.append(choice("dislike", shoe, words, null, onDislike));
-  actions.append(
-    make(
-      "button",
-      {
-        type: "button",
-        class: "icon-button seek",
-        title: "Search with this shoe",
-        "aria-label": `Search with this shoe: ${words.all}`,
-        click: () => onSearch(shoe),
-      },
-      icon("search"),
-    ),
-  );
+  actions.append(action("like", "More like this", words, () => onLike(shoe), { "aria-pressed": likes.includes(shoe.id) }));
+  if (onDislike) actions.append(action("dislike", "Less like this", words, () => onDislike(shoe)));
+  actions.append(action("search", "Search with this shoe", words, () => onSearch(shoe)));
   const entry = make("li", { class: "entry" }, opener);
   if (shoe.duplicates?.length) entry.append(...copies(shoe, options));
   entry.append(actions);
@@ -127,11 +104,11 @@ function skeleton() {
   );
 }
 
-/** Show placeholders where `number` shoes will be; `dim` keeps what is there, greyed, instead. */
-export function wait(number, { dim = false } = {}) {
+/** Grey the shoes that are there, or show placeholders where `number` shoes will be. */
+export function wait(number) {
   grid.setAttribute("aria-busy", "true");
   pause(); // a page after what goes away would come between what comes
-  if (dim && grid.children.length && !grid.querySelector(".skeleton")) return;
+  if (grid.children.length) return;
   grid.replaceChildren(...Array.from({ length: number }, skeleton));
   grid.hidden = false;
   empty.hidden = true;
@@ -158,9 +135,9 @@ export function show(shoes, { next, ending, ...options }) {
   grid.removeAttribute("aria-busy");
   grid.hidden = shoes.length === 0;
   empty.hidden = true;
-  const { onLike, onDislike, likes, hrefOf, measured } = options;
+  const { onDislike, likes, hrefOf, measured } = options;
   const wanted = shoes.map((shoe) =>
-    [shoe.id, (measured && shoe.distance) ?? "", shoe.duplicates?.length ?? "", !onLike, !onDislike, likes.includes(shoe.id), hrefOf(shoe)].join("\n"),
+    [shoe.id, (measured && shoe.distance) ?? "", shoe.duplicates?.length ?? "", !onDislike, likes.includes(shoe.id), hrefOf(shoe)].join("\n"),
   );
   let same = 0;
   while (same < wanted.length && grid.children[same]?.shoeKey === wanted[same]) same += 1;

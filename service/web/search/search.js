@@ -23,10 +23,11 @@ const DRAWN = ["Alderfoot", "Saltmarsh"];
 let info = null; // what is served
 let shown = null; // the route on the screen
 let pictured = null; // the route whose query pictures are on the screen
-let answer = null; // the shoes on the screen: {shoes, total, next, facets}
+let answer = null; // the shoes on the screen: {shoes, total, next, catalog, facets}
 let settled = null; // the last route that was answered, with its answer: {route, answer}
 const seen = new Map(); // every shoe that was in the grid, by id
 let gap = null; // where a shoe went away: the one that takes its place gets the focus
+let counted = null; // the counts beside the filters, and what they are of: {of, facets}
 let asking = new AbortController(); // ends the requests made for the route on the screen
 
 /** A shoe that was shown before, by its id. */
@@ -71,14 +72,14 @@ async function ask(route, signal, { k = PAGE, cursor = null } = {}) {
   const { filters: chosen, likes, dislikes } = route;
   const ids = among.idsOf(route);
   if (!isQuery(route)) {
-    const { items, next, total } = await listItems({ filters: chosen, among: ids, cursor, limit: PAGE, signal });
-    return { shoes: items, next, total };
+    const { items, next, total, catalog } = await listItems({ filters: chosen, among: ids, cursor, limit: PAGE, signal });
+    return { shoes: items, next, total, catalog };
   }
   const hidden = [...route.hidden, ...dislikes];
   const options = { filters: chosen, among: ids, hidden, condition: conditionOf(route), fold: folds(route), cursor, signal };
   options.k = Math.min(k, info.limits.max_k ?? PAGE);
-  const { hits, next } = await find(route, { likes, dislikes }, options);
-  return { shoes: hits, next };
+  const { hits, next, catalog } = await find(route, { likes, dislikes }, options);
+  return { shoes: hits, next, catalog };
 }
 
 function find(route, { likes, dislikes }, options) {
@@ -101,20 +102,11 @@ async function askMore(route, signal, before) {
   }
 }
 
-function viewing(signal) {
-  return { signal, finds: Boolean(info.checkpoint.subjects), onView: lookAt };
-}
-
-/** Show the query that is on the screen already; a photo may be looked at in another way. */
-async function showAgain(route, signal) {
-  if (route.photo) await query.showView(photos.get(route.photo), route.view, viewing(signal));
-}
-
 async function showQuery(route, signal) {
   byId("intro").hidden = isQuery(route);
   document.title = isQuery(route) ? "Similar shoes · solemate" : "solemate";
   if (!isQuery(route)) return query.clear();
-  if (route.photo) return query.showPhoto(photos.get(route.photo), route.view, viewing(signal));
+  if (route.photo) return query.showPhoto(photos.get(route.photo), { signal });
   if (!route.item) return query.showLikes(route.likes);
   query.awaitItem();
   // A shoe chosen from the grid is known already; one from an address is not.
@@ -124,28 +116,37 @@ async function showQuery(route, signal) {
   document.title = `Like ${words.describe(shoe, info.attributes).name} · solemate`;
 }
 
-/** Show the filters with their counts, and return those: `counted`, where they are known already. */
-async function showFacets(route, signal, counted) {
+/** Show the filters with their counts, and return those. */
+async function showFacets(route, signal) {
+  const of = JSON.stringify([route.filters, route.among, answer.catalog]);
+  if (counted?.of === of) return counted.facets;
   try {
     const ids = among.idsOf(route);
-    const facets = counted ?? (await countFacets(route.filters, { among: ids, signal }));
+    const facets = answer.facets ?? (await countFacets(route.filters, { among: ids, signal }));
     signal.throwIfAborted();
+    counted = { of, facets };
     const brands = (facets.facets.Brand ?? []).map(({ value }) => value);
     byId("drawn").hidden = !DRAWN.every((brand) => brands.includes(brand));
     filters.show(facets, { keys: info.attributes, filters: route.filters, among: ids !== null, onToggle: toggle });
     return facets;
   } catch (error) {
     // Filters are a help, not the answer: without them the shoes still show. A wrong filter fails the search too.
-    if (error.name !== "AbortError") filters.hide();
+    if (error.name === "AbortError") return undefined;
+    counted = null;
+    filters.hide();
     return undefined;
   }
 }
 
-function head(route) {
-  const [first] = answer.shoes;
+function head(route, [first] = []) {
   const far = isQuery(route) && !route.dislikes.length && first && first.score < words.RELATED;
   const browsed = route.among ? "Chosen on the map" : "The catalogue";
   byId("results-heading").textContent = !isQuery(route) ? browsed : far ? "Nothing here is close" : "Most similar";
+}
+
+/** Once the shoes are on the screen: all that is not needed to see them comes after them. */
+function painted() {
+  return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 }
 
 function tally(route) {
@@ -188,7 +189,7 @@ function searchWith(shoe) {
 function present(route) {
   meet(answer.shoes);
   routes.keep(answer);
-  head(route);
+  head(route, answer.shoes);
   tally(route);
   if (!answer.shoes.length) return presentNothing(route);
   const open = ({ id }) => ({ name: "shoe", id, with: route.item && route.item !== id ? route.item : null });
@@ -341,7 +342,10 @@ export async function show(route, kept) {
   pictured = route;
   document.body.dataset.query = isQuery(route) ? "yes" : "no";
   byId("shelf").hidden = false;
-  if (!kept && (!refined || reviewed)) byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
+  if (!kept && (!refined || reviewed)) {
+    head(route);
+    byId("results-count").textContent = isQuery(route) ? "Searching…" : "";
+  }
   conditions.show(conditionOf(route), isQuery(route));
   byId("fold-choice").hidden = !isQuery(route) || info.duplicate_distance === null;
   byId("fold").checked = route.fold;
@@ -357,7 +361,7 @@ export async function show(route, kept) {
     onRestore: showHidden,
   };
   filters.showChips(route.filters, chips);
-  if (!kept) results.wait(PAGE, { dim: refined });
+  if (!kept) results.wait(PAGE);
   if (!kept && !refined && !first) window.scrollTo(0, 0);
   const answering = async () => {
     const found = kept?.answer ?? (await ask(route, signal));
@@ -369,9 +373,14 @@ export async function show(route, kept) {
     if (kept) window.scrollTo(0, kept.scroll);
   };
   try {
-    const pictures = refined ? showAgain(route, signal) : showQuery(route, signal);
+    const pictures = refined ? null : showQuery(route, signal);
     if (isQuery(route) && !refined && !first) byId("query-title").focus({ preventScroll: true });
-    const [facets] = await Promise.all([showFacets(route, signal, kept?.answer.facets), answering(), pictures]);
+    await Promise.all([answering(), pictures]);
+    await painted();
+    signal.throwIfAborted();
+    const viewing = { signal, finds: Boolean(info.checkpoint.subjects), onView: lookAt };
+    const view = route.photo ? query.showView(photos.get(route.photo), route.view, viewing) : null;
+    const [facets] = await Promise.all([showFacets(route, signal), view]);
     signal.throwIfAborted();
     answer.facets ??= facets;
     answer.total ??= facets?.total;

@@ -1,13 +1,14 @@
 // What may be done with an admin key: add shoes, change and remove them, reload.
 
 import { toApiError } from "../base/api.js";
-import { iconButton, make, vary } from "../base/dom.js";
+import { make, vary } from "../base/dom.js";
 import { isKey, MALFORMED, useKey } from "../base/key.js";
 import { say, toast } from "../base/notice.js";
 import * as routes from "../base/route.js";
 import { count, shoes } from "../base/words.js";
 import { forget, meet } from "../search/search.js";
 import { patchItem, putItem, reload, removeItem } from "./api.js";
+import { iconButton } from "./parts.js";
 
 /** What says in this tab that its key may change the catalogue. */
 const ADMIN = "solemate.admin";

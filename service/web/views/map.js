@@ -1,7 +1,7 @@
 // The catalogue in two dimensions: near on the map is mostly near by vector.
 
 import { getItem, imageOf } from "../base/api.js";
-import { draw, iconButton, link, make, vary } from "../base/dom.js";
+import { draw, link, make, vary } from "../base/dom.js";
 import { framed, image } from "../base/shoes.js";
 import { toast } from "../base/notice.js";
 import * as routes from "../base/route.js";
@@ -9,6 +9,7 @@ import { count, describe, label, shoes } from "../base/words.js";
 import * as among from "../search/among.js";
 import { known, meet } from "../search/search.js";
 import { getAtlas, getMap, getTile, isAbsent } from "./api.js";
+import { iconButton } from "./parts.js";
 import { open } from "./points.js";
 
 /** Colours of the most frequent values; all others, and shoes without a value, are grey. */
@@ -430,7 +431,7 @@ function build(view, route, { info, signal }) {
       "div",
       { class: "section-head map-head" },
       make("h1", { tabindex: -1 }, "Map"),
-      make("p", { class: "fine" }, `${shoes(map.ids.length)}, ${METHODS[map.info.method] ?? map.info.method}: near here is mostly alike${map.info.stale ? ". The catalogue has changed since" : ""}`),
+      make("p", { class: "fine" }, `${shoes(map.ids.length)}, ${METHODS[map.info.method] ?? map.info.method}: neighbours are mostly alike${map.info.stale ? ". The catalogue has changed since" : ""}`),
     ),
     make(
       "div",

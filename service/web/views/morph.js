@@ -1,13 +1,14 @@
 // The way from one shoe to another, and a shoe with one trait of another: what is drawn, and the nearest real shoe.
 
 import { getItem, toApiError } from "../base/api.js";
-import { iconButton, link, make, vary } from "../base/dom.js";
+import { link, make, vary } from "../base/dom.js";
 import { say } from "../base/notice.js";
 import { framed, image, nearness } from "../base/shoes.js";
 import * as routes from "../base/route.js";
-import { describe, label, percent } from "../base/words.js";
+import { describe, label } from "../base/words.js";
 import { known, meet } from "../search/search.js";
 import { interpolate, swap } from "./api.js";
+import { iconButton, percent } from "./parts.js";
 import { pick, surprise } from "./picker.js";
 
 const STEPS = 11;
@@ -26,7 +27,7 @@ function nameOf(shoe) {
 
 function slot(title, shoe, onPick) {
   const choose = async () => {
-    const other = await pick(`${title}: which shoe?`);
+    const other = await pick(`${title}: which shoe?`, info);
     if (other) onPick(other.id);
   };
   return make(

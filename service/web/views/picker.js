@@ -1,22 +1,32 @@
 // A dialog to choose a shoe of the catalogue.
 
 import { listItems } from "../base/api.js";
-import { byId, make } from "../base/dom.js";
+import { make } from "../base/dom.js";
 import { image } from "../base/shoes.js";
-import { describe, kindFirst } from "../base/words.js";
+import { describe } from "../base/words.js";
 import { meet, recent } from "../search/search.js";
+import { iconButton } from "./parts.js";
 
 const PAGE = 24;
 
-const dialog = byId("picker");
-const grid = byId("picker-grid");
-const more = byId("picker-more");
+const heading = make("h2", { id: "picker-heading" });
+const grid = make("ul", { class: "grid" });
+const more = make("button", { type: "button", class: "button", hidden: true, click: () => fetchMore().catch(() => {}) }, "Show more");
+const dialog = make(
+  "dialog",
+  { class: "sheet", "aria-labelledby": heading.id },
+  make("div", { class: "sheet-head" }, heading, iconButton("close", "Close", () => dialog.close(), { quiet: true })),
+  grid,
+  make("p", { class: "more" }, more),
+);
+document.body.append(dialog);
 
 let next = null;
 let chosen = null;
+let keys = []; // attributes, in the order in which a shoe is described by them
 
 function entry(shoe) {
-  const words = describe(shoe, kindFirst(Object.keys(shoe.attributes)));
+  const words = describe(shoe, keys);
   const choose = () => {
     chosen = shoe;
     dialog.close();
@@ -40,8 +50,9 @@ async function fetchMore() {
 }
 
 /** Ask for a shoe, those seen latest first; the promise of it, or of null where none was chosen. */
-export function pick(question) {
-  byId("picker-heading").textContent = question;
+export function pick(question, info) {
+  keys = info.attributes;
+  heading.textContent = question;
   chosen = null;
   next = null;
   grid.replaceChildren(...recent(12).map(entry));
@@ -62,8 +73,7 @@ export async function surprise({ signal }) {
   return [first, others[Math.floor(Math.random() * others.length)] ?? first];
 }
 
-byId("picker-close").addEventListener("click", () => dialog.close());
-more.addEventListener("click", () => fetchMore().catch(() => {}));
+window.addEventListener("popstate", () => dialog.close()); // what it was opened for goes away
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });

@@ -1,13 +1,14 @@
 // One shoe: its picture over what the network kept of it, what is known of it, and its neighbours by each condition.
 
 import { findSimilar, getItem, getPicture, imageOf, reconstructionOf } from "../base/api.js";
-import { icon, iconButton, link, make, vary } from "../base/dom.js";
+import { icon, link, make, vary } from "../base/dom.js";
 import { framed, image, nearness } from "../base/shoes.js";
 import * as routes from "../base/route.js";
 import * as words from "../base/words.js";
 import { known, meet } from "../search/search.js";
 import { boxOf } from "../photo/margin.js";
 import { explain, isAbsent } from "./api.js";
+import { iconButton, percent } from "./parts.js";
 import { pick } from "./picker.js";
 
 const NEIGHBOURS = 12;
@@ -76,13 +77,13 @@ function facts(shoe, keys) {
   return make("dl", { class: "facts" }, ...pairs.map(([key, values]) => row(words.label(key), values.join(", "))), row("Id", shoe.id));
 }
 
-function actions(shoe) {
+function actions(shoe, info) {
   const morph = async () => {
-    const other = await pick("Morph into which shoe?");
+    const other = await pick("Morph into which shoe?", info);
     if (other) routes.go({ name: "morph", from: shoe.id, to: other.id });
   };
   const compare = async () => {
-    const other = await pick("Compare with which shoe?");
+    const other = await pick("Compare with which shoe?", info);
     if (other) routes.go(to(shoe.id, other.id));
   };
   return make(
@@ -103,7 +104,7 @@ function about(shoe, info) {
     const shop = make("a", { href: address, rel: "noopener noreferrer", target: "_blank", class: "shop" }, "See it in the shop", icon("open"));
     head.append(make("p", {}, shop));
   }
-  head.append(actions(shoe), facts(shoe, info.attributes));
+  head.append(actions(shoe, info), facts(shoe, info.attributes));
   return head;
 }
 
@@ -144,7 +145,7 @@ function reasons({ distance, score, conditions }) {
       {},
       make("span", {}, words.label(name)),
       vary(make("span", { class: "meter", "aria-hidden": "true" }), "share", share),
-      make("span", { class: "fine", title: `distance ${words.distance(far)}` }, words.percent(share)),
+      make("span", { class: "fine", title: `distance ${words.distance(far)}` }, percent(share)),
     );
   return make(
     "div",

@@ -2,10 +2,11 @@
 
 import { countFacets } from "../base/api.js";
 import { link, make, vary } from "../base/dom.js";
-import { count, isAddress, label, megabytes, percent, shoes } from "../base/words.js";
+import { count, isAddress, label, megabytes, shoes } from "../base/words.js";
 import * as routes from "../base/route.js";
 import { getCheckpoint, isReady } from "./api.js";
 import { showPanel } from "./admin.js";
+import { percent } from "./parts.js";
 import { training } from "./training.js";
 
 const VALUES = 6;
@@ -28,7 +29,7 @@ function health(ready, { version, catalog, checkpoint }) {
       ["Checkpoint", make("code", {}, checkpoint.digest.slice(0, 16))],
       ["Catalogue", make("code", {}, catalog.fingerprint)],
     ]),
-    make("p", {}, make("a", { class: "button small", href: new URL("../../../docs", import.meta.url).href }, "The interface, to try")),
+    make("p", {}, make("a", { class: "button small", href: new URL("../../../docs", import.meta.url).href }, "Try the interface (HTTP)")),
   );
 }
 
@@ -46,7 +47,7 @@ function network({ checkpoint, slices, conditions }) {
     "Network",
     facts([
       ["Sees", `${checkpoint.image_size} × ${checkpoint.image_size} pixels`],
-      ["Sums up in", `${count(size)} numbers`],
+      ["Vector", `${count(size)} numbers`],
       ["Compares by", conditions.map(label).join(", ")],
       ["Finds shoes in photos", checkpoint.subjects ? "yes" : "no: a plain margin, or a box"],
       ["Networks run by", checkpoint.runtime],

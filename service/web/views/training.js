@@ -1,7 +1,8 @@
 // How the network was trained: curves of its epochs, what the evaluation measured, and its model card.
 
 import { draw, make } from "../base/dom.js";
-import { count, label, percent, shoes } from "../base/words.js";
+import { count, label, shoes } from "../base/words.js";
+import { percent } from "./parts.js";
 
 const [WIDTH, HEIGHT] = [320, 120];
 
