@@ -231,6 +231,7 @@ async function showMore(route) {
 }
 
 function toggle(filter) {
+  counted = null; // the box is ticked by now, whatever comes of the search
   routes.go({ ...shown, filters: filters.toggled(shown.filters, filter) });
 }
 
