@@ -135,7 +135,7 @@ class PhotoConfig:
     share: float = 0.5
     drawing_weight: float = 0.25
     samples: int = 40_000
-    drawing_stage: float = 0.25
+    drawing_stage: float = 0.5
     drawing_stage_share: float = 0.1
 
 
