@@ -36,6 +36,7 @@ from model.framing import (
     shrink,
     whiten,
 )
+from model.headers import check_headers
 from model.localizer import Localizer, cut_out, locate
 from model.png import skip_bulk
 
@@ -191,6 +192,7 @@ class Preprocessor:
             raise CorruptImage("the image is empty (0 bytes)")
         if len(data) > self.limits.max_bytes:
             raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
+        check_headers(data, self.limits.formats)
         allowed = ", ".join(self.limits.formats)
         try:
             image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)

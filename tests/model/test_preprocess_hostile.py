@@ -157,6 +157,37 @@ def test_jpegs_in_several_scans(kind: str) -> None:
     assert decode(encode(picture, "JPEG"), size=2, max_pixels=64).shape == (2, 2, 3)
 
 
+def make_scans(count: int, side: int = 64) -> bytes:
+    """A grey progressive JPEG with `count` further scans of a few bytes, in which nothing changes."""
+    data = encode(Image.new("L", (side, side), 90), "JPEG", progressive=True)
+    table = b"\xff\xc4" + struct.pack(">HB16B", 20, 0x10, 1, *[0] * 15) + b"\xe0"  # the one code: a run of 16384 blocks
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 63, 0x10)
+    runs = bytes(-(-((side // 8) ** 2) // 2**14) * 15 // 8 + 1)
+    return data[:-2] + table + count * (scan + runs) + data[-2:]
+
+
+def test_jpegs_in_very_many_scans() -> None:
+    """A JPEG with more scans than any encoder writes is refused: each takes a pass over all of the picture."""
+    assert decode(make_scans(80)).shape == (8, 8, 3)
+    with pytest.raises(CorruptImage, match="more than 100 scans"):
+        decode(make_scans(200))
+    large = make_scans(30)
+    position = large.index(b"\xff\xc2") + 5
+    with pytest.raises(CorruptImage, match="more than 21 scans"):
+        decode(large[:position] + struct.pack(">HH", 6144, 8192) + large[position + 4 :])
+
+
+def test_what_looks_like_scans() -> None:
+    """Bytes behind a JPEG, such as the film of a phone's moving picture, and restart markers are no scans."""
+    data = encode(NOISE, "JPEG", progressive=True)
+    np.testing.assert_array_equal(decode(data + 2000 * b"\xff\xda\0\x02"), decode(data))
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8))
+    for progressive in (False, True):
+        data = encode(noise, "JPEG", restart_marker_blocks=1, progressive=progressive)
+        assert data.count(b"\xff\xd0") > 500
+        assert decode(data).shape == (8, 8, 3)
+
+
 BULK = bytes(3 * 2**20)
 
 
