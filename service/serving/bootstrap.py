@@ -8,6 +8,7 @@ import torch
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder, pick_device
 from model.errors import ArtifactError, ArtifactMismatch
+from model.formats import BOUNDED_FORMATS, FORMATS
 from model.preprocess import ImageLimits
 from service.catalog.attributes import read_types
 from service.catalog.images import Uploads
@@ -70,7 +71,11 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     # Threads beyond a few cost more than they give for one small picture, and requests run side by side as it is.
     torch.set_num_threads(settings.threads)
     checkpoint = load_checkpoint(settings.checkpoint)
-    limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
+    limits = ImageLimits(
+        max_bytes=settings.max_upload_bytes,
+        max_pixels=settings.max_pixels,
+        formats=FORMATS if settings.avif else BOUNDED_FORMATS,
+    )
     embedder = Embedder(checkpoint, limits=limits, device=pick_device(settings.device))
     uploads = Uploads(settings.index)
     store = open_store(

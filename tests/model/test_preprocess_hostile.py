@@ -17,6 +17,7 @@ from PIL import Image
 
 from model import preprocess
 from model.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
+from model.formats import BOUNDED_FORMATS
 from model.png import skip_bulk
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from tests.model.pictures import NOISE, decode, encode
@@ -186,6 +187,20 @@ def test_what_looks_like_scans() -> None:
         data = encode(noise, "JPEG", restart_marker_blocks=1, progressive=progressive)
         assert data.count(b"\xff\xd0") > 500
         assert decode(data).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(("format", "error"), [("AVIF", UnsupportedImage), ("HEIF", CorruptImage)])
+def test_frames_larger_than_the_header_says(format: str, error: type[ImageError]) -> None:
+    """A picture whose box `ispe` claims 64x64 pixels, and whose frame has 3000x3000, is not decoded for a stranger."""
+    if format == "HEIF":
+        pytest.importorskip("pillow_heif")
+    data = encode(Image.new("RGB", (3000, 3000)), format, quality=20)
+    claimed = data.replace(b"ispe" + struct.pack(">III", 0, 3000, 3000), b"ispe" + struct.pack(">III", 0, 64, 64))
+    assert claimed != data
+    before = peak_memory()
+    with pytest.raises(error):
+        decode(claimed, formats=BOUNDED_FORMATS)
+    assert peak_memory() - before < 10 * 2**20
 
 
 BULK = bytes(3 * 2**20)
