@@ -19,11 +19,11 @@ MAX_STRAY = 2**16
 """Bytes between the segments before a JPEG's first scan: Pillow skips them one by one."""
 
 MAX_SCANS = 100
-"""Of a JPEG; encoders write about 10. libtiff has the same limit; libjpeg-turbo's fuzzers, whose pictures are small, 500."""
+"""Of a JPEG; encoders write about 10. libtiff has this limit; libjpeg-turbo's fuzzers, whose pictures are small, 500."""
 
 SCANNED_PIXELS = 2**30
-"""Pixels of all scans of a JPEG, beyond its first 20 scans: each of them takes up to 45 ms with 50 million pixels, all of
-whose coefficients are gone through, so that 20 take as long as the whole of a photo that has 10 (measured: 0.9 s)."""
+"""Pixels of all scans of a JPEG, beyond its first 20 scans: one scan goes through all coefficients, up to 45 ms with 50
+million pixels, so that 20 take as long as the whole of a photo that has 10 (measured: 0.9 s)."""
 
 # Markers of a JPEG's segments.
 BARE = frozenset({0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)})  # without length and content

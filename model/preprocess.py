@@ -67,6 +67,9 @@ _DECODING_FAILURES = (
 )  # fmt: skip
 
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
+RUN_LENGTHS = frozenset({1, 2})
+"""BMP's compressions that Pillow decodes in Python: 13 s for as many pixels as are allowed."""
+
 JPEG_SEGMENTS = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 """Markers before the scan of a JPEG in sequential Huffman coding: frame, tables, comments, applications' data."""
 
@@ -207,6 +210,8 @@ class Preprocessor:
         width, height = image.size
         if width < 1 or height < 1:
             raise CorruptImage(f"the image's header is broken: it claims {width}x{height} pixels")
+        if image.format == "BMP" and image.info.get("compression") in RUN_LENGTHS:
+            raise UnsupportedImage("a BMP in run-length encoding can't be read here: save it as a PNG")
         if not _is_scalable(image, data):
             self._check_pixels(image)
         return image

@@ -238,8 +238,8 @@ class Settings(BaseSettings):
     )
     avif: bool = Field(
         default=False,
-        description="Whether AVIF pictures are taken. Only from senders who are trusted: a small one may take 870 MB to "
-        "decode, whatever max_pixels says.",
+        description="Whether AVIF pictures are taken. Only from senders who are trusted: a small one may take 870 MB "
+        "to decode, whatever max_pixels says.",
     )
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")

@@ -203,6 +203,15 @@ def test_frames_larger_than_the_header_says(format: str, error: type[ImageError]
     assert peak_memory() - before < 10 * 2**20
 
 
+@pytest.mark.parametrize("compression", [1, 2])
+def test_bmp_in_run_length_encoding(compression: int) -> None:
+    """A BMP in run-length encoding is not read: Pillow decodes it in Python, 50 million pixels from a kilobyte."""
+    data = bytearray(make_bmp(50_331_648, 1))
+    data[28:30], data[30:34] = struct.pack("<H", 8 // compression), struct.pack("<I", compression)
+    with pytest.raises(UnsupportedImage, match="BMP in run-length encoding"):
+        decode(bytes(data) + bytes(1000) + 500 * b"\0\2\xff\xff")
+
+
 BULK = bytes(3 * 2**20)
 
 
