@@ -18,8 +18,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.
 """Pillow's names of the formats that can be read here."""
 
 BOUNDED_FORMATS = tuple(name for name in FORMATS if name != "AVIF")
-"""For pictures of strangers: those whose decoding takes no more than their headers promise. An AVIF's frame may be larger
-than its header says, up to libavif's own limit: 16384x16384, 870 MB. libheif decodes no more than that."""
+"""For pictures of strangers: those whose decoding takes what their headers promise. An AVIF's frame may be larger than
+its header says, up to libavif's own limit: 16384x16384, 870 MB. libheif decodes no more than that."""
 
 HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 

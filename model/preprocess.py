@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -36,7 +36,7 @@ from model.framing import (
     shrink,
     whiten,
 )
-from model.headers import check_headers
+from model.headers import check_headers, find_orientation
 from model.localizer import Localizer, cut_out, locate
 from model.png import skip_bulk
 
@@ -456,10 +456,7 @@ def _is_scalable(image: Image.Image, data: bytes) -> bool:
 def _turn_upright(image: Image.Image) -> Image.Image:
     """Undo a camera's rotation. A picture with broken EXIF data is taken as it is stored, as browsers do."""
     # Not ImageOps.exif_transpose: it writes all of the EXIF data anew, and fails for what it can't write.
-    try:
-        transposition = _TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except _DECODING_FAILURES:
-        return image
+    transposition = _TRANSPOSITIONS.get(find_orientation(image.info))
     return image if transposition is None else image.transpose(transposition)
 
 
