@@ -5,9 +5,11 @@ the trainer and the service can't drift apart.
 """
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,7 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from model.codecs import silence_codecs
 from model.color import ColorTransform, find_transform
 from model.cutout import Cutout, cut_found, cut_plain
-from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from model.errors import CorruptImage, ImageTooLarge, SolemateError, UnsupportedImage
 from model.formats import FORMATS, HEIC_HINT, is_heic
 from model.framing import (
     WHOLE,
@@ -51,6 +53,8 @@ __all__ = [
     "to_pixels",
     "to_png",
 ]
+
+logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 8192 * 6144
 """Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
@@ -195,18 +199,15 @@ class Preprocessor:
             raise CorruptImage("the image is empty (0 bytes)")
         if len(data) > self.limits.max_bytes:
             raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
-        check_headers(data, self.limits.formats)
         allowed = ", ".join(self.limits.formats)
-        try:
-            image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
-        except UnidentifiedImageError as error:
-            if "HEIF" not in self.limits.formats and is_heic(data):
-                raise UnsupportedImage(HEIC_HINT) from error
-            raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
-        except MemoryError as error:
-            raise ImageTooLarge("the image does not fit in memory") from error
-        except _DECODING_FAILURES as error:
-            raise CorruptImage("the image's header is broken") from error
+        with _blame_picture("the image's header is broken"):
+            check_headers(data, self.limits.formats)
+            try:
+                image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
+            except UnidentifiedImageError as error:
+                if "HEIF" not in self.limits.formats and is_heic(data):
+                    raise UnsupportedImage(HEIC_HINT) from error
+                raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
         width, height = image.size
         if width < 1 or height < 1:
             raise CorruptImage(f"the image's header is broken: it claims {width}x{height} pixels")
@@ -221,9 +222,9 @@ class Preprocessor:
         width, height = image.size
         if image.format == "TIFF" and isinstance(image, TiffImageFile):
             # A tile may be larger than the picture, and is decoded as a whole.
-            tags = image.tag_v2
-            width = max(width, int(tags.get(TILE_WIDTH, 0)))
-            height = max(height, int(tags.get(TILE_HEIGHT, 0)))
+            with _blame_picture("the image's header is broken"):
+                width = max(width, int(image.tag_v2.get(TILE_WIDTH, 0)))
+                height = max(height, int(image.tag_v2.get(TILE_HEIGHT, 0)))
         name = image.format or ""
         allowed = self.limits.max_pixels // PIXEL_WEIGHTS.get(name, 1)
         if width * height > allowed:
@@ -291,12 +292,10 @@ class Preprocessor:
             ImageError: as `decode` does.
         """
         image = self._load(self.open(data), least=longest)
-        try:
+        with _blame_picture(f"an image of mode {image.mode} that can't be converted to RGB"):
             flat = flatten(image, self.config.background, self._find_transform(image))
             if max(flat.size) > longest:
                 flat.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
-        except _DECODING_FAILURES as error:
-            raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
         bare = Image.new("RGB", flat.size)
         bare.paste(flat)
         return bare
@@ -311,15 +310,11 @@ class Preprocessor:
         wanted = enough if least is None else least
         while wanted > enough and self._exceeds(image.size, wanted):
             wanted = max(enough, wanted // 2)
-        try:
+        with _blame_picture(f"the {name} is truncated or broken"):
             image.draft(None, (wanted, wanted))
             self._check_pixels(image, verb="is decoded to")
             image.load()
-        except MemoryError as error:
-            raise ImageTooLarge("the image does not fit in memory") from error
-        except _DECODING_FAILURES as error:
-            raise CorruptImage(f"the {name} is truncated or broken") from error
-        return _turn_upright(image)
+            return _turn_upright(image)
 
     def _exceeds(self, size: tuple[int, int], wanted: int) -> bool:
         """Whether a JPEG of this size exceeds the limit where it is decoded with `wanted` pixels a side or more."""
@@ -338,15 +333,9 @@ class Preprocessor:
             longest: pixels a side that are of use; None for what the network needs.
         """
         image = self._load(image, least=self._find_least(view, longest))
-        transform, mode = self._find_transform(image), image.mode
-        white = _find_white(image)
-        image = view.cut(image)
-        try:
-            image = flatten(image, self.config.background, transform, white)
-        except MemoryError as error:
-            raise ImageTooLarge("the image does not fit in memory") from error
-        except _DECODING_FAILURES as error:
-            raise CorruptImage(f"an image of mode {mode} that can't be converted to RGB") from error
+        with _blame_picture(f"an image of mode {image.mode} that can't be converted to RGB"):
+            transform, white = self._find_transform(image), _find_white(image)
+            image = flatten(view.cut(image), self.config.background, transform, white)
         return view.turn(image, max(longest or 0, WORKING_SIDES * self.config.size, CUTOUT_SIDE))
 
     def _find_least(self, view: View, least: int | None) -> int | None:
@@ -432,6 +421,21 @@ def _find_plain(image: Image.Image) -> tuple[NDArray[np.uint8], Box | None] | No
 
 def _plain_subject(box: Box) -> Subject:
     return Subject(box, box.width * box.height)
+
+
+@contextmanager
+def _blame_picture(message: str) -> Iterator[None]:
+    """Make whatever a decoder raises an ImageError, of this picture alone; what none is known to raise is logged."""
+    try:
+        yield
+    except SolemateError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge("the image does not fit in memory") from error
+    except Exception as error:
+        if not isinstance(error, _DECODING_FAILURES):
+            logger.exception("a decoder failed in a way that is not known of it")
+        raise CorruptImage(message) from error
 
 
 def _is_scalable(image: Image.Image, data: bytes) -> bool:

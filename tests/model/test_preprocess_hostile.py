@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from model import preprocess
 from model.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
@@ -299,6 +300,32 @@ def test_metadata_that_takes_long(data: bytes, message: str) -> None:
 def test_metadata_as_others_write_it(data: bytes) -> None:
     """Much metadata, and a little that is odd, is no reason to refuse a picture."""
     assert decode(data).std() > 10
+
+
+@pytest.mark.parametrize("width", [(322, 5, 1, struct.pack("<II", 16, 0)), (322, 2, 4, b"wid\0")])
+def test_a_tile_whose_width_is_no_number(width: tuple[int, int, int, bytes]) -> None:
+    """A TIFF whose tiles have a fraction, or a word, for their width is broken."""
+    with pytest.raises(CorruptImage, match="header is broken"):
+        decode(make_tiff_data(width))
+
+
+def test_failures_that_nobody_expects(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a decoder raises, at the header or at the pixels, is an error of the picture; the log has its cause."""
+
+    class Odd(Exception):
+        """An error of a kind that no decoder documents."""
+
+    def fail(*_: object) -> None:
+        raise Odd("of the decoder")
+
+    data = encode(NOISE)
+    for name in ("load", "_open"):
+        monkeypatch.setattr(PngImageFile, name, fail)
+        caplog.clear()
+        with pytest.raises(CorruptImage, match="broken") as caught:
+            decode(data)
+        assert isinstance(caught.value.__cause__, Odd)
+        assert "of the decoder" in caplog.text
 
 
 def test_orientations_of_another_type(monkeypatch: pytest.MonkeyPatch) -> None:
