@@ -64,6 +64,7 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 
 ByteOrder = Literal["little", "big"]
 ORDERS: Mapping[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
+VERSIONS = frozenset({b"*\0", b"\0*", b"+\0", b"\0+"})  # +: BigTIFF; Pillow takes them in either order of bytes
 
 
 def check_headers(data: bytes, formats: Collection[str]) -> None:
@@ -93,9 +94,9 @@ def find_orientation(info: Mapping[str | tuple[int, int], object]) -> int | None
             exif = bytes.fromhex("".join(profile.split("\n")[3:]))
         except ValueError:
             return None
-    if isinstance(exif, bytes):
-        tiff = EXIF_PREFIX.sub(b"", exif)
-        order = ORDERS.get(tiff[:2], "little")
+    tiff = EXIF_PREFIX.sub(b"", exif) if isinstance(exif, bytes) else b""
+    order = _find_order(tiff)
+    if order is not None:
         for tag, kind, count, value in _read_directory(tiff, _find_first_directory(tiff, order), order):
             if tag == ORIENTATION:
                 return int.from_bytes(value[:2], order) if (kind, count) == (SHORT, 1) else None
@@ -207,7 +208,7 @@ def _check_tiff(data: bytes) -> None:
 
 def _check_directories(tiff: bytes, *, nested: bool) -> None:
     """Check the tags of a TIFF's first picture or of EXIF data; `nested`: also of the directories that they name."""
-    order = ORDERS.get(tiff[:2])
+    order = _find_order(tiff)
     if order is None:
         return
     positions = [_find_first_directory(tiff, order)]
@@ -233,6 +234,11 @@ def _check_directories(tiff: bytes, *, nested: bool) -> None:
                 offset = int.from_bytes(value[:size], order)
                 if offset not in positions:
                     positions.append(offset)
+
+
+def _find_order(tiff: bytes) -> ByteOrder | None:
+    """The order of bytes; None for what is no TIFF."""
+    return ORDERS.get(tiff[:2]) if tiff[2:4] in VERSIONS else None
 
 
 def _is_big(tiff: bytes) -> bool:

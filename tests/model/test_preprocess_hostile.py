@@ -37,6 +37,7 @@ from tests.support.scale import LONG
         b"\x00" * 1000,
         b"GIF",
         b"BM",
+        b"II" + 100 * b"\2\1\0\0",
     ],
 )
 def test_what_is_no_picture(data: bytes) -> None:
