@@ -4,7 +4,7 @@ import mimetypes
 
 from PIL import Image, features
 
-__all__ = ["FORMATS", "HEIC_HINT", "IMAGE_SUFFIXES", "is_heic", "is_other_picture"]
+__all__ = ["BOUNDED_FORMATS", "FORMATS", "HEIC_HINT", "IMAGE_SUFFIXES", "is_heic", "is_other_picture"]
 
 try:
     import pillow_heif
@@ -16,6 +16,10 @@ else:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()), *HEIF)
 """Pillow's names of the formats that can be read here."""
+
+BOUNDED_FORMATS = tuple(name for name in FORMATS if name != "AVIF")
+"""For pictures of strangers: those whose decoding takes what their headers promise. An AVIF's frame may be larger than
+its header says, up to libavif's own limit: 16384x16384, 870 MB. libheif decodes no more than that."""
 
 HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 

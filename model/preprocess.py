@@ -5,23 +5,25 @@ the trainer and the service can't drift apart.
 """
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from model.codecs import silence_codecs
 from model.color import ColorTransform, find_transform
 from model.cutout import Cutout, cut_found, cut_plain
-from model.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from model.errors import CorruptImage, ImageTooLarge, SolemateError, UnsupportedImage
 from model.formats import FORMATS, HEIC_HINT, is_heic
 from model.framing import (
     WHOLE,
@@ -35,6 +37,7 @@ from model.framing import (
     shrink,
     whiten,
 )
+from model.headers import check_headers, find_orientation
 from model.localization import MaskNetwork, cut_out, locate
 from model.png import skip_bulk
 
@@ -48,6 +51,8 @@ __all__ = [
     "to_pixels",
     "to_png",
 ]
+
+logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 8192 * 6144
 """Of a sensor of 50 megapixels: larger ones, of up to 200, write JPEG, which is decoded at a fraction of its size."""
@@ -64,6 +69,9 @@ _DECODING_FAILURES = (
 )  # fmt: skip
 
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
+RUN_LENGTHS = frozenset({1, 2})
+"""BMP's compressions that Pillow decodes in Python: 13 s for as many pixels as are allowed."""
+
 JPEG_SEGMENTS = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 """Markers before the scan of a JPEG in sequential Huffman coding: frame, tables, comments, applications' data."""
 
@@ -190,19 +198,19 @@ class Preprocessor:
         if len(data) > self.limits.max_bytes:
             raise ImageTooLarge(f"the image has {len(data):,} bytes; at most {self.limits.max_bytes:,} are allowed")
         allowed = ", ".join(self.limits.formats)
-        try:
-            image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
-        except UnidentifiedImageError as error:
-            if "HEIF" not in self.limits.formats and is_heic(data):
-                raise UnsupportedImage(HEIC_HINT) from error
-            raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
-        except MemoryError as error:
-            raise ImageTooLarge("the image does not fit in memory") from error
-        except _DECODING_FAILURES as error:
-            raise CorruptImage("the image's header is broken") from error
+        with _blame_picture("the image's header is broken"):
+            check_headers(data, self.limits.formats)
+            try:
+                image = Image.open(io.BytesIO(skip_bulk(data)), formats=self.limits.formats)
+            except UnidentifiedImageError as error:
+                if "HEIF" not in self.limits.formats and is_heic(data):
+                    raise UnsupportedImage(HEIC_HINT) from error
+                raise UnsupportedImage(f"not an image in one of the allowed formats ({allowed})") from error
         width, height = image.size
         if width < 1 or height < 1:
             raise CorruptImage(f"the image's header is broken: it claims {width}x{height} pixels")
+        if image.format == "BMP" and image.info.get("compression") in RUN_LENGTHS:
+            raise UnsupportedImage("a BMP in run-length encoding can't be read here: save it as a PNG")
         if not _is_scalable(image, data):
             self._check_pixels(image)
         return image
@@ -212,9 +220,9 @@ class Preprocessor:
         width, height = image.size
         if image.format == "TIFF" and isinstance(image, TiffImageFile):
             # A tile may be larger than the picture, and is decoded as a whole.
-            tags = image.tag_v2
-            width = max(width, int(tags.get(TILE_WIDTH, 0)))
-            height = max(height, int(tags.get(TILE_HEIGHT, 0)))
+            with _blame_picture("the image's header is broken"):
+                width = max(width, int(image.tag_v2.get(TILE_WIDTH, 0)))
+                height = max(height, int(image.tag_v2.get(TILE_HEIGHT, 0)))
         name = image.format or ""
         allowed = self.limits.max_pixels // PIXEL_WEIGHTS.get(name, 1)
         if width * height > allowed:
@@ -282,12 +290,10 @@ class Preprocessor:
             ImageError: as `decode` does.
         """
         image = self._load(self.open(data), least=longest)
-        try:
+        with _blame_picture(f"an image of mode {image.mode} that can't be converted to RGB"):
             flat = flatten(image, self.config.background, self._find_transform(image))
             if max(flat.size) > longest:
                 flat.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3.0)
-        except _DECODING_FAILURES as error:
-            raise CorruptImage(f"an image of mode {image.mode} that can't be converted to RGB") from error
         bare = Image.new("RGB", flat.size)
         bare.paste(flat)
         return bare
@@ -302,15 +308,11 @@ class Preprocessor:
         wanted = enough if least is None else least
         while wanted > enough and self._exceeds(image.size, wanted):
             wanted = max(enough, wanted // 2)
-        try:
+        with _blame_picture(f"the {name} is truncated or broken"):
             image.draft(None, (wanted, wanted))
             self._check_pixels(image, verb="is decoded to")
             image.load()
-        except MemoryError as error:
-            raise ImageTooLarge("the image does not fit in memory") from error
-        except _DECODING_FAILURES as error:
-            raise CorruptImage(f"the {name} is truncated or broken") from error
-        return _turn_upright(image)
+            return _turn_upright(image)
 
     def _exceeds(self, size: tuple[int, int], wanted: int) -> bool:
         """Whether a JPEG of this size exceeds the limit where it is decoded with `wanted` pixels a side or more."""
@@ -329,15 +331,9 @@ class Preprocessor:
             longest: pixels a side that are of use; None for what the network needs.
         """
         image = self._load(image, least=self._find_least(view, longest))
-        transform, mode = self._find_transform(image), image.mode
-        white = _find_white(image)
-        image = view.cut(image)
-        try:
-            image = flatten(image, self.config.background, transform, white)
-        except MemoryError as error:
-            raise ImageTooLarge("the image does not fit in memory") from error
-        except _DECODING_FAILURES as error:
-            raise CorruptImage(f"an image of mode {mode} that can't be converted to RGB") from error
+        with _blame_picture(f"an image of mode {image.mode} that can't be converted to RGB"):
+            transform, white = self._find_transform(image), _find_white(image)
+            image = flatten(view.cut(image), self.config.background, transform, white)
         return view.turn(image, max(longest or 0, WORKING_SIDES * self.config.size, CUTOUT_SIDE))
 
     def _find_least(self, view: View, least: int | None) -> int | None:
@@ -425,6 +421,21 @@ def _plain_subject(box: Box) -> Subject:
     return Subject(box, box.width * box.height)
 
 
+@contextmanager
+def _blame_picture(message: str) -> Iterator[None]:
+    """Make whatever a decoder raises an ImageError, of this picture alone; what none is known to raise is logged."""
+    try:
+        yield
+    except SolemateError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge("the image does not fit in memory") from error
+    except Exception as error:
+        if not isinstance(error, _DECODING_FAILURES):
+            logger.exception("a decoder failed in a way that is not known of it")
+        raise CorruptImage(message) from error
+
+
 def _is_scalable(image: Image.Image, data: bytes) -> bool:
     """Whether a picture is decoded at a fraction of its size without the memory of all of it: a JPEG in one scan.
 
@@ -447,10 +458,7 @@ def _is_scalable(image: Image.Image, data: bytes) -> bool:
 def _turn_upright(image: Image.Image) -> Image.Image:
     """Undo a camera's rotation. A picture with broken EXIF data is taken as it is stored, as browsers do."""
     # Not ImageOps.exif_transpose: it writes all of the EXIF data anew, and fails for what it can't write.
-    try:
-        transposition = _TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except _DECODING_FAILURES:
-        return image
+    transposition = _TRANSPOSITIONS.get(find_orientation(image.info))
     return image if transposition is None else image.transpose(transposition)
 
 

@@ -241,6 +241,11 @@ class Settings(BaseSettings):
         description="Width times height of one picture, as it is decoded: a JPEG is decoded at down to 1/8 of both, "
         "and a WebP or AVIF may have half as many.",
     )
+    avif: bool = Field(
+        default=False,
+        description="Whether AVIF pictures are taken. Only from senders who are trusted: a small one may take 870 MB "
+        "to decode, whatever max_pixels says.",
+    )
     max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
     max_depth: int = Field(

@@ -193,7 +193,7 @@ File = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
 class PictureField(BaseModel):
     """The picture of a form."""
 
-    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")
+    image: File = Field(description="A picture of a shoe: JPEG, PNG, WebP, GIF, BMP or TIFF.")
 
 
 class PicturesField(BaseModel):

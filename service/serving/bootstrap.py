@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from model.embedder import Embedder
 from model.errors import ArtifactError, ArtifactMismatch
+from model.formats import BOUNDED_FORMATS, FORMATS
 from model.preprocess import ImageLimits
 from model.runtime import open_embedder
 from service.catalog.attributes import read_types
@@ -71,7 +72,11 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
         device=settings.device,
         # Those beyond a few cost more than they give for one small picture, and requests run side by side as it is.
         threads=settings.threads,
-        limits=ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels),
+        limits=ImageLimits(
+            max_bytes=settings.max_upload_bytes,
+            max_pixels=settings.max_pixels,
+            formats=FORMATS if settings.avif else BOUNDED_FORMATS,
+        ),
     )
     checkpoint = embedder.checkpoint
     logger.info("networks are run by %s", embedder.networks.runtime)

@@ -428,7 +428,7 @@ class Steps:
             try:
                 if not self._prepare(task):
                     ended[task] = None
-            except SolemateError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are not to be run again for it
                 ended[task] = error
             task.item.fingerprint = fingerprint
         self._encode([task for task in tasks if task not in ended and task.item.framed])

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from model import preprocess
 from model.errors import CorruptImage, ImageError, ImageTooLarge, UnsupportedImage
+from model.formats import BOUNDED_FORMATS
 from model.png import skip_bulk
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 from tests.model.pictures import NOISE, decode, encode
@@ -35,6 +37,7 @@ from tests.support.scale import LONG
         b"\x00" * 1000,
         b"GIF",
         b"BM",
+        b"II" + 100 * b"\2\1\0\0",
     ],
 )
 def test_what_is_no_picture(data: bytes) -> None:
@@ -155,6 +158,203 @@ def test_jpegs_in_several_scans(kind: str) -> None:
     with pytest.raises(ImageTooLarge, match="64x64 = 4,096 pixels; at most 4,095"):
         decode(data, size=2, max_pixels=4095)
     assert decode(encode(picture, "JPEG"), size=2, max_pixels=64).shape == (2, 2, 3)
+
+
+def make_scans(count: int, side: int = 64) -> bytes:
+    """A grey progressive JPEG with `count` further scans of a few bytes, in which nothing changes."""
+    data = encode(Image.new("L", (side, side), 90), "JPEG", progressive=True)
+    table = b"\xff\xc4" + struct.pack(">HB16B", 20, 0x10, 1, *[0] * 15) + b"\xe0"  # the one code: a run of 16384 blocks
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 63, 0x10)
+    runs = bytes(-(-((side // 8) ** 2) // 2**14) * 15 // 8 + 1)
+    return data[:-2] + table + count * (scan + runs) + data[-2:]
+
+
+def test_jpegs_in_very_many_scans() -> None:
+    """A JPEG with more scans than any encoder writes is refused: each takes a pass over all of the picture."""
+    assert decode(make_scans(80)).shape == (8, 8, 3)
+    with pytest.raises(CorruptImage, match="more than 100 scans"):
+        decode(make_scans(200))
+    large = make_scans(30)
+    position = large.index(b"\xff\xc2") + 5
+    with pytest.raises(CorruptImage, match="more than 21 scans"):
+        decode(large[:position] + struct.pack(">HH", 6144, 8192) + large[position + 4 :])
+
+
+def test_what_looks_like_scans() -> None:
+    """Bytes behind a JPEG, such as the film of a phone's moving picture, and restart markers are no scans."""
+    data = encode(NOISE, "JPEG", progressive=True)
+    np.testing.assert_array_equal(decode(data + 2000 * b"\xff\xda\0\x02"), decode(data))
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8))
+    for progressive in (False, True):
+        data = encode(noise, "JPEG", restart_marker_blocks=1, progressive=progressive)
+        assert data.count(b"\xff\xd0") > 500
+        assert decode(data).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(("format", "error"), [("AVIF", UnsupportedImage), ("HEIF", CorruptImage)])
+def test_frames_larger_than_the_header_says(format: str, error: type[ImageError]) -> None:
+    """A picture whose box `ispe` claims 64x64 pixels, and whose frame has 3000x3000, is not decoded for a stranger."""
+    if format == "HEIF":
+        pytest.importorskip("pillow_heif")
+    data = encode(Image.new("RGB", (3000, 3000)), format, quality=20)
+    claimed = data.replace(b"ispe" + struct.pack(">III", 0, 3000, 3000), b"ispe" + struct.pack(">III", 0, 64, 64))
+    assert claimed != data
+    before = peak_memory()
+    with pytest.raises(error):
+        decode(claimed, formats=BOUNDED_FORMATS)
+    assert peak_memory() - before < 10 * 2**20
+
+
+@pytest.mark.parametrize("compression", [1, 2])
+def test_bmp_in_run_length_encoding(compression: int) -> None:
+    """A BMP in run-length encoding is not read: Pillow decodes it in Python, 50 million pixels from a kilobyte."""
+    data = bytearray(make_bmp(50_331_648, 1))
+    data[28:30], data[30:34] = struct.pack("<H", 8 // compression), struct.pack("<I", compression)
+    with pytest.raises(UnsupportedImage, match="BMP in run-length encoding"):
+        decode(bytes(data) + bytes(1000) + 500 * b"\0\2\xff\xff")
+
+
+JPEG, GIF = encode(NOISE, "JPEG"), encode(Image.fromarray(NOISE).quantize(16), "GIF")
+PIXELS = encode(NOISE).index(b"IDAT") - 4
+
+
+def make_tiff_data(*tags: tuple[int, int, int, bytes], pixels: bool = True) -> bytes:
+    """A grey TIFF of 16x16 pixels, or EXIF data, with further tags: tag, type, number of values, values."""
+    picture = {256: 16, 257: 16, 258: 8, 259: 1, 262: 1, 273: 8, 278: 16, 279: 256} if pixels else {}
+    every = {tag: (4, 1, struct.pack("<I", value)) for tag, value in picture.items()}
+    every.update({tag: (kind, count, values) for tag, kind, count, values in tags})
+    end = 8 + 256 + 2 + 12 * len(every) + 4
+    entries, rest = b"", b""
+    for tag, (kind, count, values) in sorted(every.items()):
+        place = values.ljust(4, b"\0") if len(values) <= 4 else struct.pack("<I", end + len(rest))
+        rest += values if len(values) > 4 else b""
+        entries += struct.pack("<HHI", tag, kind, count) + place
+    return (
+        b"II*\0"
+        + struct.pack("<I", 264)
+        + bytes(range(256))
+        + struct.pack("<H", len(every))
+        + entries
+        + bytes(4)
+        + rest
+    )
+
+
+def jpeg_segment(marker: int, content: bytes = b"") -> bytes:
+    """A segment of a JPEG."""
+    return b"\xff" + struct.pack(">BH", marker, len(content) + 2) + content
+
+
+def insert(data: bytes, position: int, more: bytes) -> bytes:
+    """The bytes with others in between."""
+    return data[:position] + more + data[position:]
+
+
+FRACTIONS = struct.pack("<II", 1, 3) * 2000
+MANY_FRACTIONS = (282, 5, 2000, FRACTIONS)  # as the resolution
+EXIF_DATA = make_tiff_data(MANY_FRACTIONS, pixels=False)
+PLACE = 390  # of the first values in a TIFF with two further tags
+EXIF_DIRECTORY = struct.pack("<HHHIII", 1, 33434, 5, 2000, PLACE + 18, 0) + FRACTIONS
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (insert(JPEG, 2, 2000 * jpeg_segment(0xE5)), "1,000 segments"),
+        (insert(JPEG, 2, 2000 * b"\xff\xd0"), "1,000 segments"),
+        (insert(JPEG, 2, b"\xff\xd9" + 2000 * jpeg_segment(0xE5)), "1,000 segments"),
+        (insert(JPEG, 2, 900 * jpeg_segment(0xE1, b"Exif\0\0" + bytes(200))), "131,072 bytes of tables and EXIF data"),
+        (insert(JPEG, 2, 5 * jpeg_segment(0xDB, 500 * bytes(65))), "131,072 bytes of tables and EXIF data"),
+        (insert(JPEG, 20, bytes(70_000)), "65,536 bytes between its segments"),
+        (JPEG[:20] + bytes(70_000), "65,536 bytes between its segments"),
+        (insert(JPEG, 2, jpeg_segment(0xE1, b"Exif\0\0" + EXIF_DATA)), "1,000 fractions"),
+        (insert(JPEG, 2, jpeg_segment(0xED, b"Photoshop 3.0\0" + 1100 * (b"8BIM" + bytes(8)))), "1,000 resources"),
+        (insert(encode(NOISE), PIXELS, 2000 * png_chunk(b"teSt", b"")), "chunks"),
+        (insert(encode(NOISE), len(encode(NOISE)) - 12, 2000 * png_chunk(b"IDAT", b"")), "chunks"),
+        (insert(GIF, GIF.index(b","), b"!\xfe" + 3000 * b"\1a" + b"\0"), "blocks"),
+        (insert(GIF, GIF.index(b","), 3000 * b"!\x01\0\0"), "blocks"),
+        (insert(GIF, GIF.index(b","), 3000 * b"?"), "blocks"),
+        (make_tiff_data(MANY_FRACTIONS), "1,000 fractions"),
+        (make_tiff_data((273, 4, 20_000, struct.pack("<I", 8) * 20_000)), "16,384 strips or tiles"),
+        (make_tiff_data((258, 3, 2**20 + 1, b"\x08\0" * (2**20 + 1))), "1,048,576 numbers"),
+        (make_tiff_data(*[(40_000 + number, 4, 1, bytes(4)) for number in range(1000)]), "1,000 tags"),
+        (make_tiff_data((34665, 4, 1, struct.pack("<I", PLACE)), (65_000, 7, 16_018, EXIF_DIRECTORY)), "fractions"),
+        (make_tiff_data((34665, 4, 2, bytes(8))), "tag 34665 has 2 values of type 4; expected one offset"),
+    ],
+)  # fmt: skip
+def test_metadata_that_takes_long(data: bytes, message: str) -> None:
+    """A picture with very many pieces of metadata, each of which Pillow would handle in Python, is refused."""
+    with pytest.raises(CorruptImage, match=message):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        insert(JPEG, 2, 255 * jpeg_segment(0xE2, b"ICC_PROFILE\0" + bytes(1000))),
+        insert(JPEG, 2, b"\xff\xff\xff\0 a few bytes"),
+        insert(GIF, GIF.index(b","), b"!\xffXMP DataXMP" + 100 * b"<x:xmpmeta>" + bytes(range(255, -1, -1)) + b"\0"),
+        make_tiff_data((273, 4, 16, struct.pack("<16I", *range(8, 264, 16))), (278, 4, 1, b"\1\0\0\0")),
+    ],
+    ids=["profile", "stray bytes", "XMP", "strips"],
+)
+def test_metadata_as_others_write_it(data: bytes) -> None:
+    """Much metadata, and a little that is odd, is no reason to refuse a picture."""
+    assert decode(data).std() > 10
+
+
+@pytest.mark.parametrize("width", [(322, 5, 1, struct.pack("<II", 16, 0)), (322, 2, 4, b"wid\0")])
+def test_a_tile_whose_width_is_no_number(width: tuple[int, int, int, bytes]) -> None:
+    """A TIFF whose tiles have a fraction, or a word, for their width is broken."""
+    with pytest.raises(CorruptImage, match="header is broken"):
+        decode(make_tiff_data(width))
+
+
+def test_failures_that_nobody_expects(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a decoder raises, at the header or at the pixels, is an error of the picture; the log has its cause."""
+
+    class Odd(Exception):
+        """An error of a kind that no decoder documents."""
+
+    def fail(*_: object) -> None:
+        raise Odd("of the decoder")
+
+    data = encode(NOISE)
+    for name in ("load", "_open"):
+        monkeypatch.setattr(PngImageFile, name, fail)
+        caplog.clear()
+        with pytest.raises(CorruptImage, match="broken") as caught:
+            decode(data)
+        assert isinstance(caught.value.__cause__, Odd)
+        assert "of the decoder" in caplog.text
+
+
+def test_orientations_of_another_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An orientation that is not one number of 16 bits counts as none, and Pillow does not look at it."""
+    many = make_tiff_data((274, 5, 100_000, struct.pack("<II", 6, 1) * 100_000), pixels=False)
+    text = f"\nexif\n{len(many)}\n{many.hex()}".encode()
+    monkeypatch.setattr(Image.Exif, "load", lambda *_: pytest.fail("Pillow reads it"))
+    data = encode(NOISE)
+    for chunk in (png_chunk(b"eXIf", many), png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))):
+        np.testing.assert_array_equal(decode(insert(data, PIXELS, chunk)), decode(data))
+    webp = encode(NOISE, "WEBP", lossless=True, exif=many)
+    np.testing.assert_array_equal(decode(webp), decode(data))
+
+
+def test_orientations_in_other_places() -> None:
+    """The orientation is found in EXIF data of either byte order, in ImageMagick's text, and in XMP."""
+    data = encode(NOISE)
+    turned = decode(encode(Image.fromarray(NOISE).transpose(Image.Transpose.ROTATE_270)))
+    little = make_tiff_data((274, 3, 1, b"\6\0"), pixels=False)
+    big = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 274, 3, 1, 6, 0, 0)
+    text = f"\nexif\n{len(big)}\n{(b'Exif' + bytes(2) + big).hex()}".encode()
+    for chunk in (
+        png_chunk(b"eXIf", little),
+        png_chunk(b"eXIf", big),
+        png_chunk(b"tEXt", b"Raw profile type exif\0" + text),
+        png_chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'),
+    ):
+        np.testing.assert_array_equal(decode(insert(data, PIXELS, chunk)), turned)
 
 
 BULK = bytes(3 * 2**20)

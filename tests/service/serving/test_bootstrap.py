@@ -214,6 +214,13 @@ def test_the_recall_of_each_condition_is_a_metric(artifacts: Artifacts) -> None:
     metrics.index_recall.clear()
 
 
+def test_avif_is_a_setting(artifacts: Artifacts) -> None:
+    """The service takes AVIF pictures only where its settings say so."""
+    for avif in (False, True):
+        with closing(open_engine(artifacts.settings().model_copy(update={"avif": avif}))) as engine:
+            assert ("AVIF" in engine.embedder.preprocessor.limits.formats) is avif
+
+
 def test_unfinished_catalogue_replaces_nothing(artifacts: Artifacts) -> None:
     """A catalogue that is being indexed may be served for want of another, but not in place of a whole one."""
     (artifacts.catalog / "indexing-unfinished").touch()

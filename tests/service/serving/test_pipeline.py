@@ -164,6 +164,29 @@ async def test_bad_pictures_fail_alone(engine: Engine, embedder: MoodyEmbedder) 
     assert embedder.batches == [3]
 
 
+async def test_a_picture_that_breaks_its_decoding_fails_alone(
+    engine: Engine, embedder: MoodyEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where decoding raises what is no error of ours, the others' batch still runs once."""
+    frame = embedder.preprocessor.frame_plain
+
+    def fail(image: Image.Image, view: View | None = None) -> Framed | Image.Image:
+        if image.size == (35, 26):
+            raise RuntimeError("of the framing")
+        return frame(image, view)
+
+    monkeypatch.setattr(embedder.preprocessor, "frame_plain", fail)
+    async with running(engine) as pipeline:
+        embedder.batches.clear()
+        pictures = [SHOES[0], draw_shoe(3, size=(35, 26)), SHOES[1]]
+        first, broken, last = await asyncio.gather(
+            *(pipeline.search_image(each, SearchOptions(1)) for each in pictures), return_exceptions=True
+        )
+        assert (best(first), best(last)) == (IDS[0], IDS[1])
+        assert isinstance(broken, RuntimeError)
+    assert embedder.batches == [2]
+
+
 async def test_a_picture_that_breaks_the_network_fails_alone(engine: Engine, embedder: MoodyEmbedder) -> None:
     """The batch that it broke is run again one by one, and the service goes on."""
     async with running(engine) as pipeline:
