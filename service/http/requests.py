@@ -15,11 +15,11 @@ from starlette.concurrency import run_in_threadpool
 
 from model.errors import QueryError
 from model.framing import Box, View
-from model.text import nfc
+from model.text import MAX_ECHO, nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
 from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form, refuse_unknown
-from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal
+from service.http.problems import ITEM_KEPT, Refusal
 from service.http.schemas import (
     FILTER_TEXT,
     IGNORE_CASE_TEXT,
@@ -386,8 +386,8 @@ def _parse_crop(given: str | Sequence[float]) -> Box:
     if not isfinite(left) or "_" in given or not all(map(isfinite, (top, width, height))):
         raise QueryError(
             "crop",
-            f"crop is {str(given)[:80]!r}; expected four numbers, left,top,width,height, in fractions of the picture, "
-            "such as 0.1,0.2,0.5,0.4",
+            f"crop is {str(given)[:MAX_ECHO]!r}; expected four numbers, left,top,width,height, in fractions of the "
+            "picture, such as 0.1,0.2,0.5,0.4",
         )
     for name, start, extent in (("width", left, width), ("height", top, height)):
         if not (start >= 0 and extent > 0 and start + extent <= 1 + CROP_SLACK):

@@ -20,6 +20,7 @@ from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
+from model.text import MAX_ECHO
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
 from service.catalog.map_files import MapFacts, read_map, read_map_file
@@ -406,7 +407,7 @@ class Engine:
         """
         slices = self.store.info().slices
         if condition not in slices:
-            raise QueryError("condition", f"no slice {condition!r}; expected one of: {', '.join(slices)}")
+            raise QueryError("condition", f"no slice {condition[:MAX_ECHO]!r}; expected one of: {', '.join(slices)}")
         vector, other = self.store.vector(item_id), self.store.vector(other_id)
         start, stop = slices[condition]
         swapped: Vector = vector + self.sampler.follow(other[start:stop] - vector[start:stop], start, stop)
@@ -448,7 +449,7 @@ class Engine:
         unknown = next((name for name in names if name not in known), None)
         if unknown is not None:
             raise QueryError(
-                "fields", f"unknown attribute {unknown[:80]!r}; known attributes: {', '.join(known) or 'none'}"
+                "fields", f"unknown attribute {unknown[:MAX_ECHO]!r}; known attributes: {', '.join(known) or 'none'}"
             )
 
     def check_steps(self, steps: int) -> None:

@@ -85,6 +85,24 @@ def test_long_values_are_cut(client: TestClient) -> None:
     assert len(problem["detail"]) < 300
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("search/vector", {"vector": [0.0] * 8, "\x01" * 5000: 1}),
+        ("search/vector", {"vector": [0.0] * 8, "condition": "\x01" * 5000 + ":1"}),
+        ("search/vector", {"vector": [0.0] * 8, "condition": ",".join(["\x01" * 2500 + ":1"] * 2)}),
+        ("search/vector", {"vector": [0.0] * 8, "fields": ["\x01" * 5000]}),
+        ("items:query", {"filter": ["\x01" * 5000]}),
+        ("recommendations", {"positive": ["\x01" * 5000]}),
+    ],
+)
+def test_long_values_in_bodies_are_cut(client: TestClient, path: str, body: dict[str, Any]) -> None:
+    """Wherever a text of a client's is repeated, whatever it consists of."""
+    answer = client.post(f"/v1/{path}", json=body)
+    assert answer.status_code in {404, 422}
+    assert len(answer.content) < 2000
+
+
 def test_many_faults_are_counted(client: TestClient) -> None:
     """Of many faults the first few are told, and the rest counted."""
     problem = check_problem(client.post("/v1/search/vector", json={"vector": ["x"] * 8}), 422, "vector")
