@@ -10,12 +10,15 @@ from service.search.pagination import Cursor, fingerprint_of
 from service.store.base import OVERALL, Weights
 from service.store.filters import Filter, canonical
 
-__all__ = ["DEFAULT_K", "MAX_EXCLUDED", "SearchOptions", "parse_weights", "require_range"]
+__all__ = ["DEFAULT_K", "MAX_EXCLUDED", "MAX_FIELDS", "SearchOptions", "parse_weights", "require_range"]
 
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100
 """Most ids that one search may exclude."""
+
+MAX_FIELDS = 100
+"""Most attributes that one search may name for its answer."""
 
 MAX_WEIGHTS = 64
 """Most slices that one condition may name."""
