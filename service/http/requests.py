@@ -6,6 +6,7 @@ from binascii import Error
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import isfinite
 from operator import attrgetter
+from string import whitespace
 from typing import Annotated, Any, TypedDict, TypeVar
 
 import pydantic
@@ -101,6 +102,8 @@ FIELD_BYTES = 64 * 1024
 
 CROP_SLACK = 1e-6
 """Tolerance for crops that reach out of their picture by floating-point errors, as a share of it."""
+
+WHITE_SPACE = whitespace.encode()
 
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
@@ -494,14 +497,13 @@ def decode_picture(text: str, limit: int) -> bytes:
     head, comma, rest = text.partition(",")
     if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
         raise QueryError(IMAGE, EXPECTED_BASE64)
-    digits = "".join((rest if comma else text).split()).rstrip("=")
     try:
-        content = b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+        digits = (rest if comma else text).encode("ascii").translate(None, WHITE_SPACE).rstrip(b"=")
+        if len(digits) * 3 // 4 > limit:
+            raise image_too_large(limit)
+        return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (Error, ValueError):  # the latter where there are letters beyond ASCII
         raise QueryError(IMAGE, EXPECTED_BASE64) from None
-    if len(content) > limit:
-        raise image_too_large(limit)
-    return content
 
 
 # Shoes.

@@ -1,6 +1,7 @@
 """Pictures in JSON."""
 
 import base64
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -43,6 +44,20 @@ def test_what_is_no_base64(text: str) -> None:
     with pytest.raises(QueryError, match="no picture in base64") as caught:
         decode_picture(text, 100)
     assert caught.value.field == "image"
+
+
+def test_sizes_are_checked_before_decoding() -> None:
+    """What is too large is refused for that, whatever it consists of; white space takes no more memory than letters."""
+    with pytest.raises(ImageTooLarge):
+        decode_picture("!" * 136, 100)
+    text = "ab " * 2**18
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageTooLarge, match="more than 100 bytes"):
+            decode_picture(text, 100)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("path", PATHS)
