@@ -19,6 +19,7 @@ in its log; the others are meant for its clients.
 """
 
 from model.errors import SolemateError
+from model.text import MAX_ECHO
 
 __all__ = [
     "AddressTaken",
@@ -50,7 +51,7 @@ class UnknownItem(SolemateError):
     """No shoe of that id is in the catalogue."""
 
     def __init__(self, item_id: str) -> None:
-        super().__init__(f"no shoe with id {item_id!r} in the catalogue")
+        super().__init__(f"no shoe with id {item_id[:MAX_ECHO]!r} in the catalogue")
         self.item_id = item_id
 
 

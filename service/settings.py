@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.milvus_address import parse_address
 
 __all__ = [
+    "MOST_IMAGES",
     "PREFIX",
     "ROOT_PATH",
     "LogFormat",
@@ -124,6 +125,9 @@ COMMON = 15
 
 ROOT_PATH = r"(/[A-Za-z0-9._~-]+)*"
 """Pattern of a path that needs no escapes in links; it has no `//`, which would be another host."""
+
+MOST_IMAGES = 1000
+"""Largest value of `max_images`."""
 
 MOST_WORKERS = 8
 """Largest default of `workers`."""
@@ -246,7 +250,7 @@ class Settings(BaseSettings):
         description="Whether AVIF pictures are taken. Only from senders who are trusted: a small one may take 870 MB "
         "to decode, whatever max_pixels says.",
     )
-    max_images: int = Field(default=32, ge=1, le=1000, description="Pictures in one request for embeddings.")
+    max_images: int = Field(default=32, ge=1, le=MOST_IMAGES, description="Pictures in one request for embeddings.")
     max_k: int = Field(default=100, ge=1, le=10_000, description="Shoes in one answer.")
     max_depth: int = Field(
         default=1000, ge=1, le=10_000, description="Shoes of one search, on all its pages; never less than max_k."

@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from model.errors import ImageTooLarge, QueryError
-from service.http.problems import FORM_TOO_LARGE, MAX_ECHO, Refusal
+from model.text import MAX_ECHO
+from service.http.problems import FORM_TOO_LARGE, Refusal
 
 __all__ = [
     "EXPECTED_IMAGE",

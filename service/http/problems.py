@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from model.errors import CorruptImage, ImageTooLarge, QueryError, StorageFull, StorageReadOnly, UnsupportedImage
+from model.text import MAX_ECHO
 from service.errors import (
     CatalogueChanged,
     DeadlineExceeded,
@@ -41,7 +42,6 @@ __all__ = [
     "HEAD_TOO_LARGE",
     "ITEM_KEPT",
     "MALFORMED_REQUEST",
-    "MAX_ECHO",
     "NO_MEMORY",
     "PROBLEMS",
     "PROBLEM_TYPE",
@@ -64,9 +64,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
-
-MAX_ECHO = 80
-"""Characters of a wrong name or value that an error message repeats."""
 
 MAX_DETAILS = 3
 """Faults of one request that an error message tells; further ones are counted."""
@@ -301,7 +298,7 @@ async def _answer_validation(_request: Request, error: Exception) -> Response:
     details = [_describe_fault(problem) for problem in problems[:MAX_DETAILS]]
     if len(problems) > MAX_DETAILS:
         details.append(f"and {len(problems) - MAX_DETAILS} more")
-    field = str(location[1]) if len(location) > 1 else None  # the second part of ("body", "vector", 3)
+    field = str(location[1])[:MAX_ECHO] if len(location) > 1 else None  # the second part of ("body", "vector", 3)
     return render_problem(PROBLEMS[RequestValidationError], "; ".join(details), field=field)
 
 
@@ -309,7 +306,7 @@ def _describe_fault(problem: dict[str, Any]) -> str:
     location = problem["loc"]
     if len(location) < 2:
         return EXPECTED_JSON
-    name = ".".join(str(part) for part in location[1:])
+    name = ".".join(str(part)[:MAX_ECHO] for part in location[1:])
     given = problem.get("input")
     shown = isinstance(given, str | int | float) and problem["type"] != "missing"
     return f"{name}: {problem['msg']}" + (f", not {str(given)[:MAX_ECHO]!r}" if shown else "")

@@ -6,6 +6,7 @@ from binascii import Error
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import isfinite
 from operator import attrgetter
+from string import whitespace
 from typing import Annotated, Any, TypedDict, TypeVar
 
 import pydantic
@@ -15,21 +16,26 @@ from starlette.concurrency import run_in_threadpool
 
 from model.errors import QueryError
 from model.framing import Box, View
-from model.text import nfc
+from model.text import MAX_ECHO, nfc
 from service.catalog.writer import Changed
 from service.errors import ItemExists
+from service.http.json_limits import MAX_JSON_BYTES, JsonMeter
+from service.http.middleware.limits import body_too_large
 from service.http.multipart import IMAGE, Form, FormLimits, Upload, image_too_large, read_form, refuse_unknown
-from service.http.problems import ITEM_KEPT, MAX_ECHO, Refusal
+from service.http.problems import ITEM_KEPT, Refusal
 from service.http.schemas import (
     FILTER_TEXT,
     IGNORE_CASE_TEXT,
+    MAX_DIMENSION,
     MAX_ROTATION,
+    Attributes,
     BatchQuery,
     BatchSearch,
     FacetsQuery,
     ImageSearch,
     ImagesInJson,
     NewItem,
+    Numbers,
     PictureSearchFields,
     Recommendation,
     SearchFields,
@@ -43,7 +49,7 @@ from service.serving.generations import Live, Reloader
 from service.serving.pipeline import Pipeline, SearchRequest
 from service.serving.recommendation import MAX_EXAMPLES, ExamplePicture, Examples
 from service.settings import Settings
-from service.store.filters import Filter, parse_filter
+from service.store.filters import Filter, canonical, parse_filter
 
 __all__ = [
     "SEARCH_FIELDS",
@@ -97,11 +103,15 @@ FIELD_BYTES = 64 * 1024
 CROP_SLACK = 1e-6
 """Tolerance for crops that reach out of their picture by floating-point errors, as a share of it."""
 
+WHITE_SPACE = whitespace.encode()
+
 EXAMPLE_FIELDS = ("positive", "negative", "positive_vector", "negative_vector")
 EXAMPLE_PICTURES = ("positive_image", "negative_image")
 
-VECTORS = pydantic.TypeAdapter(list[Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]])
-ATTRIBUTES = pydantic.TypeAdapter(dict[str, list[str]], config=pydantic.ConfigDict(strict=True))
+VECTORS: pydantic.TypeAdapter[list[float]] = pydantic.TypeAdapter(Numbers)
+ATTRIBUTES: pydantic.TypeAdapter[dict[str, list[str]]] = pydantic.TypeAdapter(
+    Attributes, config=pydantic.ConfigDict(strict=True)
+)
 
 EXPECTED_EXAMPLES = (
     "expected a multipart/form-data body, or a JSON object with the header `Content-Type: application/json`"
@@ -229,7 +239,7 @@ async def read_batch_search(request: Request) -> list[SearchRequest]:
     settings: Settings = request.state.settings
     if _is_json(request):
         refuse_unknown("query parameter", request.query_params.keys(), ())
-        body = validate(BatchSearch, await _read_json(request))
+        body = await _read_json(request, BatchSearch)
         if not 1 <= len(body.queries) <= settings.max_images:
             raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
         return [_to_search_request(place, query, settings) for place, query in enumerate(body.queries)]
@@ -295,7 +305,9 @@ def _read_vectors(name: str, form: Form) -> Sequence[Sequence[float]]:
     try:
         return [VECTORS.validate_json(text) for text in form.fields.get(name, ()) if text]
     except pydantic.ValidationError:
-        raise QueryError(name, f"a {name} is no JSON array of finite numbers, such as [0.5, -1.25]") from None
+        raise QueryError(
+            name, f"a {name} is no JSON array of at most {MAX_DIMENSION:,} finite numbers, such as [0.5, -1.25]"
+        ) from None
 
 
 # Options, which may be in the query string and in the body, where they agree.
@@ -323,7 +335,7 @@ async def _read(
     if not _is_json(request):
         return await _read_form(request, model, limits, others=others, pictures=pictures)
     query = _read_query(request, model)
-    body = validate(in_json, await _read_json(request))
+    body = await _read_json(request, in_json)
     return _agree(query, body, request), body
 
 
@@ -386,8 +398,8 @@ def _parse_crop(given: str | Sequence[float]) -> Box:
     if not isfinite(left) or "_" in given or not all(map(isfinite, (top, width, height))):
         raise QueryError(
             "crop",
-            f"crop is {str(given)[:80]!r}; expected four numbers, left,top,width,height, in fractions of the picture, "
-            "such as 0.1,0.2,0.5,0.4",
+            f"crop is {str(given)[:MAX_ECHO]!r}; expected four numbers, left,top,width,height, in fractions of the "
+            "picture, such as 0.1,0.2,0.5,0.4",
         )
     for name, start, extent in (("width", left, width), ("height", top, height)):
         if not (start >= 0 and extent > 0 and start + extent <= 1 + CROP_SLACK):
@@ -422,8 +434,10 @@ def _agree(query: Fields, body: Any, request: Request) -> Fields:  # noqa: ANN40
 
 
 def _is_same(name: str, first: Any, second: Any) -> bool:  # noqa: ANN401 - an option of any kind
+    if name == "filter" and first and second:
+        return canonical(parse_filter(first)) == canonical(parse_filter(second))
     if name in REPEATED and first and second:
-        return {repr(each) for each in first} == {repr(each) for each in second}  # parts of a filter may be objects
+        return set(first) == set(second)
     if name == "crop" and first and second:
         return _parse_crop(first) == _parse_crop(second)
     return bool(first == second)
@@ -440,12 +454,19 @@ def _is_json(request: Request) -> bool:
     return _content_type(request) == "application/json"
 
 
-async def _read_json(request: Request) -> object:
-    """A request's body. Raises RequestValidationError where it is no JSON."""
-    return await run_in_threadpool(_parse, await request.body())
+async def _read_json(request: Request, model: type[Body]) -> Body:
+    """A request's body. Raises RequestValidationError where it is no such JSON, and Refusal where it is too large."""
+    most = None if IMAGE in model.model_fields else MAX_JSON_BYTES
+    body, meter = bytearray(), JsonMeter()
+    async for chunk in request.stream():
+        body += chunk
+        meter.feed(chunk)
+        if most is not None and len(body) > most:
+            raise body_too_large(most)
+    return validate(model, await run_in_threadpool(_parse, body))
 
 
-def _parse(body: bytes) -> object:
+def _parse(body: bytearray) -> object:
     try:
         content: object = json.loads(body)
     except ValueError as error:  # also UnicodeDecodeError; json.JSONDecodeError says where
@@ -476,14 +497,13 @@ def decode_picture(text: str, limit: int) -> bytes:
     head, comma, rest = text.partition(",")
     if comma and not (head[:5].lower() == "data:" and head.lower().endswith(";base64")):
         raise QueryError(IMAGE, EXPECTED_BASE64)
-    digits = "".join((rest if comma else text).split()).rstrip("=")
     try:
-        content = b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+        digits = (rest if comma else text).encode("ascii").translate(None, WHITE_SPACE).rstrip(b"=")
+        if len(digits) * 3 // 4 > limit:
+            raise image_too_large(limit)
+        return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (Error, ValueError):  # the latter where there are letters beyond ASCII
         raise QueryError(IMAGE, EXPECTED_BASE64) from None
-    if len(content) > limit:
-        raise image_too_large(limit)
-    return content
 
 
 # Shoes.
@@ -565,6 +585,8 @@ def _read_one(text: str, image: bytes) -> Addition:
         item = NewItem.model_validate_json(text)
     except pydantic.ValidationError as error:
         return _explain("item", error, '{"id": "boot-7", "attributes": {...}}')
+    except QueryError as error:
+        return error
     return NewShoe(item.id, item.attributes, image)
 
 

@@ -2,13 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from model.text import nfc
+from model.errors import QueryError
+from model.text import MAX_ECHO, nfc
+from service.catalog.attributes import MAX_ATTRIBUTES, MAX_VALUES
 from service.http.problems import Problem
-from service.search.options import MAX_EXCLUDED
+from service.search.options import MAX_EXCLUDED, MAX_FIELDS
 from service.serving.engine import MAX_PAGE
-from service.store.filters import MAX_IDS
+from service.serving.recommendation import MAX_EXAMPLES
+from service.settings import MOST_IMAGES
+from service.store.filters import MAX_IDS, MAX_TERMS
 
 FILTER_TEXT = (
     "`Attribute:Value`, repeated: values of one attribute are alternatives, attributes are all required; `/v1/facets` "
@@ -62,11 +66,23 @@ FIELDS_TEXT = (
     "of `attributes`. Without it, all of them."
 )
 
-Text = Annotated[str, AfterValidator(nfc)]
+MAX_TEXT = 1000
+"""Characters of a name that a request gives."""
+
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(nfc)]
 """A name that a request gives: it is compared in Unicode's normal form C, in which the catalogue has all names."""
+
+# Validation runs on the event loop, and a megabyte has room for some 300,000 wrong values. So lists are bounded, and
+# of each only the first fault is told.
+
+MAX_DIMENSION = 4096
+"""Numbers of a vector."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Amount = Annotated[float, Field(allow_inf_nan=False)]
+Numbers = Annotated[list[Number], Field(max_length=MAX_DIMENSION, fail_fast=True)]
+Examples = Annotated[list[Text | Numbers], Field(max_length=MAX_EXAMPLES, fail_fast=True)]
+Values = Annotated[list[str], Field(max_length=MAX_VALUES, fail_fast=True)]
 
 MAX_ROTATION = 180
 """Largest rotation of a picture, in degrees, either way."""
@@ -75,16 +91,21 @@ MAX_ROTATION = 180
 FROM_ZERO = Field(json_schema_extra={"minimum": 0})
 SHARE = Field(json_schema_extra={"minimum": 0, "maximum": 1})
 TURN = Field(json_schema_extra={"minimum": -MAX_ROTATION, "maximum": MAX_ROTATION})
-FourNumbers = Annotated[list[Number], Field(json_schema_extra={"minItems": 4, "maxItems": 4})]
+FourNumbers = Annotated[list[Number], Field(max_length=4, fail_fast=True, json_schema_extra={"minItems": 4})]
 Crop = Annotated[str | list[float] | None, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]})]
 """A text; only JSON, which has a schema of its own, may have a list in its place."""
+FilterTerms = Annotated[list[Any], Field(max_length=MAX_TERMS)]
 FilterTexts = Annotated[
-    list[Any] | None, WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]})
+    FilterTerms | None,
+    WithJsonSchema(
+        {"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": MAX_TERMS}, {"type": "null"}]}
+    ),
 ]
 """Texts; only JSON, which has a schema of its own, may have objects among them."""
 COUNT = Field(json_schema_extra={"minimum": 1})
 PAGE_SIZE = Field(json_schema_extra={"minimum": 1, "maximum": MAX_PAGE})
-Ids = Annotated[list[Text], Field(json_schema_extra={"maxItems": MAX_EXCLUDED})]
+Ids = Annotated[list[Text], Field(max_length=MAX_EXCLUDED, fail_fast=True)]
+Names = Annotated[list[Text], Field(max_length=MAX_FIELDS, fail_fast=True)]
 
 # What an answer was made from: equal fingerprints, equal answers. Fields of each answer rather than of a base class,
 # which would put them before what was asked for.
@@ -216,7 +237,7 @@ class SearchFields(BaseModel):
     duplicate_distance: Annotated[Amount, FROM_ZERO] | None = Field(default=None, description=DUPLICATE_DISTANCE_TEXT)
     diversity: Annotated[Amount, SHARE] | None = Field(default=None, description=DIVERSITY_TEXT)
     facets: bool | None = Field(default=None, description=FACETS_TEXT)
-    fields: list[Text] | None = Field(default=None, description=FIELDS_TEXT)
+    fields: Names | None = Field(default=None, description=FIELDS_TEXT)
     limit: Annotated[int, COUNT] | None = Field(default=None, description=LIMIT_TEXT)
 
 
@@ -249,18 +270,32 @@ class InJson(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _require_few(cls, given: object) -> object:
+        """Refuse many unknown fields by the first of them, where pydantic would describe each."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields):
+            unknown = str(next(name for name in given if name not in cls.model_fields))[:MAX_ECHO]
+            known = ", ".join(cls.model_fields)
+            raise QueryError(unknown, f"{len(given):,} fields, {unknown!r} among them; expected some of: {known}")
+        return given
+
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
 FilterInJson = Annotated[
-    list[Any] | None,
+    FilterTerms | None,
     BeforeValidator(_as_list),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+                {
+                    "type": "array",
+                    "items": {"anyOf": [{"type": "string"}, {"type": "object"}]},
+                    "maxItems": MAX_TERMS,
+                },
                 {"type": "object"},
                 {"type": "null"},
             ]
@@ -293,20 +328,20 @@ class ItemsQuery(FacetsQuery):
 class VectorSearch(SearchInJson):
     """A search by a vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
-    vector: list[Number] = Field(description="The whole vector, also where `condition` compares only a slice.")
+    vector: Numbers = Field(description="The whole vector, also where `condition` compares only a slice.")
 
 
 class BatchQuery(SearchInJson):
     """One search of several: by a shoe of the catalogue, or by a vector."""
 
     item: Text | None = Field(default=None, description="The id of a shoe, which is left out of the answer.")
-    vector: list[Number] | None = Field(default=None, description="In place of it, a whole vector.")
+    vector: Numbers | None = Field(default=None, description="In place of it, a whole vector.")
 
 
 class BatchSearch(InJson):
     """Several searches, each with options of its own."""
 
-    queries: list[BatchQuery] = Field(json_schema_extra={"minItems": 1})
+    queries: list[BatchQuery] = Field(max_length=MOST_IMAGES, fail_fast=True, json_schema_extra={"minItems": 1})
 
 
 class BatchSearchForm(PicturesField, PictureSearchFields):
@@ -319,12 +354,10 @@ class BatchSearchAnswer(BaseModel):
     results: list[SearchAnswer | Problem] = Field(description="For each its answer, or the problem that it has alone.")
 
 
-class GivenVector(BaseModel):
+class GivenVector(InJson):
     """A vector that `/v1/embeddings` or `/v1/items/{id}` gave, or one mixed from such."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    vector: list[Number] = Field(description="The whole vector.")
+    vector: Numbers = Field(description="The whole vector.")
 
 
 CropInJson = Annotated[str | FourNumbers | None, Field(description=f"{CROP_TEXT} Or a list of these numbers.")]
@@ -344,7 +377,9 @@ class ImagesInJson(ViewFields, InJson):
     """Pictures, in JSON."""
 
     crop: CropInJson = None
-    image: str | list[str] = Field(description=f"{IN_JSON_TEXT} Or a list of such.")
+    image: str | Annotated[list[str], Field(max_length=MOST_IMAGES, fail_fast=True)] = Field(
+        description=f"{IN_JSON_TEXT} Or a list of such."
+    )
 
 
 POSITIVE_TEXT = (
@@ -356,8 +391,8 @@ NEGATIVE_TEXT = "What they are not to be like, likewise."
 class Recommendation(SearchInJson):
     """A search by several examples."""
 
-    positive: list[Text | list[Number]] = Field(default=[], description=POSITIVE_TEXT)
-    negative: list[Text | list[Number]] = Field(default=[], description=NEGATIVE_TEXT)
+    positive: Examples = Field(default=[], description=POSITIVE_TEXT)
+    negative: Examples = Field(default=[], description=NEGATIVE_TEXT)
 
 
 class RecommendationForm(SearchFields):
@@ -379,8 +414,20 @@ ID_TEXT = "At most 200 characters, without slashes; unique in the catalogue."
 ATTRIBUTES_TEXT = (
     "Name -> list of values; at most 50 names of 100 characters without colons, each with at most 50 values of 200."
 )
+PATCH_TEXT = "Name -> its new values; null removes the attribute, others stay as they are."
 
-Attributes = Annotated[dict[str, list[str]], Field(description=ATTRIBUTES_TEXT)]
+
+def _require_few_names(given: object) -> object:
+    if isinstance(given, dict) and len(given) > MAX_ATTRIBUTES:
+        raise QueryError("attributes", f"{len(given):,} attributes; expected at most {MAX_ATTRIBUTES}")
+    return given
+
+
+# pydantic would check all values before it counts them.
+FEW_NAMES = BeforeValidator(_require_few_names)
+NAMES = {"maxProperties": MAX_ATTRIBUTES}
+Attributes = Annotated[dict[str, Values], FEW_NAMES, Field(description=ATTRIBUTES_TEXT, json_schema_extra=NAMES)]
+Changes = Annotated[dict[str, Values | None], FEW_NAMES, Field(description=PATCH_TEXT, json_schema_extra=NAMES)]
 
 
 class ItemForm(PictureField):
@@ -401,23 +448,17 @@ class BatchForm(PicturesField):
     item: list[str] = Field(description='JSON, such as {"id": "boot-7", "attributes": {"Gender": ["Women"]}}.')
 
 
-class NewItem(BaseModel):
+class NewItem(InJson):
     """A shoe of a batch: the JSON in one `item` field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     id: Text = Field(description=ID_TEXT)
     attributes: Attributes = {}
 
 
-class ItemPatch(BaseModel):
+class ItemPatch(InJson):
     """A change of a shoe: a JSON merge patch (RFC 7396) of what the service shows of it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    attributes: dict[str, list[str] | None] = Field(
-        description="Name -> its new values; null removes the attribute, others stay as they are."
-    )
+    attributes: Changes
 
 
 class Embedding(BaseModel):

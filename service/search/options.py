@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from math import isfinite
 
 from model.errors import QueryError
-from model.text import nfc
+from model.text import MAX_ECHO, nfc
 from service.search.pagination import Cursor, fingerprint_of
 from service.store.base import OVERALL, Weights
 from service.store.filters import Filter, canonical
 
-__all__ = ["DEFAULT_K", "MAX_EXCLUDED", "SearchOptions", "parse_weights", "require_range"]
+__all__ = ["DEFAULT_K", "MAX_EXCLUDED", "MAX_FIELDS", "SearchOptions", "parse_weights", "require_range"]
 
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100
 """Most ids that one search may exclude."""
+
+MAX_FIELDS = 100
+"""Most attributes that one search may name for its answer."""
 
 MAX_WEIGHTS = 64
 """Most slices that one condition may name."""
@@ -141,9 +144,9 @@ def parse_weights(text: str) -> Weights | None:
         # Python's floats have underscores and infinities, which nobody means here.
         if not (name.strip() and isfinite(weight) and weight >= 0 and "_" not in number):
             raise QueryError(
-                "condition", f"{part[:80]!r} is no slice with its weight; expected such as heel:0.7,category:0.3"
+                "condition", f"{part[:MAX_ECHO]!r} is no slice with its weight; expected such as heel:0.7,category:0.3"
             )
         if name.strip() in weights:
-            raise QueryError("condition", f"{name.strip()!r} has two weights; expected one for each slice")
+            raise QueryError("condition", f"{name.strip()[:MAX_ECHO]!r} has two weights; expected one for each slice")
         weights[name.strip()] = weight
     return weights

@@ -3,8 +3,9 @@
 `service.serving.pipeline` runs these steps for many requests at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import isnan
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from model.errors import QueryError, SolemateError
 from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
+from model.text import MAX_ECHO
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
 from service.catalog.map_files import MapFacts, read_map, read_map_file
@@ -29,7 +31,7 @@ from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
 from service.search.ranker import Ranked, Searcher
 from service.serving.sampling import Sampler
-from service.store.base import OVERALL, Hit, Item, Page, StoreInfo, VectorStore, check_vectors, find_item
+from service.store.base import OVERALL, Counts, Hit, Item, Page, StoreInfo, VectorStore, check_vectors, find_item
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
 __all__ = [
@@ -278,19 +280,12 @@ class Engine:
         flags = {name for name, kind in self._declared.items() if kind == "flag"}
         if not ignore_case and flags.isdisjoint(leaf.attribute for leaf in find_leaves(filter)):
             return filter
-        counts = self.store.facets()
-
-        def find_spellings(leaf: HasValue | InRange) -> Filter:
-            if isinstance(leaf, InRange) or not (ignore_case or leaf.attribute in flags):
-                return leaf
-            fold = fold_flag if leaf.attribute in flags else str.casefold
-            wanted = {fold(value) for value in leaf.values}
-            found = frozenset(value for value in counts.get(leaf.attribute, ()) if fold(value) in wanted)
-            known = {fold(value) for value in found}
-            # What nobody has is left as it is, for the store to say so.
-            return HasValue(leaf.attribute, found | {value for value in leaf.values if fold(value) not in known})
-
-        return replace_leaves(filter, find_spellings)
+        folds: dict[str, Callable[[str], str]] = {
+            leaf.attribute: fold_flag if leaf.attribute in flags else str.casefold
+            for leaf in find_leaves(filter)
+            if ignore_case or leaf.attribute in flags
+        }
+        return respell(filter, self.store.facets(), folds)
 
     def decode(self, image: bytes, view: View | None = None) -> Framed:
         """The bytes of a picture as the network takes it. Raises ImageError, and QueryError for the view."""
@@ -410,7 +405,7 @@ class Engine:
         """
         slices = self.store.info().slices
         if condition not in slices:
-            raise QueryError("condition", f"no slice {condition!r}; expected one of: {', '.join(slices)}")
+            raise QueryError("condition", f"no slice {condition[:MAX_ECHO]!r}; expected one of: {', '.join(slices)}")
         vector, other = self.store.vector(item_id), self.store.vector(other_id)
         start, stop = slices[condition]
         swapped: Vector = vector + self.sampler.follow(other[start:stop] - vector[start:stop], start, stop)
@@ -452,7 +447,7 @@ class Engine:
         unknown = next((name for name in names if name not in known), None)
         if unknown is not None:
             raise QueryError(
-                "fields", f"unknown attribute {unknown[:80]!r}; known attributes: {', '.join(known) or 'none'}"
+                "fields", f"unknown attribute {unknown[:MAX_ECHO]!r}; known attributes: {', '.join(known) or 'none'}"
             )
 
     def check_steps(self, steps: int) -> None:
@@ -503,6 +498,36 @@ def find_range(values: Iterable[str], kind: AttributeType) -> tuple[str, str]:
     parse = InRange("", dates=kind == "date").parse
     pairs = [(parsed, value) for value in values if not isnan(parsed := parse(value))]
     return (min(pairs)[1], max(pairs)[1]) if pairs else ("", "")
+
+
+def respell(filter: Filter, counts: Counts, folds: Mapping[str, Callable[[str], str]]) -> Filter:
+    """A filter in the catalogue's spelling. An attribute's values are folded once, however often it is compared.
+
+    Args:
+        filter: as a client writes it.
+        counts: the catalogue's attributes and values.
+        folds: attribute -> what makes one text of all spellings of a value; others are left as they are.
+    """
+    spellings: dict[tuple[str, str], list[str]] = {
+        (leaf.attribute, folds[leaf.attribute](value)): []
+        for leaf in find_leaves(filter)
+        if isinstance(leaf, HasValue) and leaf.attribute in folds
+        for value in leaf.values
+    }
+    for name, fold in folds.items():
+        for value in counts.get(name, ()):
+            if (found := spellings.get((name, fold(value)))) is not None:
+                found.append(value)
+
+    def change(leaf: HasValue | InRange) -> Filter:
+        if isinstance(leaf, InRange) or leaf.attribute not in folds:
+            return leaf
+        fold = folds[leaf.attribute]
+        # What nobody has is left as it is, for the store to say so.
+        known = (spellings[leaf.attribute, fold(value)] or [value] for value in leaf.values)
+        return HasValue(leaf.attribute, frozenset(chain.from_iterable(known)))
+
+    return replace_leaves(filter, change)
 
 
 def fold_flag(value: str) -> str:

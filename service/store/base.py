@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.errors import ArtifactMismatch, QueryError
 from model.nearness import OVERALL
+from model.text import MAX_ECHO
 from service.errors import UnknownItem
 from service.store.filters import Filter, HasValue, find_leaves
 
@@ -385,7 +386,7 @@ def check_condition(condition: str | Weights, slices: Mapping[str, tuple[int, in
         return condition
     if condition != OVERALL and condition not in slices:
         known = ", ".join([OVERALL, *slices])
-        raise QueryError("condition", f"unknown condition {condition!r}; known conditions: {known}")
+        raise QueryError("condition", f"unknown condition {condition[:MAX_ECHO]!r}; known conditions: {known}")
     return {condition: 1.0}
 
 
@@ -393,7 +394,8 @@ def check_weights(weights: Weights, slices: Mapping[str, tuple[int, int]]) -> No
     """Raise QueryError, of the field `condition`, unless these are weights of slices that there are."""
     if unknown := [name for name in weights if name not in slices]:
         raise QueryError(
-            "condition", f"no slice {unknown[0]!r} to give a weight; expected some of: {', '.join(slices) or 'none'}"
+            "condition",
+            f"no slice {unknown[0][:MAX_ECHO]!r} to give a weight; expected some of: {', '.join(slices) or 'none'}",
         )
     for name, weight in weights.items():
         if not (isfinite(weight) and weight >= 0):
@@ -426,13 +428,15 @@ def check_filter(filter: Filter, known: Counts) -> None:
         name = leaf.attribute
         if not any(known.get(name, {}).values()):
             attributes = ", ".join(sort_counts(known)) or "none"
-            raise QueryError("filter", f"unknown attribute {name!r}; known attributes: {attributes}")
+            raise QueryError("filter", f"unknown attribute {name[:MAX_ECHO]!r}; known attributes: {attributes}")
         for value in leaf.values if isinstance(leaf, HasValue) else ():
             if not known[name].get(value):
                 listed = list(sort_counts({name: known[name]})[name])
                 shown = ", ".join(listed[:VALUES_LISTED])
                 more = f" and {len(listed) - VALUES_LISTED} more" if len(listed) > VALUES_LISTED else ""
-                raise QueryError("filter", f"unknown value {value!r} of {name!r}; known values: {shown}{more}")
+                raise QueryError(
+                    "filter", f"unknown value {value[:MAX_ECHO]!r} of {name!r}; known values: {shown}{more}"
+                )
 
 
 def number_to_cursor(number: int) -> str:
@@ -447,5 +451,5 @@ def cursor_to_number(cursor: str) -> int:
     except (ValueError, binascii.Error):
         number = -1
     if not 0 <= number < 2**63 or number_to_cursor(number) != cursor:
-        raise QueryError("cursor", f"{cursor!r} is no cursor; leave it out to begin at the first page")
+        raise QueryError("cursor", f"{cursor[:MAX_ECHO]!r} is no cursor; leave it out to begin at the first page")
     return number

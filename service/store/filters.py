@@ -5,16 +5,19 @@ Every store evaluates the expressions in its own way. Clients write texts, `Attr
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from reprlib import Repr
 from typing import Any, TypeAlias
 
 from model.errors import QueryError
-from model.text import nfc
+from model.text import MAX_ECHO, nfc
 
 __all__ = [
     "MAX_IDS",
+    "MAX_TERMS",
     "All",
     "AnyOf",
     "Filter",
@@ -36,8 +39,17 @@ MAX_DEPTH = 8
 MAX_LEAVES = 200
 """Comparisons in one filter."""
 
+MAX_VALUES = 1000
+"""Values that one filter compares attributes to."""
+
 MAX_IDS = 10_000
 """Ids in one filter."""
+
+MAX_TERMS = MAX_VALUES + MAX_LEAVES
+"""Terms that one filter may be given as: each has a comparison of its own, or a value of one."""
+
+MOST = {"comparisons": MAX_LEAVES, "values": MAX_VALUES, "ids": MAX_IDS, "characters": 2**21}
+"""What a filter consists of -> how many of them it may have."""
 
 DAY = 86_400.0
 
@@ -51,6 +63,11 @@ EXPECTED_NODE = (
     'expected a text such as "Gender:Women", {"attribute": "Brand", "values": ["Ana"]}, {"attribute": "price", '
     '"min": 20, "max": 80}, {"ids": ["7000100.150"]}, or {"all": [...]}, {"any": [...]} or {"not": [...]} of such'
 )
+
+
+SHOWN = Repr()
+"""Writes no more of a wrong value than a message repeats, however large the value is."""
+SHOWN.maxstring = MAX_ECHO
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +214,17 @@ def replace_leaves(filter: Filter, change: Callable[[HasValue | InRange], Filter
             return filter
 
 
+class _Counts(Counter[str]):
+    """How much of each kind in `MOST` a filter has, counted while it is parsed: the first too many ends that."""
+
+    def take(self, **numbers: int) -> None:
+        """Count some more. Raises QueryError."""
+        for kind, number in numbers.items():
+            self[kind] += number
+            if self[kind] > MOST[kind]:
+                raise QueryError("filter", f"the filter has more than {MOST[kind]:,} {kind}")
+
+
 def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
     """Several terms as one filter; None if there are none.
 
@@ -206,30 +234,29 @@ def parse_filter(given: Sequence[str | Mapping[str, Any]]) -> Filter | None:
     shoes by their ids.
 
     Raises:
-        QueryError: a term is none of these.
+        QueryError: a term is none of these, or there is more of them than `MOST`.
     """
+    counts, valued = _Counts(), set[str]()
     parts: list[Filter] = []
     alternatives: dict[str, list[HasValue | InRange]] = {}
     for term in given:
         if not isinstance(term, str) or term.lstrip().startswith("{"):
-            parts.append(_parse_expression(term))
+            parts.append(_parse_expression(term, counts))
             continue
-        leaf = _parse_text(term)
+        leaf = _parse_text(term, counts)
+        if isinstance(leaf, HasValue):
+            valued.add(leaf.attribute)
+        else:
+            counts.take(comparisons=1)
         if isinstance(leaf, Not) or (isinstance(leaf, InRange) and None in {leaf.low, leaf.high}):
             parts.append(leaf)
         else:
             alternatives.setdefault(leaf.attribute, []).append(leaf)
+    counts.take(comparisons=len(valued))  # one for all values of an attribute
     required = [*map(_join, alternatives.values()), *parts]
     if not required:
         return None
-    whole = required[0] if len(required) == 1 else All(tuple(required))
-    leaves = list(_find_leaves(whole))
-    if len(leaves) > MAX_LEAVES:
-        raise QueryError("filter", f"the filter has more than {MAX_LEAVES} comparisons")
-    ids = sum(len(leaf.ids) for leaf in leaves if isinstance(leaf, HasId))
-    if ids > MAX_IDS:
-        raise QueryError("filter", f"the filter has {ids:,} ids; expected at most {MAX_IDS:,}")
-    return whole
+    return required[0] if len(required) == 1 else All(tuple(required))
 
 
 def _join(leaves: Sequence[HasValue | InRange]) -> Filter:
@@ -240,13 +267,17 @@ def _join(leaves: Sequence[HasValue | InRange]) -> Filter:
     return parts[0] if len(parts) == 1 else AnyOf(parts)
 
 
-def _parse_text(text: str) -> "HasValue | InRange | Not":
+def _parse_text(text: str, counts: _Counts) -> "HasValue | InRange | Not":
+    counts.take(characters=len(text))
     attribute, colon, value = nfc(text).partition(":")
     excludes = attribute.startswith("-")
     attribute = attribute.removeprefix("-")
     if not (attribute and colon and value):
-        raise QueryError("filter", f"filter {text!r} is not Attribute:Value, such as Gender:Women")
-    leaf = _parse_range(attribute, value) or HasValue(attribute, frozenset({value}))
+        raise QueryError("filter", f"filter {text[:MAX_ECHO]!r} is not Attribute:Value, such as Gender:Women")
+    leaf: HasValue | InRange | None = _parse_range(attribute, value)
+    if leaf is None:
+        counts.take(values=1)
+        leaf = HasValue(attribute, frozenset({value}))
     return Not(leaf) if excludes else leaf
 
 
@@ -278,9 +309,10 @@ def _make_range(attribute: str, **bounds: str) -> InRange:
         }
         is_date = True
     else:
-        shown = " and ".join(repr(text[:80]) for text in bounds.values())
+        shown = " and ".join(repr(text[:MAX_ECHO]) for text in bounds.values())
         raise QueryError(
-            "filter", f"{attribute} is compared to {shown}; expected a number, or a date such as 2020-01-31"
+            "filter",
+            f"{attribute[:MAX_ECHO]} is compared to {shown}; expected a number, or a date such as 2020-01-31",
         )
     return InRange(
         attribute,
@@ -292,31 +324,33 @@ def _make_range(attribute: str, **bounds: str) -> InRange:
     )
 
 
-def _parse_expression(given: object) -> Filter:
+def _parse_expression(given: object, counts: _Counts) -> Filter:
     if isinstance(given, str):
+        counts.take(characters=len(given))
         try:
-            given = json.loads(given)
+            return _parse_node(json.loads(given), MAX_DEPTH, counts)
         except (ValueError, RecursionError):
-            raise QueryError("filter", f"filter {str(given)[:80]!r} is no JSON; {EXPECTED_NODE}") from None
-    return _parse_node(given, MAX_DEPTH)
+            raise QueryError("filter", f"filter {given[:MAX_ECHO]!r} is no JSON; {EXPECTED_NODE}") from None
+    return _parse_node(given, MAX_DEPTH, counts)
 
 
-def _parse_node(node: object, depth: int) -> Filter:
+def _parse_node(node: object, depth: int, counts: _Counts) -> Filter:
     if not depth:
         raise QueryError("filter", f"the filter has more than {MAX_DEPTH} levels")
     if isinstance(node, str) and not node.lstrip().startswith("{"):
-        return _parse_text(node)
+        counts.take(comparisons=1)
+        return _parse_text(node, counts)
     if not (isinstance(node, dict) and node):
         raise _unexpected(node)
     if "attribute" in node:
-        return _parse_leaf(node)
+        return _parse_leaf(node, counts)
     if "ids" in node:
-        return _parse_ids(node)
+        return _parse_ids(node, counts)
     parts: list[Filter] = []
     for name, nodes in node.items():
         if name not in COMBINATIONS or not isinstance(nodes, list) or not nodes:
             raise _unexpected(node)
-        inner = tuple(_parse_node(each, depth - 1) for each in nodes)
+        inner = tuple(_parse_node(each, depth - 1, counts) for each in nodes)
         if name == "all":
             parts.append(All(inner))
         else:
@@ -324,7 +358,8 @@ def _parse_node(node: object, depth: int) -> Filter:
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _parse_leaf(node: dict[str, Any]) -> Filter:
+def _parse_leaf(node: dict[str, Any], counts: _Counts) -> Filter:
+    counts.take(comparisons=1)
     attribute, values = node["attribute"], node.get("values")
     bounds = {sign: node[name] for name, sign in (("min", ">="), ("max", "<=")) if name in node}
     others = node.keys() - {"attribute", "values", "min", "max"}
@@ -334,17 +369,28 @@ def _parse_leaf(node: dict[str, Any]) -> Filter:
         if any(isinstance(bound, bool) or not isinstance(bound, str | int | float) for bound in bounds.values()):
             raise _unexpected(node)
         return _make_range(nfc(attribute), **{sign: str(bound) for sign, bound in bounds.items()})
-    if not (isinstance(values, list) and values and all(isinstance(value, str) for value in values)):
-        raise _unexpected(node)
+    _count_texts(node, values, "values", counts)
     return HasValue(nfc(attribute), frozenset(map(nfc, values)))
 
 
-def _parse_ids(node: dict[str, Any]) -> HasId:
-    ids = node["ids"]
-    if len(node) > 1 or not (isinstance(ids, list) and ids and all(isinstance(item_id, str) for item_id in ids)):
+def _parse_ids(node: dict[str, Any], counts: _Counts) -> HasId:
+    counts.take(comparisons=1)
+    if len(node) > 1:
         raise _unexpected(node)
-    return HasId(frozenset(map(nfc, ids)))
+    _count_texts(node, node["ids"], "ids", counts)
+    return HasId(frozenset(map(nfc, node["ids"])))
+
+
+def _count_texts(node: dict[str, Any], texts: object, kind: str, counts: _Counts) -> None:
+    """Count what has to be a list of texts. Raises QueryError."""
+    if not (isinstance(texts, list) and texts):
+        raise _unexpected(node)
+    counts.take(**{kind: len(texts)})
+    if not all(isinstance(text, str) for text in texts):
+        raise _unexpected(node)
+    counts.take(characters=sum(map(len, texts)))
 
 
 def _unexpected(node: object) -> QueryError:
-    return QueryError("filter", f"filter {str(node)[:80]!r} is none; {EXPECTED_NODE}")
+    shown = node if isinstance(node, str) else SHOWN.repr(node)
+    return QueryError("filter", f"filter {shown[:MAX_ECHO]!r} is none; {EXPECTED_NODE}")

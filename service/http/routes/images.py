@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from service.http.json_limits import JsonRoute
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, cutouts, drawings, pictures
 from service.http.requests import EngineOf, PipelineOf, known_query, read_pictures
@@ -38,7 +39,7 @@ from service.serving.sampling import MAX_SAMPLES, MAX_SEED
 
 __all__ = ["catalog_map", "router"]
 
-router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response)
+router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response, route_class=JsonRoute)
 
 DEFAULT_SPREAD = 0.5
 """Of samples around a shoe: alike enough to be its variations, different enough to be seen."""

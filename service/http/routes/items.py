@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from model.errors import QueryError
+from service.http.json_limits import JsonRoute
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, ndjson, request_examples
 from service.http.requests import (
@@ -55,7 +56,7 @@ from service.store.base import Page
 
 __all__ = ["ItemId", "changes", "router"]
 
-router = APIRouter(prefix="/v1", tags=["catalogue"])
+router = APIRouter(prefix="/v1", tags=["catalogue"], route_class=JsonRoute)
 
 IDS_TEXT = (
     "The id of a shoe, repeated: these shoes alone, in this order, on one page. Ids that no shoe has are in `missing`. "
@@ -166,7 +167,7 @@ def query_facets(
     return answer_facets(engine, engine.facets(read_filter(engine, body)))
 
 
-changes = APIRouter(prefix="/v1", tags=["changes"])
+changes = APIRouter(prefix="/v1", tags=["changes"], route_class=JsonRoute)
 """Routes that change the catalogue; they take an API key of the scope admin."""
 
 

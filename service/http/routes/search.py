@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 from starlette.routing import Route
 
+from service.http.json_limits import JsonRoute
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, request_examples
 from service.http.requests import (
@@ -39,7 +40,7 @@ from service.serving.pipeline import Pipeline
 
 __all__ = ["direct", "router"]
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 
 @router.post(

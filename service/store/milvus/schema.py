@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, QueryError
+from model.text import MAX_ECHO
 from service.milvus_address import Address
 from service.store.base import OVERALL, REBUILD, Item, StoreSpec, encode_attributes
 from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
@@ -313,4 +314,6 @@ def translate(filter: Filter) -> str:
         case Not(part):
             return f"not ({translate(part)})"
         case InRange():
-            raise QueryError("filter", f"a catalogue in Milvus can't compare numbers or dates: {filter.attribute!r}")
+            raise QueryError(
+                "filter", f"a catalogue in Milvus can't compare numbers or dates: {filter.attribute[:MAX_ECHO]!r}"
+            )

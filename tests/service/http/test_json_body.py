@@ -1,6 +1,7 @@
 """Pictures in JSON."""
 
 import base64
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -45,6 +46,20 @@ def test_what_is_no_base64(text: str) -> None:
     assert caught.value.field == "image"
 
 
+def test_sizes_are_checked_before_decoding() -> None:
+    """What is too large is refused for that, whatever it consists of; white space takes no more memory than letters."""
+    with pytest.raises(ImageTooLarge):
+        decode_picture("!" * 136, 100)
+    text = "ab " * 2**18
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageTooLarge, match="more than 100 bytes"):
+            decode_picture(text, 100)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_the_same_answer(client: TestClient, path: str) -> None:
     """A picture in JSON is answered as in a form, and so is one that is an octet stream."""
@@ -82,7 +97,7 @@ def test_json_that_is_wrong(client: TestClient, path: str) -> None:
     """JSON that is none, or has something else in it, is refused as elsewhere, and so is what is no picture."""
     headers = {"content-type": "application/json"}
     check_problem(client.post(path, content=b'{"image": ', headers=headers), 400)
-    check_problem(client.post(path, content=b"[" * 100_000, headers=headers), 400)
+    check_problem(client.post(path, content=b"[" * 10_000, headers=headers), 400)
     check_problem(client.post(path, json={}), 422, "image")
     check_problem(client.post(path, json={"image": None}), 422, "image")
     check_problem(client.post(path, json={"image": BASE64, "colour": "red"}), 422, "colour")

@@ -225,6 +225,35 @@ def find_schemas(part: Any, name: str) -> Iterator[dict[str, Any]]:
             yield from find_schemas(each, name)
 
 
+def find_parts(part: Any, schemas: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A schema and all that it consists of, what it refers to as well."""
+    if isinstance(part, list):
+        for each in part:
+            yield from find_parts(each, schemas)
+    elif isinstance(part, dict):
+        yield part
+        if "$ref" in part:
+            yield from find_parts(schemas[part["$ref"].rpartition("/")[2]], schemas)
+        for each in part.values():
+            yield from find_parts(each, schemas)
+
+
+def test_all_that_json_may_repeat_is_bounded(document: dict[str, Any]) -> None:
+    """Each list of a body has a largest length, and so has each object whose names are the client's."""
+    lists = set()
+    for name, operation in operations(document):
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            if media_type != "application/json":
+                continue
+            for part in find_parts(content["schema"], document["components"]["schemas"]):
+                if part.get("type") == "array":
+                    assert part["maxItems"] > 0, (name, part)
+                    lists.add(name)
+                elif isinstance(part.get("additionalProperties"), dict):
+                    assert part["maxProperties"] > 0, (name, part)
+    assert len(lists) == 11
+
+
 @pytest.mark.parametrize("max_k", [5, 50])
 def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> None:
     """Wherever a request may say `k`, its default and its bounds are those of the service, which keeps to them."""

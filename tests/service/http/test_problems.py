@@ -85,11 +85,30 @@ def test_long_values_are_cut(client: TestClient) -> None:
     assert len(problem["detail"]) < 300
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("search/vector", {"vector": [0.0] * 8, "\x01" * 5000: 1}),
+        ("search/vector", {"vector": [0.0] * 8, "condition": "\x01" * 5000 + ":1"}),
+        ("search/vector", {"vector": [0.0] * 8, "condition": ",".join(["\x01" * 2500 + ":1"] * 2)}),
+        ("search/vector", {"vector": [0.0] * 8, "fields": ["\x01" * 5000]}),
+        ("items:query", {"filter": ["\x01" * 5000]}),
+        ("recommendations", {"positive": ["\x01" * 5000]}),
+    ],
+)
+def test_long_values_in_bodies_are_cut(client: TestClient, path: str, body: dict[str, Any]) -> None:
+    """Wherever a text of a client's is repeated, whatever it consists of."""
+    answer = client.post(f"/v1/{path}", json=body)
+    assert answer.status_code in {404, 422}
+    assert len(answer.content) < 2000
+
+
 def test_many_faults_are_counted(client: TestClient) -> None:
     """Of many faults the first few are told, and the rest counted."""
-    problem = check_problem(client.post("/v1/search/vector", json={"vector": ["x"] * 8}), 422, "vector")
-    assert "vector.0" in problem["detail"]
-    assert "and 5 more" in problem["detail"]
+    body = {"vector": ["x"] * 8, "k": "x", "facets": "x", "limit": "x", "colour": "x"}
+    problem = check_problem(client.post("/v1/search/vector", json=body), 422, "k")
+    assert problem["detail"].count("Input should be") == 3
+    assert "and 2 more" in problem["detail"]
 
 
 def test_table_covers_clients_errors() -> None:

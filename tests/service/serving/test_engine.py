@@ -1,7 +1,7 @@
 """The engine, without HTTP and without batches."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from service.search.options import SearchOptions
 from service.search.ranker import Ranked
 from service.serving.engine import Engine, Network
 from service.store.base import OVERALL, Filter, Hit, Item, Record, Weights
+from service.store.filters import All, HasValue, Not, parse_filter
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore, leave_out
 from tests.support.filters import where
 from tests.support.stack import draw_shoe
@@ -232,3 +233,27 @@ def test_catalogue_facts_follow_the_store(memory_engine: Engine) -> None:
     assert memory_engine.catalogue().info.count == 12
     memory_engine.store.delete(["1000.1"])
     assert memory_engine.catalogue().info.count == 11
+
+
+def test_values_are_folded_once_an_attribute(memory_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many comparisons of it a filter has, whose values may be in whatever case."""
+
+    class Titles(dict[str, int]):
+        """Values that count how often all of them are looked at."""
+
+        looks = 0
+
+        def __iter__(self) -> Iterator[str]:
+            self.looks += 1
+            return super().__iter__()
+
+    titles = Titles({"Boot": 1, "BOOT": 1, "Clog": 2})
+    monkeypatch.setattr(memory_engine.store, "facets", lambda: {"Title": titles})
+    given = parse_filter(["-Title:boot", "-Title:cLOG", "-Title:none", "Title:boot", "Title:Clog"])
+    assert memory_engine.resolve(given, ignore_case=True) == All(
+        (
+            HasValue("Title", frozenset({"Boot", "BOOT", "Clog"})),
+            *(Not(HasValue("Title", frozenset(each))) for each in ({"Boot", "BOOT"}, {"Clog"}, {"none"})),
+        )
+    )
+    assert titles.looks == 1

@@ -1,10 +1,15 @@
-"""The check of vectors that come from outside."""
+"""The checks of what comes from outside."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from model.errors import QueryError
-from service.store.base import check_vectors
+from service.store.base import check_condition, check_filter, check_vectors, cursor_to_number
+from tests.support.filters import where
+
+LONG = "\x01" * 5000
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,20 @@ def test_gives_float32() -> None:
     checked = check_vectors([[1, 2.5]], 2)
     assert checked.dtype == np.float32
     assert checked.tolist() == [[1.0, 2.5]]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: check_condition(LONG, {}),
+        lambda: check_condition({LONG: 1.0}, {}),
+        lambda: check_filter(where({LONG: {"x"}}), {"a": {"x": 1}}),
+        lambda: check_filter(where({"a": {LONG}}), {"a": {"x": 1}}),
+        lambda: cursor_to_number(LONG),
+    ],
+)
+def test_errors_repeat_little_of_a_text(check: Callable[[], object]) -> None:
+    """Whatever a client has sent, the message is for people to read."""
+    with pytest.raises(QueryError) as caught:
+        check()
+    assert len(str(caught.value)) < 500

@@ -8,6 +8,9 @@ import pytest
 from model.errors import QueryError
 from service.store.filters import (
     MAX_IDS,
+    MAX_LEAVES,
+    MAX_TERMS,
+    MAX_VALUES,
     All,
     AnyOf,
     Filter,
@@ -130,11 +133,11 @@ def test_values_are_in_composed_form() -> None:
 
 
 def test_ids_are_bounded() -> None:
-    """A filter names ten thousand shoes at most, wherever in it they are; the error says how many there were."""
+    """A filter names ten thousand shoes at most, wherever in it they are."""
     ids = [str(number) for number in range(MAX_IDS)]
     assert parse_filter([{"ids": ids}]) == HasId(frozenset(ids))
     for given in ([{"ids": [*ids, "more"]}], [{"any": [{"ids": ids}, {"ids": ["1"]}]}]):
-        with pytest.raises(QueryError, match="10,001 ids; expected at most 10,000") as caught:
+        with pytest.raises(QueryError, match="more than 10,000 ids") as caught:
             parse_filter(given)
         assert caught.value.field == "filter"
 
@@ -147,3 +150,55 @@ def test_ids_are_no_attribute() -> None:
     assert replace_leaves(both, lambda leaf: has(leaf.attribute, "3")) == All((one, has("HasId", "3")))
     assert canonical(one) != canonical(other)
     assert canonical(both) == canonical(All((other, one)))
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (["-a:1"], "200 comparisons"),
+        (["a:>1"], "200 comparisons"),
+        (["a:1"], "1,000 values"),
+        ([{"any": ["a:1"]}], "200 comparisons"),
+        ([{"ids": ["1"]}], "200 comparisons"),
+        ([{"attribute": "a", "values": ["1", "2", "3", "4", "5", "6"]}], "1,000 values"),
+        ([{"ids": ["1"] * 1000}], "10,000 ids"),
+        (["a:" + "1" * 10_000], "2,097,152 characters"),
+        (['{"any": ["a:1"], "any": ' + " " * 20_000 + '["a:1"]}'], "2,097,152 characters"),
+        ([{"attribute": "a", "values": ["1" * 20_000]}], "2,097,152 characters"),
+    ],
+)
+def test_parsing_ends_where_there_is_too_much(given: list[Any], kind: str) -> None:
+    """What follows the first too many is not looked at: here it would be no filter at all."""
+    with pytest.raises(QueryError, match=f"the filter has more than {kind}"):
+        parse_filter([*given * MAX_TERMS, {}])
+
+
+def test_values_of_one_attribute_are_one_comparison() -> None:
+    """A filter compares to a thousand values, in whatever way it has them, and not to one more."""
+    texts = [f"a:{number}" for number in range(MAX_VALUES)]
+    values = [text.removeprefix("a:") for text in texts]
+    assert parse_filter(texts) == parse_filter([{"attribute": "a", "values": values}]) == has("a", *values)
+    ranges = [f"b:>{number}" for number in range(MAX_LEAVES - 1)]
+    assert parse_filter([*texts, *ranges])
+    for more in ("a:x", "b:>x"):
+        with pytest.raises(QueryError):
+            parse_filter([*texts, *ranges, more])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "\x01" * 10**5,
+        "{" + "\x01" * 10**5,
+        "a:>" + "\x01" * 10**5,
+        "\x01" * 10**5 + ":>x",
+        {"attribute": "a", "values": [3, "\x01" * 10**5]},
+        {"some": [{"\x01" * 10**5: ["\x01" * 10**5] * 1000}] * 1000},
+        {"any": [[[[]]] * 10**5]},
+    ],
+)
+def test_errors_repeat_little_of_a_filter(given: Any) -> None:
+    """However much of it is wrong."""
+    with pytest.raises(QueryError) as caught:
+        parse_filter([given])
+    assert len(str(caught.value)) < 1000
