@@ -37,7 +37,7 @@ from model.framing import (
     shrink,
     whiten,
 )
-from model.headers import check_headers, find_orientation
+from model.headers import check_headers, check_scans, find_orientation
 from model.localization import MaskNetwork, cut_out, locate
 from model.png import skip_bulk
 
@@ -213,6 +213,8 @@ class Preprocessor:
             raise UnsupportedImage("a BMP in run-length encoding can't be read here: save it as a PNG")
         if not _is_scalable(image, data):
             self._check_pixels(image)
+            if isinstance(image, JpegImageFile):
+                check_scans(data, width * height)
         return image
 
     def _check_pixels(self, image: Image.Image, verb: str = "has") -> None:
