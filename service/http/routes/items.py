@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
 
 from model.errors import QueryError
+from model.text import nfc
 from service.http.json_limits import JsonRoute
 from service.http.middleware.exchange import unless_gone
 from service.http.openapi import answers, body_of, ndjson, request_examples
@@ -63,7 +65,7 @@ IDS_TEXT = (
     "Goes with no other parameter."
 )
 
-ItemId = Annotated[Text, Path(description="A shoe's id, as the catalogue has it.")]
+ItemId = Annotated[str, AfterValidator(nfc), Path(description="A shoe's id, as the catalogue has it.")]
 
 
 @router.get(

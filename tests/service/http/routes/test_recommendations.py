@@ -118,7 +118,7 @@ def test_refused_bodies(client: TestClient, body: Any, status: int, field: str |
     assert said in check_problem(client.post(PATH, json=body), status, field)["detail"]
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000, b""])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 10_000, b""])
 def test_malformed_json(client: TestClient, content: bytes) -> None:
     """A body that is no JSON is the client's error."""
     check_problem(client.post(PATH, content=content, headers={"content-type": "application/json"}), 400)

@@ -245,7 +245,16 @@ def test_vector_search_refuses(client: TestClient, body: Any, field: str) -> Non
 
 @pytest.mark.parametrize(
     ("content", "status"),
-    [(b"{", 400), (b"\xff\xfe", 400), (b"[" * 100_000, 400), (b"[]", 422), (b"3", 422), (b"", 422), (b"null", 422)],
+    [
+        (b"{", 400),
+        (b"\xff\xfe", 400),
+        (b"[" * 10_000, 400),
+        (b"[" * 100_000, 413),
+        (b"[]", 422),
+        (b"3", 422),
+        (b"", 422),
+        (b"null", 422),
+    ],
 )
 def test_malformed_json(client: TestClient, content: bytes, status: int) -> None:
     """A body that is not a JSON object is the client's error."""
