@@ -220,14 +220,29 @@ class Rows:
         found = [self._ask("search", data=list(some), anns_field=field_of(part), **options) for some in parts]
         return [[hit["entity"] for hit in hits] for some in found for hits in some]
 
-    def query(self, expression: str, fields: Sequence[str], *, level: str = "") -> list[Row]:
-        """Rows that an expression holds for, in no order; any `WINDOW` of them where there are more."""
-        options: dict[str, Any] = {"limit": WINDOW, "consistency_level": level or self._level}
+    def query(self, expression: str, fields: Sequence[str], *, level: str = "", most: int = WINDOW) -> list[Row]:
+        """Rows that an expression holds for, in no order; any `most` of them where there are more."""
+        options: dict[str, Any] = {"limit": most, "consistency_level": level or self._level}
         return list(self._ask("query", filter=expression, output_fields=fields, **options))
 
     def find(self, keys: Iterable[int], fields: Sequence[str]) -> list[Row]:
         """The rows with these keys that are there, in no order."""
         return [row for some in batches(list(keys)) for row in self.query(f"key in {some}", fields)]
+
+    def have_tokens(self, tokens: Iterable[int]) -> bool:
+        """Whether each of the tokens is some shoe's.
+
+        Each query gives shoes with tokens that were not found yet, so few are needed: Milvus has no order that would
+        put those with one token before the others, as it orders shoes by digests.
+        """
+        missing = set(tokens)
+        while missing:
+            rows = self.query(f"array_contains_any(tokens, {sorted(missing)})", ["tokens"], most=2 * len(missing))
+            found = {int(token) for row in rows for token in row["tokens"]}
+            if missing.isdisjoint(found):
+                return False
+            missing -= found
+        return True
 
     def count(self, expression: str) -> int:
         """How many rows an expression holds for."""

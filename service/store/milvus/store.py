@@ -171,13 +171,14 @@ class MilvusStore:
         if filter is None:
             return ""
         expression = schema.translate(filter)
-        for leaf in find_leaves(filter):
-            if isinstance(leaf, HasValue):
-                tokens = [schema.digest(leaf.attribute, value) for value in leaf.values] or [
-                    schema.digest(leaf.attribute, None)
-                ]
-                if not all(self._rows.count(f"array_contains(tokens, {each})") for each in tokens):
-                    base.check_filter(leaf, self._count_values("", fingerprint))
+        tokens = {
+            schema.digest(leaf.attribute, value)
+            for leaf in find_leaves(filter)
+            if isinstance(leaf, HasValue)
+            for value in leaf.values or (None,)
+        }
+        if not self._rows.have_tokens(tokens):
+            base.check_filter(filter, self._count_values("", fingerprint))
         return expression
 
     def _read_values(self, expression: str, _fingerprint: str) -> dict[str, dict[str, int]]:

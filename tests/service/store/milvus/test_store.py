@@ -157,6 +157,25 @@ class TestTexts:
         assert [item.id for item in store.page(limit=5).items] == ["other"]
 
 
+class TestFilters:
+    def test_many_values_take_few_queries(self, store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whether shoes have them is not asked once for each; one that none has is found among them, and named."""
+        store.upsert(shoe(f"shoe-{number}", [1.0], {"Title": (f"{number}",)}) for number in range(300))
+        titles = {f"{number}" for number in range(300)}
+        asked = []
+        query = MilvusClient.query
+
+        def count(self: MilvusClient, *arguments: Any, **options: Any) -> Any:
+            asked.append(options["filter"])
+            return query(self, *arguments, **options)
+
+        monkeypatch.setattr(MilvusClient, "query", count)
+        assert store.page(limit=1, filter=where({"Title": frozenset(titles)})).total == 300
+        assert len(asked) < 20
+        with pytest.raises(QueryError, match="unknown value 'none' of 'Title'"):
+            store.page(limit=1, filter=where({"Title": frozenset({*titles, "none"})}))
+
+
 class TestAway:
     def test_refuses_until_it_is_back(self, store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """While Milvus is away, all that the store is asked is refused with a time to wait; then it answers again."""
