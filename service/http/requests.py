@@ -577,7 +577,9 @@ async def read_additions(request: Request) -> list[Addition]:
         raise QueryError(
             "item", f"{len(items)} `item` fields and {len(form.images)} `image` parts; expected one of each for a shoe"
         )
-    return [_read_one(text, upload.content) for text, upload in zip(items, form.images, strict=True)]
+    pairs = zip(items, form.images, strict=True)
+    # They may be 64 MiB of JSON; in a thread other requests have their turns between two items.
+    return await run_in_threadpool(lambda: [_read_one(text, upload.content) for text, upload in pairs])
 
 
 def _read_one(text: str, image: bytes) -> Addition:
