@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -42,6 +43,7 @@ __all__ = [
     "encode_attributes",
     "find_item",
     "iterate_items",
+    "iterate_records",
     "number_to_cursor",
     "require_positive",
     "require_same",
@@ -275,6 +277,13 @@ def iterate_items(store: VectorStore, *, filter: Filter | None = None) -> Iterat
         cursor = page.next
         if cursor is None:
             return
+
+
+def iterate_records(store: VectorStore) -> Iterator[Record]:
+    """Every shoe with its vector, as `iterate_items` gives them, without those that are removed meanwhile."""
+    for item in iterate_items(store):
+        with suppress(UnknownItem):
+            yield store.record(item.id)
 
 
 REBUILD = "index it anew with `python -m service index --rebuild`"

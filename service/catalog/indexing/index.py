@@ -225,8 +225,9 @@ def _update(store: VectorStore, uploads: Uploads, items: Sequence[Item]) -> None
         records = []
         for item in items:
             with suppress(UnknownItem):
-                if store.get(item.id).image == item.image:
-                    records.append(Record(item, store.vector(item.id)))
+                stored = store.record(item.id)
+                if stored.item.image == item.image:
+                    records.append(Record(item, stored.vector))
         store.upsert(records)
 
 

@@ -29,8 +29,7 @@ from model.text import nfc, nfc_attributes
 from service.catalog.images import CleanPicture, Uploads, digest_in, is_upload, require_name
 from service.catalog.indexing.ledger import Ledger
 from service.catalog.writer import Add, CatalogWriter, Changed
-from service.errors import UnknownItem
-from service.store.base import Item, Record, StoreInfo, VectorStore, iterate_items
+from service.store.base import Item, StoreInfo, VectorStore, iterate_records
 
 __all__ = ["Archive", "ImportReport", "Manifest", "export_catalog", "import_catalog"]
 
@@ -242,7 +241,7 @@ def _write_archive(store: VectorStore, uploads: Uploads, file: BufferedRandom, s
         uploads.holding(),
     ):
         count = 0
-        for record in _read_store(store):
+        for record in iterate_records(store):
             item = record.item
             line = {"id": item.id, "image": item.image, "attributes": {k: list(v) for k, v in item.attributes.items()}}
             items.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
@@ -260,14 +259,6 @@ def _write_archive(store: VectorStore, uploads: Uploads, file: BufferedRandom, s
         facts = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
         archive.writestr(MANIFEST, json.dumps(facts, indent=2))
     return manifest
-
-
-def _read_store(store: VectorStore) -> Iterator[Record]:
-    for listed in iterate_items(store):
-        try:
-            yield store.record(listed.id)
-        except UnknownItem:
-            continue  # removed since
 
 
 def _locate(uploads: Uploads, item: Item) -> Path:

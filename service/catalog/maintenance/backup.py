@@ -12,13 +12,11 @@ from model.files import explain_failure, sync_folder
 from service.catalog.attributes import TYPES
 from service.catalog.images import FOLDER, Uploads, is_upload, require_name
 from service.catalog.indexing.ledger import LEDGER, UNFINISHED
+from service.catalog.maintenance.duplicates import MEASURE
 from service.store.embedded.database import copy_database
 from service.store.embedded.store import DATABASE
 
 __all__ = ["BackupReport", "back_up"]
-
-MEASURE = "duplicates.json"
-"""The file of `duplicates.MEASURE`, whose module loads torch."""
 
 
 @dataclass(frozen=True)

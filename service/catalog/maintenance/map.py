@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,8 +21,8 @@ from model.preprocess import PreprocessConfig, Preprocessor
 from model.progress import track
 from service.catalog.images import Uploads, read_picture
 from service.catalog.map_files import FACTS, FOLDER, FORMAT, MapFacts, atlas_name, tile_name
-from service.errors import PictureMissing, UnknownItem
-from service.store.base import Item, VectorStore, iterate_items
+from service.errors import PictureMissing
+from service.store.base import Item, VectorStore, iterate_records
 
 __all__ = ["Method", "draw_map", "lay_out", "parse_method"]
 
@@ -60,10 +59,11 @@ def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploa
         OSError: something can't be written.
     """
     info = store.info()
-    items, vectors = _read_shoes(store)
+    records = list(iterate_records(store))
+    items = [record.item for record in records]
     if not items:
         raise QueryError("map", "the catalogue has no shoes to draw a map of")
-    used, places = lay_out(np.stack(vectors), method)
+    used, places = lay_out(np.stack([record.vector for record in records]), method)
     grid = _to_grid(places)
     legend = _find_legend(items)
     target, token = folder / FOLDER, secrets.token_hex(8)
@@ -82,16 +82,6 @@ def draw_map(folder: Path, store: VectorStore, *, method: Method = "auto", uploa
         if stale.name != FACTS and not stale.name.startswith(token):
             stale.unlink(missing_ok=True)
     return facts
-
-
-def _read_shoes(store: VectorStore) -> tuple[list[Item], list[NDArray[np.float32]]]:
-    """The shoes and their vectors, without those that are deleted meanwhile."""
-    items, vectors = [], []
-    for item in iterate_items(store):
-        with suppress(UnknownItem):
-            vectors.append(store.vector(item.id))
-            items.append(item)
-    return items, vectors
 
 
 def lay_out(
