@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from benchmarks.serving import processes
 from benchmarks.serving.peers.work import MAX_BATCH, Work
 from benchmarks.serving.workload import Workload
-from model.checkpoint import load_checkpoint
-from model.embedder import Embedder
+from model.runtime import open_embedder
 
-__all__ = ["BATCH", "STAGES", "Ceiling", "Done", "Job", "Precision", "run_ceiling", "work"]
+__all__ = ["BATCH", "STAGES", "Ceiling", "Done", "Encoder", "Job", "run_ceiling", "work"]
 
-Precision = Literal["float32", "bfloat16"]
+Encoder = Literal["onnx", "torch", "torch in bfloat16"]
 STAGES = ("decode", "encode", "search")
 BATCH = MAX_BATCH
 WARM_BATCHES = 5
@@ -55,7 +54,7 @@ class Job:
 
     folder: Path
     pictures: Sequence[bytes]
-    precision: Precision
+    encoder: Encoder
     seconds: float
 
 
@@ -70,15 +69,14 @@ class Done:
     mib: float
 
 
-def run_ceiling(workload: Workload, *, precision: Precision, workers: int, seconds: float) -> Ceiling:
+def run_ceiling(workload: Workload, *, encoder: Encoder, workers: int, seconds: float) -> Ceiling:
     """Decode, encode and search in `workers` processes of one thread, for so long.
 
-    `float32` encodes as the service does. `bfloat16` lets torch run the network in it, which the service does not: its
-    vectors would not be the index's.
+    `onnx` and `torch` are the service's runtimes. `torch in bfloat16` is not: its vectors would not be the index's.
     """
     context = multiprocessing.get_context("spawn")  # torch's threads don't live through a fork
     barrier, results = context.Barrier(workers), context.Queue()
-    job = Job(workload.folder, workload.pictures, precision, seconds)
+    job = Job(workload.folder, workload.pictures, encoder, seconds)
     children = [context.Process(target=_child, args=(job, barrier, results), daemon=True) for _ in range(workers)]
     with _one_thread():
         for child in children:
@@ -133,10 +131,10 @@ class _Stages:
     """The work on one batch after the other."""
 
     def __init__(self, job: Job) -> None:
-        checkpoint = load_checkpoint(job.folder / "checkpoint")
-        self._embedder = Embedder(checkpoint)
+        runtime: Literal["onnx", "torch"] = "onnx" if job.encoder == "onnx" else "torch"
+        self._embedder = open_embedder(job.folder / "checkpoint", runtime=runtime)
         self._plain = Work(job.folder)
-        self._encode = self._embedder.embed_pixels if job.precision == "float32" else self._encode_in_bfloat16
+        self._encode = self._encode_in_bfloat16 if job.encoder == "torch in bfloat16" else self._embedder.embed_pixels
         self._pictures = cycle(job.pictures)
 
     def run(self) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.serving import processes
-from benchmarks.serving.ceiling import STAGES, Ceiling, Precision, run_ceiling
+from benchmarks.serving.ceiling import STAGES, Ceiling, Encoder, run_ceiling
 from benchmarks.serving.load import BenchmarkError, find_wrk, prepare, run_load
 from benchmarks.serving.report import Measurement, describe_goals, format_table, make_rows, to_json
 from benchmarks.serving.servers import SERVERS, Server, check_answers, find_python, serve, versions
@@ -28,7 +28,7 @@ logger = logging.getLogger("benchmarks.serving")
 WARM_SECONDS = 3.0
 """How long a server is warmed up after its start: BentoML tunes its batching meanwhile, torch chooses kernels."""
 WARM_CLIENTS = 8
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+ENCODERS: tuple[Encoder, ...] = ("onnx", "torch", "torch in bfloat16")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,7 +64,7 @@ def run(
     seconds: Annotated[float, typer.Option(min=0.5, help="How long each load lasts.")] = Plan.seconds,
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is repeated.")] = Plan.rounds,
     workers: Annotated[int, typer.Option(min=1, help="Processes of each server.")] = Plan.workers,
-    ceiling: Annotated[bool, typer.Option(help="Also without HTTP, in float32 and bfloat16.")] = True,
+    ceiling: Annotated[bool, typer.Option(help="Also without HTTP, by each encoder.")] = True,
     quick: Annotated[
         bool, typer.Option("--quick", help="One round of two seconds: to see that all of it works.")
     ] = False,
@@ -77,6 +77,9 @@ def run(
     checkpoint: Annotated[
         Path | None, typer.Option(help="The network to serve.", show_default="one of random weights")
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of JPEGs to search by.", show_default="drawn shoes")
+    ] = None,
     items: Annotated[int, typer.Option(min=1000, help="Vectors to search.")] = 50_000,
     out: Annotated[Path | None, typer.Option("--json", help="Write all figures here too.", show_default=False)] = None,
 ) -> None:
@@ -84,7 +87,7 @@ def run(
     plan = Plan(tuple(clients or Plan.clients), 2.0 if quick else seconds, 1 if quick else rounds, workers)
     chosen = _choose(server)
     pythons = _find_installed(chosen, environments)
-    workload = make_workload(work.resolve(), items=items, checkpoint=checkpoint)
+    workload = make_workload(work.resolve(), items=items, checkpoint=checkpoint, images=images)
     facts = _describe(plan, workload, pythons)
     started = time.monotonic()
     measurements: list[Measurement] = []
@@ -93,10 +96,10 @@ def run(
         for each in _rotated(list(pythons), number):
             logger.info("round %d: %s", number + 1, each.title)
             measurements += measure(each, pythons[each], workload, plan, number)
-        for precision in PRECISIONS if ceiling else ():
-            logger.info("round %d: no HTTP, %s", number + 1, precision)
-            done = run_ceiling(workload, precision=precision, workers=workers, seconds=plan.seconds)
-            ceilings.setdefault(precision, []).append(done)
+        for encoder in ENCODERS if ceiling else ():
+            logger.info("round %d: no HTTP, %s", number + 1, encoder)
+            done = run_ceiling(workload, encoder=encoder, workers=workers, seconds=plan.seconds)
+            ceilings.setdefault(encoder, []).append(done)
     facts["minutes"] = round((time.monotonic() - started) / 60, 1)
     _print(measurements, ceilings, facts, out)
 

@@ -1,10 +1,11 @@
 """What is served and what is asked, the same for all servers: a network, 50,000 vectors, and pictures.
 
-checkpoint/    the network; of random weights unless one is given: speed does not depend on them
+checkpoint/    the network, for torch and for ONNX Runtime; of random weights unless one is given: speed does not depend
+               on them
 catalog/       the vectors as the service keeps them, without pictures
 index.faiss    the same vectors, in the same order, for the peers
 ids.json       the shoes' ids in that order
-pictures/      drawn shoes of 64 to 136 pixels, as JPEGs
+pictures/      drawn shoes of 64 to 136 pixels, as JPEGs, or those of a folder
 facts.json     what all of it was made from, and the right answers; written last
 """
 
@@ -21,13 +22,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.serving.load import BenchmarkError
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.embedder import Embedder
+from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
 from model.tvae import PRESETS, TVAE, to_float
 from service.store.base import Item, Record, StoreSpec
 from service.store.embedded.store import EmbeddedStore
 from training.demo_catalog import draw_shoe, plan_shoes
+from training.onnx_export import export_onnx
 
 __all__ = ["Workload", "make_network", "make_workload"]
 
@@ -71,29 +75,61 @@ class Workload:
 
 
 def make_workload(
-    folder: Path, *, items: int = 50_000, pictures: int = 400, checkpoint: Path | None = None, seed: int = 0
+    folder: Path,
+    *,
+    items: int = 50_000,
+    pictures: int = 400,
+    checkpoint: Path | None = None,
+    images: Path | None = None,
+    seed: int = 0,
 ) -> Workload:
     """Build the folder, or take the one that is there if it was made from the same.
 
     Args:
         folder: is made if need be; what was made there of something else is replaced.
         items: vectors in the catalogue; at least `pictures`.
-        pictures: JPEGs.
+        pictures: JPEGs, at most.
         checkpoint: the network to serve; a new one of random weights if it is left out.
+        images: a folder of JPEGs to take them from, evenly by name; drawn shoes if it is left out.
         seed: of the weights, the shoes and the vectors.
+
+    Raises:
+        BenchmarkError: there are no JPEGs in `images`.
     """
     if not 0 < pictures <= items:
         raise ValueError(f"{pictures} pictures and {items} items; expected at least as many items as pictures")
     digest = load_checkpoint(checkpoint).digest if checkpoint else None
-    made_from = {"format": FORMAT_VERSION, "items": items, "pictures": pictures, "checkpoint": digest, "seed": seed}
+    jpegs = _read_jpegs(images, pictures) if images else _draw_jpegs(pictures, seed)
+    made_from = {
+        "format": FORMAT_VERSION,
+        "items": items,
+        "pictures": sha256_bytes(b"".join(jpegs)),
+        "checkpoint": digest,
+        "seed": seed,
+    }
     facts = folder / "facts.json"
     if not facts.exists() or json.loads(facts.read_text("utf-8"))["made_from"] != made_from:
         _clear(folder)
-        nearest = _build(folder, items, pictures, checkpoint, seed)
+        nearest = _build(folder, items, jpegs, checkpoint, seed)
         facts.write_text(json.dumps({"made_from": made_from, "nearest": nearest}), "utf-8")
     answers = json.loads(facts.read_text("utf-8"))["nearest"]
-    jpegs = tuple(path.read_bytes() for path in sorted((folder / "pictures").iterdir()))
-    return Workload(folder, items, jpegs, tuple(tuple(ids) for ids in answers))
+    return Workload(folder, items, tuple(jpegs), tuple(tuple(ids) for ids in answers))
+
+
+def _read_jpegs(folder: Path, count: int) -> list[bytes]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not paths:
+        raise BenchmarkError(f"{folder} has no JPEGs")
+    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)
+    return [paths[number].read_bytes() for number in chosen]
+
+
+def _draw_jpegs(count: int, seed: int) -> list[bytes]:
+    rng = np.random.default_rng(seed)
+    widths = rng.integers(SIDES[0], SIDES[1] + 1, count)
+    return [
+        _to_jpeg(draw_shoe(facts)[0], int(width)) for facts, width in zip(plan_shoes(count, seed), widths, strict=True)
+    ]
 
 
 def _clear(folder: Path) -> None:
@@ -104,21 +140,19 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _build(folder: Path, items: int, pictures: int, source: Path | None, seed: int) -> list[list[str]]:
-    (folder / "pictures").mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    jpegs, attributes = [], []
-    for number, facts in enumerate(plan_shoes(pictures, seed)):
-        drawn, row = draw_shoe(facts)
-        jpegs.append(_to_jpeg(drawn, int(rng.integers(SIDES[0], SIDES[1] + 1))))
-        attributes.append({key: tuple(value.split(";")) for key, value in row.items() if value and key != "CID"})
-        (folder / "pictures" / f"{number:04}.jpg").write_bytes(jpegs[-1])
-
+def _build(folder: Path, items: int, jpegs: list[bytes], source: Path | None, seed: int) -> list[list[str]]:
     checkpoint = load_checkpoint(source) if source else make_network(jpegs, seed)
     save_checkpoint(folder / "checkpoint", checkpoint)
+    export_onnx(folder / "checkpoint")
+    (folder / "pictures").mkdir()
+    for number, jpeg in enumerate(jpegs):
+        (folder / "pictures" / f"{number:04}.jpg").write_bytes(jpeg)
+    rng = np.random.default_rng(seed)
     embedder = Embedder(load_checkpoint(folder / "checkpoint"))
     asked = embedder.embed(jpegs)  # (P, D)
     vectors = _scatter(asked, items, rng)
+    rows = [draw_shoe(facts)[1] for facts in plan_shoes(len(jpegs), seed)]
+    attributes = [{key: tuple(row[key].split(";")) for key in row if row[key] and key != "CID"} for row in rows]
     ids = [f"{number:06}" for number in range(items)]
     (folder / "ids.json").write_text(json.dumps(ids), "utf-8")
     index = faiss.IndexFlatL2(vectors.shape[1])
@@ -127,7 +161,7 @@ def _build(folder: Path, items: int, pictures: int, source: Path | None, seed: i
     spec = StoreSpec.of(embedder.dimension, embedder.slices, embedder.checkpoint.digest, folder)
     store = EmbeddedStore.create(folder / "catalog", spec)
     try:
-        shoes = (Item(name, f"{name}.jpg", attributes[row % pictures]) for row, name in enumerate(ids))
+        shoes = (Item(name, f"{name}.jpg", attributes[row % len(jpegs)]) for row, name in enumerate(ids))
         store.upsert(Record(shoe, vector) for shoe, vector in zip(shoes, vectors, strict=True))
     finally:
         store.close()
