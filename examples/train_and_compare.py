@@ -14,7 +14,7 @@ from model.catalog import read_catalog
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 from model.preprocess import Preprocessor
-from model.tvae import PRESETS
+from model.tvae import NETWORK_PRESETS
 from training.conditions import choose_conditions, cut_latent
 from training.config import TrainConfig
 from training.data.images import load_images
@@ -26,7 +26,7 @@ def main(source: str, epochs: str = "5") -> None:
     catalog = read_catalog(source)
     # An attribute that can order shoes gets a slice of the vector; what is left of it is free.
     chosen = choose_conditions(None, [shoe.attributes for shoe in catalog.shoes], triplet_weight=1.0)
-    network, conditions = cut_latent(PRESETS["shoes"], 64, chosen)
+    network, conditions = cut_latent(NETWORK_PRESETS["shoes"], 64, chosen)
     config = TrainConfig(network=network, conditions=conditions, epochs=int(epochs))
     images = load_images(catalog, Preprocessor(config.preprocess))
     with tempfile.TemporaryDirectory() as folder:

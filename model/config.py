@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["FREE", "INSTANCE", "PRESETS", "LocalizerConfig", "Slice", "TVAEConfig"]
+__all__ = ["FREE", "INSTANCE", "NETWORK_PRESETS", "LocalizerConfig", "Slice", "TVAEConfig"]
 
 FREE = "free"
 """The slice that no condition orders: what the decoder needs beyond the conditions."""
@@ -106,7 +106,7 @@ class TVAEConfig:
         return bounds
 
 
-PRESETS = {
+NETWORK_PRESETS = {
     "mnist": TVAEConfig(image_size=28, channels=1, widths=(32, 64), blocks=1, slices=(Slice(FREE, 20),)),
     "shoes": TVAEConfig(smooth=True),
     "shoes-large": TVAEConfig(encoder_blocks=(0, 1, 1, 1), separate=True, sphere=True, smooth=True),

@@ -13,10 +13,20 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from model.config import FREE, INSTANCE, PRESETS, Slice, TVAEConfig
+from model.config import FREE, INSTANCE, NETWORK_PRESETS, Slice, TVAEConfig
 from model.layers import downward, upward
 
-__all__ = ["FREE", "INSTANCE", "PRESETS", "TVAE", "Posterior", "Slice", "TVAEConfig", "reparameterize", "to_float"]
+__all__ = [
+    "FREE",
+    "INSTANCE",
+    "NETWORK_PRESETS",
+    "TVAE",
+    "Posterior",
+    "Slice",
+    "TVAEConfig",
+    "reparameterize",
+    "to_float",
+]
 
 _LOG_VARIANCE_RANGE = (-12.0, 6.0)
 

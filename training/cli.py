@@ -163,7 +163,7 @@ def _take_preset(context: typer.Context, name: str | None) -> str | None:
 def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) -> None:
     """Say which preset was chosen, and refuse what can't be done before the minutes that decoding takes."""
     from model.errors import TrainingError
-    from model.tvae import PRESETS
+    from model.tvae import NETWORK_PRESETS
     from training.checkpointing import refuse_finished
     from training.distributed import count_processes
 
@@ -173,7 +173,7 @@ def _check_run(context: typer.Context, out: Path, network: str, *, again: bool) 
         typer.echo(f"preset {context.params['preset']}: {context.meta[PRESET_REASON]}", err=True)
     if not context.params["photo_views"]:
         return
-    if network in PRESETS and not PRESETS[network].separate:  # an unknown one is refused by its name
+    if network in NETWORK_PRESETS and not NETWORK_PRESETS[network].separate:  # an unknown one is refused by its name
         raise TrainingError(
             f"learning from photos needs --network shoes-large; for --network {network} choose --preset catalog"
         )

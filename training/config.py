@@ -12,7 +12,7 @@ from model.checkpoint import Condition
 from model.errors import TrainingError
 from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
-from model.tvae import PRESETS, TVAEConfig
+from model.tvae import NETWORK_PRESETS, TVAEConfig
 from training.losses import Likelihood
 from training.miners import MINERS, MinerName
 
@@ -163,7 +163,7 @@ class TrainConfig:
         seed: of everything random.
     """
 
-    network: TVAEConfig = PRESETS[NETWORK]
+    network: TVAEConfig = NETWORK_PRESETS[NETWORK]
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     conditions: tuple[Condition, ...] = ()
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -273,7 +273,7 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
     objective["miner"] = one_of("miner", objective["miner"], tuple(MINERS))
     run = {name: options[name] for name in RUN_OPTIONS}
     run["precision"] = one_of("precision", run["precision"], get_args(Precision))
-    network = _enlarge(PRESETS[one_of("network", options["network"], NETWORKS)], options["image_size"])
+    network = _enlarge(NETWORK_PRESETS[one_of("network", options["network"], NETWORKS)], options["image_size"])
     return TrainConfig(
         network=network,
         preprocess=PreprocessConfig(

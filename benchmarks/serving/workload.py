@@ -27,7 +27,7 @@ from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.embedder import Embedder
 from model.files import sha256_bytes
 from model.preprocess import PreprocessConfig
-from model.tvae import PRESETS, TVAE, to_float
+from model.tvae import NETWORK_PRESETS, TVAE, to_float
 from service.store.base import Item, Record, StoreSpec
 from service.store.embedded.store import EmbeddedStore
 from training.demo_catalog import draw_shoe, plan_shoes
@@ -177,7 +177,7 @@ def _to_jpeg(drawn: Image.Image, width: int) -> bytes:
 
 def make_network(jpegs: list[bytes], seed: int) -> Checkpoint:
     """Random weights, with the batch normalisation's statistics of these pictures: without, all vectors are alike."""
-    config = PRESETS[PRESET]
+    config = NETWORK_PRESETS[PRESET]
     preprocess = PreprocessConfig(size=config.image_size, channels=config.channels)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)

@@ -7,7 +7,7 @@ from benchmarks.training.plan import Plan
 from model.catalog import read_catalog
 from model.errors import CatalogError
 from model.progress import progress
-from model.tvae import PRESETS
+from model.tvae import NETWORK_PRESETS
 from training.conditions import choose_conditions, cut_latent
 from training.demo_catalog import draw_demo_catalog
 
@@ -34,7 +34,7 @@ def make_plan(catalog: str, *, network: str, epochs: int, batch_size: int, devic
         bad = read.bad_rows[0]
         raise CatalogError(f"{catalog} has {len(read.bad_rows)} bad rows, such as {bad.row}: {bad.reason}")
     attributes = [shoe.attributes for shoe in read.shoes]
-    preset = PRESETS[network]
+    preset = NETWORK_PRESETS[network]
     shape, conditions = cut_latent(preset, preset.latent_size, choose_conditions(None, attributes, triplet_weight=1.0))
     chosen = {condition.name: condition.attributes[0] for condition in conditions}
     return Plan(

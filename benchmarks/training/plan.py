@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from model.tvae import PRESETS, Slice, TVAEConfig
+from model.tvae import NETWORK_PRESETS, Slice, TVAEConfig
 
 __all__ = ["Plan", "Timings", "Trained", "run_side"]
 
@@ -50,7 +50,7 @@ class Plan:
     @property
     def tvae_config(self) -> TVAEConfig:
         """The network."""
-        return replace(PRESETS[self.network], slices=self.slices)
+        return replace(NETWORK_PRESETS[self.network], slices=self.slices)
 
     @property
     def torch_device(self) -> torch.device:

@@ -7,12 +7,12 @@ from fastapi.routing import APIRoute
 
 from service.http.problems import BODY_TOO_LARGE, Refusal
 
-__all__ = ["MAX_CONTAINERS", "MAX_JSON_BYTES", "MAX_VALUES", "JsonMeter", "JsonRoute"]
+__all__ = ["MAX_COMMAS", "MAX_CONTAINERS", "MAX_JSON_BYTES", "JsonMeter", "JsonRoute"]
 
 MAX_JSON_BYTES = 8 * 2**20
 """Largest JSON without pictures, in bytes."""
 
-MAX_VALUES = 2**18
+MAX_COMMAS = 2**18
 """Most commas: 64 vectors of 4,096 numbers. Python parses so many numbers in about 0.1 s."""
 
 MAX_CONTAINERS = 2**14
@@ -23,14 +23,14 @@ class JsonMeter:
     """Counts commas, and lists and objects, piece by piece; those in texts count as well."""
 
     def __init__(self) -> None:
-        self._values = self._containers = 0
+        self._commas = self._containers = 0
 
     def feed(self, piece: bytes) -> None:
         """Count the next piece of a body. Raises Refusal."""
-        self._values += piece.count(b",")
+        self._commas += piece.count(b",")
         self._containers += piece.count(b"[") + piece.count(b"{")
-        if self._values > MAX_VALUES:
-            raise Refusal(BODY_TOO_LARGE, f"the JSON has more than {MAX_VALUES:,} commas")
+        if self._commas > MAX_COMMAS:
+            raise Refusal(BODY_TOO_LARGE, f"the JSON has more than {MAX_COMMAS:,} commas")
         if self._containers > MAX_CONTAINERS:
             raise Refusal(BODY_TOO_LARGE, f"the JSON has more than {MAX_CONTAINERS:,} lists and objects")
 

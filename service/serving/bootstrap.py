@@ -89,7 +89,7 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
         record_recall=metrics.set_index_recall,
         # A change that has to wait for those of others is given up before its request is.
         busy_seconds=settings.wait_seconds / 3,
-        exact_up_to=settings.exact_shoes,
+        exact_shoes=settings.exact_shoes,
         min_recall=settings.min_recall,
     )
     try:
@@ -133,7 +133,7 @@ def _check_complete(settings: Settings, *, required: bool) -> None:
         return
     if required:
         raise ArtifactError(f"the indexing of {settings.index} has not finished; reload again when it has")
-    logger.warning("the indexing of %s did not finish; run the same command again", settings.index)
+    logger.warning("the indexing of %s did not finish; run it again, without --rebuild", settings.index)
 
 
 def _require_match(settings: Settings, embedder: Embedder, info: StoreInfo) -> None:

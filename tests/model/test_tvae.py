@@ -8,7 +8,7 @@ import torch
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.preprocess import PreprocessConfig
-from model.tvae import FREE, INSTANCE, PRESETS, TVAE, Posterior, Slice, TVAEConfig, reparameterize
+from model.tvae import FREE, INSTANCE, NETWORK_PRESETS, TVAE, Posterior, Slice, TVAEConfig, reparameterize
 from tests.model.networks import TINY, fixed_weights
 
 PAIR = TVAEConfig(
@@ -22,7 +22,9 @@ PAIR = TVAEConfig(
 SHOE = replace(PAIR, slices=(Slice("type", 3), Slice(INSTANCE, 4), Slice(FREE, 2)))
 
 
-@pytest.mark.parametrize("config", [TINY, PAIR, SHOE, *PRESETS.values()], ids=["tiny", "pair", "shoe", *PRESETS])
+@pytest.mark.parametrize(
+    "config", [TINY, PAIR, SHOE, *NETWORK_PRESETS.values()], ids=["tiny", "pair", "shoe", *NETWORK_PRESETS]
+)
 def test_shapes_and_ranges(config: TVAEConfig) -> None:
     """Pictures become mean and log-variance, and latents become pictures in [0, 1], for every preset."""
     tvae = TVAE(config).eval()

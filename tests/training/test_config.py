@@ -5,11 +5,11 @@ import torch
 
 from model.checkpoint import Condition
 from model.errors import TrainingError
-from model.tvae import INSTANCE, PRESETS, TVAE, Slice
+from model.tvae import INSTANCE, NETWORK_PRESETS, TVAE, Slice
 from training.conditions import choose_conditions, cut_latent, judge_attributes, parse_condition
 from training.config import TrainConfig, default_options, make_config, one_of, read_options
 
-SHOES = PRESETS["shoes"]
+SHOES = NETWORK_PRESETS["shoes"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_cut_latent_whole_vector() -> None:
 
 def test_cut_latent_beside_an_instance() -> None:
     """Conditions get 8 numbers each, the instance slice comes after them, and a remainder has to be left."""
-    large, parsed = PRESETS["shoes-large"], [parse_condition("a"), parse_condition("b:4")]
+    large, parsed = NETWORK_PRESETS["shoes-large"], [parse_condition("a"), parse_condition("b:4")]
     slices = cut_latent(large, 64, parsed, 32)[0].slices
     assert slices == (Slice("a", 8), Slice("b", 4), Slice(INSTANCE, 32), Slice("free", 20))
     for size in (43, 44):
@@ -188,7 +188,7 @@ def test_larger_pictures(name: str, size: int, widths: int) -> None:
     config = make_config(default_options() | {"network": name, "image_size": size})
     assert config.preprocess.size == config.network.image_size == size
     assert len(config.network.widths) == widths
-    assert config.network.widths[-4:] == PRESETS[name].widths
+    assert config.network.widths[-4:] == NETWORK_PRESETS[name].widths
     pictures = TVAE(config.network).decode(torch.zeros(2, config.network.latent_size))
     assert pictures.shape == (2, 3, size, size)
 

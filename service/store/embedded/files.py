@@ -210,7 +210,7 @@ def save_small(truth: Truth, snapshot: Snapshot) -> Snapshot:
 
     Nothing is written where another catalogue has taken the place: the file is that one's.
     """
-    if len(snapshot) > snapshot.base.layout.exact_up_to or not truth.is_in_place():
+    if len(snapshot) > snapshot.base.layout.exact_shoes or not truth.is_in_place():
         return snapshot
     base = (snapshot := snapshot.compacted() if snapshot.pending else snapshot).base
     if len(base):
@@ -237,7 +237,7 @@ def _base_of(changes: Changes, stored: StoredVectors, layout: Layout) -> Segment
     for position, row in zip(positions.tolist(), old.tolist(), strict=True):
         items[position] = changes.items[row]
     # A file that somebody cuts short while it is mapped ends the process: those of small catalogues are copied.
-    vectors = stored.vectors if len(items) > layout.exact_up_to else stored.vectors.copy()
+    vectors = stored.vectors if len(items) > layout.exact_shoes else stored.vectors.copy()
     return Segment(layout, seq=stored.seq, numbers=stored.numbers, items=items, vectors=vectors, digest=stored.digest)
 
 

@@ -52,13 +52,13 @@ class Layout:
 
     Attributes:
         slices: name -> (start, stop) of its part of the vector; without `overall`.
-        exact_up_to: up to so many shoes searches are exact, in a copy of each slice; beyond them they go by inverted
+        exact_shoes: up to so many shoes searches are exact, in a copy of each slice; beyond them they go by inverted
             indexes, and nothing is copied.
         threads: how many one search may use.
     """
 
     slices: Mapping[str, tuple[int, int]]
-    exact_up_to: int
+    exact_shoes: int
     threads: int = 1
 
 
@@ -109,7 +109,7 @@ class Segment:
     @property
     def is_large(self) -> bool:
         """Whether there are so many rows that searches go by inverted indexes, and nothing is copied."""
-        return len(self.items) > self.layout.exact_up_to
+        return len(self.items) > self.layout.exact_shoes
 
     @property
     def gone(self) -> int:

@@ -4,7 +4,7 @@ Every query is answered out of an immutable `Snapshot`. Before it is, one `PRAGM
 microseconds) tells whether any process has committed a change since; if so, the changes not yet seen make the next
 snapshot, and one assignment puts it in place. Searches that run meanwhile keep the snapshot they began with.
 
-Up to `exact_up_to` shoes every search is exact. Beyond, `service.store.embedded.background` makes inverted
+Up to `exact_shoes` shoes every search is exact. Beyond, `service.store.embedded.background` makes inverted
 indexes, whose recall is measured; until they are there, and where they find too little, searches stay exact.
 """
 
@@ -38,7 +38,7 @@ class StoreOptions(TypedDict, total=False):
 
     threads: int
     record_recall: Callable[[str, float], None] | None
-    exact_up_to: int
+    exact_shoes: int
     min_recall: float
 
 
@@ -60,7 +60,7 @@ class EmbeddedStore:
         *,
         threads: int = 1,
         record_recall: Callable[[str, float], None] | None = None,
-        exact_up_to: int = EXACT_UP_TO,
+        exact_shoes: int = EXACT_UP_TO,
         min_recall: float = MIN_RECALL,
     ) -> None:
         """Read the whole catalogue; see `open` and `create`.
@@ -70,11 +70,11 @@ class EmbeddedStore:
             threads: how many one search may use.
             record_recall: is called with a slice's name and the recall@10 of its searches from now on: as measured of
                 an index, or 1 where they are exact.
-            exact_up_to: up to so many shoes every search is exact.
+            exact_shoes: up to so many shoes every search is exact.
             min_recall: the recall@10, in [0, 1], without which searches stay exact beyond that too.
         """
         self._truth = truth
-        self._layout = Layout(truth.spec.slices, exact_up_to, threads)
+        self._layout = Layout(truth.spec.slices, exact_shoes, threads)
         self._indexer = BackgroundIndexer(self, truth, minimum=min_recall, record_recall=record_recall)
         self._wrote = False
         # Guards the reading connection and the place of the snapshot, not the snapshot.

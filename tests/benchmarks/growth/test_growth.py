@@ -165,7 +165,7 @@ def test_a_peers_effort_is_raised_until_it_reaches_the_goal(job: Job, tmp_path: 
 def test_ours_is_the_service_own_store(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small and large: what it finds is right, and a lot's nearest are exactly right."""
     for index, limit in (("exact", 100_000), ("approximate", 1000)):
-        monkeypatch.setattr("benchmarks.growth.ours.LIMITS", {"exact_up_to": limit})
+        monkeypatch.setattr("benchmarks.growth.ours.LIMITS", {"exact_shoes": limit})
         folder = tmp_path / index
         folder.mkdir()
         built = side.build(Solemate(), job, folder)

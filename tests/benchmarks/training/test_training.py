@@ -22,7 +22,7 @@ from benchmarks.training.report import Machine, Report
 from benchmarks.training.rounds import Run, Side, SideFailed, choose_sides, run_rounds
 from model.catalog import read_catalog
 from model.errors import CatalogError
-from model.tvae import PRESETS, Slice
+from model.tvae import NETWORK_PRESETS, Slice
 from training.demo_catalog import draw_demo_catalog
 
 
@@ -72,7 +72,7 @@ def test_the_network() -> None:
     """The network is the preset with the plan's slices."""
     config = small_plan().tvae_config
     assert config.slices == (Slice("gender", 8), Slice("free", 4))
-    assert config.widths == PRESETS["shoes"].widths
+    assert config.widths == NETWORK_PRESETS["shoes"].widths
 
 
 TABLE = """id,image,Gender

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.http.app import create_app
-from service.http.json_limits import MAX_CONTAINERS, MAX_JSON_BYTES, MAX_VALUES
+from service.http.json_limits import MAX_COMMAS, MAX_CONTAINERS, MAX_JSON_BYTES
 from service.serving.engine import Engine
 from service.settings import Settings
 from tests.service.http.capture_examples import KEYS
@@ -90,7 +90,7 @@ def test_attributes_are_bounded(
 @pytest.mark.parametrize("path", ["search", "search/vector", "search:batch", "recommendations", "embeddings"])
 def test_values_are_counted_before_they_are_parsed(roomy: TestClient, path: str) -> None:
     """Even JSON that is none is refused for what it has too much of."""
-    for body, most in ((b"," * (MAX_VALUES + 1), MAX_VALUES), (b"[{" * (MAX_CONTAINERS // 2 + 1), MAX_CONTAINERS)):
+    for body, most in ((b"," * (MAX_COMMAS + 1), MAX_COMMAS), (b"[{" * (MAX_CONTAINERS // 2 + 1), MAX_CONTAINERS)):
         problem = check_problem(roomy.post(f"/v1/{path}", content=body, headers=JSON), 413)
         assert f"the JSON has more than {most:,}" in problem["detail"]
     check_problem(roomy.post(f"/v1/{path}", content=b"[" * MAX_CONTAINERS, headers=JSON), 400)

@@ -35,7 +35,7 @@ def embedded(folder: Path) -> EmbeddedStore:
 
 def large(folder: Path) -> EmbeddedStore:
     """The same, where every catalogue is a large one: by inverted indexes, that find all."""
-    return EmbeddedStore.create(folder, SPEC, exact_up_to=0, min_recall=1.0)
+    return EmbeddedStore.create(folder, SPEC, exact_shoes=0, min_recall=1.0)
 
 
 def milvus(address: Address, slices: Mapping[str, tuple[int, int]] = SLICES) -> VectorStore:

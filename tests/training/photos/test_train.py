@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
-from model.tvae import INSTANCE, PRESETS
+from model.tvae import INSTANCE, NETWORK_PRESETS
 from tests.training.photos.shoes import shorten_stage
 from tests.training.runs import cut_after
 from training import validation
@@ -49,7 +49,7 @@ def _small() -> Iterator[None]:
     """Little to teach the localizer, a narrow network, and photos that count wherever the shoe is found in them."""
     with pytest.MonkeyPatch.context() as patch:
         shorten_stage(patch)
-        patch.setitem(PRESETS, "shoes-large", replace(PRESETS["shoes-large"], widths=(8, 8, 16, 16)))
+        patch.setitem(NETWORK_PRESETS, "shoes-large", replace(NETWORK_PRESETS["shoes-large"], widths=(8, 8, 16, 16)))
         patch.setattr(validation, "MIN_PHOTOS", 1)
         patch.setattr("training.photos.views.LEAST_OVERLAP", 0.0)
         yield

@@ -8,7 +8,7 @@ import torch
 
 from model.checkpoint import Condition
 from model.preprocess import PreprocessConfig
-from model.tvae import FREE, PRESETS, Slice
+from model.tvae import FREE, NETWORK_PRESETS, Slice
 from training.config import AugmentConfig, ObjectiveConfig, TrainConfig
 from training.data.images import ImageSet
 from training.data.mnist import DIGIT
@@ -58,9 +58,9 @@ def our_config(*, metric: bool, epochs: int = OUR_EPOCHS, seed: int = 0) -> Trai
     for the order: what is not in order is what the encoder takes for another digit. Three of four pictures are moved a
     little, which helps with just those; the fourth is left as it is, since the ELBO is of pictures as they are.
     """
-    slices = (Slice(DIGIT, DIGIT_SIZE), Slice(FREE, PRESETS["mnist"].latent_size - DIGIT_SIZE))
+    slices = (Slice(DIGIT, DIGIT_SIZE), Slice(FREE, NETWORK_PRESETS["mnist"].latent_size - DIGIT_SIZE))
     return TrainConfig(
-        network=replace(PRESETS["mnist"], slices=slices),
+        network=replace(NETWORK_PRESETS["mnist"], slices=slices),
         preprocess=PreprocessConfig(size=28, channels=1, background=0),
         conditions=(Condition(DIGIT, (DIGIT,)),) if metric else (),
         objective=ObjectiveConfig(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from model.checkpoint import Condition
-from model.tvae import PRESETS
+from model.tvae import NETWORK_PRESETS
 from training.conditions import cut_latent
 from training.config import TrainConfig, one_of
 from training.evaluation.csn import ATTRIBUTES
@@ -51,7 +51,7 @@ def shoe_config(recipe: ShoeRecipe, *, network: str = "shoes", epochs: int = OUR
     condition's. None of the shoes is held out, since the shoes to measure on are apart already.
     """
     base = TrainConfig()
-    shape = PRESETS[one_of("network", network, NETWORKS)]
+    shape = NETWORK_PRESETS[one_of("network", network, NETWORKS)]
     conditions: list[tuple[Condition, int | None]] = []
     if recipe.triplets == "whole":
         conditions = [(Condition(WHOLE, tuple(ATTRIBUTES.values())), LATENT_SIZE)]

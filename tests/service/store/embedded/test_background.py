@@ -32,7 +32,7 @@ LOT = where({"Lot": frozenset({"3"})})
 
 def opened(folder: Path, **options: Any) -> EmbeddedStore:
     """A store for which 700 shoes are many."""
-    return EmbeddedStore.create(folder, SPEC, **{"exact_up_to": EXACT_UP_TO} | options)
+    return EmbeddedStore.create(folder, SPEC, **{"exact_shoes": EXACT_UP_TO} | options)
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +101,14 @@ class TestIndex:
             store.build_indexes()
             assert (store.info().index, store.info().recall) == ("exact", None)
         recalls: dict[str, float] = {}
-        EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__).close()
+        EmbeddedStore.open(folder, exact_shoes=EXACT_UP_TO, record_recall=recalls.__setitem__).close()
         assert recalls == dict.fromkeys((OVERALL, *SLICES), 1.0)
         assert not builds
         assert not [*folder.glob("*.faiss")]
 
     def test_many_shoes_are_found_nearly_all(self, grown: Path, naive: NaiveStore) -> None:
         """By every condition; the recall is told, and is enough."""
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes()
             info = store.info()
             assert info.index == "approximate"
@@ -120,7 +120,7 @@ class TestIndex:
     def test_filtered_searches_are_exact(self, grown: Path, naive: NaiveStore) -> None:
         """A filter's rows are looked at one by one: the ten nearest, in order."""
         filters: tuple[Filter, ...] = (LOT, where({"Lot": frozenset("17"), "Side": frozenset({"left"})}))
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes()
             for query in QUERIES:
                 for chosen in filters:
@@ -132,7 +132,7 @@ class TestIndex:
     def test_the_recall_is_told_to_whoever_watches(self, grown: Path) -> None:
         """Condition by condition, as measured."""
         recalls: dict[str, float] = {}
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
             store.build_indexes()
             assert recalls.keys() == {OVERALL, *SLICES}
             assert recalls[OVERALL] == store.info().recall
@@ -153,7 +153,7 @@ class TestIndex:
 
         monkeypatch.setattr(InvertedIndex, "candidates", wrong)
         recalls: dict[str, float] = {}
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO, record_recall=recalls.__setitem__)) as store:
             store.build_indexes([OVERALL])
             assert (store.info().index, store.info().recall) == ("exact", None)
             assert share_found(store, naive) == 1.0
@@ -163,7 +163,7 @@ class TestIndex:
 
     def test_vectors_are_shared(self, grown: Path) -> None:
         """Every condition looks at the one matrix, which is the mapped file."""
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes()
             base = store.current().base
             assert base.digest
@@ -176,7 +176,7 @@ class TestIndex:
 class TestFiles:
     def test_a_start_builds_nothing_again(self, grown: Path, naive: NaiveStore, builds: list[int]) -> None:
         """Vectors and indexes are read from their files."""
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes()
             assert store.current().base.tuned.keys() == {OVERALL, *SLICES}
             assert share_found(store, naive) >= 0.96
@@ -184,11 +184,11 @@ class TestFiles:
 
     def test_nor_after_a_few_changes(self, grown: Path, builds: list[int]) -> None:
         """What came after the files were made is read from the truth, and put beside them."""
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.upsert([shoe("new", QUERIES[0]), shoe("shoe-3", QUERIES[1], {"Lot": ("changed",)})])
             store.delete(["shoe-4"])
             store.build_indexes([])
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert store.info().count == COUNT
@@ -206,12 +206,12 @@ class TestFiles:
     ) -> None:
         """Whichever it is: the answers are right, and the next start finds whole files."""
         (grown / name).write_bytes(DAMAGES[damage]((grown / name).read_bytes()))
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert share_found(store, naive) >= 0.96
         builds.clear()
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             assert store.current().base.digest
         assert not builds
@@ -219,26 +219,26 @@ class TestFiles:
     def test_files_of_a_later_state_are_not_used(self, grown: Path, folder: Path) -> None:
         """A catalogue that was put back to an earlier state, and then changed otherwise, answers as it is."""
         earlier = (grown / DATABASE).read_bytes()
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.upsert(cluster_shoes(COUNT, seed=1))
             store.build_indexes()
         (grown / DATABASE).write_bytes(earlier)
         other = NaiveStore()
         other.upsert(cluster_shoes(COUNT))
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             assert share_found(store, other) >= 0.96
             store.upsert(cluster_shoes(COUNT, seed=2))
             store.upsert(cluster_shoes(10, seed=3, prefix="more"))
         other.upsert(cluster_shoes(COUNT, seed=2))
         other.upsert(cluster_shoes(10, seed=3, prefix="more"))
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             assert share_found(store, other) >= 0.96
             assert ids_in(store) == other.records.keys()
 
     def test_a_higher_recall_needs_another_index(self, grown: Path, builds: list[int]) -> None:
         """One that was good enough for less is not used."""
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO, min_recall=0.995)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO, min_recall=0.995)) as store:
             store.build_indexes([OVERALL])
             recall = store.info().recall
             assert recall is not None
@@ -256,7 +256,7 @@ class TestFiles:
         with closing(opened(folder)) as store:
             store.upsert(cluster_shoes(COUNT))
         monkeypatch.setattr(files, "write_parts", full)
-        with closing(EmbeddedStore.open(folder, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(folder, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             assert store.info().index == "approximate"
             assert share_found(store, naive) >= 0.96
@@ -271,7 +271,7 @@ class TestFiles:
             (grown / name).unlink()
         other.mkdir()
         link.symlink_to(grown)
-        with closing(EmbeddedStore.open(link, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(link, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             link.unlink()
             link.symlink_to(other)
@@ -374,7 +374,7 @@ class TestBackground:
     def test_a_read_that_fails_once_ends_nothing(self, grown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The thread goes on, nobody waits for it for ever, and the next search asks for the index again."""
         monkeypatch.setattr(EmbeddedStore, "_request_missing", lambda *_: None)
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             snapshot = store.current()
             with monkeypatch.context() as patch:
                 patch.setattr(store, "current", mock.Mock(side_effect=ArtifactError("the disk failed once")))
@@ -408,7 +408,7 @@ class TestNewBase:
         """It has all that has changed, with the indexes of the old one; nothing is beside it any more."""
         naive = NaiveStore()
         naive.upsert(cluster_shoes(COUNT))
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL, "closure"])
             first = store.current().base
             changes = [*cluster_shoes(200, seed=4), *cluster_shoes(300, seed=5, prefix="new")]
@@ -426,15 +426,15 @@ class TestNewBase:
             assert share_found(store, naive) >= 0.96
             assert {name: dict(values) for name, values in naive.facets().items()} == store.facets()
             require_same(store.search(QUERIES[:1], 10, filter=LOT)[0], naive.search(QUERIES[0], 10, filter=LOT))
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             assert store.current().pending == 0
             assert ids_in(store) == naive.records.keys()
 
     def test_another_instance_takes_it_over(self, grown: Path, builds: list[int]) -> None:
         """Whoever is second finds it on disk, and builds nothing."""
         with (
-            closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as one,
-            closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as other,
+            closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as one,
+            closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as other,
         ):
             for store in (one, other):
                 store.build_indexes([OVERALL])
@@ -452,7 +452,7 @@ class TestNewBase:
         naive = NaiveStore()
         naive.upsert(cluster_shoes(COUNT))
         gone = [f"shoe-{number}" for number in range(EXACT_UP_TO - 50, COUNT)]
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             for each in (store, naive):
                 each.delete(gone)
@@ -466,7 +466,7 @@ class TestNewBase:
         place = shoe("query", [9.0] * 8).vector
         names = [f"moving-{number}" for number in range(10)]
         done = threading.Event()
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             store.build_indexes([OVERALL])
             first = store.current().base.seq
 
@@ -503,7 +503,7 @@ class TestNewBase:
             assert store.current().base.seq > first
             assert ids(store.search(place[None], 10)[0]) == names
             assert store.info().count == COUNT + 10 + 60
-        with closing(EmbeddedStore.open(grown, exact_up_to=EXACT_UP_TO)) as store:
+        with closing(EmbeddedStore.open(grown, exact_shoes=EXACT_UP_TO)) as store:
             assert store.info().count == COUNT + 10 + 60
             assert ids(store.search(place[None], 10)[0]) == names
 
