@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from model.framing import TOLERANCE, Box, Subject
 from model.localization import Localization, sharpen
@@ -33,6 +32,8 @@ def cut_plain(image: Image.Image, colour: NDArray[np.uint8], box: Box) -> Image.
         colour: (3,), of the margin.
         box: the subject's, which the result is cropped to.
     """
+    from scipy import ndimage  # noqa: PLC0415 - as in `model.localization`
+
     near = (np.abs(np.asarray(image, dtype=np.int16) - colour.astype(np.int16)) <= TOLERANCE).all(axis=2)
     parts, _ = ndimage.label(near)
     edge = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])

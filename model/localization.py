@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from model.framing import WHOLE, Box, Subject, box_of
 
@@ -124,6 +123,8 @@ def _subject(
     mask: NDArray[np.float32], window: tuple[int, int, int, int], size: tuple[int, int]
 ) -> Localization | None:
     """The largest component of a mask over a window of a picture of `size`."""
+    from scipy import ndimage  # noqa: PLC0415 - a seventh of what a service imports, and few need it to start
+
     parts, count = ndimage.label(mask > 0.5)
     if count == 0:
         return None
