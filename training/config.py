@@ -134,8 +134,8 @@ class PhotoConfig:
     views: int = 0
     share: float = 0.5
     drawing_weight: float = 0.25
-    samples: int = 40_000
-    drawing_stage: float = 0.5
+    samples: int = 80_000
+    drawing_stage: float = 0.75
     drawing_stage_share: float = 0.1
 
 

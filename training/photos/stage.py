@@ -37,14 +37,18 @@ INSTANCE_SIZE = 32
 """Numbers of the slice that tells one shoe from another."""
 
 WORKERS = 2
-"""Threads that photograph shoes."""
+"""Threads that draw backgrounds and photograph shoes."""
 
 MOST_TAUGHT = 8_000
 """Shoes at most that the localizer is taught on."""
 
-FEWEST_SAMPLES = 4_000
-SAMPLES_PER_SHOE = 12
+FEWEST_SAMPLES = 8_000
+SAMPLES_PER_SHOE = 24
 """Composites of each shoe, and of all of them at least, that the localizer is taught on."""
+
+FEWEST_BACKGROUNDS = 800
+SAMPLES_PER_BACKGROUND = 33
+"""Composites on pieces of each background, and fewest backgrounds."""
 
 FEWEST_OUTLINED = 16
 """Outlined shoes without which no localizer is taught."""
@@ -206,7 +210,8 @@ def _fit_localizer(
     random = np.random.default_rng([config.seed, 4])
     if len(outlined) > MOST_TAUGHT:
         outlined = [outlined[index] for index in random.permutation(len(outlined))[:MOST_TAUGHT]]
-    bank = draw_backgrounds(outlined, config.seed)
     samples = min(config.photos.samples, max(FEWEST_SAMPLES, SAMPLES_PER_SHOE * len(outlined)))
+    backgrounds = max(FEWEST_BACKGROUNDS, samples // SAMPLES_PER_BACKGROUND)
+    bank = draw_backgrounds(outlined, config.seed, backgrounds, workers=WORKERS)
     training = LocalizerTraining(samples=samples, precision=config.precision, seed=config.seed)
     return _TrainedLocalizer(train_localizer(outlined, bank, training, device), bank)

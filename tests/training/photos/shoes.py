@@ -1,14 +1,11 @@
 """Shoes drawn for tests, whose pixels are known, and a stage before the network that takes seconds."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from training.photos import stage
-from training.photos.localizer import draw_backgrounds
 from training.photos.outlines import Outlined, outline_all
 from training.photos.views import Views
 
@@ -43,4 +40,4 @@ def shorten_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Teach the localizer on one batch of composites before a few backgrounds; what it finds is mostly wrong."""
     monkeypatch.setattr(stage, "FEWEST_SAMPLES", 32)
     monkeypatch.setattr(stage, "SAMPLES_PER_SHOE", 1)
-    monkeypatch.setattr(stage, "draw_backgrounds", partial(draw_backgrounds, count=6))
+    monkeypatch.setattr(stage, "FEWEST_BACKGROUNDS", 6)

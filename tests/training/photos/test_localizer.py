@@ -11,7 +11,7 @@ from training.photos import localizer as module
 from training.photos.localizer import LocalizerTraining, draw_backgrounds, localizer_loss, train_localizer
 
 SHOES = draw_outlined(6)
-BANK = draw_backgrounds(SHOES, seed=0, count=4)
+BANK = draw_backgrounds(SHOES, 0, 4)
 CPU = torch.device("cpu")
 
 
