@@ -8,11 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.catalog.attributes import AttributeType
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
 from service.store.base import Item, Record
 from service.store.filters import MAX_IDS
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 
 SHOES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -139,7 +139,7 @@ def test_declared_types(memory_engine: Engine, settings: Settings) -> None:
     declared: dict[str, AttributeType] = {"sale": "flag", "price": "text", "url": "display"}
     store, network = memory_engine.store, memory_engine.network
     engine = Engine(memory_engine.embedder, store, network, limits=memory_engine.limits, attribute_types=declared)
-    with TestClient(create_app(settings, engine)) as client:
+    with TestClient(make_app(settings, engine)) as client:
         check_declared(client)
 
 

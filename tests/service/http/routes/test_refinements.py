@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.serving.engine import Engine, EngineLimits
 from service.settings import Settings
 from service.store.base import Item, Record
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -285,7 +285,7 @@ def test_without_a_measured_distance(client: TestClient, memory_engine: Engine, 
     """Where no distance of near-duplicates is known, one must be given; /v1/info tells."""
     assert client.get("/v1/info").json()["duplicate_distance"] == 1e-6
     memory_engine.duplicate_distance = None
-    with TestClient(create_app(settings, memory_engine)) as other:
+    with TestClient(make_app(settings, memory_engine)) as other:
         assert other.get("/v1/info").json()["duplicate_distance"] is None
         path = f"/v1/items/{SHOE_ID}/similar?group=duplicates"
         assert "duplicate_distance" in check_problem(other.get(path), 422, "group")["detail"]
