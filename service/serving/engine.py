@@ -26,7 +26,7 @@ from model.text import MAX_ECHO
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
 from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
 from service.catalog.map_files import MapFacts, read_map, read_map_file
-from service.errors import MapMissing, NotReady, PictureMissing
+from service.errors import NotReady, PictureMissing
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
 from service.search.ranker import Ranked, Searcher
@@ -193,12 +193,11 @@ class Engine:
         embedder: PictureEmbedder,
         store: VectorStore,
         network: Network,
+        folder: Path,
         *,
         limits: EngineLimits | None = None,
-        uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
         attribute_types: Mapping[str, AttributeType] | None = None,
-        folder: Path | None = None,
     ) -> None:
         """Assemble the engine.
 
@@ -206,14 +205,13 @@ class Engine:
             embedder: of the checkpoint.
             store: whose vectors it made.
             network: facts of the checkpoint.
+            folder: of the catalogue, which has the pictures of new shoes, and its map.
             limits: what one call may ask for.
-            uploads: where pictures of new shoes are kept; without it nothing can be changed.
             duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
             attribute_types: those that were declared; others are inferred.
-            folder: of the catalogue, which has its map; without it there is none.
         """
         self.embedder = embedder
-        self.uploads = uploads
+        self.uploads = Uploads(folder)
         self.store = store
         self.network = network
         self.limits = limits or EngineLimits()
@@ -367,14 +365,10 @@ class Engine:
 
     def map(self) -> MapFacts:
         """The map of the catalogue as it is on disk now. Raises MapMissing."""
-        if self._folder is None:
-            raise MapMissing
         return read_map(self._folder)
 
     def map_file(self, facts: MapFacts, kind: Literal["tile", "atlas"], number: int) -> bytes:
         """A file of the map. Raises MapMissing, and QueryError for a number that it does not have."""
-        if self._folder is None:
-            raise MapMissing
         return read_map_file(self._folder, facts, kind, number)
 
     def clean(self, image: bytes) -> CleanPicture:

@@ -23,7 +23,8 @@ CORPUS = {**collect(bombs_too=False), **dict(truncate(8192))}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Speaks to a service with the limits that it has by default."""
-    engine = Engine(FakeEmbedder(), MemoryStore(tmp_path_factory.mktemp("nasty")), Network(DIGEST))
+    folder = tmp_path_factory.mktemp("nasty")
+    engine = Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder)
     with TestClient(make_app(Settings(), engine), raise_server_exceptions=False) as client:
         yield client
 

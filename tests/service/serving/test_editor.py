@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from model.errors import CorruptImage, QueryError
-from service.catalog.images import CleanPicture, Uploads
+from service.catalog.images import CleanPicture
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, Interrupted, ItemExists, NotReady, Overloaded, UnknownItem
 from service.serving.bootstrap import Backend
@@ -59,7 +59,7 @@ def running(store: GatedStore, tmp_path: Path) -> Running:
 
     @asynccontextmanager
     async def running(**options: Any) -> AsyncIterator[Backend]:
-        engine = Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path))
+        engine = Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path)
         backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
         await backend.start()
         try:
@@ -160,9 +160,7 @@ async def test_a_client_that_goes(running: Running, store: GatedStore) -> None:
 
 async def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
     """What was taken on before the end is written; what comes after it is refused."""
-    backend = Backend(
-        Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path)), Settings(wait_seconds=PATIENCE)
-    )
+    backend = Backend(Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path), Settings(wait_seconds=PATIENCE))
     await backend.start()
     held = await hold(backend, store)
     waiting = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))

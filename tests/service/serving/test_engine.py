@@ -170,7 +170,7 @@ def test_small_pictures_are_told_by_their_header(memory_engine: Engine) -> None:
 
 def test_limits_of_pictures_hold_for_small_ones_too(tmp_path: Path) -> None:
     """What is refused is refused, whoever decodes it."""
-    engine = Engine(FakeEmbedder(ImageLimits(max_pixels=500)), MemoryStore(tmp_path), Network(DIGEST))
+    engine = Engine(FakeEmbedder(ImageLimits(max_pixels=500)), MemoryStore(tmp_path), Network(DIGEST), tmp_path)
     with pytest.raises(ImageTooLarge):
         engine.decode_small(draw_shoe(0, size=(30, 20)), 10_000)
 

@@ -57,7 +57,7 @@ class Disk:
         if self.broken is not None:
             raise self.broken
         number = len(self.opened)
-        engine = Engine(FakeEmbedder(), MemoryStore(self.root), Network(f"network-{number}"))
+        engine = Engine(FakeEmbedder(), MemoryStore(self.root), Network(f"network-{number}"), self.root)
         backend = FakeBackend(engine)
         backend.sick = self.sick
         self.opened.append(backend)

@@ -356,11 +356,3 @@ def test_failure_in_a_batch_that_nobody_foresaw(guarded: TestClient, memory_engi
         lines = add_many(guarded, [({"id": name}, draw_shoe(1)) for name in "ab"])
     assert [line["status"] for line in lines] == [500, 500]
     assert "secret" not in json.dumps(lines)
-
-
-def test_engine_that_keeps_no_pictures(memory_engine: Engine, settings: Settings) -> None:
-    """Without a folder for uploads the catalogue can only be read, and says so."""
-    memory_engine.uploads = None
-    keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
-    with TestClient(make_app(keyed, memory_engine), headers=ADMIN) as client:
-        check_problem(add(client, "a", draw_shoe(1)), 503)

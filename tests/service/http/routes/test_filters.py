@@ -1,6 +1,7 @@
 """Filters of every kind, over HTTP, and the types of attributes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,11 +135,11 @@ def test_ranges_of_facets(client: TestClient) -> None:
     assert types == {"price": "number", "released": "date", "Brand": "text", "sale": "flag", "url": "text"}
 
 
-def test_declared_types(memory_engine: Engine, settings: Settings) -> None:
+def test_declared_types(memory_engine: Engine, settings: Settings, tmp_path: Path) -> None:
     """A flag is one by any word, a text has no range, and what is only displayed is neither counted nor filtered by."""
     declared: dict[str, AttributeType] = {"sale": "flag", "price": "text", "url": "display"}
     store, network = memory_engine.store, memory_engine.network
-    engine = Engine(memory_engine.embedder, store, network, limits=memory_engine.limits, attribute_types=declared)
+    engine = Engine(memory_engine.embedder, store, network, tmp_path, attribute_types=declared)
     with TestClient(make_app(settings, engine)) as client:
         check_declared(client)
 

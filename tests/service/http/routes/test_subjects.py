@@ -75,7 +75,7 @@ def serve(tmp_path: Path, settings: Settings, framing: Framing = "subject", **op
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = FakeEmbedder(limits, framing=framing, **options)
     engine_limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
-    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), limits=engine_limits)
+    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, limits=engine_limits)
     with open_client(settings, engine) as client:
         yield client
 
