@@ -348,6 +348,11 @@ class Settings(BaseSettings):
         """Where the catalogue is, for messages."""
         return self.store or str(self.index)
 
+    @property
+    def depth(self) -> int:
+        """Shoes of one search, on all its pages."""
+        return max(self.max_depth, self.max_k)
+
     def describe(self) -> str:
         """The settings that are not at their defaults in one line, for the log; the values of secrets are masked."""
         defaults = Settings.model_construct().model_dump(mode="json")

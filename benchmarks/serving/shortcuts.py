@@ -69,7 +69,7 @@ async def compare_routes(folder: Path) -> None:
         await app({**scope, "state": dict(state)}, receive, send)
 
     def open_app() -> Any:  # noqa: ANN401 - its router's routes are replaced below
-        return make_app(Settings(), Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder))
+        return make_app(Settings(), Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder, Settings()))
 
     bare, fastapi = open_app(), open_app()
     fastapi.router.routes = [

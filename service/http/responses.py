@@ -224,12 +224,12 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
         attribute_types=dict(catalogue.types),
         duplicate_distance=engine.duplicate_distance,
         limits=schemas.Limits(
-            max_k=engine.limits.max_k,
-            max_depth=engine.limits.max_depth,
+            max_k=settings.max_k,
+            max_depth=settings.depth,
             max_upload_bytes=settings.max_upload_bytes,
             max_body_bytes=settings.max_body_bytes,
             max_pixels=settings.max_pixels,
-            max_images=engine.limits.max_images,
+            max_images=settings.max_images,
             formats=list(preprocessor.limits.formats),
         ),
     )

@@ -12,7 +12,7 @@ from service.catalog.attributes import read_types
 from service.catalog.indexing.ledger import is_complete
 from service.catalog.maintenance.duplicates import read_measure
 from service.serving.editor import Editor
-from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.engine import Engine, Network
 from service.serving.pipeline import Pipeline
 from service.settings import Settings
 from service.store.base import StoreInfo
@@ -100,9 +100,7 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
             store,
             Network(checkpoint.digest, conditions, checkpoint.nearness, embedder.networks.runtime),
             settings.index,
-            limits=EngineLimits(
-                max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
-            ),
+            settings,
             attribute_types=read_types(settings.index),
             duplicate_distance=_find_duplicate_distance(settings, info),
         )

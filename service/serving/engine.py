@@ -31,6 +31,7 @@ from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
 from service.search.ranker import Ranked, Searcher
 from service.serving.sampling import Sampler
+from service.settings import Settings
 from service.store.base import OVERALL, Counts, Hit, Item, Page, StoreInfo, VectorStore, check_vectors, find_item
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
@@ -41,7 +42,6 @@ __all__ = [
     "Catalogue",
     "Embedded",
     "Engine",
-    "EngineLimits",
     "Explanation",
     "Facets",
     "Network",
@@ -87,21 +87,6 @@ class Network:
     conditions: tuple[str, ...] = ()
     nearness: Mapping[str, Nearness] = field(default_factory=dict)
     runtime: Runtime = "torch"
-
-
-@dataclass(frozen=True)
-class EngineLimits:
-    """Upper bounds of one request.
-
-    Attributes:
-        max_k: shoes in one answer.
-        max_depth: shoes of one search, on all its pages.
-        max_images: pictures to embed.
-    """
-
-    max_k: int = 100
-    max_depth: int = 1000
-    max_images: int = 32
 
 
 @dataclass(frozen=True)
@@ -194,8 +179,8 @@ class Engine:
         store: VectorStore,
         network: Network,
         folder: Path,
+        limits: Settings,
         *,
-        limits: EngineLimits | None = None,
         duplicate_distance: float | None = None,
         attribute_types: Mapping[str, AttributeType] | None = None,
     ) -> None:
@@ -206,7 +191,7 @@ class Engine:
             store: whose vectors it made.
             network: facts of the checkpoint.
             folder: of the catalogue, which has the pictures of new shoes, and its map.
-            limits: what one call may ask for.
+            limits: how many shoes and pictures a request may ask for.
             duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
             attribute_types: those that were declared; others are inferred.
         """
@@ -214,7 +199,7 @@ class Engine:
         self.uploads = Uploads(folder)
         self.store = store
         self.network = network
-        self.limits = limits or EngineLimits()
+        self.limits = limits
         self.duplicate_distance = duplicate_distance
         self._declared = attribute_types or {}
         self._folder = folder
@@ -413,17 +398,13 @@ class Engine:
         """Raise QueryError unless one request may embed so many pictures."""
         require_range("image", count, 1, self.limits.max_images, f"{count} images")
 
-    def check_k(self, k: int) -> None:
-        """Raise QueryError unless a search may ask for so many shoes."""
-        require_range("k", k, 1, self.limits.max_k)
-
     def depth_left(self, offset: int) -> int:
         """How many shoes a page may have after so many, at least 1. Raises QueryError where a search goes no deeper."""
-        left = self.limits.max_depth - offset
+        left = self.limits.depth - offset
         if left < 1:
             raise QueryError(
                 "cursor",
-                f"a search goes down to its {self.limits.max_depth:,} nearest shoes; narrow it with a filter instead",
+                f"a search goes down to its {self.limits.depth:,} nearest shoes; narrow it with a filter instead",
             )
         return left
 

@@ -31,7 +31,7 @@ from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, NotReady, Overloaded
-from service.search.options import SearchOptions
+from service.search.options import SearchOptions, require_range
 from service.search.pagination import Cursor, encode_cursor, fingerprint_of
 from service.search.ranker import Ranked
 from service.serving.batcher import Batcher, BatchLimits, Job
@@ -354,7 +354,7 @@ class Pipeline:
 
     def _complete(self, options: SearchOptions) -> SearchOptions:
         """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""
-        self.engine.check_k(options.k)
+        require_range("k", options.k, 1, self.engine.limits.max_k)
         options.check()
         if options.group and options.duplicate_distance is None:
             options = replace(options, duplicate_distance=self.engine.find_duplicate_distance())
@@ -384,7 +384,7 @@ class Pipeline:
             found.hits,
             work.fingerprint,
             found.nearness,
-            _name_next(work, found, options) if found.more and found.end < self.engine.limits.max_depth else None,
+            _name_next(work, found, options) if found.more and found.end < self.engine.limits.depth else None,
             found.folded if options.group else None,
             facets,
             subjects,

@@ -24,7 +24,7 @@ CORPUS = {**collect(bombs_too=False), **dict(truncate(8192))}
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Speaks to a service with the limits that it has by default."""
     folder = tmp_path_factory.mktemp("nasty")
-    engine = Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder)
+    engine = Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder, Settings())
     with TestClient(make_app(Settings(), engine), raise_server_exceptions=False) as client:
         yield client
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from service.http import schemas
 from service.http.openapi import EXAMPLES
 from service.http.problems import Problem
-from service.serving.engine import Engine, EngineLimits
+from service.serving.engine import Engine
 from service.settings import Settings
 from tests.service.http.capture_examples import KEYS, ask, body_of
 from tests.support.app import make_app
@@ -258,7 +258,7 @@ def test_all_that_json_may_repeat_is_bounded(document: dict[str, Any]) -> None:
 def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> None:
     """Wherever a request may say `k`, its default and its bounds are those of the service, which keeps to them."""
     bounded = settings.model_copy(update={"max_k": max_k})
-    memory_engine.limits = EngineLimits(max_k=max_k)
+    memory_engine.limits = bounded
     with TestClient(make_app(bounded, memory_engine)) as client:
         described = client.get("/openapi.json").json()
         answer = client.get("/v1/items/1000.1/similar").json()

@@ -46,7 +46,7 @@ def test_busy_is_no_failure(
 async def test_one_poisonous_picture_of_many(tmp_path: Path) -> None:
     """Among pictures that ride together, that which breaks the network is a 500, and every other one is answered."""
     embedder = MoodyEmbedder()
-    app = make_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path))
+    app = make_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, Settings()))
 
     async def post(picture: bytes, state: Any) -> int:
         statuses: list[int] = []

@@ -59,7 +59,7 @@ def running(store: GatedStore, tmp_path: Path) -> Running:
 
     @asynccontextmanager
     async def running(**options: Any) -> AsyncIterator[Backend]:
-        engine = Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path)
+        engine = Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path, Settings())
         backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
         await backend.start()
         try:
@@ -160,7 +160,9 @@ async def test_a_client_that_goes(running: Running, store: GatedStore) -> None:
 
 async def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
     """What was taken on before the end is written; what comes after it is refused."""
-    backend = Backend(Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path), Settings(wait_seconds=PATIENCE))
+    backend = Backend(
+        Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path, Settings()), Settings(wait_seconds=PATIENCE)
+    )
     await backend.start()
     held = await hold(backend, store)
     waiting = asyncio.create_task(backend.editor.patch("held", {"Gender": ["Women"]}))

@@ -118,7 +118,7 @@ async def test_cancellation_from_elsewhere_stays_one() -> None:
 async def test_a_search_is_dropped_with_its_client(tmp_path: Path) -> None:
     """Through the whole application: the queued picture of a client that left never reaches the network."""
     embedder = MoodyEmbedder()
-    app = make_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path))
+    app = make_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, Settings()))
 
     async def search(client: Client, state: Any) -> list[Message]:
         sent: list[Message] = []

@@ -139,7 +139,7 @@ def test_declared_types(memory_engine: Engine, settings: Settings, tmp_path: Pat
     """A flag is one by any word, a text has no range, and what is only displayed is neither counted nor filtered by."""
     declared: dict[str, AttributeType] = {"sale": "flag", "price": "text", "url": "display"}
     store, network = memory_engine.store, memory_engine.network
-    engine = Engine(memory_engine.embedder, store, network, tmp_path, attribute_types=declared)
+    engine = Engine(memory_engine.embedder, store, network, tmp_path, settings, attribute_types=declared)
     with TestClient(make_app(settings, engine)) as client:
         check_declared(client)
 

@@ -1,14 +1,13 @@
 """Paging, grouping and all else a search may be told, over HTTP: the same on every route that searches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from service.serving.engine import Engine, EngineLimits
+from service.serving.engine import Engine
 from service.settings import Settings
 from service.store.base import Item, Record
 from tests.support.app import make_app
@@ -25,7 +24,7 @@ Ask = Callable[..., Any]
 def memory_engine(memory_engine: Engine) -> Engine:
     """With a known distance of near-duplicates, and searches that are not deep."""
     memory_engine.duplicate_distance = 1e-6
-    memory_engine.limits = EngineLimits(max_k=10, max_depth=12, max_images=3)
+    memory_engine.limits = memory_engine.limits.model_copy(update={"max_depth": 12})
     return memory_engine
 
 
@@ -240,12 +239,12 @@ def test_a_cursor_is_for_the_shoe_it_came_with(client: TestClient) -> None:
 
 def test_searches_are_only_so_deep(ask: Ask, memory_engine: Engine) -> None:
     """The last page is cut where the limit is, and names no other; a cursor from beyond it is refused."""
-    memory_engine.limits = replace(memory_engine.limits, max_depth=11)
+    memory_engine.limits = memory_engine.limits.model_copy(update={"max_depth": 11})
     cursor = ask(k=10).json()["next"]
     assert cursor is not None
     last = ask(k=3, cursor=cursor).json()
     assert (len(last["hits"]), last["next"]) == (1, None)
-    memory_engine.limits = replace(memory_engine.limits, max_depth=10)
+    memory_engine.limits = memory_engine.limits.model_copy(update={"max_depth": 10})
     assert ask(k=10).json()["next"] is None
     assert "10 nearest" in check_problem(ask(k=3, cursor=cursor), 422, "cursor")["detail"]
 
