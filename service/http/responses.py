@@ -220,7 +220,7 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
         ),
         conditions=list(engine.conditions),
         slices=dict(catalogue.info.slices),
-        attributes=list(catalogue.attributes),
+        attributes=list(catalogue.types),
         attribute_types=dict(catalogue.types),
         duplicate_distance=engine.duplicate_distance,
         limits=schemas.Limits(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from service.catalog.attributes import check_attributes, check_id
-from service.catalog.images import CleanPicture
+from service.catalog.images import CleanPicture, clean_picture
 from service.catalog.writer import Add, CatalogWriter, Change, Changed, Patch, Remove
 from service.errors import DeadlineExceeded
 from service.serving.batcher import Batcher, BatchLimits, Job
@@ -123,7 +123,7 @@ class Editor:
 
     def _clean_and_time(self, image: bytes) -> tuple[CleanPicture, float]:
         began = perf_counter()
-        return self._engine.clean(image), perf_counter() - began
+        return clean_picture(self._engine.embedder.preprocessor, image), perf_counter() - began
 
     def _run(self, jobs: Sequence[Job[Change, Changed]]) -> Sequence[Changed | Exception]:
         began = perf_counter()

@@ -354,13 +354,21 @@ class Pipeline:
 
     def _complete(self, options: SearchOptions) -> SearchOptions:
         """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""
-        require_range("k", options.k, 1, self.engine.limits.max_k)
+        limits, measured = self.engine.limits, self.engine.duplicate_distance
+        require_range("k", options.k, 1, limits.max_k)
         options.check()
         if options.group and options.duplicate_distance is None:
-            options = replace(options, duplicate_distance=self.engine.find_duplicate_distance())
+            if measured is None:
+                text = "no distance of near-duplicates was measured for this catalogue; give duplicate_distance"
+                raise QueryError("group", text)
+            options = replace(options, duplicate_distance=measured)
         if options.cursor is not None:
             options.cursor.check_options(options.fingerprint())
-            options = replace(options, k=min(options.k, self.engine.depth_left(options.offset)))
+            left = limits.depth - options.offset
+            if left < 1:
+                text = f"a search goes down to its {limits.depth:,} nearest shoes; narrow it with a filter instead"
+                raise QueryError("cursor", text)
+            options = replace(options, k=min(options.k, left))
         return options
 
     async def _find(self, work: Work, size: int = 1) -> SearchResult:
@@ -450,7 +458,7 @@ class Steps:
                 return
             try:
                 if work.photo is not None:
-                    framed.append(self._engine.locate(work.photo))
+                    framed.append(self._engine.embedder.preprocessor.frame_picture(work.photo))
                 else:
                     framed.append(self._engine.decode(image, work.view))
             except (QueryError, ImageError) as error:

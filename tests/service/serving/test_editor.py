@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from model.errors import CorruptImage, QueryError
+from model.preprocess import Preprocessor
 from service.catalog.images import CleanPicture
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, Interrupted, ItemExists, NotReady, Overloaded, UnknownItem
@@ -132,11 +133,11 @@ async def test_a_picture_that_waits_too_long(
     """So is one whose picture is not decoded in time."""
     gate = threading.Event()
 
-    def clean(_engine: Engine, _image: bytes) -> CleanPicture:
+    def clean(_preprocessor: Preprocessor, _image: bytes) -> CleanPicture:
         gate.wait(PATIENCE)
         raise CorruptImage("too late")
 
-    monkeypatch.setattr(Engine, "clean", clean)
+    monkeypatch.setattr("service.serving.editor.clean_picture", clean)
 
     async with running(wait_seconds=0.2) as backend:
         with pytest.raises(DeadlineExceeded):
