@@ -237,16 +237,16 @@ async def read_picture_search(request: Request) -> tuple[bytes, SearchOptions, V
 async def read_batch_search(request: Request) -> list[SearchRequest]:
     """Several searches: a form with a picture for each of them and options of all, or JSON."""
     settings: Settings = request.state.settings
+    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     if _is_json(request):
         refuse_unknown("query parameter", request.query_params.keys(), ())
-        body = await _read_json(request, BatchSearch)
+    fields, body = await _read(request, PictureSearchFields, BatchSearch, limits)
+    if isinstance(body, BatchSearch):
         if not 1 <= len(body.queries) <= settings.max_images:
             raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
         return [_to_search_request(place, query, settings) for place, query in enumerate(body.queries)]
-    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
-    fields, form = await _read_form(request, PictureSearchFields, limits)
     options, view = to_options(fields, settings), _to_view(fields)
-    return [SearchRequest(options, image=image.content, view=view) for image in form.images]
+    return [SearchRequest(options, image=image.content, view=view) for image in body.images]
 
 
 def _to_search_request(place: int, query: BatchQuery, settings: Settings) -> SearchRequest:
@@ -332,22 +332,10 @@ async def _read(
         others: names of a form's fields beside the options.
         pictures: names of a form's pictures; of others than `image` there need be none.
     """
-    if not _is_json(request):
-        return await _read_form(request, model, limits, others=others, pictures=pictures)
     query = _read_query(request, model)
-    body = await _read_json(request, in_json)
-    return _agree(query, body, request), body
-
-
-async def _read_form(
-    request: Request,
-    model: type[Fields],
-    limits: FormLimits,
-    *,
-    others: tuple[str, ...] = (),
-    pictures: Sequence[str] = (IMAGE,),
-) -> tuple[Fields, Form]:
-    query = _read_query(request, model)
+    if _is_json(request):
+        body = await _read_json(request, in_json)
+        return _agree(query, body, request), body
     names = others + tuple(model.model_fields)
     form = await read_form(request, names, limits, pictures=pictures)
     fields = _read_fields({name: texts for name, texts in form.fields.items() if name not in others}, model)
