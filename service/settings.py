@@ -362,13 +362,11 @@ class Settings(BaseSettings):
 
 def settings_table() -> str:
     """All settings as two Markdown tables, the common ones and the advanced ones, for the documentation."""
-    rows = [_table_row(name) for name in Settings.model_fields]
+    defaults, rows = Settings.model_construct().model_dump(mode="json"), []
+    for name, field in Settings.model_fields.items():
+        # What depends on the machine says so in its description.
+        none = field.default_factory is not None or defaults[name] in (None, "", [])
+        shown = "" if none else f"`{defaults[name]}`"
+        rows.append(f"| `SOLEMATE_{name.upper()}` | {shown} | {field.description} |")
     head = ["| variable | default | what it is |", "| --- | --- | --- |"]
     return "\n".join([*head, *rows[:COMMON], "", "Advanced:", "", *head, *rows[COMMON:]])
-
-
-def _table_row(name: str) -> str:
-    field, default = Settings.model_fields[name], Settings.model_construct().model_dump(mode="json")[name]
-    # What depends on the machine says so in its description.
-    none = field.default_factory is not None or default in (None, "", [])
-    return f"| `SOLEMATE_{name.upper()}` | {'' if none else f'`{default}`'} | {field.description} |"
