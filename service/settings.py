@@ -130,7 +130,7 @@ MOST_IMAGES = 1000
 """Largest value of `max_images`."""
 
 MOST_WORKERS = 8
-"""Largest default of `workers`."""
+"""Largest default of `workers`: each is more memory, and of more than this nobody would expect it."""
 
 
 def split(value: object) -> object:
@@ -140,11 +140,6 @@ def split(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 """Several words; in the environment, between commas or white space."""
-
-
-def default_workers() -> int:
-    """A worker for each processor, while that is not more memory than anybody would expect."""
-    return min(count_cpus(), MOST_WORKERS)
 
 
 def in_base64(size: int) -> int:
@@ -173,7 +168,7 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Credentials for Milvus: user:password, or an API key."
     )
     workers: int = Field(
-        default_factory=default_workers,
+        default_factory=lambda: min(count_cpus(), MOST_WORKERS),
         ge=1,
         le=64,
         description="Processes that serve, each with the network and the index in memory; 1 needs no supervisor. "
