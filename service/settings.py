@@ -130,7 +130,7 @@ MOST_IMAGES = 1000
 """Largest value of `max_images`."""
 
 MOST_WORKERS = 8
-"""Largest default of `workers`."""
+"""Largest default of `workers`: each is more memory, and of more than this nobody would expect it."""
 
 
 def split(value: object) -> object:
@@ -140,11 +140,6 @@ def split(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 """Several words; in the environment, between commas or white space."""
-
-
-def default_workers() -> int:
-    """A worker for each processor, while that is not more memory than anybody would expect."""
-    return min(count_cpus(), MOST_WORKERS)
 
 
 def in_base64(size: int) -> int:
@@ -173,7 +168,7 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Credentials for Milvus: user:password, or an API key."
     )
     workers: int = Field(
-        default_factory=default_workers,
+        default_factory=lambda: min(count_cpus(), MOST_WORKERS),
         ge=1,
         le=64,
         description="Processes that serve, each with the network and the index in memory; 1 needs no supervisor. "
@@ -348,6 +343,11 @@ class Settings(BaseSettings):
         """Where the catalogue is, for messages."""
         return self.store or str(self.index)
 
+    @property
+    def depth(self) -> int:
+        """Shoes of one search, on all its pages."""
+        return max(self.max_depth, self.max_k)
+
     def describe(self) -> str:
         """The settings that are not at their defaults in one line, for the log; the values of secrets are masked."""
         defaults = Settings.model_construct().model_dump(mode="json")
@@ -357,13 +357,11 @@ class Settings(BaseSettings):
 
 def settings_table() -> str:
     """All settings as two Markdown tables, the common ones and the advanced ones, for the documentation."""
-    rows = [_table_row(name) for name in Settings.model_fields]
+    defaults, rows = Settings.model_construct().model_dump(mode="json"), []
+    for name, field in Settings.model_fields.items():
+        # What depends on the machine says so in its description.
+        none = field.default_factory is not None or defaults[name] in (None, "", [])
+        shown = "" if none else f"`{defaults[name]}`"
+        rows.append(f"| `SOLEMATE_{name.upper()}` | {shown} | {field.description} |")
     head = ["| variable | default | what it is |", "| --- | --- | --- |"]
     return "\n".join([*head, *rows[:COMMON], "", "Advanced:", "", *head, *rows[COMMON:]])
-
-
-def _table_row(name: str) -> str:
-    field, default = Settings.model_fields[name], Settings.model_construct().model_dump(mode="json")[name]
-    # What depends on the machine says so in its description.
-    none = field.default_factory is not None or default in (None, "", [])
-    return f"| `SOLEMATE_{name.upper()}` | {'' if none else f'`{default}`'} | {field.description} |"

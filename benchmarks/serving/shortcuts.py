@@ -22,11 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.http.app import create_app
 from service.server.listener import Acceptor, ConnectionCounts, bind
 from service.server.protocol import ClientConnection, ConnectionConfig
 from service.serving.engine import Engine, Network
 from service.settings import Settings
+from tests.support.app import make_app
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
 from tests.support.stack import draw_shoe
 
@@ -68,10 +68,10 @@ async def compare_routes(folder: Path) -> None:
         scope = {"type": "http", "method": "POST", "path": "/v1/search", "query_string": b"k=10", "headers": headers}
         await app({**scope, "state": dict(state)}, receive, send)
 
-    def make_app() -> Any:  # noqa: ANN401 - its router's routes are replaced below
-        return create_app(Settings(), Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST)))
+    def open_app() -> Any:  # noqa: ANN401 - its router's routes are replaced below
+        return make_app(Settings(), Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder, Settings()))
 
-    bare, fastapi = make_app(), make_app()
+    bare, fastapi = open_app(), open_app()
     fastapi.router.routes = [
         route for route in fastapi.router.routes if type(route) is not Route or route.path != "/v1/search"
     ]

@@ -209,7 +209,12 @@ def serve(
     with bind(settings.host, settings.port) as listener:  # before the seconds that loading takes
         _require_artifacts(settings)
         if settings.workers > 1:
-            _serve_with_workers(settings, listener)
+            from service.telemetry.metrics_files import share_metrics
+
+            with share_metrics():  # before the metrics' library is loaded, which looks for them then
+                from service.server.supervisor import Supervisor
+
+                Supervisor(settings, listener, work, _announce).run()
         else:
             from service.server.run import run
 
@@ -349,15 +354,6 @@ def _require_artifacts(settings: "Settings") -> None:
         from service.store.embedded.store import EmbeddedStore
 
         EmbeddedStore.open(settings.index).close()
-
-
-def _serve_with_workers(settings: "Settings", listener: socket.socket) -> None:
-    from service.telemetry.metrics_files import share_metrics
-
-    with share_metrics():  # before the metrics' library is loaded, which looks for them then
-        from service.server.supervisor import Supervisor
-
-        Supervisor(settings, listener, work, _announce).run()
 
 
 def work(

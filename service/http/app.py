@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,9 +18,7 @@ from service.http.middleware.limits import LimitRequest
 from service.http.page_files import PageFiles
 from service.http.requests import State
 from service.http.routes import images, items, operations, search
-from service.serving.bootstrap import Backend, open_backend
-from service.serving.engine import Engine
-from service.serving.generations import Live, OneProcess, Reloader
+from service.serving.generations import Live, Reloader
 from service.settings import Settings
 
 __all__ = ["create_app"]
@@ -32,32 +29,21 @@ OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")
 """Paths that are served beside those of the routers."""
 
 
-def create_app(settings: Settings, served: Live | Engine | None = None, reloader: Reloader | None = None) -> FastAPI:
+def create_app(settings: Settings, live: Live, reloader: Reloader) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         settings: what the environment says.
-        served: what answers, now or always; whoever made it starts and closes it. Left out: opened at the start, and
-            closed at the end.
-        reloader: where a reload is asked for; left out: this application is the only one that reloads.
+        live: what answers; whoever made it starts and closes it.
+        reloader: where a reload is asked for.
 
     Raises:
         KeysUnusable: the API keys that the settings name can't be used.
-        ArtifactError: at the start, where nothing is given: the artifacts that the settings name can't be used.
     """
-    live = served if isinstance(served, Live) else Live(partial(_open, served, settings), close_engines=served is None)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        state = State(settings=settings, live=live, reloader=reloader or OneProcess(live))
-        if live is served:
-            yield state
-            return
-        await live.start()
-        try:
-            yield state
-        finally:
-            await live.close()
+        yield State(settings=settings, live=live, reloader=reloader)
 
     app = FastAPI(
         title="solemate",
@@ -114,10 +100,6 @@ def list_middleware(
         Middleware(LimitRequest, settings=settings),
         Middleware(LeaseGeneration, live=live),
     ]
-
-
-def _open(engine: Engine | None, settings: Settings, *, newer: bool) -> Backend:
-    return open_backend(settings, newer=newer) if engine is None else Backend(engine, settings)
 
 
 async def get_page(request: Request) -> Response:

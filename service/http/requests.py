@@ -65,14 +65,13 @@ __all__ = [
     "State",
     "decode_picture",
     "known_query",
-    "read_addition",
     "read_additions",
     "read_batch_search",
     "read_example_search",
     "read_filter",
     "read_picture_search",
     "read_pictures",
-    "read_replacement",
+    "read_shoe",
     "refuse_to_replace",
     "to_options",
     "wants_to_replace",
@@ -237,16 +236,16 @@ async def read_picture_search(request: Request) -> tuple[bytes, SearchOptions, V
 async def read_batch_search(request: Request) -> list[SearchRequest]:
     """Several searches: a form with a picture for each of them and options of all, or JSON."""
     settings: Settings = request.state.settings
+    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
     if _is_json(request):
         refuse_unknown("query parameter", request.query_params.keys(), ())
-        body = await _read_json(request, BatchSearch)
+    fields, body = await _read(request, PictureSearchFields, BatchSearch, limits)
+    if isinstance(body, BatchSearch):
         if not 1 <= len(body.queries) <= settings.max_images:
             raise QueryError("queries", f"{len(body.queries)} queries; expected 1 to {settings.max_images}")
         return [_to_search_request(place, query, settings) for place, query in enumerate(body.queries)]
-    limits = FormLimits(settings.max_images, settings.max_upload_bytes, fields=MAX_EXCLUDED + OTHER_FIELDS)
-    fields, form = await _read_form(request, PictureSearchFields, limits)
     options, view = to_options(fields, settings), _to_view(fields)
-    return [SearchRequest(options, image=image.content, view=view) for image in form.images]
+    return [SearchRequest(options, image=image.content, view=view) for image in body.images]
 
 
 def _to_search_request(place: int, query: BatchQuery, settings: Settings) -> SearchRequest:
@@ -332,22 +331,10 @@ async def _read(
         others: names of a form's fields beside the options.
         pictures: names of a form's pictures; of others than `image` there need be none.
     """
-    if not _is_json(request):
-        return await _read_form(request, model, limits, others=others, pictures=pictures)
     query = _read_query(request, model)
-    body = await _read_json(request, in_json)
-    return _agree(query, body, request), body
-
-
-async def _read_form(
-    request: Request,
-    model: type[Fields],
-    limits: FormLimits,
-    *,
-    others: tuple[str, ...] = (),
-    pictures: Sequence[str] = (IMAGE,),
-) -> tuple[Fields, Form]:
-    query = _read_query(request, model)
+    if _is_json(request):
+        body = await _read_json(request, in_json)
+        return _agree(query, body, request), body
     names = others + tuple(model.model_fields)
     form = await read_form(request, names, limits, pictures=pictures)
     fields = _read_fields({name: texts for name, texts in form.fields.items() if name not in others}, model)
@@ -528,24 +515,22 @@ def wants_to_replace(request: Request) -> bool:
     return given is None
 
 
-async def read_addition(request: Request) -> NewShoe:
-    """A new shoe: a form with `image`, `id` and, as JSON, `attributes`."""
-    form = await _read_shoe(request, "id", "attributes")
-    item_id = _one_field(form, "id")
-    if item_id is None:
-        raise QueryError("id", "expected a form field `id`, as `curl -F id=boot-7 -F image=@shoe.jpg` sends it")
-    return _to_shoe(item_id, form)
-
-
-async def read_replacement(request: Request, item_id: str) -> NewShoe:
-    """A shoe whose id is in the path: a form with `image` and, as JSON, `attributes`."""
-    return _to_shoe(item_id, await _read_shoe(request, "attributes"))
-
-
-async def _read_shoe(request: Request, *names: str) -> Form:
+async def read_shoe(request: Request, item_id: str | None = None) -> NewShoe:
+    """A shoe: a form with `image` and, as JSON, `attributes`, and with `id` where the path has none."""
     refuse_unknown("query parameter", request.query_params.keys(), ())
     settings: Settings = request.state.settings
-    return await read_form(request, names, FormLimits(1, settings.max_upload_bytes, len(names), FIELD_BYTES))
+    names = ("id", "attributes") if item_id is None else ("attributes",)
+    form = await read_form(request, names, FormLimits(1, settings.max_upload_bytes, len(names), FIELD_BYTES))
+    if item_id is None:
+        item_id = _one_field(form, "id")
+        if item_id is None:
+            raise QueryError("id", "expected a form field `id`, as `curl -F id=boot-7 -F image=@shoe.jpg` sends it")
+    text = _one_field(form, "attributes")
+    try:
+        attributes = ATTRIBUTES.validate_json(text) if text else {}
+    except pydantic.ValidationError as error:
+        raise _explain("attributes", error, '{"Gender": ["Women"]}') from None
+    return NewShoe(nfc(item_id), attributes, form.images[0].content)
 
 
 def _one_field(form: Form, name: str) -> str | None:
@@ -553,15 +538,6 @@ def _one_field(form: Form, name: str) -> str | None:
     if len(values) > 1:
         raise QueryError(name, f"{len(values)} form fields `{name}`; expected one")
     return values[0] if values else None
-
-
-def _to_shoe(item_id: str, form: Form) -> NewShoe:
-    text = _one_field(form, "attributes")
-    try:
-        attributes = ATTRIBUTES.validate_json(text) if text else {}
-    except pydantic.ValidationError as error:
-        raise _explain("attributes", error, '{"Gender": ["Women"]}') from None
-    return NewShoe(nfc(item_id), attributes, form.images[0].content)
 
 
 async def read_additions(request: Request) -> list[Addition]:

@@ -119,82 +119,62 @@ def answer_embeddings(engine: Engine, names: Sequence[str], embedded: Embedded) 
     """The vectors of pictures, as `schemas.EmbeddingsAnswer` describes them."""
     confidences: Sequence[float | None] = embedded.confidences or [None] * len(names)
     parts = zip(names, embedded.vectors.tolist(), embedded.subjects, confidences, strict=True)
-    return _answer_json(
+    embeddings = [
         {
-            "embeddings": [
-                {
-                    "filename": name,
-                    "vector": vector,
-                    "subject": serialize_subject(subject),
-                    "confidence": _round_confidence(confidence),
-                }
-                for name, vector, subject, confidence in parts
-            ],
-            "dimension": engine.embedder.dimension,
-            "checkpoint": engine.checkpoint,
-            "catalog": embedded.fingerprint,
+            "filename": name,
+            "vector": vector,
+            "subject": serialize_subject(subject),
+            "confidence": _round_confidence(confidence),
         }
-    )
+        for name, vector, subject, confidence in parts
+    ]
+    content = {"embeddings": embeddings, "dimension": engine.embedder.dimension}
+    return _answer_made_from(engine, embedded.fingerprint, content)
 
 
 def answer_item(engine: Engine, item: Item, vector: NDArray[np.float32]) -> Response:
     """One shoe, as `schemas.ItemAnswer` describes it."""
-    return _answer_json(_serialize_record(engine, item, vector, engine.fingerprint))
+    return _answer_made_from(engine, engine.fingerprint, {**serialize_item(item), "vector": vector.tolist()})
 
 
 def answer_changed(engine: Engine, changed: Changed) -> Response:
     """A shoe after a change, likewise: 201, with its `Location`, where there was none."""
-    content = _serialize_record(engine, changed.item, changed.vector, changed.fingerprint)
-    response = _answer_json(content)
+    item = serialize_item(changed.item)
+    response = _answer_made_from(engine, changed.fingerprint, {**item, "vector": changed.vector.tolist()})
     if changed.created:
         response.status_code = 201
-        response.headers["location"] = content["image"].removesuffix("/image")
+        response.headers["location"] = item["image"].removesuffix("/image")
     return response
 
 
 def answer_page(engine: Engine, page: Page, *, missing: Sequence[str] = ()) -> Response:
     """Some shoes, as `schemas.ItemsAnswer` describes them; `missing`: the ids asked for that the catalogue lacks."""
-    content = {
-        "items": [serialize_item(item) for item in page.items],
-        "next": page.next,
-        "total": page.total,
-        "missing": missing,
-        "checkpoint": engine.checkpoint,
-        "catalog": engine.fingerprint,
-    }
-    return _answer_json(content)
+    items = [serialize_item(item) for item in page.items]
+    content = {"items": items, "next": page.next, "total": page.total, "missing": missing}
+    return _answer_made_from(engine, engine.fingerprint, content)
 
 
 def answer_explanation(engine: Engine, explanation: Explanation) -> Response:
     """Why two shoes are alike, as `schemas.ExplainAnswer` describes it."""
-    return _answer_json(
-        {
-            "item": serialize_item(explanation.item),
-            "with": serialize_item(explanation.other),
-            "distance": explanation.distance,
-            "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
-            "conditions": explanation.slices,
-            "attributes": [
-                {"name": each.name, "values": each.values, "with_values": each.other_values, "agree": each.agree}
-                for each in explanation.attributes
-            ],
-            "checkpoint": engine.checkpoint,
-            "catalog": engine.fingerprint,
-        }
-    )
+    content = {
+        "item": serialize_item(explanation.item),
+        "with": serialize_item(explanation.other),
+        "distance": explanation.distance,
+        "score": round(engine.nearness.of(OVERALL).score(explanation.distance), 4),
+        "conditions": explanation.slices,
+        "attributes": [
+            {"name": each.name, "values": each.values, "with_values": each.other_values, "agree": each.agree}
+            for each in explanation.attributes
+        ],
+    }
+    return _answer_made_from(engine, engine.fingerprint, content)
 
 
 def answer_facets(engine: Engine, facets: Facets) -> Response:
     """How the shoes divide, as `schemas.FacetsAnswer` describes it."""
-    return _answer_json(
-        {
-            "facets": _serialize_facets(facets),
-            "total": facets.total,
-            "ranges": {name: {"min": low, "max": high} for name, (low, high) in facets.ranges.items()},
-            "checkpoint": engine.checkpoint,
-            "catalog": engine.fingerprint,
-        }
-    )
+    ranges = {name: {"min": low, "max": high} for name, (low, high) in facets.ranges.items()}
+    content = {"facets": _serialize_facets(facets), "total": facets.total, "ranges": ranges}
+    return _answer_made_from(engine, engine.fingerprint, content)
 
 
 def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
@@ -220,16 +200,16 @@ def answer_info(engine: Engine, settings: Settings) -> schemas.Info:
         ),
         conditions=list(engine.conditions),
         slices=dict(catalogue.info.slices),
-        attributes=list(catalogue.attributes),
+        attributes=list(catalogue.types),
         attribute_types=dict(catalogue.types),
         duplicate_distance=engine.duplicate_distance,
         limits=schemas.Limits(
-            max_k=engine.limits.max_k,
-            max_depth=engine.limits.max_depth,
+            max_k=settings.max_k,
+            max_depth=settings.depth,
             max_upload_bytes=settings.max_upload_bytes,
             max_body_bytes=settings.max_body_bytes,
             max_pixels=settings.max_pixels,
-            max_images=engine.limits.max_images,
+            max_images=settings.max_images,
             formats=list(preprocessor.limits.formats),
         ),
     )
@@ -259,11 +239,6 @@ def answer_reload(outcomes: Sequence[Outcome]) -> schemas.ReloadAnswer:
             if outcome.info is not None
         ]
     )
-
-
-def _serialize_record(engine: Engine, item: Item, vector: NDArray[np.float32], fingerprint: str) -> dict[str, Any]:
-    versions = {"checkpoint": engine.checkpoint, "catalog": fingerprint}
-    return {**serialize_item(item), "vector": vector.tolist(), **versions}
 
 
 def serialize_item(item: Item) -> dict[str, Any]:
@@ -311,6 +286,13 @@ def _serialize_facets(facets: Facets) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def _answer_made_from(
+    engine: Engine, fingerprint: str, content: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    """JSON with the fingerprints of the checkpoint and the catalogue that it was made from."""
+    return _answer_json({**content, "checkpoint": engine.checkpoint, "catalog": fingerprint}, headers)
+
+
 def _answer_json(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     return Response(to_json(content), media_type="application/json", headers=headers)
 
@@ -319,10 +301,9 @@ PNG = "image/png"
 JPEG = "image/jpeg"
 
 PICTURE_CACHING = "public, max-age=3600"
-UPLOAD_CACHING = "public, no-cache"
-"""Cache-Control of uploads, which may be replaced at any time: revalidated, mostly answered by 304."""
-DRAWING_CACHING = "public, no-cache"
-"""Cache-Control of drawings, which change with the checkpoint: revalidated, mostly answered by 304."""
+CHANGING = "public, no-cache"
+"""Cache-Control of uploads, which may be replaced at any time, and of drawings, which change with the checkpoint:
+revalidated, mostly answered by 304."""
 
 
 def answer_picture(request: Request, picture: PictureFile) -> Response:
@@ -330,7 +311,7 @@ def answer_picture(request: Request, picture: PictureFile) -> Response:
     headers = {
         "etag": f'"{picture.digest[:32]}"',
         "last-modified": formatdate(picture.modified, usegmt=True),
-        "cache-control": UPLOAD_CACHING if picture.uploaded else PICTURE_CACHING,
+        "cache-control": CHANGING if picture.uploaded else PICTURE_CACHING,
     }
     if _has(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
@@ -349,7 +330,7 @@ def answer_map_file(request: Request, engine: Engine, kind: Literal["tile", "atl
     facts = engine.map()
     in_gzip = kind == "tile" and takes_gzip(request.headers)
     etag = f'"{facts.token}-{kind}-{number}{"-gzip" if in_gzip else ""}"'
-    headers = {"etag": etag, "cache-control": DRAWING_CACHING, "vary": "accept-encoding"}
+    headers = {"etag": etag, "cache-control": CHANGING, "vary": "accept-encoding"}
     content = engine.map_file(facts, kind, number)
     if _has(request, etag):
         return Response(status_code=304, headers=headers)
@@ -380,7 +361,7 @@ async def answer_drawing(
     in_json = illustrate is not None and _compare_accepted(request) < 0
     # Another release may draw otherwise.
     facts = f"{find_version()}:{engine.network.digest}:{fingerprint}:{request.url.path}?{request.url.query}:{in_json}"
-    headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": DRAWING_CACHING}
+    headers = {"etag": f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"', "cache-control": CHANGING}
     if illustrate is not None:
         headers["vary"] = "accept"
     if _has(request, headers["etag"]):
@@ -388,8 +369,7 @@ async def answer_drawing(
     if illustrate is None or serialize is None or not in_json:
         return Response(await unless_gone(request, draw()), media_type=PNG, headers=headers)
     drawn = [_serialize_illustration(each) for each in await unless_gone(request, illustrate())]
-    content = {**serialize(drawn), "checkpoint": engine.checkpoint, "catalog": fingerprint}
-    return _answer_json(content, headers)
+    return _answer_made_from(engine, fingerprint, serialize(drawn), headers)
 
 
 def _serialize_illustration(illustration: Illustration) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from model.formats import BOUNDED_FORMATS, FORMATS
 from model.preprocess import ImageLimits
 from model.runtime import open_embedder
 from service.catalog.attributes import read_types
-from service.catalog.images import Uploads
 from service.catalog.indexing.ledger import is_complete
 from service.catalog.maintenance.duplicates import read_measure
 from service.serving.editor import Editor
-from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.engine import Engine, Network
 from service.serving.pipeline import Pipeline
 from service.settings import Settings
 from service.store.base import StoreInfo
@@ -80,7 +79,6 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
     )
     checkpoint = embedder.checkpoint
     logger.info("networks are run by %s", embedder.networks.runtime)
-    uploads = Uploads(settings.index)
     store = open_store(
         settings.index,
         settings.store,
@@ -101,12 +99,9 @@ def open_engine(settings: Settings, *, newer: bool = False) -> Engine:
             embedder,
             store,
             Network(checkpoint.digest, conditions, checkpoint.nearness, embedder.networks.runtime),
-            limits=EngineLimits(
-                max_k=settings.max_k, max_depth=max(settings.max_depth, settings.max_k), max_images=settings.max_images
-            ),
-            uploads=uploads,
+            settings.index,
+            settings,
             attribute_types=read_types(settings.index),
-            folder=settings.index,
             duplicate_distance=_find_duplicate_distance(settings, info),
         )
     except BaseException:

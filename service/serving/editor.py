@@ -13,9 +13,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from time import perf_counter
 
-from model.errors import StorageReadOnly
 from service.catalog.attributes import check_attributes, check_id
-from service.catalog.images import CleanPicture
+from service.catalog.images import CleanPicture, clean_picture
 from service.catalog.writer import Add, CatalogWriter, Change, Changed, Patch, Remove
 from service.errors import DeadlineExceeded
 from service.serving.batcher import Batcher, BatchLimits, Job
@@ -68,8 +67,7 @@ class Editor:
         limits = BatchLimits(settings.batch_size, min(MOST_WRITES, settings.queue_size), seconds=settings.wait_seconds)
         self.batch = min(settings.batch_size, limits.inside)
         self.batcher = Batcher[Change, Changed](self._run, limits, name="write")
-        uploads, patience = engine.uploads, settings.wait_seconds / 3
-        self._writer = None if uploads is None else CatalogWriter(engine.store, uploads, patience=patience)
+        self._writer = CatalogWriter(engine.store, engine.uploads, patience=settings.wait_seconds / 3)
 
     async def start(self) -> None:
         """Start the thread that writes."""
@@ -125,12 +123,10 @@ class Editor:
 
     def _clean_and_time(self, image: bytes) -> tuple[CleanPicture, float]:
         began = perf_counter()
-        return self._engine.clean(image), perf_counter() - began
+        return clean_picture(self._engine.embedder.preprocessor, image), perf_counter() - began
 
     def _run(self, jobs: Sequence[Job[Change, Changed]]) -> Sequence[Changed | Exception]:
         began = perf_counter()
-        if self._writer is None:
-            return [StorageReadOnly("the engine was given no folder for the pictures of new shoes") for _ in jobs]
         outcomes = self._writer.run([job.item for job in jobs])
         spent = perf_counter() - began
         for job in jobs:

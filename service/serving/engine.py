@@ -24,13 +24,14 @@ from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from model.text import MAX_ECHO
 from service.catalog.attributes import FALSE, TRUE, AttributeType, infer_type
-from service.catalog.images import CleanPicture, PictureFile, Uploads, clean_picture, read_picture
+from service.catalog.images import PictureFile, Uploads, read_picture
 from service.catalog.map_files import MapFacts, read_map, read_map_file
-from service.errors import MapMissing, NotReady, PictureMissing
+from service.errors import NotReady, PictureMissing
 from service.search.nearness import NearnessScale
 from service.search.options import SearchOptions, require_range
 from service.search.ranker import Ranked, Searcher
 from service.serving.sampling import Sampler
+from service.settings import Settings
 from service.store.base import OVERALL, Counts, Hit, Item, Page, StoreInfo, VectorStore, check_vectors, find_item
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
@@ -41,7 +42,6 @@ __all__ = [
     "Catalogue",
     "Embedded",
     "Engine",
-    "EngineLimits",
     "Explanation",
     "Facets",
     "Network",
@@ -90,36 +90,19 @@ class Network:
 
 
 @dataclass(frozen=True)
-class EngineLimits:
-    """Upper bounds of one request.
-
-    Attributes:
-        max_k: shoes in one answer.
-        max_depth: shoes of one search, on all its pages.
-        max_images: pictures to embed.
-    """
-
-    max_k: int = 100
-    max_depth: int = 1000
-    max_images: int = 32
-
-
-@dataclass(frozen=True)
 class Catalogue:
     """What is being served: the store's facts, and the attributes that its shoes have.
 
     Attributes:
         info: of the store.
-        attributes: all of them.
+        types: attribute -> the kind of its values; of all attributes.
         unlisted: those that facets don't list: of which nearly every shoe has a value of its own, as of titles, numbers
             and dates of many values, and what is only displayed.
-        types: attribute -> the kind of its values.
     """
 
     info: StoreInfo
-    attributes: tuple[str, ...]
-    unlisted: frozenset[str] = frozenset()
-    types: Mapping[str, AttributeType] = field(default_factory=dict)
+    types: Mapping[str, AttributeType]
+    unlisted: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +159,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Two shoes compared: their distance by whole vectors, and its parts. See `explain`."""
+    """Two shoes compared: their distance by whole vectors, and its parts. See `Engine.explain`."""
 
     item: Item
     other: Item
@@ -193,12 +176,11 @@ class Engine:
         embedder: PictureEmbedder,
         store: VectorStore,
         network: Network,
+        folder: Path,
+        limits: Settings,
         *,
-        limits: EngineLimits | None = None,
-        uploads: Uploads | None = None,
         duplicate_distance: float | None = None,
         attribute_types: Mapping[str, AttributeType] | None = None,
-        folder: Path | None = None,
     ) -> None:
         """Assemble the engine.
 
@@ -206,17 +188,16 @@ class Engine:
             embedder: of the checkpoint.
             store: whose vectors it made.
             network: facts of the checkpoint.
-            limits: what one call may ask for.
-            uploads: where pictures of new shoes are kept; without it nothing can be changed.
+            folder: of the catalogue, which has the pictures of new shoes, and its map.
+            limits: how many shoes and pictures a request may ask for.
             duplicate_distance: of whole vectors; the largest one of near-duplicates, None where it is not known.
             attribute_types: those that were declared; others are inferred.
-            folder: of the catalogue, which has its map; without it there is none.
         """
         self.embedder = embedder
-        self.uploads = uploads
+        self.uploads = Uploads(folder)
         self.store = store
         self.network = network
-        self.limits = limits or EngineLimits()
+        self.limits = limits
         self.duplicate_distance = duplicate_distance
         self._declared = attribute_types or {}
         self._folder = folder
@@ -255,7 +236,7 @@ class Engine:
                 if types[name] == "display"
                 or (len(values) > MANY_VALUES and (types[name] in COMPARED or is_nearly_unique(values)))
             )
-            known = self._catalogue = Catalogue(info, tuple(counts), frozenset(unlisted), types)
+            known = self._catalogue = Catalogue(info, types, frozenset(unlisted))
         return known
 
     @property
@@ -278,14 +259,12 @@ class Engine:
             if isinstance(leaf, InRange) and kind in {"text", "flag"}:
                 raise QueryError("filter", f"{leaf.attribute!r} is a {kind}, of which there are no ranges")
         flags = {name for name, kind in self._declared.items() if kind == "flag"}
-        if not ignore_case and flags.isdisjoint(leaf.attribute for leaf in find_leaves(filter)):
-            return filter
         folds: dict[str, Callable[[str], str]] = {
             leaf.attribute: fold_flag if leaf.attribute in flags else str.casefold
             for leaf in find_leaves(filter)
             if ignore_case or leaf.attribute in flags
         }
-        return respell(filter, self.store.facets(), folds)
+        return respell(filter, self.store.facets(), folds) if folds else filter
 
     def decode(self, image: bytes, view: View | None = None) -> Framed:
         """The bytes of a picture as the network takes it. Raises ImageError, and QueryError for the view."""
@@ -295,15 +274,11 @@ class Engine:
     def decode_small(self, image: bytes, at_most: int, view: View | None = None) -> Framed | Image | None:
         """The same; but None, at little cost, if it has more than `at_most` pixels.
 
-        Where the localizer has to see it, the picture for `locate` is given, which takes longer.
+        Where the localizer has to see it, the picture for `Preprocessor.frame_picture` is given, which takes longer.
         """
         preprocessor = self.embedder.preprocessor
         opened = preprocessor.open(image)
         return None if opened.width * opened.height > at_most else preprocessor.frame_plain(opened, view)
-
-    def locate(self, picture: Image) -> Framed:
-        """Find the shoe in a picture that `decode_small` gave."""
-        return self.embedder.preprocessor.frame_picture(picture)
 
     def cut_out(self, image: bytes, view: View | None = None) -> Cutout:
         """What `decode` takes for the shoe, cut out of the picture. Raises as `decode` does."""
@@ -324,8 +299,19 @@ class Engine:
         return record.item, record.vector
 
     def explain(self, item_id: str, other_id: str) -> Explanation:
-        """Why two shoes are alike. Raises UnknownItem."""
-        return explain(self.item(item_id), self.item(other_id), self.store.info().slices)
+        """Why two shoes are alike: by each slice of their vectors, and by all their attributes. Raises UnknownItem."""
+        (item, vector), (other, other_vector) = self.item(item_id), self.item(other_id)
+        squares = np.square(vector.astype(np.float64) - other_vector.astype(np.float64))
+        total = float(squares.sum())
+        parts = ((name, float(squares[start:stop].sum())) for name, (start, stop) in self.store.info().slices.items())
+        names = dict.fromkeys([*item.attributes, *other.attributes])
+        return Explanation(
+            item,
+            other,
+            total**0.5,
+            tuple(SliceDistance(name, square**0.5, square / total if total else 0.0) for name, square in parts),
+            tuple(Agreement(name, item.attributes.get(name, ()), other.attributes.get(name, ())) for name in names),
+        )
 
     def items(self, ids: Sequence[str]) -> tuple[list[Item], list[str]]:
         """The shoes of some ids, in their order, and the ids that no shoe has. Raises QueryError for too many."""
@@ -367,19 +353,11 @@ class Engine:
 
     def map(self) -> MapFacts:
         """The map of the catalogue as it is on disk now. Raises MapMissing."""
-        if self._folder is None:
-            raise MapMissing
         return read_map(self._folder)
 
     def map_file(self, facts: MapFacts, kind: Literal["tile", "atlas"], number: int) -> bytes:
         """A file of the map. Raises MapMissing, and QueryError for a number that it does not have."""
-        if self._folder is None:
-            raise MapMissing
         return read_map_file(self._folder, facts, kind, number)
-
-    def clean(self, image: bytes) -> CleanPicture:
-        """A picture as it may be kept: see `service.catalog.images.clean_picture`. Raises ImageError."""
-        return clean_picture(self.embedder.preprocessor, image)
 
     def vectors_of(self, item_id: str) -> Vector:
         """One shoe's vector, (1, D). Raises UnknownItem."""
@@ -419,31 +397,9 @@ class Engine:
         """Raise QueryError unless one request may embed so many pictures."""
         require_range("image", count, 1, self.limits.max_images, f"{count} images")
 
-    def check_k(self, k: int) -> None:
-        """Raise QueryError unless a search may ask for so many shoes."""
-        require_range("k", k, 1, self.limits.max_k)
-
-    def depth_left(self, offset: int) -> int:
-        """How many shoes a page may have after so many, at least 1. Raises QueryError where a search goes no deeper."""
-        left = self.limits.max_depth - offset
-        if left < 1:
-            raise QueryError(
-                "cursor",
-                f"a search goes down to its {self.limits.max_depth:,} nearest shoes; narrow it with a filter instead",
-            )
-        return left
-
-    def find_duplicate_distance(self) -> float:
-        """The largest distance of near-duplicates that was measured. Raises QueryError where none was."""
-        if self.duplicate_distance is None:
-            raise QueryError(
-                "group", "no distance of near-duplicates was measured for this catalogue; give duplicate_distance"
-            )
-        return self.duplicate_distance
-
     def check_fields(self, names: Sequence[str]) -> None:
         """Raise QueryError unless the catalogue's shoes have attributes of these names."""
-        known = self.catalogue().attributes
+        known = self.catalogue().types
         unknown = next((name for name in names if name not in known), None)
         if unknown is not None:
             raise QueryError(
@@ -473,21 +429,6 @@ class Engine:
     def close(self) -> None:
         """Release the store's files."""
         self.store.close()
-
-
-def explain(one: tuple[Item, Vector], other: tuple[Item, Vector], slices: Mapping[str, tuple[int, int]]) -> Explanation:
-    """Compare two shoes with their vectors, (D,), in the slices, name -> (start, stop), and all their attributes."""
-    squares = np.square(one[1].astype(np.float64) - other[1].astype(np.float64))
-    total = float(squares.sum())
-    parts = ((name, float(squares[start:stop].sum())) for name, (start, stop) in slices.items())
-    names = dict.fromkeys([*one[0].attributes, *other[0].attributes])
-    return Explanation(
-        one[0],
-        other[0],
-        total**0.5,
-        tuple(SliceDistance(name, square**0.5, square / total if total else 0.0) for name, square in parts),
-        tuple(Agreement(name, one[0].attributes.get(name, ()), other[0].attributes.get(name, ())) for name in names),
-    )
 
 
 def find_range(values: Iterable[str], kind: AttributeType) -> tuple[str, str]:

@@ -98,22 +98,16 @@ class Live:
     """
 
     def __init__(
-        self,
-        open_backend: "Callable[..., Backend]",
-        *,
-        close_engines: bool = True,
-        after_change: Callable[[], None] = lambda: None,
+        self, open_backend: "Callable[..., Backend]", *, after_change: Callable[[], None] = lambda: None
     ) -> None:
         """Open nothing yet; see `start`.
 
         Args:
             open_backend: reads and checks what is to be served; is called in a thread of its own, with `newer`: whether
                 it is to replace what is served well, and so must be all there.
-            close_engines: whether a generation's engine is closed with it.
             after_change: is called in a thread when the first generation has come, and whenever an old one has gone.
         """
-        self._after_change = after_change
-        self._open_backend, self._close_engines = open_backend, close_engines
+        self._open_backend, self._after_change = open_backend, after_change
         self._current: Generation | None = None
         self._prepared: Generation | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -214,8 +208,7 @@ class Live:
         try:
             await generation.backend.close()
         finally:
-            if self._close_engines:
-                await asyncio.to_thread(generation.backend.engine.close)
+            await asyncio.to_thread(generation.backend.engine.close)
 
 
 class OneProcess:

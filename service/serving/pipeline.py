@@ -31,7 +31,7 @@ from model.framing import Subject, View
 from model.nearness import Nearness
 from model.preprocess import Framed, to_png
 from service.errors import CatalogueChanged, NotReady, Overloaded
-from service.search.options import SearchOptions
+from service.search.options import SearchOptions, require_range
 from service.search.pagination import Cursor, encode_cursor, fingerprint_of
 from service.search.ranker import Ranked
 from service.serving.batcher import Batcher, BatchLimits, Job
@@ -354,13 +354,21 @@ class Pipeline:
 
     def _complete(self, options: SearchOptions) -> SearchOptions:
         """Check the options, and give near-duplicates the measured distance if no other is given. Raises QueryError."""
-        self.engine.check_k(options.k)
+        limits, measured = self.engine.limits, self.engine.duplicate_distance
+        require_range("k", options.k, 1, limits.max_k)
         options.check()
         if options.group and options.duplicate_distance is None:
-            options = replace(options, duplicate_distance=self.engine.find_duplicate_distance())
+            if measured is None:
+                text = "no distance of near-duplicates was measured for this catalogue; give duplicate_distance"
+                raise QueryError("group", text)
+            options = replace(options, duplicate_distance=measured)
         if options.cursor is not None:
             options.cursor.check_options(options.fingerprint())
-            options = replace(options, k=min(options.k, self.engine.depth_left(options.offset)))
+            left = limits.depth - options.offset
+            if left < 1:
+                text = f"a search goes down to its {limits.depth:,} nearest shoes; narrow it with a filter instead"
+                raise QueryError("cursor", text)
+            options = replace(options, k=min(options.k, left))
         return options
 
     async def _find(self, work: Work, size: int = 1) -> SearchResult:
@@ -384,7 +392,7 @@ class Pipeline:
             found.hits,
             work.fingerprint,
             found.nearness,
-            _name_next(work, found, options) if found.more and found.end < self.engine.limits.max_depth else None,
+            _name_next(work, found, options) if found.more and found.end < self.engine.limits.depth else None,
             found.folded if options.group else None,
             facets,
             subjects,
@@ -450,7 +458,7 @@ class Steps:
                 return
             try:
                 if work.photo is not None:
-                    framed.append(self._engine.locate(work.photo))
+                    framed.append(self._engine.embedder.preprocessor.frame_picture(work.photo))
                 else:
                     framed.append(self._engine.decode(image, work.view))
             except (QueryError, ImageError) as error:

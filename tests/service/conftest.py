@@ -9,10 +9,9 @@ from starlette.testclient import TestClient
 
 from model.catalog import read_catalog
 from model.preprocess import ImageLimits
-from service.catalog.images import Uploads
 from service.catalog.indexing.index import index_catalog
 from service.catalog.maintenance.map import draw_map
-from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.engine import Engine, Network
 from service.settings import Settings
 from tests.support.app import open_client
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
@@ -61,10 +60,9 @@ def memory_engine(indexed_store: MemoryStore, drawn_map: Path, settings: Setting
     """An engine over a store in memory."""
     embedder = FakeEmbedder(ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels))
     store = indexed_store.copy()
-    limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
-    network, uploads = Network(DIGEST, ("category", "closure")), Uploads(tmp_path)
+    network = Network(DIGEST, ("category", "closure"))
     shutil.copytree(drawn_map, tmp_path, dirs_exist_ok=True)
-    return Engine(embedder, store, network, limits=limits, uploads=uploads, folder=tmp_path)
+    return Engine(embedder, store, network, tmp_path, settings)
 
 
 @pytest.fixture

@@ -3,20 +3,40 @@
 FastAPI works out its routes with the first request to an application, which takes longer than most tests.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from service.http.app import create_app
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine
-from service.serving.generations import Live
+from service.serving.generations import Live, OneProcess
 from service.settings import Settings
 
-__all__ = ["open_client"]
+__all__ = ["make_app", "open_client"]
+
+
+def make_app(settings: Settings, engine: Engine) -> FastAPI:
+    """An application of its own that serves an engine from the start of its lifespan to the end."""
+    live = Live(lambda *, newer: Backend(engine, settings))
+    app = create_app(settings, live, OneProcess(live))
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def serve(app: FastAPI) -> AsyncIterator[Any]:
+        await live.start()
+        try:
+            async with lifespan(app) as state:
+                yield state
+        finally:
+            await live.close()
+
+    app.router.lifespan_context = serve
+    return app
 
 
 class _App:
@@ -24,8 +44,8 @@ class _App:
 
     def __init__(self, settings: Settings) -> None:
         self.engine: Engine
-        self.live = Live(lambda *, newer: Backend(self.engine, settings), close_engines=False)
-        self.app = create_app(settings, self.live)
+        self.live = Live(lambda *, newer: Backend(self.engine, settings))
+        self.app = create_app(settings, self.live, OneProcess(self.live))
 
 
 _idle: dict[str, list[_App]] = {}

@@ -23,7 +23,7 @@ import uvicorn
 from service.http.app import create_app
 from service.server.protocol import ConnectionConfig
 from service.serving.bootstrap import open_backend
-from service.serving.generations import Live
+from service.serving.generations import Live, OneProcess
 from service.settings import Settings
 
 __all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments", "serve_in_thread"]
@@ -142,7 +142,9 @@ def serve_in_thread(artifacts: Artifacts, **changes: str) -> Iterator[str]:
     with mock.patch.dict(os.environ, environment(**changes), clear=True):
         settings = Settings(checkpoint=artifacts.checkpoint, index=artifacts.catalog)
     live = Live(partial(open_backend, settings))
-    server = uvicorn.Server(ConnectionConfig(create_app(settings, live), settings, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        ConnectionConfig(create_app(settings, live, OneProcess(live)), settings, log_config=None, access_log=False)
+    )
 
     async def serve(listener: socket.socket) -> None:
         await live.start()

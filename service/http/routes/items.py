@@ -19,10 +19,9 @@ from service.http.requests import (
     PipelineOf,
     SearchQuery,
     known_query,
-    read_addition,
     read_additions,
     read_filter,
-    read_replacement,
+    read_shoe,
     refuse_to_replace,
     wants_to_replace,
 )
@@ -187,7 +186,7 @@ async def create_item(request: Request, engine: EngineOf, editor: EditorOf) -> R
     decoded: upright, at most 1600 pixels a side, without camera data. Indexing the catalogue again leaves a shoe that
     was added here alone, unless the catalogue has one of the same id.
     """
-    shoe = await read_addition(request)
+    shoe = await read_shoe(request)
     return answer_changed(engine, await unless_gone(request, editor.add(shoe, overwrite=False)))
 
 
@@ -206,7 +205,7 @@ async def replace_item(request: Request, engine: EngineOf, editor: EditorOf, id:
     Attributes that are not sent are gone. Sent again, the same request changes nothing but the answer's status: 201 for
     a new shoe, 200 for one that took another's place. Pictures and durability are as with `POST /v1/items`.
     """
-    overwrite, shoe = wants_to_replace(request), await read_replacement(request, id)
+    overwrite, shoe = wants_to_replace(request), await read_shoe(request, id)
     change = editor.add(shoe, overwrite=overwrite)
     changed = await unless_gone(request, change if overwrite else refuse_to_replace(change))
     return answer_changed(engine, changed)

@@ -23,11 +23,11 @@ from starlette.testclient import TestClient
 from model.errors import ArtifactMissing, StorageFull
 from model.files import write_json
 from service.errors import MapMissing, NotReady
-from service.http.app import create_app
 from service.http.openapi import EXAMPLES
 from service.http.responses import NDJSON
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
+from tests.support.app import make_app
 
 __all__ = ["KEYS", "ask", "body_of", "main", "shorten", "shrink"]
 
@@ -312,12 +312,11 @@ def capture(settings: Settings) -> dict[str, dict[str, Any]]:
     examples["patch_item"] = {"request": {"attributes": {"Gender": ["Girls"], "Category": None}}}
     guarded_settings = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
     with (
-        TestClient(create_app(settings, engine)) as client,
-        TestClient(create_app(guarded_settings, engine)) as guarded,
+        TestClient(make_app(settings, engine)) as client,
+        TestClient(make_app(guarded_settings, engine)) as guarded,
     ):
         for operation, response in ask(client, guarded):
             examples.setdefault(operation, {})[str(response.status_code)] = shorten(body_of(response))
-    engine.close()
     return examples
 
 

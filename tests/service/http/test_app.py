@@ -6,12 +6,6 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from model.errors import ArtifactMissing
-from service.http.app import create_app
-from service.serving.engine import Engine
-from service.settings import Settings
-from tests.support.fakes import MemoryStore
-
 STRICT = ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'none'", "base-uri 'none'")
 
 
@@ -47,18 +41,3 @@ def test_page_files_are_revalidated(client: TestClient) -> None:
     assert response.headers["cache-control"] == "no-cache"
     again = client.get("/web/main.js", headers={"if-none-match": response.headers["etag"]})
     assert again.status_code == 304
-
-
-def test_given_engine_stays_open(client: TestClient, memory_engine: Engine, settings: Settings) -> None:
-    """Whoever makes the engine closes it: the application leaves it open."""
-    with TestClient(create_app(settings, memory_engine)) as other:
-        assert other.get("/healthz").status_code == 200
-    assert isinstance(memory_engine.store, MemoryStore)
-    assert not memory_engine.store.closed
-
-
-def test_missing_artifacts_stop_the_start(tmp_path: Path) -> None:
-    """Without artifacts the application does not start, and says which command makes them."""
-    app = create_app(Settings(checkpoint=tmp_path / "checkpoint"))
-    with pytest.raises(ArtifactMissing, match="python -m training train"), TestClient(app):
-        pass

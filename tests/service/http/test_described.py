@@ -16,9 +16,9 @@ from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi import checks
 from schemathesis.transport.serialization import Binary
 
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import make_app
 from tests.support.scale import LONG, long_only
 from tests.support.stack import draw_shoe
 
@@ -53,7 +53,7 @@ WRONG = {
 def document(memory_engine: Engine, settings: Settings) -> Iterator[schemathesis.BaseSchema]:
     """What a service of twelve shoes says of itself."""
     keyed = settings.model_copy(update={"api_keys": SecretStr(f"operators:admin:{KEY}")})
-    described = schemathesis.openapi.from_asgi("/openapi.json", create_app(keyed, memory_engine))
+    described = schemathesis.openapi.from_asgi("/openapi.json", make_app(keyed, memory_engine))
     rejection = described.config.checks.negative_data_rejection
     rejection.expected_statuses = [*rejection.expected_statuses, *REFUSED]
     yield described

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.http.json_limits import MAX_COMMAS, MAX_CONTAINERS, MAX_JSON_BYTES
 from service.serving.engine import Engine
 from service.settings import Settings
 from tests.service.http.capture_examples import KEYS
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 
 JSON = {"content-type": "application/json"}
@@ -21,7 +21,7 @@ VECTOR = [0.0] * 8
 @pytest.fixture
 def roomy(memory_engine: Engine) -> Iterator[TestClient]:
     """A service with the usual limits of bodies, so that those of JSON are the ones that are met."""
-    with TestClient(create_app(Settings(), memory_engine), raise_server_exceptions=False) as client:
+    with TestClient(make_app(Settings(), memory_engine), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -76,7 +76,7 @@ def test_attributes_are_bounded(
 ) -> None:
     """In a patch, in a form, and in each shoe of a batch, which fails alone."""
     keyed = settings.model_copy(update={"api_keys": Settings(api_keys=KEYS).api_keys})  # type: ignore[arg-type]
-    with TestClient(create_app(keyed, memory_engine), headers={"x-api-key": KEYS.rpartition(":")[2]}) as client:
+    with TestClient(make_app(keyed, memory_engine), headers={"x-api-key": KEYS.rpartition(":")[2]}) as client:
         patched = client.patch("/v1/items/1000.1", json={"attributes": attributes})
         files = {"image": ("a.jpg", b"x")}
         added = client.post("/v1/items", data={"id": "x", "attributes": json.dumps(attributes)}, files=files)

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.serving.engine import Engine, Network
 from service.settings import Settings
+from tests.support.app import make_app
 from tests.support.bodies import CONTENT_TYPE, form, image, part
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore
 from tests.support.nasty import Nasty, collect, truncate
@@ -23,8 +23,9 @@ CORPUS = {**collect(bombs_too=False), **dict(truncate(8192))}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Speaks to a service with the limits that it has by default."""
-    engine = Engine(FakeEmbedder(), MemoryStore(tmp_path_factory.mktemp("nasty")), Network(DIGEST))
-    with TestClient(create_app(Settings(), engine), raise_server_exceptions=False) as client:
+    folder = tmp_path_factory.mktemp("nasty")
+    engine = Engine(FakeEmbedder(), MemoryStore(folder), Network(DIGEST), folder, Settings())
+    with TestClient(make_app(Settings(), engine), raise_server_exceptions=False) as client:
         yield client
 
 

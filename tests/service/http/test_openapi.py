@@ -10,12 +10,12 @@ from pydantic import BaseModel, SecretStr
 from starlette.testclient import TestClient
 
 from service.http import schemas
-from service.http.app import create_app
 from service.http.openapi import EXAMPLES
 from service.http.problems import Problem
-from service.serving.engine import Engine, EngineLimits
+from service.serving.engine import Engine
 from service.settings import Settings
 from tests.service.http.capture_examples import KEYS, ask, body_of
+from tests.support.app import make_app
 
 OPERATIONS = {
     "searchByImage": "POST /v1/search",
@@ -195,7 +195,7 @@ def test_examples_are_what_the_service_answers(client: TestClient, memory_engine
     examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     seen: dict[str, set[str]] = {}
     keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
-    with TestClient(create_app(keyed, memory_engine)) as guarded:
+    with TestClient(make_app(keyed, memory_engine)) as guarded:
         for operation, response in ask(client, guarded):
             status = str(response.status_code)
             seen.setdefault(operation, set()).add(status)
@@ -258,8 +258,8 @@ def test_all_that_json_may_repeat_is_bounded(document: dict[str, Any]) -> None:
 def test_bounds_of_k(memory_engine: Engine, settings: Settings, max_k: int) -> None:
     """Wherever a request may say `k`, its default and its bounds are those of the service, which keeps to them."""
     bounded = settings.model_copy(update={"max_k": max_k})
-    memory_engine.limits = EngineLimits(max_k=max_k)
-    with TestClient(create_app(bounded, memory_engine)) as client:
+    memory_engine.limits = bounded
+    with TestClient(make_app(bounded, memory_engine)) as client:
         described = client.get("/openapi.json").json()
         answer = client.get("/v1/items/1000.1/similar").json()
     asked = [schema for schema in find_schemas(described, "k") if "default" in schema]

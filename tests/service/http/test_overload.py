@@ -8,11 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
-from service.http.app import create_app
 from service.serving.engine import Engine, Network
 from service.serving.pipeline import Pipeline
 from service.settings import Settings
 from tests.service.serving.test_pipeline import DEADLY, PATIENCE, POISON, MoodyEmbedder
+from tests.support.app import make_app
 from tests.support.fakes import DIGEST, MemoryStore
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
@@ -46,7 +46,7 @@ def test_busy_is_no_failure(
 async def test_one_poisonous_picture_of_many(tmp_path: Path) -> None:
     """Among pictures that ride together, that which breaks the network is a 500, and every other one is answered."""
     embedder = MoodyEmbedder()
-    app = create_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST)))
+    app = make_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, Settings()))
 
     async def post(picture: bytes, state: Any) -> int:
         statuses: list[int] = []

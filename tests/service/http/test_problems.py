@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 from model import errors as model_errors
 from model.errors import ArtifactCorrupt, ImageError, QueryError
 from service import errors as service_errors
-from service.http.app import create_app
 from service.http.problems import PROBLEMS
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 
 
@@ -60,7 +60,7 @@ def test_error_after_the_answer_began(
     memory_engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error in the middle of an answer is logged and cuts it; a second answer never follows the first."""
-    app = create_app(settings, memory_engine)
+    app = make_app(settings, memory_engine)
 
     async def broken() -> StreamingResponse:
         async def content() -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from model.errors import CorruptImage, QueryError
-from service.catalog.images import CleanPicture, Uploads
+from model.preprocess import Preprocessor
+from service.catalog.images import CleanPicture
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, Interrupted, ItemExists, NotReady, Overloaded, UnknownItem
 from service.serving.bootstrap import Backend
@@ -59,7 +60,7 @@ def running(store: GatedStore, tmp_path: Path) -> Running:
 
     @asynccontextmanager
     async def running(**options: Any) -> AsyncIterator[Backend]:
-        engine = Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path))
+        engine = Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path, Settings())
         backend = Backend(engine, Settings(**{"wait_seconds": PATIENCE, **options}))
         await backend.start()
         try:
@@ -132,11 +133,11 @@ async def test_a_picture_that_waits_too_long(
     """So is one whose picture is not decoded in time."""
     gate = threading.Event()
 
-    def clean(_engine: Engine, _image: bytes) -> CleanPicture:
+    def clean(_preprocessor: Preprocessor, _image: bytes) -> CleanPicture:
         gate.wait(PATIENCE)
         raise CorruptImage("too late")
 
-    monkeypatch.setattr(Engine, "clean", clean)
+    monkeypatch.setattr("service.serving.editor.clean_picture", clean)
 
     async with running(wait_seconds=0.2) as backend:
         with pytest.raises(DeadlineExceeded):
@@ -161,7 +162,7 @@ async def test_a_client_that_goes(running: Running, store: GatedStore) -> None:
 async def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) -> None:
     """What was taken on before the end is written; what comes after it is refused."""
     backend = Backend(
-        Engine(FakeEmbedder(), store, Network(DIGEST), uploads=Uploads(tmp_path)), Settings(wait_seconds=PATIENCE)
+        Engine(FakeEmbedder(), store, Network(DIGEST), tmp_path, Settings()), Settings(wait_seconds=PATIENCE)
     )
     await backend.start()
     held = await hold(backend, store)

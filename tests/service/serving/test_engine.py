@@ -16,6 +16,7 @@ from service.errors import NotReady, UnknownItem
 from service.search.options import SearchOptions
 from service.search.ranker import Ranked
 from service.serving.engine import Engine, Network
+from service.settings import Settings
 from service.store.base import OVERALL, Filter, Hit, Item, Record, Weights
 from service.store.filters import All, HasValue, Not, parse_filter
 from tests.support.fakes import DIGEST, FakeEmbedder, MemoryStore, leave_out
@@ -145,7 +146,6 @@ def test_vector_must_be_finite_in_float32(memory_engine: Engine, value: float) -
 def test_limits(memory_engine: Engine) -> None:
     """What is out of range is refused by name, and what is not is let pass."""
     for check, field, good, bad in (
-        (memory_engine.check_k, "k", (1, 10), (0, -1, 11)),
         (memory_engine.check_count, "image", (1, 3), (0, 4)),
         (memory_engine.check_steps, "steps", (2, 16), (1, 17)),
     ):
@@ -170,7 +170,8 @@ def test_small_pictures_are_told_by_their_header(memory_engine: Engine) -> None:
 
 def test_limits_of_pictures_hold_for_small_ones_too(tmp_path: Path) -> None:
     """What is refused is refused, whoever decodes it."""
-    engine = Engine(FakeEmbedder(ImageLimits(max_pixels=500)), MemoryStore(tmp_path), Network(DIGEST))
+    embedder = FakeEmbedder(ImageLimits(max_pixels=500))
+    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, Settings())
     with pytest.raises(ImageTooLarge):
         engine.decode_small(draw_shoe(0, size=(30, 20)), 10_000)
 

@@ -14,6 +14,7 @@ from service.http.middleware.exchange import LeaseGeneration
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, Network
 from service.serving.generations import Live, OneProcess, ReloadRefused
+from service.settings import Settings
 from tests.support.fakes import FakeEmbedder, MemoryStore
 
 
@@ -57,7 +58,7 @@ class Disk:
         if self.broken is not None:
             raise self.broken
         number = len(self.opened)
-        engine = Engine(FakeEmbedder(), MemoryStore(self.root), Network(f"network-{number}"))
+        engine = Engine(FakeEmbedder(), MemoryStore(self.root), Network(f"network-{number}"), self.root, Settings())
         backend = FakeBackend(engine)
         backend.sick = self.sick
         self.opened.append(backend)

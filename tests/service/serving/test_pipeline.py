@@ -25,7 +25,7 @@ from service.search.options import SearchOptions
 from service.search.pagination import decode_cursor
 from service.serving import pipeline as pipeline_module
 from service.serving.bootstrap import Backend
-from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.engine import Engine, Network
 from service.serving.pipeline import Pipeline
 from service.serving.recommendation import ExamplePicture, Examples
 from service.settings import Settings
@@ -92,7 +92,7 @@ def engine(embedder: MoodyEmbedder, tmp_path: Path) -> Engine:
     sides = ("Women", "Men")
     items = [Item(item_id, "", {"Gender": (sides[index % 2],)}) for index, item_id in enumerate(IDS)]
     store.upsert(Record(item, vector) for item, vector in zip(items, vectors, strict=True))
-    return Engine(embedder, store, Network(DIGEST, ("closure",)), limits=EngineLimits(max_k=10, max_images=40))
+    return Engine(embedder, store, Network(DIGEST, ("closure",)), tmp_path, Settings(max_k=10, max_images=40))
 
 
 @asynccontextmanager
@@ -142,7 +142,7 @@ async def test_each_search_finds_its_own_shoe(engine: Engine, embedder: MoodyEmb
 async def test_a_vector_does_not_depend_on_the_batch(tmp_path: Path, batch: int) -> None:
     """Whatever rides along, a picture's vector is the one that it has alone, to 1e-5."""
     embedder = Embedder(tiny_checkpoint())
-    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST))
+    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, Settings())
     alone = np.concatenate([embedder.embed([shoe]) for shoe in SHOES])
 
     async with running(engine, batch_size=batch) as pipeline:
@@ -273,7 +273,13 @@ async def test_a_large_picture_keeps_no_small_one_waiting(engine: Engine, monkey
 async def test_a_photo_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the localizer looks at a photo in a helper, pictures with a plain margin pass, without any hand-over."""
     gate, looked = threading.Event(), []
-    engine = Engine(FakeEmbedder(framing="subject", localizer=FindsRed()), MemoryStore(tmp_path), Network(DIGEST))
+    engine = Engine(
+        FakeEmbedder(framing="subject", localizer=FindsRed()),
+        MemoryStore(tmp_path),
+        Network(DIGEST),
+        tmp_path,
+        Settings(),
+    )
     photo = io.BytesIO()
     Image.effect_noise((40, 30), 90).convert("RGB").save(photo, "PNG")
 
@@ -434,7 +440,9 @@ async def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatc
         assert again.hits == first.hits
 
 
-async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedder: MoodyEmbedder) -> None:
+async def test_pages_of_a_picture_are_of_its_first_vector(
+    engine: Engine, embedder: MoodyEmbedder, tmp_path: Path
+) -> None:
     """A vector that differs in its last bits, as in another batch, does not change the pages."""
 
     class Shaking(FakeEmbedder):
@@ -444,7 +452,7 @@ async def test_pages_of_a_picture_are_of_its_first_vector(engine: Engine, embedd
             return super().embed_pixels(pixels) + self.shift
 
     shaking = Shaking()
-    shaken = Engine(shaking, engine.store, Network(DIGEST))
+    shaken = Engine(shaking, engine.store, Network(DIGEST), tmp_path, Settings())
 
     async with running(shaken) as pipeline:
         whole = await pipeline.search_image(SHOES[2], SearchOptions(8))

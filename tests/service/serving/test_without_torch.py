@@ -30,13 +30,13 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from service.http.app import create_app
 from service.serving.bootstrap import open_backend
-from service.serving.generations import Live
+from service.serving.generations import Live, OneProcess
 from service.settings import Settings
 
 folder = Path(sys.argv[1])
 settings = Settings(checkpoint=folder / "checkpoint", index=folder / "catalog")
 live = Live(partial(open_backend, settings))
-with TestClient(create_app(settings, live)) as client:
+with TestClient(create_app(settings, live, OneProcess(live))) as client:
     client.portal.call(live.start)
     for name in ("shoe.jpg", "photo.png"):
         answer = client.post("/v1/search?k=1", files={"image": (folder / name).read_bytes()}).raise_for_status().json()

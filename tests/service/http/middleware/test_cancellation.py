@@ -8,13 +8,13 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from service.http.app import create_app
 from service.http.middleware import exchange
 from service.http.middleware.exchange import unless_gone
 from service.serving.engine import Engine, Network
 from service.settings import Settings
 from service.telemetry import metrics
 from tests.service.serving.test_pipeline import PATIENCE, MoodyEmbedder
+from tests.support.app import make_app
 from tests.support.fakes import DIGEST, MemoryStore
 from tests.support.stack import draw_shoe
 
@@ -118,7 +118,7 @@ async def test_cancellation_from_elsewhere_stays_one() -> None:
 async def test_a_search_is_dropped_with_its_client(tmp_path: Path) -> None:
     """Through the whole application: the queued picture of a client that left never reaches the network."""
     embedder = MoodyEmbedder()
-    app = create_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST)))
+    app = make_app(Settings(), Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, Settings()))
 
     async def search(client: Client, state: Any) -> list[Message]:
         sent: list[Message] = []

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from model.errors import ArtifactCorrupt
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 
 READER = {"x-api-key": "a-key-that-may-read-only"}
@@ -22,7 +22,7 @@ KEYS = f"shop:read:{READER['x-api-key']} operators:admin:{ADMIN['x-api-key']}"
 def guarded(memory_engine: Engine, settings: Settings) -> Iterator[TestClient]:
     """A service with a key to read and a key to change."""
     keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
-    with TestClient(create_app(keyed, memory_engine)) as client:
+    with TestClient(make_app(keyed, memory_engine)) as client:
         yield client
 
 
@@ -41,7 +41,7 @@ def test_reload(guarded: TestClient) -> None:
 
 def test_refused_reload(guarded: TestClient) -> None:
     """A reload that fails is a conflict that tells an admin why, paths and all; the service answers as before."""
-    with mock.patch("service.http.app.Backend", side_effect=ArtifactCorrupt("/srv/checkpoint fails its digest")):
+    with mock.patch("tests.support.app.Backend", side_effect=ArtifactCorrupt("/srv/checkpoint fails its digest")):
         response = guarded.post("/v1/admin/reload", headers=ADMIN)
     assert response.status_code == 409
     assert response.json()["type"] == "urn:solemate:reload-refused"

@@ -17,10 +17,9 @@ from starlette.testclient import TestClient
 
 from model.errors import StorageFull, StorageReadOnly
 from service.errors import Overloaded, StoreBusy
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
-from tests.support.app import open_client
+from tests.support.app import make_app, open_client
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -274,7 +273,7 @@ def test_pictures_that_are_none(guarded: TestClient, memory_engine: Engine, imag
 def test_pictures_as_large_as_in_a_search(memory_engine: Engine, settings: Settings) -> None:
     """A shoe may be created and replaced with a picture of any size that the settings allow."""
     large = {"max_upload_bytes": 3_000_000, "max_body_bytes": 3_000_000, "api_keys": SecretStr(KEYS)}
-    with TestClient(create_app(settings.model_copy(update=large), memory_engine), headers=ADMIN) as client:
+    with TestClient(make_app(settings.model_copy(update=large), memory_engine), headers=ADMIN) as client:
         for send in (add, put):
             # The engine's own limit stays that of the fixture; here it tells that the body has come through.
             assert check_problem(send(client, "a", b"x" * 2_000_000), 413)["type"] == "urn:solemate:image-too-large"
@@ -357,11 +356,3 @@ def test_failure_in_a_batch_that_nobody_foresaw(guarded: TestClient, memory_engi
         lines = add_many(guarded, [({"id": name}, draw_shoe(1)) for name in "ab"])
     assert [line["status"] for line in lines] == [500, 500]
     assert "secret" not in json.dumps(lines)
-
-
-def test_engine_that_keeps_no_pictures(memory_engine: Engine, settings: Settings) -> None:
-    """Without a folder for uploads the catalogue can only be read, and says so."""
-    memory_engine.uploads = None
-    keyed = settings.model_copy(update={"api_keys": SecretStr(KEYS)})
-    with TestClient(create_app(keyed, memory_engine), headers=ADMIN) as client:
-        check_problem(add(client, "a", draw_shoe(1)), 503)

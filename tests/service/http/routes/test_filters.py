@@ -1,6 +1,7 @@
 """Filters of every kind, over HTTP, and the types of attributes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.catalog.attributes import AttributeType
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
 from service.store.base import Item, Record
 from service.store.filters import MAX_IDS
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 
 SHOES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -134,12 +135,12 @@ def test_ranges_of_facets(client: TestClient) -> None:
     assert types == {"price": "number", "released": "date", "Brand": "text", "sale": "flag", "url": "text"}
 
 
-def test_declared_types(memory_engine: Engine, settings: Settings) -> None:
+def test_declared_types(memory_engine: Engine, settings: Settings, tmp_path: Path) -> None:
     """A flag is one by any word, a text has no range, and what is only displayed is neither counted nor filtered by."""
     declared: dict[str, AttributeType] = {"sale": "flag", "price": "text", "url": "display"}
     store, network = memory_engine.store, memory_engine.network
-    engine = Engine(memory_engine.embedder, store, network, limits=memory_engine.limits, attribute_types=declared)
-    with TestClient(create_app(settings, engine)) as client:
+    engine = Engine(memory_engine.embedder, store, network, tmp_path, settings, attribute_types=declared)
+    with TestClient(make_app(settings, engine)) as client:
         check_declared(client)
 
 

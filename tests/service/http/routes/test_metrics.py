@@ -3,9 +3,9 @@
 import pytest
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
 from service.serving.engine import Engine
 from service.settings import Settings
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 
 
@@ -21,7 +21,7 @@ def test_metrics(client: TestClient) -> None:
 def test_metrics_can_be_off(memory_engine: Engine, settings: Settings) -> None:
     """Where they are off, nothing is at their path."""
     closed = settings.model_copy(update={"metrics_access": "off"})
-    with TestClient(create_app(closed, memory_engine)) as client:
+    with TestClient(make_app(closed, memory_engine)) as client:
         check_problem(client.get("/metrics"), 404)
 
 

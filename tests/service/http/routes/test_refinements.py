@@ -1,17 +1,16 @@
 """Paging, grouping and all else a search may be told, over HTTP: the same on every route that searches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from service.http.app import create_app
-from service.serving.engine import Engine, EngineLimits
+from service.serving.engine import Engine
 from service.settings import Settings
 from service.store.base import Item, Record
+from tests.support.app import make_app
 from tests.support.problems import check_problem
 from tests.support.stack import draw_shoe
 
@@ -25,7 +24,7 @@ Ask = Callable[..., Any]
 def memory_engine(memory_engine: Engine) -> Engine:
     """With a known distance of near-duplicates, and searches that are not deep."""
     memory_engine.duplicate_distance = 1e-6
-    memory_engine.limits = EngineLimits(max_k=10, max_depth=12, max_images=3)
+    memory_engine.limits = memory_engine.limits.model_copy(update={"max_depth": 12})
     return memory_engine
 
 
@@ -240,12 +239,12 @@ def test_a_cursor_is_for_the_shoe_it_came_with(client: TestClient) -> None:
 
 def test_searches_are_only_so_deep(ask: Ask, memory_engine: Engine) -> None:
     """The last page is cut where the limit is, and names no other; a cursor from beyond it is refused."""
-    memory_engine.limits = replace(memory_engine.limits, max_depth=11)
+    memory_engine.limits = memory_engine.limits.model_copy(update={"max_depth": 11})
     cursor = ask(k=10).json()["next"]
     assert cursor is not None
     last = ask(k=3, cursor=cursor).json()
     assert (len(last["hits"]), last["next"]) == (1, None)
-    memory_engine.limits = replace(memory_engine.limits, max_depth=10)
+    memory_engine.limits = memory_engine.limits.model_copy(update={"max_depth": 10})
     assert ask(k=10).json()["next"] is None
     assert "10 nearest" in check_problem(ask(k=3, cursor=cursor), 422, "cursor")["detail"]
 
@@ -285,7 +284,7 @@ def test_without_a_measured_distance(client: TestClient, memory_engine: Engine, 
     """Where no distance of near-duplicates is known, one must be given; /v1/info tells."""
     assert client.get("/v1/info").json()["duplicate_distance"] == 1e-6
     memory_engine.duplicate_distance = None
-    with TestClient(create_app(settings, memory_engine)) as other:
+    with TestClient(make_app(settings, memory_engine)) as other:
         assert other.get("/v1/info").json()["duplicate_distance"] is None
         path = f"/v1/items/{SHOE_ID}/similar?group=duplicates"
         assert "duplicate_distance" in check_problem(other.get(path), 422, "group")["detail"]

@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from model.preprocess import Framing, ImageLimits
-from service.serving.engine import Engine, EngineLimits, Network
+from service.serving.engine import Engine, Network
 from service.settings import Settings
 from tests.support.app import open_client
 from tests.support.fakes import DIGEST, FakeEmbedder, FindsRed, MemoryStore
@@ -74,8 +74,7 @@ def serve(tmp_path: Path, settings: Settings, framing: Framing = "subject", **op
     """A client of a service without shoes."""
     limits = ImageLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
     embedder = FakeEmbedder(limits, framing=framing, **options)
-    engine_limits = EngineLimits(max_k=settings.max_k, max_images=settings.max_images)
-    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), limits=engine_limits)
+    engine = Engine(embedder, MemoryStore(tmp_path), Network(DIGEST), tmp_path, settings)
     with open_client(settings, engine) as client:
         yield client
 
