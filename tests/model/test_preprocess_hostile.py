@@ -251,6 +251,7 @@ def insert(data: bytes, position: int, more: bytes) -> bytes:
 
 
 FRACTIONS = struct.pack("<II", 1, 3) * 2000
+PROFILE = zlib.compress(bytes(2**20))
 MANY_FRACTIONS = (282, 5, 2000, FRACTIONS)  # as the resolution
 EXIF_DATA = make_tiff_data(MANY_FRACTIONS, pixels=False)
 PLACE = 390  # of the first values in a TIFF with two further tags
@@ -271,6 +272,8 @@ EXIF_DIRECTORY = struct.pack("<HHHIII", 1, 33434, 5, 2000, PLACE + 18, 0) + FRAC
         (insert(JPEG, 2, jpeg_segment(0xED, b"Photoshop 3.0\0" + 1100 * (b"8BIM" + bytes(8)))), "1,000 resources"),
         (insert(encode(NOISE), PIXELS, 2000 * png_chunk(b"teSt", b"")), "chunks"),
         (insert(encode(NOISE), len(encode(NOISE)) - 12, 2000 * png_chunk(b"IDAT", b"")), "chunks"),
+        (insert(encode(NOISE), PIXELS, 101 * png_chunk(b"iCCP", b"x\0\0" + PROFILE)), "100 profiles and texts"),
+        (insert(encode(NOISE), PIXELS, 101 * png_chunk(b"zTXt", b"x\0\0" + PROFILE)), "100 profiles and texts"),
         (insert(GIF, GIF.index(b","), b"!\xfe" + 3000 * b"\1a" + b"\0"), "blocks"),
         (insert(GIF, GIF.index(b","), 3000 * b"!\x01\0\0"), "blocks"),
         (insert(GIF, GIF.index(b","), 9000 * b"?"), "blocks"),
