@@ -224,16 +224,16 @@ def _check_directories(tiff: bytes, *, nested: bool) -> None:
         for tag, kind, count, value in _read_directory(tiff, position, order):
             tags += 1
             _check_count(tags, MAX_PIECES, "tags")
-            if count * SIZES.get(kind, 0) > len(tiff):
+            if kind not in SIZES or count * SIZES[kind] > len(tiff):
                 continue  # Pillow passes over it
             if tag in STRIPS:
                 _check_count(count, MAX_STRIPS, "strips or tiles")
             fractions += count * (kind in FRACTIONS)
             _check_count(fractions, MAX_RATIONALS, "fractions in its tags")
-            numbers += count * (kind in SIZES and kind not in BYTES)
+            numbers += count * (kind not in BYTES)
             _check_count(numbers, MAX_VALUES, "numbers in its tags")
             if nested and tag in DIRECTORIES:
-                size = SIZES.get(kind, 0)
+                size = SIZES[kind]
                 if kind not in OFFSETS or count != 1 or size > len(value):
                     raise CorruptImage(
                         f"the image's tag {tag} has {count:,} values of type {kind}; expected one offset"

@@ -298,8 +298,9 @@ def test_metadata_that_takes_long(data: bytes, message: str) -> None:
         insert(JPEG, 2, b"\xff\xff\xff\0 a few bytes"),
         insert(GIF, GIF.index(b","), b"!\xffXMP DataXMP" + 100 * b"<x:xmpmeta>" + bytes(range(255, -1, -1)) + b"\0"),
         make_tiff_data((273, 4, 16, struct.pack("<16I", *range(8, 264, 16))), (278, 4, 1, b"\1\0\0\0")),
+        make_tiff_data((34665, 18, 1, bytes(8))) + bytes(4096),
     ],
-    ids=["profile", "stray bytes", "XMP", "strips"],
+    ids=["profile", "stray bytes", "XMP", "strips", "offset of a type that Pillow does not read"],
 )
 def test_metadata_as_others_write_it(data: bytes) -> None:
     """Much metadata, and a little that is odd, is no reason to refuse a picture."""
