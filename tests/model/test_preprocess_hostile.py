@@ -307,6 +307,17 @@ def test_metadata_as_others_write_it(data: bytes) -> None:
     assert decode(data).std() > 10
 
 
+def test_strips_that_are_one() -> None:
+    """A TIFF whose strips cover it again and again, each with the same bytes, is refused: each would be decoded."""
+    strips = (
+        (273, 4, 1000, struct.pack("<I", 8) * 1000),
+        (278, 4, 1, struct.pack("<I", 15)),
+        (279, 4, 1000, bytes(4000)),
+    )
+    with pytest.raises(CorruptImage, match="cover it more than 8 times"):
+        decode(make_tiff_data(*strips))
+
+
 @pytest.mark.parametrize("width", [(322, 5, 1, struct.pack("<II", 16, 0)), (322, 2, 4, b"wid\0")])
 def test_a_tile_whose_width_is_no_number(width: tuple[int, int, int, bytes]) -> None:
     """A TIFF whose tiles have a fraction, or a word, for their width is broken."""
