@@ -26,6 +26,9 @@ GIF_BYTES = 64
 """On average, that a PNG's chunk and a GIF's block before its picture have at least beyond `MAX_PIECES`: encoders write
 8 KB and 255 bytes; a frame of an animation and the letters of XMP, which GIF takes for lengths, are less."""
 
+MAX_INFLATED = 100
+"""Chunks of a PNG that may have to be inflated, to up to 1 MiB each, at 4 ms: its colour profile, and texts."""
+
 MAX_STRAY = 2**16
 """Bytes between the segments before a JPEG's first scan: Pillow skips them one by one."""
 
@@ -54,6 +57,8 @@ SCAN, END, EXIF = 0xDA, 0xD9, 0xE1
 EXIF_PREFIX = re.compile(rb"^(Exif\0\0){1,2}")
 MARKER = re.compile(rb"\xff[^\x00\xff]")
 MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in a scan's data, 0xFF00 is a byte and 0xFFD0-D7 restarts
+
+INFLATED = frozenset({b"iCCP", b"iTXt", b"zTXt"})  # chunks of a PNG
 
 # Tags and types of a TIFF, which EXIF data is, too.
 ORIENTATION = 274
@@ -162,10 +167,12 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _check_png(data: bytes) -> None:
-    position, chunks, most = 8, 0, MAX_PIECES + len(data) // PNG_BYTES
-    while position + 8 <= len(data) and data[position + 4 : position + 8] != b"IEND":
+    position, chunks, inflated, most = 8, 0, 0, MAX_PIECES + len(data) // PNG_BYTES
+    while position + 8 <= len(data) and (name := data[position + 4 : position + 8]) != b"IEND":
         chunks += 1
         _check_count(chunks, most, "chunks")
+        inflated += name in INFLATED
+        _check_count(inflated, MAX_INFLATED, "profiles and texts")
         position += 12 + int.from_bytes(data[position : position + 4])
 
 
@@ -217,16 +224,16 @@ def _check_directories(tiff: bytes, *, nested: bool) -> None:
         for tag, kind, count, value in _read_directory(tiff, position, order):
             tags += 1
             _check_count(tags, MAX_PIECES, "tags")
-            if count * SIZES.get(kind, 0) > len(tiff):
+            if kind not in SIZES or count * SIZES[kind] > len(tiff):
                 continue  # Pillow passes over it
             if tag in STRIPS:
                 _check_count(count, MAX_STRIPS, "strips or tiles")
             fractions += count * (kind in FRACTIONS)
             _check_count(fractions, MAX_RATIONALS, "fractions in its tags")
-            numbers += count * (kind in SIZES and kind not in BYTES)
+            numbers += count * (kind not in BYTES)
             _check_count(numbers, MAX_VALUES, "numbers in its tags")
             if nested and tag in DIRECTORIES:
-                size = SIZES.get(kind, 0)
+                size = SIZES[kind]
                 if kind not in OFFSETS or count != 1 or size > len(value):
                     raise CorruptImage(
                         f"the image's tag {tag} has {count:,} values of type {kind}; expected one offset"

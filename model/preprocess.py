@@ -69,6 +69,10 @@ _DECODING_FAILURES = (
 )  # fmt: skip
 
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF's tags
+
+MAX_COVERED = 8
+"""How many times a TIFF's strips may cover its picture: as often as it has bands, of which Pillow reads up to 6."""
+
 RUN_LENGTHS = frozenset({1, 2})
 """BMP's compressions that Pillow decodes in Python: 13 s for as many pixels as are allowed."""
 
@@ -213,6 +217,7 @@ class Preprocessor:
             raise UnsupportedImage("a BMP in run-length encoding can't be read here: save it as a PNG")
         if not _is_scalable(image, data):
             self._check_pixels(image)
+            _check_covered(image)
             if isinstance(image, JpegImageFile):
                 check_scans(data, width * height)
         return image
@@ -436,6 +441,15 @@ def _blame_picture(message: str) -> Iterator[None]:
         if not isinstance(error, _DECODING_FAILURES):
             logger.exception("a decoder failed in a way that is not known of it")
         raise CorruptImage(message) from error
+
+
+def _check_covered(image: Image.Image) -> None:
+    """Refuse a picture whose pixels are decoded again and again: a TIFF of many strips that are one in the file."""
+    if isinstance(image, TiffImageFile):
+        boxes = [each.extents or (0, 0, 0, 0) for each in image.tile]
+        pixels = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
+        if pixels > MAX_COVERED * image.width * image.height:
+            raise CorruptImage(f"the image's strips or tiles cover it more than {MAX_COVERED} times")
 
 
 def _is_scalable(image: Image.Image, data: bytes) -> bool:

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from service.http.problems import BODY_TOO_LARGE, Refusal
 
-__all__ = ["MAX_COMMAS", "MAX_CONTAINERS", "MAX_JSON_BYTES", "JsonMeter", "JsonRoute"]
+__all__ = ["MAX_COLONS", "MAX_COMMAS", "MAX_CONTAINERS", "MAX_JSON_BYTES", "JsonMeter", "JsonRoute"]
 
 MAX_JSON_BYTES = 8 * 2**20
 """Largest JSON without pictures, in bytes."""
@@ -15,22 +15,28 @@ MAX_JSON_BYTES = 8 * 2**20
 MAX_COMMAS = 2**18
 """Most commas: 64 vectors of 4,096 numbers. Python parses so many numbers in about 0.1 s."""
 
+MAX_COLONS = 2**16
+"""Most colons: names of an object's fields take ten times as long as numbers, and hold up other threads meanwhile."""
+
 MAX_CONTAINERS = 2**14
 """Most brackets and braces that open: lists and objects cost more than numbers, and make Python collect garbage."""
 
 
 class JsonMeter:
-    """Counts commas, and lists and objects, piece by piece; those in texts count as well."""
+    """Counts commas, colons, and lists and objects, piece by piece; those in texts count as well."""
 
     def __init__(self) -> None:
-        self._commas = self._containers = 0
+        self._commas = self._colons = self._containers = 0
 
     def feed(self, piece: bytes) -> None:
         """Count the next piece of a body. Raises Refusal."""
         self._commas += piece.count(b",")
+        self._colons += piece.count(b":")
         self._containers += piece.count(b"[") + piece.count(b"{")
         if self._commas > MAX_COMMAS:
             raise Refusal(BODY_TOO_LARGE, f"the JSON has more than {MAX_COMMAS:,} commas")
+        if self._colons > MAX_COLONS:
+            raise Refusal(BODY_TOO_LARGE, f"the JSON has more than {MAX_COLONS:,} colons")
         if self._containers > MAX_CONTAINERS:
             raise Refusal(BODY_TOO_LARGE, f"the JSON has more than {MAX_CONTAINERS:,} lists and objects")
 

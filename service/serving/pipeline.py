@@ -256,7 +256,16 @@ class Pipeline:
         return await self._find(work, size=len(images))
 
     async def search_many(self, requests: Sequence[SearchRequest]) -> list[SearchResult | Exception]:
-        """Several searches in one batch, as far as it holds them: for each what it found, or what it raised."""
+        """Several searches in one batch, as far as it holds them: for each what it found, or what it raised.
+
+        Raises QueryError where together their pages begin further down than the first pages of any batch may end.
+        """
+        limits, depth = self.engine.limits, sum(each.options.offset for each in requests)
+        most = max(limits.max_depth, limits.max_images * limits.max_k)
+        if depth > most:
+            raise QueryError(
+                "cursor", f"together the pages of these searches begin {depth:,} shoes down; expected at most {most:,}"
+            )
         outcomes = await asyncio.gather(*(self._search_one(each) for each in requests), return_exceptions=True)
         refusal = next((each for each in outcomes if isinstance(each, Overloaded)), None)
         if refusal is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import Visit, sync_api
+from tests.support.browser import Upload, Visit, sync_api
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +132,23 @@ def test_shoes_are_chosen_on_a_phone(phone: Visit) -> None:
     phone.page.get_by_role("link", name="Morph").tap()
     sync_api.expect(phone.page.locator(".film button").first).to_be_visible()
     phone.page.wait_for_load_state("networkidle")
+
+
+def test_a_choice_ends_with_its_view(visit: Visit, photo: Upload) -> None:
+    """A photo that is dropped while a shoe is asked for is searched with, and nobody is asked for a shoe any more."""
+    arrive(visit, f"/#/shoe?id={ONE}", ".row .card")
+    visit.page.get_by_role("button", name="Compare", exact=True).click()
+    sheet = visit.page.get_by_role("dialog", name="Compare with which shoe?")
+    sync_api.expect(sheet.locator(f'[data-id="{OTHER}"]')).to_be_visible()
+    drop = """([bytes, name, type]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }"""
+    visit.page.evaluate(drop, [list(photo.content), photo.name, photo.mime])
+    sync_api.expect(visit.page.locator("#query-caption")).to_have_text("Your photo")
+    sync_api.expect(sheet).to_be_hidden()
+    visit.settle()
 
 
 def test_filters_are_a_sheet_on_a_phone(phone: Visit) -> None:

@@ -251,6 +251,7 @@ def insert(data: bytes, position: int, more: bytes) -> bytes:
 
 
 FRACTIONS = struct.pack("<II", 1, 3) * 2000
+PROFILE = zlib.compress(bytes(2**20))
 MANY_FRACTIONS = (282, 5, 2000, FRACTIONS)  # as the resolution
 EXIF_DATA = make_tiff_data(MANY_FRACTIONS, pixels=False)
 PLACE = 390  # of the first values in a TIFF with two further tags
@@ -271,6 +272,8 @@ EXIF_DIRECTORY = struct.pack("<HHHIII", 1, 33434, 5, 2000, PLACE + 18, 0) + FRAC
         (insert(JPEG, 2, jpeg_segment(0xED, b"Photoshop 3.0\0" + 1100 * (b"8BIM" + bytes(8)))), "1,000 resources"),
         (insert(encode(NOISE), PIXELS, 2000 * png_chunk(b"teSt", b"")), "chunks"),
         (insert(encode(NOISE), len(encode(NOISE)) - 12, 2000 * png_chunk(b"IDAT", b"")), "chunks"),
+        (insert(encode(NOISE), PIXELS, 101 * png_chunk(b"iCCP", b"x\0\0" + PROFILE)), "100 profiles and texts"),
+        (insert(encode(NOISE), PIXELS, 101 * png_chunk(b"zTXt", b"x\0\0" + PROFILE)), "100 profiles and texts"),
         (insert(GIF, GIF.index(b","), b"!\xfe" + 3000 * b"\1a" + b"\0"), "blocks"),
         (insert(GIF, GIF.index(b","), 3000 * b"!\x01\0\0"), "blocks"),
         (insert(GIF, GIF.index(b","), 9000 * b"?"), "blocks"),
@@ -295,12 +298,24 @@ def test_metadata_that_takes_long(data: bytes, message: str) -> None:
         insert(JPEG, 2, b"\xff\xff\xff\0 a few bytes"),
         insert(GIF, GIF.index(b","), b"!\xffXMP DataXMP" + 100 * b"<x:xmpmeta>" + bytes(range(255, -1, -1)) + b"\0"),
         make_tiff_data((273, 4, 16, struct.pack("<16I", *range(8, 264, 16))), (278, 4, 1, b"\1\0\0\0")),
+        make_tiff_data((34665, 18, 1, bytes(8))) + bytes(4096),
     ],
-    ids=["profile", "stray bytes", "XMP", "strips"],
+    ids=["profile", "stray bytes", "XMP", "strips", "offset of a type that Pillow does not read"],
 )
 def test_metadata_as_others_write_it(data: bytes) -> None:
     """Much metadata, and a little that is odd, is no reason to refuse a picture."""
     assert decode(data).std() > 10
+
+
+def test_strips_that_are_one() -> None:
+    """A TIFF whose strips cover it again and again, each with the same bytes, is refused: each would be decoded."""
+    strips = (
+        (273, 4, 1000, struct.pack("<I", 8) * 1000),
+        (278, 4, 1, struct.pack("<I", 15)),
+        (279, 4, 1000, bytes(4000)),
+    )
+    with pytest.raises(CorruptImage, match="cover it more than 8 times"):
+        decode(make_tiff_data(*strips))
 
 
 @pytest.mark.parametrize("width", [(322, 5, 1, struct.pack("<II", 16, 0)), (322, 2, 4, b"wid\0")])

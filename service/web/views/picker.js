@@ -14,7 +14,7 @@ const grid = make("ul", { class: "grid" });
 const more = make("button", { type: "button", class: "button", hidden: true, click: () => fetchMore().catch(() => {}) }, "Show more");
 const dialog = make(
   "dialog",
-  { class: "sheet", "aria-labelledby": heading.id },
+  { class: "sheet", id: "picker", "aria-labelledby": heading.id },
   make("div", { class: "sheet-head" }, heading, iconButton("close", "Close", () => dialog.close(), { quiet: true })),
   grid,
   make("p", { class: "more" }, more),
@@ -73,7 +73,6 @@ export async function surprise({ signal }) {
   return [first, others[Math.floor(Math.random() * others.length)] ?? first];
 }
 
-window.addEventListener("popstate", () => dialog.close()); // what it was opened for goes away
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });

@@ -1,13 +1,20 @@
 """JSON that weighs little and would cost much: it is refused for its size or by its first fault."""
 
+import asyncio
 import json
+import sys
 from collections.abc import Iterator
+from itertools import pairwise
+from math import inf
+from time import process_time
 from typing import Any
 
 import pytest
+from fastapi import Request
 from starlette.testclient import TestClient
 
-from service.http.json_limits import MAX_COMMAS, MAX_CONTAINERS, MAX_JSON_BYTES
+from service.http import requests
+from service.http.json_limits import MAX_COLONS, MAX_COMMAS, MAX_CONTAINERS, MAX_JSON_BYTES
 from service.serving.engine import Engine
 from service.settings import Settings
 from tests.service.http.capture_examples import KEYS
@@ -90,7 +97,11 @@ def test_attributes_are_bounded(
 @pytest.mark.parametrize("path", ["search", "search/vector", "search:batch", "recommendations", "embeddings"])
 def test_values_are_counted_before_they_are_parsed(roomy: TestClient, path: str) -> None:
     """Even JSON that is none is refused for what it has too much of."""
-    for body, most in ((b"," * (MAX_COMMAS + 1), MAX_COMMAS), (b"[{" * (MAX_CONTAINERS // 2 + 1), MAX_CONTAINERS)):
+    for body, most in (
+        (b"," * (MAX_COMMAS + 1), MAX_COMMAS),
+        (b":" * (MAX_COLONS + 1), MAX_COLONS),
+        (b"[{" * (MAX_CONTAINERS // 2 + 1), MAX_CONTAINERS),
+    ):
         problem = check_problem(roomy.post(f"/v1/{path}", content=body, headers=JSON), 413)
         assert f"the JSON has more than {most:,}" in problem["detail"]
     check_problem(roomy.post(f"/v1/{path}", content=b"[" * MAX_CONTAINERS, headers=JSON), 400)
@@ -120,3 +131,51 @@ def test_depth(client: TestClient, depth: int) -> None:
                 response = client.post(f"/v1/{path}{query}", content=body, headers=JSON)
                 assert response.status_code in {400, 413, 422}, response.text
                 assert len(response.content) < 1000
+
+
+async def test_other_requests_have_their_turns(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """While many numbers are parsed, the event loop goes on."""
+    body = json.dumps({"positive": [[0.5] * 4096, [5] * 4096] * 30}).encode()
+    turns: list[float] = []
+    span = (0.0, 0.0)
+    parse = requests._parse
+
+    def measure(content: bytearray) -> object:
+        nonlocal span
+        began = process_time()  # which does not go on while other processes have the processor
+        parsed = parse(content)
+        span = began, process_time()
+        return parsed
+
+    async def turn() -> None:
+        while True:
+            turns.append(process_time())
+            await asyncio.sleep(0)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    monkeypatch.setattr(requests, "_parse", measure)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    turning = asyncio.create_task(turn())
+    try:
+        scope = {
+            "type": "http", "method": "POST", "query_string": b"", "headers": [(b"content-type", b"application/json")],
+            "state": {"settings": settings},
+        }  # fmt: skip
+        examples, _ = await requests.read_example_search(Request(scope, receive))
+    finally:
+        sys.setswitchinterval(interval)
+        turning.cancel()
+    assert len(examples.liked_vectors) == 60
+    began, ended = span
+    during = [began, *(each for each in turns if began < each < ended), ended]
+    assert max(after - before for before, after in pairwise(during)) < 0.2 * (ended - began)
+
+
+def test_integers_of_many_digits() -> None:
+    """An integer that is too long to be one of ours is read as a float, in linear time; a long fraction is one too."""
+    assert requests._parse(bytearray(b"[12345678901234567890, -7]")) == [12345678901234567890, -7]
+    assert requests._parse(bytearray(b"[" + b"9" * 400 + b", 123456789012345678901]")) == [inf, 123456789012345678901.0]
+    assert requests._parse(bytearray(b"9" * 2**20)) == inf  # json would refuse it, and take 0.1 ms for each 4300 digits

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from service.search.pagination import decode_cursor
 from service.serving import pipeline as pipeline_module
 from service.serving.bootstrap import Backend
 from service.serving.engine import Engine, Network
-from service.serving.pipeline import Pipeline
+from service.serving.pipeline import Pipeline, SearchRequest
 from service.serving.recommendation import ExamplePicture, Examples
 from service.settings import Settings
 from service.store.base import Item, Record
@@ -415,6 +416,19 @@ async def test_searches_of_all_kinds_in_one_batch(engine: Engine, embedder: Mood
         assert [[each.hits] for each in found] == expected
         assert isinstance(wrong, QueryError)
         assert isinstance(unknown, UnknownItem)
+
+
+async def test_how_deep_a_batch_goes(engine: Engine) -> None:
+    """Later pages count together; a batch may have as many shoes behind it as its first pages may have."""
+    vector = engine.store.vector(IDS[3])
+    async with running(engine) as pipeline:
+        first = await pipeline.search(vector, SearchOptions(2))
+        assert first.next is not None
+        page = replace(decode_cursor(first.next), offset=400)
+        requests = [SearchRequest(SearchOptions(10, cursor=page), vector=vector.tolist())] * 3
+        assert len(await pipeline.search_many(requests[:2])) == 2
+        with pytest.raises(QueryError, match="begin 1,200 shoes down; expected at most 1,000"):
+            await pipeline.search_many(requests)
 
 
 async def test_a_catalogue_that_changes_during_a_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
