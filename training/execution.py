@@ -89,7 +89,7 @@ def time_bf16(device: torch.device) -> float:
     taken at its word: 1.0 where it says that it has them, and infinity where it does not. Timed once a process.
     """
     if device.type == "cuda":
-        return 1.0 if torch.cuda.is_bf16_supported() else math.inf
+        return 1.0 if torch.cuda.is_bf16_supported(including_emulation=False) else math.inf
     with torch.random.fork_rng(devices=[]):
         convolution, images = torch.nn.Conv2d(32, 32, 3), torch.rand(8, 32, 32, 32)
     seconds: dict[bool, list[float]] = {False: [], True: []}

@@ -115,8 +115,10 @@ def train(
     if not complete:
         save_run(run, folder.work, facts, finished=False)
         kept = "keeps the checkpoint it had" if folder.staged else "holds a usable checkpoint"
-        again = "goes on from the last saved epoch" if run.state.history else "begins anew: no epoch was finished"
-        raise TrainingInterrupted(f"interrupted: {out} {kept}; --resume {again}")
+        again = f"--{'overwrite' if folder.staged else 'resume'} begins anew: no epoch was finished"
+        if run.state.history:
+            again = "--resume goes on from the last saved epoch"
+        raise TrainingInterrupted(f"interrupted: {out} {kept}; {again}")
     save_run(run, folder.folder, facts, finished=True)
     if process_group.is_leader:
         folder.discard()

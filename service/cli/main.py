@@ -166,6 +166,10 @@ def index(
         if isinstance(store, EmbeddedStore):
             store.build_indexes()
         measure = measure_duplicates(embedder, store, Uploads(out))
+        if measure is None:
+            (out / MEASURE).unlink(missing_ok=True)
+        else:
+            write_measure(out, measure)
         if draws_map and count and not address and part == WHOLE:
             _draw_map(out, store, "auto")
     of_part = "" if part == WHOLE else f"; part {part} of the catalogue"
@@ -174,10 +178,7 @@ def index(
         f"{report.removed:,} removed, {report.left_out:,} rows left out"
         + (f", {restored:,} uploaded shoes embedded anew" if restored else "")
     )
-    if measure is None:
-        (out / MEASURE).unlink(missing_ok=True)
-    else:
-        write_measure(out, measure)
+    if measure is not None:
         typer.echo(measure.describe())
 
 

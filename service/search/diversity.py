@@ -39,13 +39,13 @@ def fold(vectors: NDArray[np.float32], within: float, enough: int) -> list[int]:
         rest = np.flatnonzero(is_open)
         block = rest[:BLOCK]
         beyond = squares[block, None] + squares[rest] - 2.0 * (exact[block] @ exact[rest].T) - within * within
-        near = beyond <= 0.0
-        for row, column in zip(*np.nonzero(np.abs(beyond) <= doubt), strict=True):
-            near[row, column] = are_near(vectors[rest[column], None], vectors[block[row]], within)[0]
-        for row, leader in enumerate(block.tolist()):
+        for leader, excess in zip(block.tolist(), beyond, strict=True):
             if is_open[leader] and len(leaders) < enough:
                 leaders.append(leader)
-                is_open[rest[near[row]]] = is_open[leader] = False
+                near = excess <= 0.0
+                doubtful = np.flatnonzero(np.abs(excess) <= doubt)
+                near[doubtful] = are_near(exact[rest[doubtful]], vectors[leader], within)
+                is_open[rest[near]] = is_open[leader] = False
     return leaders
 
 

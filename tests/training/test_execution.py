@@ -159,8 +159,8 @@ def test_candidates() -> None:
 
 @pytest.mark.parametrize("able", [True, False])
 def test_candidates_on_a_gpu(monkeypatch: pytest.MonkeyPatch, *, able: bool) -> None:
-    """A GPU that does not know bf16 is not asked for it."""
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
+    """A GPU that does not know bf16, or only by emulation, is not asked for it."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: able or including_emulation)
     expected = [TWO, TWO_BF16] if able else [TWO]
     gpu = torch.device("cuda")
     assert list_candidates(CONFIG, TWO, gpu, ProcessGroup(), time_bf16(gpu)) == expected

@@ -291,6 +291,20 @@ def test_a_replacement_that_is_interrupted_early_is_resumed(tmp_path: Path, monk
     assert load_checkpoint(tmp_path).digest == load_checkpoint(tmp_path / "whole").digest
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_an_interrupt_before_the_first_epoch_names_how_to_begin_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaces: bool
+) -> None:
+    """What the message names is taken by the next run: nothing is there yet that a replacement could go on from."""
+    other, way = replace(CONFIG, epochs=2, seed=1), "overwrite" if replaces else "resume"
+    if replaces:
+        _train(tmp_path, replace(CONFIG, epochs=1))
+    with interrupt_after(0, monkeypatch), pytest.raises(TrainingInterrupted, match=f"--{way} begins anew"):
+        _train(tmp_path, other, overwrite=replaces)
+    _train(tmp_path, other, **{way: True})
+    assert load_checkpoint(tmp_path).training["epoch"] == 2
+
+
 def test_a_gradient_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gradient that spoils the weights stops the run at once, though the loss before it was finite."""
 

@@ -60,9 +60,11 @@ class Embedding:
         return part == OVERALL or any(task in (part, *condition.attributes) for condition in named)
 
 
-def embed_shoes(name: str, checkpoint: Checkpoint, images: ImageSet, device: torch.device) -> Embedding:
-    """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures."""
-    embedder = Embedder(checkpoint, device=device)
+def embed_shoes(name: str, checkpoint: Checkpoint, images: ImageSet, embedder: Embedder) -> Embedding:
+    """Mean vectors of the shoes, how well they decode, and how likely the network finds the pictures.
+
+    `embedder` is the checkpoint's.
+    """
     vectors = np.empty((len(images), embedder.dimension), dtype=np.float32)
     with progress(desc=f"embed {name}", unit="images", total=len(images)) as shown:
         for start in range(0, len(images), 512):
@@ -78,7 +80,7 @@ def embed_shoes(name: str, checkpoint: Checkpoint, images: ImageSet, device: tor
         slices=embedder.slices,
         conditions=checkpoint.conditions,
         reconstruction=measure_reconstruction(_as_drawn(images.pixels, embedder), vectors, embedder.decode),
-        elbo=_measure_elbo(checkpoint, images, device),
+        elbo=_measure_elbo(checkpoint, images, torch.device(embedder.device)),
         decode=embedder.decode,
     )
 

@@ -143,9 +143,10 @@ def _embed(
     for name, checkpoint in zip(_short_names(folders), checkpoints, strict=True):
         # A localizer, which is the checkpoint's own, is part of what makes its pixels.
         framing = checkpoint.preprocess if checkpoint.localizer is None else checkpoint.digest
+        embedder = Embedder(checkpoint, device=device)
         if framing not in sets:
-            sets[framing] = load_images(shoes, Embedder(checkpoint).preprocessor)
-        embeddings.append(embed_shoes(name, checkpoint, sets[framing], device))
+            sets[framing] = load_images(shoes, embedder.preprocessor)
+        embeddings.append(embed_shoes(name, checkpoint, sets[framing], embedder))
     images = next(iter(sets.values()))
     if len(images) < 2:
         raise CatalogError(f"{shoes.source}: one shoe is too few to evaluate on")

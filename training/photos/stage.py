@@ -130,6 +130,7 @@ def _fingerprint(shoes: Sequence[Shoe], config: TrainConfig) -> str:
         "shoes": [(shoe.id, shoe.group, *_stamp(shoe)) for shoe in shoes],
         "preprocess": asdict(config.preprocess),
         "photos": (config.photos.views, config.photos.samples),
+        "precision": config.precision,
         "validation_share": config.validation_share,
         "seed": config.seed,
     }

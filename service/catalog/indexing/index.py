@@ -105,16 +105,16 @@ def index_catalog(
     check = _BadRowCheck(catalog.size, [*catalog.bad_rows, *plan.bad_rows], max_bad_share, report)
     check.stop_if_over()
     begin(folder, shard)
+    uploads = Uploads(folder)
     todo = len(plan.to_embed)
     if todo:
         logger.info("%d shoes to embed, %d are in the store already", todo, plan.kept + len(plan.to_update))
-        writer = _Writer(plan, store, ledger, check)
+        writer = _Writer(plan, store, uploads, ledger, check)
         with (
             progress(desc="index", unit="shoes", total=todo + plan.kept, initial=plan.kept) as shown,
             (make_pool or partial(_one_thread, embedder))(todo) as pool,
         ):
             writer.write_all(pool, batch_size, shown, stop)
-    uploads = Uploads(folder)
     for shoes in _batches(plan.to_update, batch_size):
         _update(store, uploads, [plan.items[shoe.id] for shoe in shoes])
     bad = {row.row for row in check.bad_rows[len(catalog.bad_rows) :]}  # these name shoes; the catalogue's own, rows
@@ -180,8 +180,8 @@ def _make_plan(catalog: Catalog, store: VectorStore, ledger: Ledger) -> _Plan:
 class _Writer:
     """Brings what a pool has embedded into the store, batch by batch."""
 
-    def __init__(self, plan: _Plan, store: VectorStore, ledger: Ledger, check: _BadRowCheck) -> None:
-        self._plan, self._store, self._ledger, self._check = plan, store, ledger, check
+    def __init__(self, plan: _Plan, store: VectorStore, uploads: Uploads, ledger: Ledger, check: _BadRowCheck) -> None:
+        self._plan, self._store, self._uploads, self._ledger, self._check = plan, store, uploads, ledger, check
         self._batch: list[tuple[Shoe, Vector]] = []
 
     def write_all(self, pool: EmbedPool, batch_size: int, shown: Progress, stop: Callable[[], bool]) -> None:
@@ -214,8 +214,9 @@ class _Writer:
 
     def _write(self) -> None:
         if self._batch:
-            self._store.upsert([Record(self._plan.items[shoe.id], vector) for shoe, vector in self._batch])
-            self._ledger.add({shoe.id: self._plan.stamps[shoe.id] for shoe, _ in self._batch})
+            with self._uploads.changing(PATIENCE):  # no import's vector comes between a vector and its stamp
+                self._store.upsert([Record(self._plan.items[shoe.id], vector) for shoe, vector in self._batch])
+                self._ledger.add({shoe.id: self._plan.stamps[shoe.id] for shoe, _ in self._batch})
             self._batch.clear()
 
 

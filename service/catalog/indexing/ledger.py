@@ -17,10 +17,12 @@ from model.errors import QueryError
 from model.files import explained, write_atomic
 from service.store.locks import locked, remove_leftovers
 
-__all__ = ["LEDGER", "UNFINISHED", "WHOLE", "Ledger", "Shard", "Stamp", "begin", "finish", "is_complete"]
+__all__ = ["LEDGER", "UNFINISHED", "WAITING", "WHOLE", "Ledger", "Shard", "Stamp", "begin", "finish", "is_complete"]
 
 LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"
+WAITING = "uploaded-shoes.jsonl"
+"""File of the uploaded shoes that a rebuild has still to put back; see `service.catalog.maintenance.reembed`."""
 
 Stamp = tuple[int, int]
 """A picture file's size in bytes and its modification time in nanoseconds, by which a change is noticed."""
@@ -150,8 +152,8 @@ def finish(folder: Path, shard: Shard) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the last indexing into `folder` ran to its end, with all its parts."""
-    return not (folder / UNFINISHED).exists()
+    """Whether the last indexing into `folder` ran to its end, with all its parts and the uploaded shoes."""
+    return not any((folder / name).exists() for name in (UNFINISHED, WAITING))
 
 
 def _finished_parts(folder: Path, count: int) -> set[int] | None:

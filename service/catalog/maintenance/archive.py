@@ -294,7 +294,9 @@ def import_catalog(archive: Archive, store: VectorStore, uploads: Uploads, ledge
     def write() -> None:
         nonlocal created, replaced
         ledger.forget(add.item_id for add in batch)
-        for outcome in writer.run(batch):
+        outcomes = writer.run(batch)
+        ledger.forget(add.item_id for add in batch)  # again, as an indexing may have stamped them meanwhile
+        for outcome in outcomes:
             if not isinstance(outcome, Changed):
                 raise outcome
             created += outcome.created

@@ -11,8 +11,9 @@ from model.errors import ArtifactError
 from model.files import explain_failure, sync_folder
 from service.catalog.attributes import TYPES
 from service.catalog.images import FOLDER, Uploads, is_upload, require_name
-from service.catalog.indexing.ledger import LEDGER, UNFINISHED
+from service.catalog.indexing.ledger import LEDGER, UNFINISHED, WAITING
 from service.catalog.maintenance.duplicates import MEASURE
+from service.catalog.maintenance.reembed import read_waiting
 from service.store.embedded.database import copy_database
 from service.store.embedded.store import DATABASE
 
@@ -73,10 +74,10 @@ def _copy(catalog: Path, to: Path) -> BackupReport:
     uploads = Uploads(catalog)
     with uploads.holding():  # pictures that are replaced from here on stay where they are until they are copied
         # First the ledger: it may know less than the catalogue, which costs some work, but never more.
-        _copy_present(catalog, to, LEDGER, TYPES, MEASURE, UNFINISHED)
+        _copy_present(catalog, to, LEDGER, TYPES, MEASURE, UNFINISHED, WAITING)
         items = copy_database(catalog / DATABASE, to / DATABASE)
-        _copy_present(catalog, to, UNFINISHED)  # again, as an indexing may have begun meanwhile
-        uploaded = [item for item in items if is_upload(item.image)]
+        _copy_present(catalog, to, UNFINISHED, WAITING)  # again, as an indexing may have begun meanwhile
+        uploaded = [item for item in (*items, *read_waiting(to)) if is_upload(item.image)]
         missing = []
         (to / FOLDER).mkdir()
         for item in uploaded:

@@ -18,14 +18,13 @@ from model.files import explain_failure, write_atomic
 from model.text import nfc, nfc_attributes
 from service.catalog.images import Uploads, is_upload
 from service.catalog.indexing.embed_pool import threads
+from service.catalog.indexing.ledger import WAITING
 from service.store.base import Item, Record, VectorStore, find_item
 from service.store.factory import list_shoes
 
-__all__ = ["restore_uploads", "save_uploads"]
+__all__ = ["read_waiting", "restore_uploads", "save_uploads"]
 
 logger = logging.getLogger(__name__)
-
-SAVED = "uploaded-shoes.jsonl"
 
 
 def save_uploads(folder: Path, address: str = "", *, token: str = "") -> None:
@@ -47,14 +46,14 @@ def save_uploads(folder: Path, address: str = "", *, token: str = "") -> None:
     except ArtifactError as error:
         logger.warning("uploaded shoes, if there are any, are lost: %s", error)
         return
-    known = {item.id: item for item in (*_read(folder), *items)}
+    known = {item.id: item for item in (*read_waiting(folder), *items)}
     if not known:
         return
     lines = [json.dumps([item.id, item.image, item.attributes], ensure_ascii=False) for item in known.values()]
     try:
-        write_atomic(folder / SAVED, "".join(f"{line}\n" for line in lines).encode())
+        write_atomic(folder / WAITING, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
-        raise explain_failure(folder / SAVED, error) from error
+        raise explain_failure(folder / WAITING, error) from error
 
 
 def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder) -> int:
@@ -67,7 +66,7 @@ def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder)
         ArtifactError: the store can't be written.
     """
     uploads, count = Uploads(folder), 0
-    waiting = {item.id: item for item in _read(folder)}
+    waiting = {item.id: item for item in read_waiting(folder)}
     waiting = {item_id: item for item_id, item in waiting.items() if find_item(store, item_id) is None}
     with threads(embedder, 1) as pool:
         for chunk in pool.embed(Shoe(item.id, uploads.locate(item.image), {}) for item in waiting.values()):
@@ -76,13 +75,14 @@ def restore_uploads(folder: Path, store: VectorStore, embedder: PictureEmbedder)
             for shoe, made in chunk:
                 if isinstance(made, BadRow):
                     logger.warning("the uploaded shoe %s is left out: %s", shoe.id, made.reason)
-    (folder / SAVED).unlink(missing_ok=True)
+    (folder / WAITING).unlink(missing_ok=True)
     return count
 
 
-def _read(folder: Path) -> Iterator[Item]:
+def read_waiting(folder: Path) -> Iterator[Item]:
+    """What `save_uploads` wrote down, and `restore_uploads` has not put back yet."""
     try:
-        lines = (folder / SAVED).read_text(encoding="utf-8").split("\n")
+        lines = (folder / WAITING).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return
     for line in filter(None, lines):

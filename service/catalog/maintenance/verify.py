@@ -14,6 +14,7 @@ from model.errors import ArtifactError
 from model.files import sha256_file
 from service.catalog.images import Uploads, digest_in, is_upload, locate_picture, require_name
 from service.catalog.indexing.embed_pool import threads
+from service.catalog.maintenance.reembed import read_waiting
 from service.errors import PictureMissing, UnknownItem
 from service.store.base import Item, VectorStore, iterate_items
 from service.store.embedded.database import inspect_database
@@ -90,7 +91,8 @@ def _made_by(store: VectorStore, embedder: Embedder, report: CatalogReport) -> b
 
 def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport, orphan_seconds: float) -> None:
     """Look for every shoe's picture, at the content of the uploaded ones, and for pictures that no shoe has."""
-    named: set[str] = set()
+    # What an interrupted rebuild has still to put back is no orphan.
+    named = {require_name(item.image) for item in read_waiting(uploads.folder.parent)}
     root = store.info().root
     for item in iterate_items(store):
         report.shoes += 1

@@ -432,11 +432,12 @@ class Truth:
         with self._writing, translated(self.path):
             if self._closed:
                 raise ArtifactError(f"{self.path} is closed")
-            if self._writer is None:
+            if self._writer is None and self.is_in_place():
                 self._writer = connect(self.file, "rw", busy_seconds=self._busy_seconds)
             # A copy has the same uuid, and a file that was written over is the same file: so both are compared.
-            if not self.is_in_place() or read_uuid(self._writer) != self.uuid:
-                self._writer.close()
+            if self._writer is None or not self.is_in_place() or read_uuid(self._writer) != self.uuid:
+                if self._writer is not None:
+                    self._writer.close()
                 self._writer = None
                 raise StoreBusy(REPLACED, retry_after=BUSY_RETRY)
             with transaction(self._writer, "IMMEDIATE"):

@@ -8,6 +8,7 @@ import zipfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -187,6 +188,27 @@ class TestItems:
         assert run_main("index", *options[:-1], SOLEMATE_CHECKPOINT=str(folder.checkpoint)).status == 0
         assert folder.images() == before
         assert folder.verify().status == 0
+
+    def test_added_shoes_outlive_what_is_done_before_they_are_put_back(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The catalogue is not complete, their pictures are no orphans, and a backup has them."""
+        before, copy = folder.images(), folder.path / "copy"
+        options = ("--catalog", str(folder.demo), "--device", "cpu")
+        rebuild = ("index", *options, "--out", str(folder.catalog), "--rebuild")
+        with monkeypatch.context() as patch:
+            patch.setattr("service.catalog.maintenance.reembed.restore_uploads", Mock(side_effect=KeyboardInterrupt))
+            assert run_main(*rebuild, SOLEMATE_CHECKPOINT=str(folder.checkpoint)).status == 130
+        assert len(folder.images()) == 10
+        assert not is_complete(folder.catalog)
+        assert folder.verify("--remove-orphans").status == 0
+        assert folder.run("backup", str(copy)).status == 0
+        for catalog in (folder.catalog, copy):
+            done = run_main("index", *options, "--out", str(catalog), SOLEMATE_CHECKPOINT=str(folder.checkpoint))
+            assert "2 uploaded shoes embedded anew" in done.output
+            assert folder.images(catalog) == before
+            assert is_complete(catalog)
+            assert folder.verify(catalog=catalog).status == 0
 
 
 class TestVerify:

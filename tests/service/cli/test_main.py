@@ -7,11 +7,13 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from service.catalog.indexing.index import index_catalog
+from service.catalog.maintenance.duplicates import MEASURE
 from service.serving.bootstrap import open_engine
 from service.settings import Settings
 from service.store.base import iterate_items
@@ -151,6 +153,15 @@ def test_a_stopped_index_goes_on(
         done = folder.index(*options)
     assert f"8 shoes are still to embed; {command} goes on from here" in done.error
     assert "8 embedded, 2 were there" in folder.index().output
+
+
+def test_near_duplicates_are_measured_before_the_map(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt while the map is drawn leaves the measure of this catalogue, not that of the one before."""
+    folder.index()
+    (folder.catalog / MEASURE).write_text("of the catalogue before")
+    monkeypatch.setattr("service.cli.main._draw_map", Mock(side_effect=KeyboardInterrupt))
+    assert folder.index().status == 130
+    assert not (folder.catalog / MEASURE).exists()  # of so few shoes there is none
 
 
 def test_too_many_bad_pictures(folder: Folder) -> None:

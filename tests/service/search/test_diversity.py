@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from service.search import diversity
 from service.search.diversity import BLOCK, are_near, diversify, fold
 
 # Few and whole numbers, so that ties and equal vectors are common.
@@ -59,6 +60,20 @@ def test_fold_beyond_a_block() -> None:
     assert BLOCK < len(leaders) < 200
     assert fold(vectors, 0.2, 400) == leaders
     assert fold(vectors, 0.2, BLOCK + 1) == leaders[: BLOCK + 1]
+
+
+def test_fold_compares_equal_vectors_with_their_leader_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shoes of one vector, which a distance of 0 leaves in doubt, are compared exactly with their leader alone."""
+    compared: list[int] = []
+
+    def count(vectors: NDArray[np.float64], other: NDArray[np.float32], within: float) -> NDArray[np.bool_]:
+        compared.append(len(vectors))
+        return are_near(vectors, other, within)
+
+    monkeypatch.setattr(diversity, "are_near", count)
+    vectors = np.repeat(np.random.default_rng(0).normal(size=(3, 128)).astype(np.float32), 500, axis=0)
+    assert fold(vectors, 0.0, 10) == [0, 500, 1000]
+    assert compared == [500] * 3
 
 
 @given(seed=st.integers(0, 500), count=st.integers(0, 30), diversity=st.sampled_from([0.01, 0.3, 0.5, 0.9, 1.0]))

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from model.embedder import Embedder
 from model.preprocess import Framing
@@ -22,7 +21,7 @@ def test_reconstruction_does_not_count_the_scale_mark(framing: Framing) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, config.channels, config.size, config.size), dtype=np.uint8)
     names = tuple(str(index) for index in range(5))
     embedder = Embedder(checkpoint)
-    embedded = embed_shoes("tiny", checkpoint, ImageSet(names, names, pixels, ({},) * 5), torch.device("cpu"))
+    embedded = embed_shoes("tiny", checkpoint, ImageSet(names, names, pixels, ({},) * 5), embedder)
     drawn = embedder.decode(embedder.embed_pixels(pixels))
     expected = pixels.copy()
     if framing == "subject":

@@ -17,6 +17,7 @@ from model.catalog import read_catalog
 from model.checkpoint import Checkpoint, Condition, load_checkpoint, save_checkpoint
 from model.embedder import Embedder
 from model.errors import ArtifactCorrupt, CatalogError, QueryError, TrainingError
+from model.inference import TorchNetworks
 from model.preprocess import PreprocessConfig, Preprocessor
 from model.tvae import TVAE, Slice, TVAEConfig
 from tests.model.networks import tiny_localizer
@@ -94,6 +95,19 @@ def test_pictures_are_framed_as_they_are_served(catalog: str, tmp_path: Path) ->
     assert any(embedder.preprocessor.frame(embedder.preprocessor.open(each)).subject for each in pictures)
     measured = evaluate([folder], catalog, out=tmp_path / "out", attributes=["colour"], pictures=False).embeddings[0]
     assert np.allclose(measured.vectors, embedder.embed(pictures), atol=1e-6)
+
+
+def test_networks_are_opened_once(catalog: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What frames the pictures of a checkpoint embeds them, too."""
+    opened, open_networks = [], Checkpoint.open_networks
+
+    def count(checkpoint: Checkpoint, device: str) -> TorchNetworks:
+        opened.append(device)
+        return open_networks(checkpoint, device)
+
+    monkeypatch.setattr(Checkpoint, "open_networks", count)
+    evaluate([save(tmp_path / "mine", COLOUR)], catalog, out=tmp_path / "out", pictures=False, device="cpu")
+    assert opened == ["cpu"]
 
 
 def test_every_row_file_and_figure(tmp_path: Path, catalog: str) -> None:

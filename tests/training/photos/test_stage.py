@@ -141,6 +141,7 @@ def test_a_kept_stage_is_taken_on_resume_alone(tmp_path: Path, monkeypatch: pyte
     kept: dict[str, Any] = {"folder": tmp_path / "out", "resume": True}
     changes: tuple[dict[str, Any], ...] = (
         {"config": replace(RUN, seed=1)},
+        {"config": replace(RUN, precision="float32")},
         {"config": replace(RUN, validation_share=0.25)},
         {"excluded": {"s1"}},
         {"config": replace(RUN, photos=PhotoConfig(views=1))},

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from model.catalog import Catalog, check_bad_rows, read_catalog
+from model.embedder import Embedder
 from model.errors import CatalogError
 from model.inference import pick_device
 from model.preprocess import Preprocessor
@@ -151,7 +152,7 @@ def _load(catalog: Catalog, choice: Choice, lists: Path, plan: Plan) -> tuple[Im
 
 
 def _embed(recipe: ShoeRecipe, trained: Trained, images: ImageSet, *, device: torch.device) -> Embedding:
-    embedding = embed_shoes(recipe.title, trained.checkpoint, images, device)
+    embedding = embed_shoes(recipe.title, trained.checkpoint, images, Embedder(trained.checkpoint, device=device))
     # What a decoder gives that was never trained is nothing to measure or to show.
     return embedding if recipe.decodes else replace(embedding, reconstruction=None, decode=None)
 

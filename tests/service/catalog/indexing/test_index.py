@@ -1,7 +1,8 @@
 """A catalogue into a store: what is embedded, kept, removed and left out."""
 
 import os
-from collections.abc import Callable, Generator, Iterable
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from service.catalog.images import Uploads, clean_picture, is_upload
 from service.catalog.indexing.embed_pool import EmbeddedShoe, EmbedPool, PoolBroken
 from service.catalog.indexing.index import IndexingStopped, IndexReport, index_catalog
 from service.catalog.indexing.ledger import WHOLE, Ledger, Shard, is_complete
+from service.catalog.maintenance.archive import Archive, export_catalog, import_catalog
 from service.catalog.writer import Add, CatalogWriter, Changed, Remove
 from service.errors import StoreBusy
 from service.store.base import Item, Record
@@ -360,6 +362,35 @@ class TestMeanwhile:
             monkeypatch.setattr(setup.store, name, check(name))
         assert setup.index() == IndexReport(embedded=0, kept=8, removed=1, left_out=0)
         assert locked == ["upsert", "delete"]
+
+
+def test_an_import_between_a_batch_and_its_stamps(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vector that it brings does not pass for that of the picture which the indexing has just embedded."""
+    setup.index()
+    uploads, file, upsert = Uploads(setup.out), tmp_path / "shoes.zip", setup.store.upsert
+    export_catalog(setup.store, uploads, file)
+    setup.image("1000.1").write_bytes(draw_shoe(99))
+
+    def take() -> None:
+        with Archive(file) as archive:
+            import_catalog(archive, setup.store, uploads, Ledger(setup.out))
+
+    importing = threading.Thread(target=take)
+
+    def upsert_and_import(records: Sequence[Record], *, overwrite: bool = True) -> int:
+        monkeypatch.setattr(setup.store, "upsert", upsert)
+        count = upsert(records, overwrite=overwrite)
+        importing.start()
+        importing.join(0.3)
+        return count
+
+    monkeypatch.setattr(setup.store, "upsert", upsert_and_import)
+    setup.index()
+    importing.join(60)
+    setup.index()
+    np.testing.assert_array_equal(setup.store.vector("1000.1"), setup.vector_of(draw_shoe(99)))
 
 
 def test_bad_pictures_are_reported_by_their_part(setup: Setup) -> None:
