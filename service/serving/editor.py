@@ -87,16 +87,28 @@ class Editor:
             ImageError: the picture can't be used.
             ItemExists: there is a shoe of this id, and `overwrite` is False.
         """
+        return await self.batcher.submit(await self._prepare(shoe, overwrite=overwrite))
+
+    async def add_all(self, shoes: Sequence[NewShoe], *, overwrite: bool = True) -> list[Changed | Exception]:
+        """Add shoes of different ids, at most `batch` of them: for each what `add` returns, or would have raised.
+
+        They are written in their order, whichever picture is decoded first.
+        """
+        prepared = await asyncio.gather(
+            *(self._prepare(shoe, overwrite=overwrite) for shoe in shoes), return_exceptions=True
+        )
+        written = await asyncio.gather(
+            *(self.batcher.submit(each) for each in prepared if isinstance(each, Add)), return_exceptions=True
+        )
+        outcomes = iter(written)
+        return [require_outcome(next(outcomes) if isinstance(each, Add) else each) for each in prepared]
+
+    async def _prepare(self, shoe: NewShoe, *, overwrite: bool) -> Add:
         item_id, attributes = check_id(shoe.item_id), check_attributes(shoe.attributes)
         picture = await self._clean(shoe.image)
         # Not of what was sent: whoever has the catalogue can make the vector again.
         vector = (await self._embed([picture.content])).vectors[0]
-        return await self.batcher.submit(Add(item_id, attributes, picture, vector, overwrite=overwrite))
-
-    async def add_all(self, shoes: Sequence[NewShoe], *, overwrite: bool = True) -> list[Changed | Exception]:
-        """Add shoes of different ids, at most `batch` of them: for each what `add` returns, or would have raised."""
-        added = await asyncio.gather(*(self.add(shoe, overwrite=overwrite) for shoe in shoes), return_exceptions=True)
-        return [require_outcome(each) for each in added]
+        return Add(item_id, attributes, picture, vector, overwrite=overwrite)
 
     async def patch(self, item_id: str, attributes: Attributes) -> Changed:
         """Replace the named attributes of a shoe; no values remove one. Raises UnknownItem and QueryError."""

@@ -35,7 +35,7 @@ function mark(name) {
 async function show(route, kept) {
   leave();
   hush();
-  byId("picker")?.close(); // a shoe is asked for on behalf of the view that goes
+  document.querySelector("#picker")?.close(); // a shoe is asked for on behalf of the view that goes
   turn += 1;
   const mine = turn;
   const changed = document.body.dataset.view !== route.name;

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from service.catalog.images import CleanPicture
 from service.catalog.writer import Changed
 from service.errors import DeadlineExceeded, Interrupted, ItemExists, NotReady, Overloaded, UnknownItem
 from service.serving.bootstrap import Backend
-from service.serving.editor import MOST_WRITES, NewShoe
-from service.serving.engine import Engine, Network
+from service.serving.editor import MOST_WRITES, Editor, NewShoe
+from service.serving.engine import Embedded, Engine, Network
 from service.settings import Settings
 from service.store.base import Record
 from service.telemetry.request_timing import Stages, watch
@@ -176,6 +177,27 @@ async def test_closing_lets_changes_finish(store: GatedStore, tmp_path: Path) ->
     assert (await waiting).item.attributes == {"Gender": ("Women",)}
     with pytest.raises(NotReady):
         await backend.editor.remove("held")
+
+
+async def test_a_batch_is_written_in_its_order(running: Running, store: GatedStore) -> None:
+    """A picture that takes longer than the next one's does not put its shoe behind it."""
+    second, calls = asyncio.Event(), list[Sequence[bytes]]()
+    async with running() as backend:
+
+        async def embed(images: Sequence[bytes]) -> Embedded:
+            calls.append(images)
+            if len(calls) == 1:
+                await second.wait()
+            embedded = await backend.pipeline.embed(images)
+            second.set()
+            return embedded
+
+        with ThreadPoolExecutor(1) as helpers:  # so that pictures are embedded in their order
+            editor = Editor(backend.engine, embed, helpers, Settings(wait_seconds=PATIENCE))
+            await editor.start()
+            await editor.add_all([new("a"), new("b", 1)])
+            await editor.close()
+    assert list(store.records) == ["a", "b"]
 
 
 async def test_add_all_tells_of_each(running: Running, store: GatedStore) -> None:
