@@ -78,7 +78,7 @@ def test_from_a_catalogue_to_figures(catalog: Path, whole: Path, tmp_path: Path)
     assert confidences is not None
     assert all(0.0 <= each <= 1.0 for each in confidences)
     history = json.loads((whole / "metrics.json").read_text())["history"]
-    assert ["instance" in epoch["training"] for epoch in history] == [True, True, False, False]  # the last ones are for drawings
+    assert ["instance" in epoch["training"] for epoch in history] == [True, True, False, False]
     assert all(np.isfinite(epoch["training"]["instance"]) for epoch in history[:2])
     validated = history[-1]["validation"]
     assert 0.0 <= validated["photo_recall@1"] <= validated["photo_recall@10"] <= 1.0
