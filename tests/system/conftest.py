@@ -59,8 +59,8 @@ class Crew:
         return httpx2.post(f"{self.server.url}/v1/admin/reload", headers=HEADERS, timeout=120)
 
     def pids(self) -> list[int]:
-        """The workers that are ready."""
-        return [worker["pid"] for worker in self.reload().json()["workers"]]
+        """The workers that are ready; none where one ends meanwhile, for which a reload is refused."""
+        return [worker["pid"] for worker in self.reload().json().get("workers", ())]
 
     def memory(self) -> int:
         """What the workers hold in memory, in bytes."""
