@@ -199,7 +199,7 @@ def describe_goals(rows: Sequence[Row]) -> list[str]:
     ceilings = [row for row in rows if row.server in [_title(name) for name in SERVED]]
     if ceilings:
         top = max(ceilings, key=lambda each: each.rate)
-        ratio, share = ours[few].cpu_ms / top.cpu_ms, ours[many].rate / top.rate
+        ratio, share = ours[few].cpu_ms / top.cpu_ms, ours[many].of_ceiling or 0
         lines.append(
             f"{_count(few)}: {ours[few].cpu_ms:.2f} ms of processor a request, {ratio:.2f} times the ceiling's; goal "
             f"at most {GOAL_CPU}: {_verdict(is_met=ratio <= GOAL_CPU)}"
