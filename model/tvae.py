@@ -185,7 +185,7 @@ class _Pair(nn.Module):
 
     def order(self, shown: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, width), or (B, width + core) where there is an instance slice."""
-        maps = self.conditions(shown)
+        maps = self.conditions(shown).float()  # a mean in bfloat16 would have its eight bits of mantissa
         pooled: torch.Tensor = maps.mean(dim=(2, 3))
         return torch.cat([pooled, maps.flatten(1)], dim=1) if self.instance else pooled
 

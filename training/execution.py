@@ -44,6 +44,8 @@ FIRST_DROP_SECONDS, FIRST_DROP_RATIO = 3.0, 3.0
 """A candidate is dropped after its first step if that took more than these seconds and this ratio of the fastest."""
 TIE_RATIO = 1.05
 """Candidates within this ratio of the fastest one are tied; the one with fewer threads, then float32, is chosen."""
+BF16_ROUNDS = 12
+"""Timed convolutions of each precision, of which the fastest counts: other work on the machine only adds to a time."""
 SLOW_BF16 = 1.5
 """bf16 is no candidate where a small convolution in it takes this many times float32's seconds."""
 
@@ -93,14 +95,14 @@ def time_bf16(device: torch.device) -> float:
     with torch.random.fork_rng(devices=[]):
         convolution, images = torch.nn.Conv2d(32, 32, 3), torch.rand(8, 32, 32, 32)
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(ROUNDS + 1):
+    for _ in range(BF16_ROUNDS + 1):
         for narrow, taken in seconds.items():
             began = time.perf_counter()
             with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
                 result = convolution(images)
             result.float().square().mean().backward()
             taken.append(time.perf_counter() - began)
-    return median(seconds[True][1:]) / median(seconds[False][1:])
+    return min(seconds[True][1:]) / min(seconds[False][1:])
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Literal["float32", "bf16"]:

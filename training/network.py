@@ -49,10 +49,11 @@ class TrainingNetwork(nn.Module):
         ordered = posterior.mean
         if references is not None:
             ordered = torch.cat([ordered[:, : references.shape[1]], references])
-        class_logits = [
-            classifier(ordered[:, start:stop])
-            for classifier, (start, stop) in zip(self.classifiers, self.bounds, strict=bool(self.classifiers))
-        ]
+        with torch.autocast(images.device.type, enabled=False):
+            class_logits = [
+                classifier(ordered[:, start:stop])
+                for classifier, (start, stop) in zip(self.classifiers, self.bounds, strict=bool(self.classifiers))
+            ]
         logits = self.tvae.decode_logits(reparameterize(posterior, noise))
         return ForwardPass(posterior, logits, class_logits, references)
 
