@@ -21,22 +21,6 @@ from model.localization import MaskNetwork
 from model.nearness import Nearness
 from model.preprocess import PreprocessConfig
 
-__all__ = [
-    "FORMAT_VERSION",
-    "LOCALIZER",
-    "SCORES",
-    "BaseCheckpoint",
-    "Condition",
-    "Networks",
-    "Runtime",
-    "digest_of",
-    "read_config",
-    "read_facts",
-    "read_network",
-    "read_record",
-    "remedy_of",
-]
-
 FORMAT_VERSION = 1
 OLDER_PREPROCESS: Mapping[str, Any] = {"color_management": False, "framing": "pad"}
 """The preprocessing of checkpoints that were made before these fields were: their vectors stay what they are."""

@@ -6,8 +6,6 @@ from contextlib import suppress
 
 from PIL import _imaging
 
-__all__ = ["silence_codecs"]
-
 
 def silence_codecs() -> None:
     """Drop libtiff's messages and Pillow's warnings in this process: a small picture can cause hundreds of lines.

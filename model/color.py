@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
-__all__ = ["ColorTransform", "find_transform"]
-
 MAX_PROFILE_BYTES = 4 * 2**20
 """Larger profiles count as none: a printer's profile, the largest kind that pictures embed, has up to 3 MB."""
 

@@ -8,8 +8,6 @@ import typer
 
 from model.errors import SolemateError, TrainingInterrupted
 
-__all__ = ["run_command"]
-
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What an operating system says of a disk that takes no more, whoever writes to it."""
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from model.framing import Subject
 
-__all__ = ["ConfidenceModel", "expand", "rate_found"]
-
 LEAST_SURE = 0.01
 """Bound of the localizer's confidence, from 0 and from 1, in the log-odds."""
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["FREE", "INSTANCE", "NETWORK_PRESETS", "LocalizerConfig", "Slice", "TVAEConfig"]
-
 FREE = "free"
 """The slice that no condition orders: what the decoder needs beyond the conditions."""
 

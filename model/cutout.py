@@ -9,8 +9,6 @@ from PIL import Image
 from model.framing import TOLERANCE, Box, Subject
 from model.localization import Localization, sharpen
 
-__all__ = ["Cutout", "cut_found", "cut_plain"]
-
 
 class Cutout(NamedTuple):
     """A subject, cut out.

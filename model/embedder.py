@@ -14,8 +14,6 @@ from model.confidence import rate_found
 from model.framing import Subject
 from model.preprocess import ImageLimits, Preprocessor
 
-__all__ = ["Embedder", "PictureEmbedder", "Pixels", "Vector"]
-
 Vector = NDArray[np.float32]
 """Embeddings: (D,) or (B, D)."""
 

@@ -21,24 +21,6 @@ Only the messages of `ImageError` and `QueryError` are meant for the service's c
 machine and stay in its log.
 """
 
-__all__ = [
-    "ArtifactCorrupt",
-    "ArtifactError",
-    "ArtifactMismatch",
-    "ArtifactMissing",
-    "CatalogError",
-    "CorruptImage",
-    "ImageError",
-    "ImageTooLarge",
-    "QueryError",
-    "SolemateError",
-    "StorageFull",
-    "StorageReadOnly",
-    "TrainingError",
-    "TrainingInterrupted",
-    "UnsupportedImage",
-]
-
 
 class SolemateError(Exception):
     """The root: catch it to catch everything that solemate raises on purpose."""

@@ -13,21 +13,6 @@ from typing import Any
 
 from model.errors import ArtifactError, StorageFull, StorageReadOnly
 
-__all__ = [
-    "READ_ONLY",
-    "explain_failure",
-    "explained",
-    "make_folder",
-    "replacing",
-    "sha256_bytes",
-    "sha256_file",
-    "sync_folder",
-    "write_atomic",
-    "write_files",
-    "write_json",
-    "write_parts",
-]
-
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 """What a file system says that may not be written to."""
 

@@ -4,8 +4,6 @@ import mimetypes
 
 from PIL import Image, features
 
-__all__ = ["BOUNDED_FORMATS", "FORMATS", "HEIC_HINT", "IMAGE_SUFFIXES", "is_heic", "is_other_picture"]
-
 try:
     import pillow_heif
 except ImportError:  # the optional extra `heif`

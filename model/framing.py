@@ -16,23 +16,6 @@ from model.errors import QueryError
 if TYPE_CHECKING:  # the service does without it
     import torch
 
-__all__ = [
-    "SUBJECT_CONTRAST",
-    "TOLERANCE",
-    "WHOLE",
-    "Box",
-    "Subject",
-    "View",
-    "box_of",
-    "find_plain_box",
-    "find_plain_colour",
-    "hide_scale",
-    "mark_scale",
-    "place",
-    "shrink",
-    "whiten",
-]
-
 FILL = 0.92
 """Longest side of the subject, as a share of the square's side."""
 

@@ -12,8 +12,6 @@ from typing import Literal
 
 from model.errors import CorruptImage
 
-__all__ = ["check_headers", "check_scans", "find_orientation"]
-
 SMALL_BYTES = 4096
 """Of a file that can't hold enough pieces to take long: at 12 us for each of 4 bytes, 12 ms."""
 

@@ -19,8 +19,6 @@ from model.framing import hide_scale
 from model.localizer import DoublingConv, Localizer
 from model.tvae import TVAE, TVAEConfig, to_float
 
-__all__ = ["FOLDED_TOLERANCE", "TorchNetworks", "fold_norms", "pick_device", "prepare_network", "scale_of"]
-
 FOLDED_TOLERANCE = 1e-5
 """How far a number of a mean vector may lie from what the network as it was trained says, relative to the largest."""
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["downward", "upward"]
-
 SLOPE = 0.2
 """Of every leaky rectifier, for negative input."""
 

@@ -13,18 +13,6 @@ from PIL import Image
 
 from model.framing import WHOLE, Box, Subject, box_of
 
-__all__ = [
-    "LETTERBOX_GREY",
-    "SECOND_LOOK",
-    "Localization",
-    "MaskNetwork",
-    "cut_out",
-    "letterbox",
-    "locate",
-    "sharpen",
-    "whole_window",
-]
-
 LETTERBOX_GREY = 114
 SECOND_LOOK = 0.08
 """Margin around the first look's box that the second look sees, as a share of the box's longer side."""

@@ -12,8 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OVERALL", "Nearness", "calibrate", "combine"]
-
 Levels = tuple[tuple[float, float], tuple[float, float]]
 """Two pairs of (share of the pairs of shoes that are nearer, score at that distance)."""
 

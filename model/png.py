@@ -3,8 +3,6 @@
 import struct
 import zlib
 
-__all__ = ["skip_bulk"]
-
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 PROFILE = b"iCCP"

@@ -8,8 +8,6 @@ from typing import Any, Protocol, TextIO, TypeVar
 
 from tqdm import tqdm
 
-__all__ = ["Progress", "progress", "track"]
-
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 5.0

@@ -10,8 +10,6 @@ from model.embedder import Embedder
 from model.errors import ArtifactError, ArtifactMissing
 from model.preprocess import ImageLimits
 
-__all__ = ["open_embedder"]
-
 logger = logging.getLogger(__name__)
 
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")

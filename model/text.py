@@ -4,8 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-__all__ = ["MAX_ECHO", "nfc", "nfc_attributes"]
-
 MAX_ECHO = 80
 """Characters of a wrong name or value that an error message repeats."""
 

@@ -4,8 +4,6 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["find_version"]
-
 
 def find_version() -> str:
     """The version of solemate that is installed; in a tree that was not installed, the tree's."""

@@ -21,22 +21,6 @@ in its log; the others are meant for its clients.
 from model.errors import SolemateError
 from model.text import MAX_ECHO
 
-__all__ = [
-    "AddressTaken",
-    "CatalogueChanged",
-    "DeadlineExceeded",
-    "Interrupted",
-    "ItemExists",
-    "KeysUnusable",
-    "MapMissing",
-    "NotReady",
-    "Overloaded",
-    "PictureMissing",
-    "StoreBusy",
-    "StoreUnavailable",
-    "UnknownItem",
-]
-
 
 class CatalogueChanged(SolemateError):
     """The catalogue is not the one any more that a search's pages before were taken from."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Address", "Index", "parse_address"]
-
 Index = Literal["flat", "hnsw"]
 
 PORT = 19530

@@ -13,18 +13,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.milvus_address import parse_address
 
-__all__ = [
-    "MOST_IMAGES",
-    "PREFIX",
-    "ROOT_PATH",
-    "LogFormat",
-    "Settings",
-    "check_environment",
-    "count_cpus",
-    "is_service_link",
-    "settings_table",
-]
-
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Linux's file of a container's share: `QUOTA PERIOD` in microseconds, or `max PERIOD` (cgroup v2)."""
 

@@ -19,8 +19,6 @@ import training.cli
 from model.command import run_command
 from model.version import find_version
 
-__all__ = ["app", "main"]
-
 PARTS = {"Training": training.cli, "Serving": service.cli.main}
 
 OWNERS = {name: part for part in PARTS.values() for name in get_group(part.app).commands}

@@ -5,8 +5,6 @@ from torch.nn import functional
 
 from training.config import AugmentConfig
 
-__all__ = ["draw_changes", "erase", "mirror", "reframe"]
-
 ERASED_SIDE = 0.25
 """Side of an erased square, as a share of the picture's side."""
 

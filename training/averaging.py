@@ -6,8 +6,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-__all__ = ["WeightAverage"]
-
 Network = TypeVar("Network", bound=nn.Module)
 
 

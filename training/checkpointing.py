@@ -32,24 +32,6 @@ from training.photos.confidence import learn_confidence
 if TYPE_CHECKING:
     from training.train import Run
 
-__all__ = [
-    "CURVES_FILE",
-    "STAGING",
-    "STATE_FILE",
-    "RunFolder",
-    "TrainingState",
-    "describe_run",
-    "is_finished",
-    "is_state_of",
-    "load_state",
-    "open_folder",
-    "open_run",
-    "refuse_finished",
-    "save_run",
-    "save_state",
-    "write_card",
-]
-
 _log = logging.getLogger(__name__)
 
 CURVES_FILE = "training-curves.png"

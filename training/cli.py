@@ -12,8 +12,6 @@ from typer.core import TyperCommand
 
 from model.command import run_command
 
-__all__ = ["app", "begin", "main"]
-
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train and evaluate a TVAE."
 )

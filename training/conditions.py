@@ -11,8 +11,6 @@ from model.errors import TrainingError
 from model.text import nfc
 from model.tvae import FREE, INSTANCE, Slice, TVAEConfig
 
-__all__ = ["choose_conditions", "count_values", "cut_latent", "judge_attributes", "parse_condition"]
-
 USUAL_CONDITIONS = {"category": "SubCategory", "closure": "Closure", "gender": "Gender", "heel": "HeelHeight"}
 """UT-Zap50K's conditions, and the attribute of each (Veit et al., "Conditional Similarity Networks", 2017)."""
 

@@ -16,20 +16,6 @@ from model.tvae import NETWORK_PRESETS, TVAEConfig
 from training.losses import Likelihood
 from training.miners import MINERS, MinerName
 
-__all__ = [
-    "PERCEPTUAL_LAYERS",
-    "AugmentConfig",
-    "ObjectiveConfig",
-    "PhotoConfig",
-    "Precision",
-    "TrainConfig",
-    "default_options",
-    "make_config",
-    "one_of",
-    "parse_threads",
-    "read_options",
-]
-
 T = TypeVar("T", bound=str)
 
 Precision = Literal["auto", "bf16", "float32"]

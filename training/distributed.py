@@ -26,8 +26,6 @@ from torch import nn
 
 from model.errors import TrainingError
 
-__all__ = ["ProcessGroup", "SyncBatchNorm", "count_processes", "join_process_group"]
-
 Module = TypeVar("Module", bound=nn.Module)
 
 

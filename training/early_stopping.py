@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["best_epoch", "is_over", "score"]
-
 
 def score(validation: Mapping[str, float]) -> float:
     """The mean triplet accuracy over the conditions, plus recall@1 of photos where there are any; higher is better.

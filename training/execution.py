@@ -23,8 +23,6 @@ from training.distributed import ProcessGroup
 if TYPE_CHECKING:
     from training.train import Run
 
-__all__ = ["SLOW_BF16", "Execution", "choose_precision", "list_candidates", "time_bf16", "tune", "usual_execution"]
-
 _log = logging.getLogger(__name__)
 
 Step = Callable[["Run", torch.Tensor, float, torch.Generator], object]

@@ -11,16 +11,6 @@ from torch.nn import functional
 
 from model.tvae import Posterior
 
-__all__ = [
-    "Likelihood",
-    "instance_loss",
-    "kl_divergence",
-    "label_loss",
-    "pairwise_distances",
-    "reconstruction_loss",
-    "triplet_loss",
-]
-
 Likelihood = Literal["bernoulli", "gaussian"]
 
 

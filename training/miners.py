@@ -9,8 +9,6 @@ from typing import Literal
 
 import torch
 
-__all__ = ["MINERS", "Miner", "MinerName", "batch_all", "semi_hard"]
-
 MinerName = Literal["batch-all", "semi-hard"]
 Miner = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 """(distances (A, B), alike (A, B) bool, different (A, B) bool, generator) -> (M, 3) int64.

@@ -9,8 +9,6 @@ from torch import nn
 from model.tvae import TVAE, Posterior, reparameterize
 from training.objective import ConditionLabels
 
-__all__ = ["ForwardPass", "TrainingNetwork", "make_classifiers"]
-
 
 class ForwardPass(NamedTuple):
     """The network's output for a batch of b shoes.

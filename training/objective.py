@@ -23,8 +23,6 @@ from training.losses import (
 )
 from training.miners import MINERS
 
-__all__ = ["ConditionLabels", "Objective", "Terms", "encode_conditions", "name_figure", "summarize"]
-
 
 def name_figure(condition: str, attribute: str) -> str:
     """How figures about an attribute that acts on a condition's slice are labelled."""

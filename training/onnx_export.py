@@ -36,8 +36,6 @@ from model.onnx_checkpoint import (
 )
 from model.tvae import TVAE, to_float
 
-__all__ = ["TOLERANCE", "export_onnx"]
-
 TOLERANCE = 1e-4
 """Largest difference of a number from the library's, relative to the largest of its kind where that is more than 1."""
 

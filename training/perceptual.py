@@ -20,8 +20,6 @@ from model.errors import TrainingError
 from model.files import sha256_file
 from training.config import PERCEPTUAL_LAYERS
 
-__all__ = ["PerceptualLoss", "find_vgg_weights"]
-
 WEIGHTS_FILE: str = VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
 """How torchvision calls them in its cache."""
 

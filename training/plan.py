@@ -13,8 +13,6 @@ from training.config import TrainConfig
 from training.data.images import ImageSet, split_by_group
 from training.objective import ConditionLabels
 
-__all__ = ["FEW_SHOES", "Plan", "check_sizes", "find_shortcomings", "make_plan", "measure_speed"]
-
 BATCHES = 2
 """Batches that the speed is measured with, after one to warm up."""
 

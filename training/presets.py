@@ -11,8 +11,6 @@ from model.framing import find_plain_colour
 from model.preprocess import PreprocessConfig, Preprocessor
 from training.distributed import count_processes
 
-__all__ = ["PRESETS", "Choice", "choose_preset"]
-
 MIN_SHOES = 200
 """Shoes that a catalogue needs for `photos`: a localizer learns from their outlines."""
 

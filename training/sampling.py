@@ -11,8 +11,6 @@ from training.config import TrainConfig
 from training.distributed import ProcessGroup
 from training.photos.batch import DRAWS, ViewTensors, draw_batch
 
-__all__ = ["Batch", "batch_indices", "make_batch", "sampling_weights"]
-
 
 def sampling_weights(tables: Sequence[torch.Tensor], balance: float) -> torch.Tensor | None:
     """How often to draw each shoe so that rare values are seen.

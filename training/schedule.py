@@ -2,8 +2,6 @@
 
 import math
 
-__all__ = ["WARM_UP", "one_cycle"]
-
 WARM_UP = 0.1
 """Share of the steps over which the learning rate grows."""
 

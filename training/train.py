@@ -44,8 +44,6 @@ from training.sampling import batch_indices, make_batch, sampling_weights
 from training.schedule import one_cycle
 from training.validation import Validation
 
-__all__ = ["Run", "prepare_run", "train", "train_step"]
-
 _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SAVES = 10.0

@@ -18,8 +18,6 @@ from training.evaluation.triplet_lists import draw_triplets
 from training.objective import name_figure
 from training.photos.confidence import FramedPictures
 
-__all__ = ["Validation"]
-
 TRIPLETS = 5_000
 MAX_SHOES = 1_000
 MIN_CALIBRATED = 50

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from benchmarks.growth.measure import NEAREST
 from benchmarks.growth.workload import SPREAD, Drawn, Vectors, estimate_dimension, scatter
 
-__all__ = ["FILES", "make_catalog"]
-
 faiss: Any = untyped_faiss  # its stubs describe the C++ functions
 
 FILES = ("vectors", "queries", "nearest", "lots", "filtered")

@@ -18,8 +18,6 @@ from benchmarks.growth.report import OURS, Result, describe_goals, format_table
 from benchmarks.growth.workload import Drawn, draw
 from model.command import run_command
 
-__all__ = ["SIDES", "Side", "app", "main"]
-
 logger = logging.getLogger("benchmarks.growth")
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEAREST", "Latency", "anonymous_bytes", "measure", "recall"]
-
 NEAREST = 10
 
 Search = Callable[[NDArray[np.float32]], Sequence[int]]

@@ -17,8 +17,6 @@ from service.store.embedded.files import VECTORS, IndexKey, index_file, load_tun
 from service.store.embedded.store import DATABASE, EmbeddedStore
 from service.store.filters import HasValue
 
-__all__ = ["Solemate"]
-
 LOT = HasValue("Lot", frozenset({"0"}))
 AT_ONCE = 10_000
 STORE = "catalog"

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["GOALS", "Goals", "Result", "describe_goals", "format_table"]
-
 OURS = "solemate"
 MIB = 2**20
 FLOAT = 4

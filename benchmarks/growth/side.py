@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from benchmarks.growth.measure import anonymous_bytes, measure, recall
 
-__all__ = ["Job", "Opened", "Side", "main"]
-
 Vectors = NDArray[np.float32]
 
 CHECKED = 500

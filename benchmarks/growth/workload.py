@@ -26,8 +26,6 @@ from model.embedder import Embedder
 from model.progress import progress
 from training.demo_catalog import ShoeFacts, draw_shoe, plan_shoes
 
-__all__ = ["SPREAD", "Drawn", "draw", "estimate_dimension", "scatter"]
-
 Vectors = NDArray[np.float32]
 
 SPREAD = 0.3

@@ -15,8 +15,6 @@ import numpy as np
 from model.checkpoint import load_checkpoint
 from model.embedder import Embedder
 
-__all__ = ["CHUNK", "Ceiling", "run_ceiling"]
-
 CHUNK = 64
 """Pictures that go through the network at once."""
 

@@ -23,8 +23,6 @@ from model.checkpoint import save_checkpoint
 from model.command import run_command
 from service.settings import count_cpus
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 WORK = Path("artifacts/benchmarks")

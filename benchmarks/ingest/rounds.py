@@ -18,8 +18,6 @@ from service.catalog.indexing.index import index_catalog
 from service.store.base import StoreSpec
 from service.store.embedded.store import EmbeddedStore
 
-__all__ = ["Part", "Result", "measure"]
-
 
 @dataclass(frozen=True)
 class Part:

@@ -17,8 +17,6 @@ from benchmarks.milvus.server import MilvusProcess
 from benchmarks.milvus.speed import Measured, measure
 from service.milvus_address import Index
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 Command = Annotated[Path, typer.Option("--server", help="milvus-server, of an environment with the package `milvus`.")]

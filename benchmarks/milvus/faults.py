@@ -27,8 +27,6 @@ from service.store.base import Item, Record, StoreSpec
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
 
-__all__ = ["Book", "Outage", "run_faults"]
-
 STABLE = 2000
 QUESTIONS = 200
 K = 10

@@ -19,8 +19,6 @@ from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
-__all__ = ["Answer", "Replica", "make_checkpoint"]
-
 START_SECONDS = 300.0
 ASK_SECONDS = 30.0
 

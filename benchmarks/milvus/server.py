@@ -15,8 +15,6 @@ from typing import Self
 
 from benchmarks.serving.processes import family
 
-__all__ = ["URI", "MilvusProcess", "require_isolation"]
-
 PORT = 19530
 URI = f"http://127.0.0.1:{PORT}"
 HEALTH = "http://127.0.0.1:9091/healthz"

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from service.store.base import Item, Record
 
-__all__ = ["DIMENSION", "WHOLE", "make_queries", "make_records", "make_vectors", "nearest"]
-
 DIMENSION = 64
 WHOLE = {"free": (0, DIMENSION)}
 """The slices of a network without conditions: Milvus before 2.4, of which there is a package, takes one a row."""

@@ -22,8 +22,6 @@ from service.store.filters import Filter, HasValue
 from service.store.milvus.schema import field_of
 from service.store.milvus.store import MilvusStore
 
-__all__ = ["Measured", "measure"]
-
 K = 10
 BATCH = 1000
 QUERIES = 500

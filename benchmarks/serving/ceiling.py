@@ -21,8 +21,6 @@ from benchmarks.serving.peers.work import MAX_BATCH, Work
 from benchmarks.serving.workload import Workload
 from model.runtime import open_embedder
 
-__all__ = ["BATCH", "STAGES", "Ceiling", "Done", "Encoder", "Job", "run_ceiling", "work"]
-
 Encoder = Literal["onnx", "torch", "torch in bfloat16"]
 STAGES = ("decode", "encode", "search")
 BATCH = MAX_BATCH

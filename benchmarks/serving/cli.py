@@ -21,8 +21,6 @@ from benchmarks.serving.report import Measurement, describe_goals, format_table,
 from benchmarks.serving.servers import SERVERS, Server, check_answers, find_python, serve, versions
 from benchmarks.serving.workload import Workload, make_workload
 
-__all__ = ["Plan", "app", "find_port", "main", "measure"]
-
 logger = logging.getLogger("benchmarks.serving")
 
 WARM_SECONDS = 3.0

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["BOUNDARY", "BenchmarkError", "Load", "find_wrk", "form", "prepare", "run_load", "run_load_in_python"]
-
 SCRIPT = Path(__file__).with_name("wrk.lua")
 BOUNDARY = "solemate-benchmark"
 TIMEOUT = 10

@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "family", "peak_mib", "reset_peaks", "resident_mib", "stop"]
-
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 5.0

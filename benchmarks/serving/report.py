@@ -8,8 +8,6 @@ from typing import Any
 from benchmarks.serving.ceiling import Ceiling
 from benchmarks.serving.load import Load
 
-__all__ = ["Measurement", "Row", "describe_goals", "format_table", "make_rows", "to_json"]
-
 OURS = "solemate"
 
 GOAL_P50, GOAL_CPU = 0.85, 1.5

@@ -16,8 +16,6 @@ from benchmarks.serving import processes
 from benchmarks.serving.load import BOUNDARY, BenchmarkError, form
 from benchmarks.serving.workload import Workload
 
-__all__ = ["SERVERS", "Running", "Server", "ask", "check_answers", "find_python", "is_right", "serve", "versions"]
-
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
 CHECKED = 16

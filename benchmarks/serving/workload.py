@@ -33,8 +33,6 @@ from service.store.embedded.store import EmbeddedStore
 from training.demo_catalog import draw_shoe, plan_shoes
 from training.onnx_export import export_onnx
 
-__all__ = ["Workload", "make_network", "make_workload"]
-
 faiss: Any = untyped_faiss  # its stubs describe the C++ functions
 
 FORMAT_VERSION = 1

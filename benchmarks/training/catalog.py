@@ -11,8 +11,6 @@ from model.tvae import NETWORK_PRESETS
 from training.conditions import choose_conditions, cut_latent
 from training.demo_catalog import draw_demo_catalog
 
-__all__ = ["draw_shoes", "make_plan"]
-
 
 def draw_shoes(folder: Path, count: int) -> str:
     """Draw `count` shoes below `folder`, unless an earlier run did, and return the catalogue as one names it."""

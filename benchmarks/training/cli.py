@@ -16,8 +16,6 @@ from model.command import run_command
 from model.files import write_json
 from training.config import one_of
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 WORK = Path("artifacts/benchmarks")

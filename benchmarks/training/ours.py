@@ -12,8 +12,6 @@ from training.config import TrainConfig, one_of
 from training.data.images import load_images
 from training.train import train
 
-__all__ = ["configure", "train_ours"]
-
 
 def configure(plan: Plan) -> TrainConfig:
     """The command line's defaults, but no shoe is held out: the other sides measure none either."""

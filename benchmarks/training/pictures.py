@@ -7,8 +7,6 @@ from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 from torchvision import transforms
 
-__all__ = ["Pictures"]
-
 
 class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Opens, decodes and resizes a picture each time it is asked for.

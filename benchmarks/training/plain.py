@@ -14,8 +14,6 @@ from model.tvae import TVAE, Posterior, reparameterize
 from training.config import ObjectiveConfig
 from training.losses import kl_divergence, reconstruction_loss
 
-__all__ = ["random_triplets", "train_plain"]
-
 WORKERS = 2
 LEARNING_RATE = 1e-3
 SEED = 0

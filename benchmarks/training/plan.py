@@ -13,8 +13,6 @@ import torch
 
 from model.tvae import NETWORK_PRESETS, Slice, TVAEConfig
 
-__all__ = ["Plan", "Timings", "Trained", "run_side"]
-
 PLAN_FILE = "plan.json"
 TIMINGS_FILE = "timings.json"
 

@@ -21,8 +21,6 @@ from training.distributed import ProcessGroup
 from training.execution import tune
 from training.train import Run, prepare_run, train_step
 
-__all__ = ["Profile", "profile_step", "sort_events"]
-
 STEP, ENCODER, DECODER = "benchmark: step", "benchmark: encoder", "benchmark: decoder"
 """Spans that the profile is cut by."""
 

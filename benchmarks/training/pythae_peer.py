@@ -19,8 +19,6 @@ from benchmarks.training.pictures import Pictures
 from benchmarks.training.plan import Plan, Trained, run_side
 from model.tvae import TVAE
 
-__all__ = ["train_pythae"]
-
 LEARNING_RATE = 1e-3
 
 

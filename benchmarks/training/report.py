@@ -13,8 +13,6 @@ import torch
 from benchmarks.training.plan import Plan
 from benchmarks.training.rounds import Run
 
-__all__ = ["Machine", "Report"]
-
 
 @dataclass(frozen=True)
 class Machine:

@@ -13,8 +13,6 @@ from tempfile import TemporaryDirectory
 from benchmarks.training.plan import Plan, Timings
 from model.errors import SolemateError
 
-__all__ = ["Run", "Side", "SideFailed", "choose_sides", "run_rounds"]
-
 _log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]

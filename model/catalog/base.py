@@ -9,8 +9,6 @@ from pathlib import Path
 from model.errors import CatalogError
 from model.text import nfc, nfc_attributes
 
-__all__ = ["MAX_ID_LENGTH", "BadRow", "Catalog", "CatalogBuilder", "Shoe", "find_id_problem", "locate", "split_values"]
-
 MAX_ID_LENGTH = 200
 """Longest id of a shoe, in characters."""
 

@@ -7,8 +7,6 @@ from model.catalog.base import Catalog, CatalogBuilder, locate, split_values
 from model.catalog.tree import IMAGE_SUFFIXES, LeftOut, walk_images
 from model.errors import CatalogError
 
-__all__ = ["read_folder"]
-
 logger = logging.getLogger(__name__)
 
 LEVELS = ("category", "subcategory", "group")

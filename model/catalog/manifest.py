@@ -15,8 +15,6 @@ from model.catalog.tree import FileFinder
 from model.errors import CatalogError
 from model.text import nfc
 
-__all__ = ["ManifestOptions", "read_manifest"]
-
 logger = logging.getLogger(__name__)
 
 ID_COLUMNS = frozenset(

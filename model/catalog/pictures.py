@@ -18,8 +18,6 @@ from model.catalog.base import BadRow, Shoe
 from model.errors import CatalogError, ImageError
 from model.files import explained, write_atomic
 
-__all__ = ["PictureDecoder", "check_bad_rows", "decode_picture", "decode_shoes"]
-
 logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 8

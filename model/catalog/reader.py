@@ -13,8 +13,6 @@ from model.catalog.tree import IMAGE_SUFFIXES, LeftOut
 from model.catalog.zappos import find_layout, read_zappos
 from model.errors import CatalogError
 
-__all__ = ["CatalogSpec", "parse_spec", "read_catalog"]
-
 logger = logging.getLogger(__name__)
 
 MAX_TABLES = 3

@@ -14,8 +14,6 @@ from pathlib import Path
 from model.errors import CatalogError
 from model.text import nfc
 
-__all__ = ["Row", "Table", "read_table"]
-
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """What spreadsheets put between cells, and its name; the first is taken for a table of one column."""
 

@@ -25,8 +25,6 @@ from model.catalog.tree import walk_images
 from model.errors import CatalogError
 from model.text import nfc
 
-__all__ = ["IMAGE_FOLDERS", "ZapposLayout", "find_layout", "parse_brand", "product_id", "read_zappos"]
-
 IMAGE_FOLDERS = {"original": "ut-zap50k-images", "square": "ut-zap50k-images-square"}
 """Choice of images -> the folder that its archive unpacks to. The first that is there is the default."""
 

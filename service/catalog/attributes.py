@@ -15,24 +15,6 @@ from model.files import write_json
 from model.text import nfc, nfc_attributes
 from service.store.filters import parse_date, parse_number
 
-__all__ = [
-    "FALSE",
-    "MAX_ATTRIBUTES",
-    "MAX_ID",
-    "MAX_NAME",
-    "MAX_VALUE",
-    "MAX_VALUES",
-    "TRUE",
-    "TYPES",
-    "AttributeType",
-    "check_attributes",
-    "check_id",
-    "declare_types",
-    "infer_type",
-    "parse_types",
-    "read_types",
-]
-
 logger = logging.getLogger(__name__)
 
 AttributeType = Literal["text", "number", "date", "flag", "display"]

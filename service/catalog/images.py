@@ -29,19 +29,6 @@ from service.store.locks import locked
 if TYPE_CHECKING:  # it loads torch, which those who only look after files do without
     from model.preprocess import Preprocessor
 
-__all__ = [
-    "FOLDER",
-    "CleanPicture",
-    "PictureFile",
-    "Uploads",
-    "clean_picture",
-    "digest_in",
-    "is_upload",
-    "locate_picture",
-    "read_picture",
-    "require_name",
-]
-
 logger = logging.getLogger(__name__)
 
 FOLDER = "uploads"

@@ -16,8 +16,6 @@ from typing import Literal
 from model.errors import QueryError
 from service.errors import MapMissing
 
-__all__ = ["FACTS", "FOLDER", "FORMAT", "MapFacts", "atlas_name", "read_map", "read_map_file", "tile_name"]
-
 logger = logging.getLogger(__name__)
 
 FOLDER = "map"

@@ -12,8 +12,6 @@ from service.catalog.images import CleanPicture, Uploads
 from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import Item, Record, VectorStore, find_item
 
-__all__ = ["Add", "CatalogWriter", "Change", "Changed", "Patch", "Remove"]
-
 logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0

@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.store.embedded.store import EmbeddedStore
 
-__all__ = [
-    "CHECKPOINT",
-    "INDEX",
-    "CheckpointOption",
-    "DeviceOption",
-    "IndexOption",
-    "install",
-    "load_embedder",
-    "open_catalog",
-    "read_settings",
-    "require_checkpoint",
-]
-
 # Not at the top, in all of this: --help and a wrong option are answered without loading torch.
 
 items = typer.Typer(no_args_is_help=True, help="List, add and delete shoes, in the store itself.")

@@ -23,8 +23,6 @@ from service.store.filters import parse_filter
 if TYPE_CHECKING:
     from service.serving.engine import Engine
 
-__all__ = ["AnswerWithPictures", "SearchFailed", "ask_index", "ask_service", "to_sheet", "to_table"]
-
 SECONDS = 60.0
 """Timeout of a request, in seconds."""
 

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-__all__ = ["Tile", "draw_sheet"]
-
 TILE = 200
 """Pixels a side of a picture's square."""
 

@@ -14,8 +14,6 @@ from model.files import explained, write_parts
 from model.progress import progress
 from service.catalog.indexing.embed_pool import PoolFactory
 
-__all__ = ["choose_writer", "embed_pictures"]
-
 Writer = Callable[[Sequence[str], Sequence[str], Vector, Mapping[str, str]], bytes | memoryview]
 """Ids, paths, vectors and facts to the content of a file."""
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.store.base import VectorStore
 
-__all__ = ["app", "begin", "main", "work"]
-
 # Not at the top, in all of this: --help and a wrong option are answered without loading torch, and where the extra
 # `service` is not installed.
 

@@ -21,8 +21,6 @@ from service.http.routes import images, items, operations, search
 from service.serving.generations import Live, Reloader
 from service.settings import Settings
 
-__all__ = ["create_app"]
-
 PAGE = PageFiles(directory=Path(__file__).parents[1] / "web")
 
 OTHER_PATHS = ("/", "/web/", "/docs", "/openapi.json")

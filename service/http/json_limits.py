@@ -7,8 +7,6 @@ from fastapi.routing import APIRoute
 
 from service.http.problems import BODY_TOO_LARGE, Refusal
 
-__all__ = ["MAX_COLONS", "MAX_COMMAS", "MAX_CONTAINERS", "MAX_JSON_BYTES", "JsonMeter", "JsonRoute"]
-
 MAX_JSON_BYTES = 8 * 2**20
 """Largest JSON without pictures, in bytes."""
 

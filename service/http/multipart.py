@@ -12,19 +12,6 @@ from model.errors import ImageTooLarge, QueryError
 from model.text import MAX_ECHO
 from service.http.problems import FORM_TOO_LARGE, Refusal
 
-__all__ = [
-    "EXPECTED_IMAGE",
-    "IMAGE",
-    "MAX_PART_HEAD",
-    "Form",
-    "FormLimits",
-    "FormReader",
-    "Upload",
-    "image_too_large",
-    "read_form",
-    "refuse_unknown",
-]
-
 IMAGE = "image"
 """The name of the parts that hold pictures."""
 

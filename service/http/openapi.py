@@ -17,19 +17,6 @@ from service.http.schemas import BatchLine
 from service.search.options import DEFAULT_K
 from service.settings import Settings
 
-__all__ = [
-    "EXAMPLES",
-    "answers",
-    "body_of",
-    "cutouts",
-    "drawings",
-    "install",
-    "name_operation",
-    "ndjson",
-    "pictures",
-    "request_examples",
-]
-
 EXAMPLES = Path(__file__).with_name("examples.json")
 """Operation -> status -> body, captured from a service of the demo catalogue by `capture_examples.py` of the tests."""
 

@@ -11,8 +11,6 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-__all__ = ["PageFiles", "takes_gzip"]
-
 HEADERS = {"cache-control": "no-cache", "vary": "Accept-Encoding"}
 """Of all files: they change with a release under the same names."""
 

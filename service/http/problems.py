@@ -35,32 +35,6 @@ from service.errors import (
 from service.serving.generations import ReloadRefused
 from service.telemetry import metrics
 
-__all__ = [
-    "BODY_TOO_LARGE",
-    "FORBIDDEN",
-    "FORM_TOO_LARGE",
-    "HEAD_TOO_LARGE",
-    "ITEM_KEPT",
-    "MALFORMED_REQUEST",
-    "NO_MEMORY",
-    "PROBLEMS",
-    "PROBLEM_TYPE",
-    "SLOW_SENDER",
-    "TOO_MANY_CONNECTIONS",
-    "UNAUTHORIZED",
-    "UNEXPECTED",
-    "WRONG_HOST",
-    "Kind",
-    "Problem",
-    "Refusal",
-    "describe_error",
-    "install",
-    "is_routed",
-    "log_unexpected",
-    "render_error",
-    "render_problem",
-]
-
 logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"

@@ -51,32 +51,6 @@ from service.serving.recommendation import MAX_EXAMPLES, ExamplePicture, Example
 from service.settings import Settings
 from service.store.filters import Filter, canonical, parse_filter
 
-__all__ = [
-    "SEARCH_FIELDS",
-    "Addition",
-    "EditorOf",
-    "EngineOf",
-    "FilterQuery",
-    "LiveOf",
-    "PipelineOf",
-    "ReloaderOf",
-    "SearchQuery",
-    "SettingsOf",
-    "State",
-    "decode_picture",
-    "known_query",
-    "read_additions",
-    "read_batch_search",
-    "read_example_search",
-    "read_filter",
-    "read_picture_search",
-    "read_pictures",
-    "read_shoe",
-    "refuse_to_replace",
-    "to_options",
-    "wants_to_replace",
-]
-
 SEARCH_FIELDS = tuple(SearchFields.model_fields)
 VIEW_FIELDS = tuple(ViewFields.model_fields)
 

@@ -40,33 +40,6 @@ from service.serving.pipeline import Illustration, SearchResult
 from service.settings import Settings
 from service.store.base import OVERALL, Hit, Item, Page
 
-__all__ = [
-    "JPEG",
-    "NDJSON",
-    "PNG",
-    "answer_batch",
-    "answer_changed",
-    "answer_cutout",
-    "answer_drawing",
-    "answer_embeddings",
-    "answer_explanation",
-    "answer_facets",
-    "answer_info",
-    "answer_item",
-    "answer_map",
-    "answer_map_file",
-    "answer_page",
-    "answer_picture",
-    "answer_png",
-    "answer_record",
-    "answer_reload",
-    "answer_search",
-    "serialize_hit",
-    "serialize_item",
-    "serialize_subject",
-    "stream_results",
-]
-
 
 def answer_search(engine: Engine, result: SearchResult, options: SearchOptions) -> Response:
     """A search's answer, as `schemas.SearchAnswer` describes it."""

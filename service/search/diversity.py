@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["are_near", "diversify", "fold"]
-
 BLOCK = 64
 """Vectors whose distances to all others are worked out at once."""
 

@@ -8,8 +8,6 @@ from model.errors import SolemateError
 from model.nearness import Nearness, calibrate, combine
 from service.store.base import OVERALL, StoreInfo, VectorStore, Weights
 
-__all__ = ["NearnessScale"]
-
 SAMPLE = 200
 """Shoes that are measured where the checkpoint has no calibration."""
 

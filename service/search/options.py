@@ -10,8 +10,6 @@ from service.search.pagination import Cursor, fingerprint_of
 from service.store.base import OVERALL, Weights
 from service.store.filters import Filter, canonical
 
-__all__ = ["DEFAULT_K", "MAX_EXCLUDED", "MAX_FIELDS", "SearchOptions", "parse_weights", "require_range"]
-
 DEFAULT_K = 10
 
 MAX_EXCLUDED = 100

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from model.errors import QueryError
 from service.errors import CatalogueChanged
 
-__all__ = ["Cursor", "decode_cursor", "encode_cursor", "fingerprint_of"]
-
 HEAD = struct.Struct("<8sI8s8s8s")
 
 MAX_CHARACTERS = 32 * 1024

@@ -22,8 +22,6 @@ from service.search.options import SearchOptions
 from service.search.pagination import fingerprint_of
 from service.store.base import OVERALL, Hit, VectorStore, Weights, scale_of
 
-__all__ = ["MAX_LOOKED_AT", "POOL", "Ranked", "Searcher"]
-
 POOL = 200
 """Nearest shoes, or groups of them, that `diversity` re-ranks; those beyond follow by distance."""
 

@@ -4,22 +4,6 @@ from dataclasses import dataclass
 
 from service.serving.generations import GenerationInfo, Outcome
 
-__all__ = [
-    "Accept",
-    "Failed",
-    "Finish",
-    "Finished",
-    "FromWorker",
-    "Ping",
-    "Pong",
-    "Prepare",
-    "Prepared",
-    "Ready",
-    "ReloadRequest",
-    "ReloadResult",
-    "ToWorker",
-]
-
 
 @dataclass(frozen=True)
 class Ready:

@@ -7,8 +7,6 @@ from collections.abc import Callable, MutableSequence
 
 from service.errors import AddressTaken
 
-__all__ = ["BACKLOG", "NOT_ACCEPTING", "Acceptor", "ConnectionCounts", "bind", "describe_address"]
-
 logger = logging.getLogger(__name__)
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to

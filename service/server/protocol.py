@@ -28,8 +28,6 @@ from service.http.problems import MALFORMED_REQUEST, TOO_MANY_CONNECTIONS, Refus
 from service.settings import Settings
 from service.telemetry import metrics
 
-__all__ = ["ClientConnection", "ConnectionConfig", "drain"]
-
 MAX_PIPELINED = 16
 """Largest number of pipelined requests that wait on one connection."""
 

@@ -9,8 +9,6 @@ from typing import Protocol
 from service.server.ipc import Finish, Finished, Prepare, Prepared, ToWorker
 from service.serving.generations import Outcome, explain_refusal
 
-__all__ = ["Answer", "ReloadCoordinator", "Worker"]
-
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[Sequence[Outcome], str], None]

@@ -30,8 +30,6 @@ from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess, Reloader, ReloadRefused
 from service.settings import Settings
 
-__all__ = ["Server", "describe_start", "freeze_memory", "run", "work"]
-
 logger = logging.getLogger(__name__)
 
 CANCEL_SECONDS = 1

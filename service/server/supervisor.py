@@ -36,8 +36,6 @@ from service.serving.generations import GenerationInfo, Outcome
 from service.settings import Settings
 from service.telemetry import metrics
 
-__all__ = ["StartFailed", "Supervisor", "WorkerMain", "WorkerSlot"]
-
 logger = logging.getLogger(__name__)
 
 SPAWN = multiprocessing.get_context("spawn")

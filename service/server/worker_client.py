@@ -24,8 +24,6 @@ from service.server.ipc import (
 from service.serving.generations import Live, Outcome, ReloadRefused, prepare
 from service.telemetry import metrics
 
-__all__ = ["Stoppable", "SupervisorLink"]
-
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.01

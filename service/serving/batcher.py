@@ -28,8 +28,6 @@ from service.errors import DeadlineExceeded, Interrupted, NotReady, Overloaded
 from service.telemetry import metrics
 from service.telemetry.request_timing import Stages, current_stages
 
-__all__ = ["BatchLimits", "Batcher", "Job"]
-
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 

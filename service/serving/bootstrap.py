@@ -19,8 +19,6 @@ from service.store.base import StoreInfo
 from service.store.factory import open_store
 from service.telemetry import metrics
 
-__all__ = ["Backend", "open_backend", "open_engine"]
-
 
 class Backend:
     """An engine with its pipeline and its editor, which share the threads that decode pictures. For one event loop."""

@@ -22,8 +22,6 @@ from service.serving.engine import Embedded, Engine
 from service.settings import Settings
 from service.telemetry.request_timing import current_stages
 
-__all__ = ["Editor", "NewShoe"]
-
 MOST_WRITES = 64
 """Largest number of changes that wait in one process; each may hold a picture of a megabyte or more."""
 

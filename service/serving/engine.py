@@ -35,18 +35,6 @@ from service.settings import Settings
 from service.store.base import OVERALL, Counts, Hit, Item, Page, StoreInfo, VectorStore, check_vectors, find_item
 from service.store.filters import Filter, HasValue, InRange, find_leaves, replace_leaves
 
-__all__ = [
-    "CANARY_VIEW",
-    "MAX_PAGE",
-    "MAX_STEPS",
-    "Catalogue",
-    "Embedded",
-    "Engine",
-    "Explanation",
-    "Facets",
-    "Network",
-]
-
 SHORT_DIGEST = 16
 """Hex digits of the checkpoint's digest that answers carry."""
 

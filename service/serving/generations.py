@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from service.serving.bootstrap import Backend
     from service.serving.engine import Engine
 
-__all__ = ["GenerationInfo", "Live", "OneProcess", "Outcome", "ReloadRefused", "Reloader", "explain_refusal", "prepare"]
-
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "it failed in a way that nobody foresaw; the log has the cause"

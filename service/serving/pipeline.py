@@ -40,9 +40,6 @@ from service.serving.recommendation import Examples
 from service.settings import Settings
 from service.store.base import Hit
 
-__all__ = ["Illustration", "Pipeline", "SearchRequest", "SearchResult"]
-
-
 SMALL_BYTES = 64 * 1024
 SMALL_PIXELS = 256 * 1024
 """Largest picture that is decoded within a batch, in bytes of the file and in pixels: it takes a few milliseconds."""

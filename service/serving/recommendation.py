@@ -10,8 +10,6 @@ from model.embedder import Vector
 from model.errors import QueryError
 from service.serving.engine import Engine
 
-__all__ = ["MAX_EXAMPLES", "ExamplePicture", "Examples"]
-
 MAX_EXAMPLES = 100
 """Examples of one search, of both kinds."""
 

@@ -14,8 +14,6 @@ from model.errors import QueryError
 from service.search.options import require_range
 from service.store.base import VectorStore
 
-__all__ = ["MAX_SAMPLES", "MAX_SEED", "Sampler"]
-
 MAX_SAMPLES = 24
 """Samples of one request."""
 

@@ -14,8 +14,6 @@ from service.store.embedded.store import DATABASE, EmbeddedStore, StoreOptions
 if TYPE_CHECKING:
     from service.store.milvus.store import MilvusStore
 
-__all__ = ["create_store", "list_shoes", "open_store", "remove_store"]
-
 
 def open_store(
     folder: Path,

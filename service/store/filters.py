@@ -15,24 +15,6 @@ from typing import Any, TypeAlias
 from model.errors import QueryError
 from model.text import MAX_ECHO, nfc
 
-__all__ = [
-    "MAX_IDS",
-    "MAX_TERMS",
-    "All",
-    "AnyOf",
-    "Filter",
-    "HasId",
-    "HasValue",
-    "InRange",
-    "Not",
-    "canonical",
-    "find_leaves",
-    "parse_date",
-    "parse_filter",
-    "parse_number",
-    "replace_leaves",
-]
-
 MAX_DEPTH = 8
 """Levels of an expression in JSON."""
 

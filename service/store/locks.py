@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["locked", "remove_leftovers"]
-
 FIRST_POLL_SECONDS = 0.002
 LONGEST_POLL_SECONDS = 0.01
 """Interval between two attempts to get a lock where `give_up` is given; it doubles from the first to the longest."""

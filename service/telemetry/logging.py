@@ -14,8 +14,6 @@ from service.telemetry.request_timing import current_stages
 if TYPE_CHECKING:
     from service.settings import LogFormat  # the settings need pydantic, which is of the extra `service`
 
-__all__ = ["JsonFormatter", "TextFormatter", "fields", "set_up"]
-
 TEXT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 
 LOUD = {

@@ -17,28 +17,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from service.telemetry.metrics_files import release
 from service.telemetry.request_timing import STAGES
 
-__all__ = [
-    "METHODS",
-    "OTHER",
-    "REASONS",
-    "REGISTRY",
-    "QueueName",
-    "count_batch_retry",
-    "count_batcher_death",
-    "count_problem",
-    "count_rejection",
-    "count_reload",
-    "count_worker_restart",
-    "forget_worker",
-    "observe_batch",
-    "observe_request",
-    "request_began",
-    "request_ended",
-    "set_index_recall",
-    "set_queue_depth",
-    "shared_folder",
-]
-
 # The library gives these no types.
 drop_created_series: Callable[[], None] = disable_created_metrics
 mark_process_dead: Callable[[int], None] = multiprocess.mark_process_dead

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 
-__all__ = ["STAGES", "Stages", "current_stages", "watch"]
-
 STAGES = ("receive", "decode", "queue", "encode", "search", "write", "respond")
 """The stages, in the order in which a search by a picture passes them:
 

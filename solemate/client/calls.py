@@ -11,8 +11,6 @@ import pydantic
 
 from solemate.client.errors import UnexpectedAnswer
 
-__all__ = ["AsyncSender", "Call", "Operation", "Page", "Pages", "Request", "Sender", "operation", "pages"]
-
 A = TypeVar("A")
 E = TypeVar("E")
 P = ParamSpec("P")

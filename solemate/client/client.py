@@ -11,8 +11,6 @@ from solemate.client.calls import Call
 from solemate.client.errors import Unreachable, raise_for_problem, read_problem
 from solemate.client.operations import Operations
 
-__all__ = ["AsyncClient", "Client"]
-
 A = TypeVar("A")
 
 TIMEOUT = 30.0

@@ -18,19 +18,6 @@ import pydantic
 
 from solemate.client.models import Problem
 
-__all__ = [
-    "ApiError",
-    "Busy",
-    "ClientError",
-    "Conflict",
-    "InvalidRequest",
-    "NotAllowed",
-    "NotFound",
-    "UnexpectedAnswer",
-    "Unreachable",
-    "raise_for_problem",
-]
-
 MAX_SHOWN = 200
 """Characters of an answer that is no problem document, in the error's message."""
 

@@ -4,45 +4,6 @@ import base64
 
 from pydantic import BaseModel, Field
 
-__all__ = [
-    "Agreement",
-    "BatchLine",
-    "BatchSearchAnswer",
-    "CatalogFacts",
-    "CheckpointFacts",
-    "CheckpointRecord",
-    "Embedding",
-    "EmbeddingsAnswer",
-    "Epoch",
-    "Evaluation",
-    "EvaluationRow",
-    "ExplainAnswer",
-    "FacetValue",
-    "FacetsAnswer",
-    "Hit",
-    "Illustration",
-    "Info",
-    "InterpolationAnswer",
-    "Item",
-    "ItemAnswer",
-    "ItemsAnswer",
-    "Limits",
-    "MapAnswer",
-    "MapTile",
-    "Problem",
-    "Range",
-    "ReloadAnswer",
-    "SamplesAnswer",
-    "SearchAnswer",
-    "SliceDistance",
-    "Status",
-    "Step",
-    "Subject",
-    "SubjectAnswer",
-    "SwapAnswer",
-    "WorkerReload",
-]
-
 
 class Problem(BaseModel):
     """What went wrong, after RFC 9457.

@@ -14,8 +14,6 @@ from solemate.client import models
 from solemate.client.calls import Request, as_bytes, as_json, as_lines, as_nothing, as_text, operation, pages
 from solemate.client.pictures import Picture, to_bytes
 
-__all__ = ["Example", "Filter", "NewItem", "Operations", "Options", "PictureOptions", "Query", "View"]
-
 Filter: TypeAlias = str | Sequence[str] | Mapping[str, Any]
 """`Attribute:Value` (or `price:20..80`, `-Brand:Ana`), several of them, or nested: `{"any": [..., {"not": [...]}]}`.
 

@@ -7,8 +7,6 @@ import zlib
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["Picture", "to_bytes"]
-
 
 @runtime_checkable
 class PillowImage(Protocol):

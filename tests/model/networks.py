@@ -11,8 +11,6 @@ from model.localizer import Localizer, LocalizerConfig
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
-__all__ = ["TINY", "fixed_weights", "tiny_checkpoint", "tiny_localizer"]
-
 Network = TypeVar("Network", bound=nn.Module)
 
 TINY = TVAEConfig(image_size=16, channels=3, widths=(4, 8), blocks=1, slices=(Slice("type", 3), Slice("free", 2)))

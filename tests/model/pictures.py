@@ -9,8 +9,6 @@ from PIL import Image
 
 from model.preprocess import ImageLimits, PreprocessConfig, Preprocessor
 
-__all__ = ["NOISE", "Pixels", "decode", "encode"]
-
 Pixels = NDArray[np.uint8]
 
 NOISE: Pixels = np.random.default_rng(0).integers(0, 256, (29, 41, 3), dtype=np.uint8)

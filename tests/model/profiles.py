@@ -4,8 +4,6 @@ import struct
 
 import numpy as np
 
-__all__ = ["ADOBE_RGB", "CMYK", "GREY", "P3", "make_profile"]
-
 XYZ = tuple[float, float, float]
 D50 = (0.9642, 1.0, 0.8249)
 

@@ -17,8 +17,6 @@ from service.serving.engine import Engine
 from service.serving.generations import Live, OneProcess
 from service.settings import Settings
 
-__all__ = ["make_app", "open_client"]
-
 
 def make_app(settings: Settings, engine: Engine) -> FastAPI:
     """An application of its own that serves an engine from the start of its lifespan to the end."""

@@ -1,7 +1,5 @@
 """Multipart bodies, written down byte by byte."""
 
-__all__ = ["BOUNDARY", "CONTENT_TYPE", "form", "image", "part"]
-
 BOUNDARY = b"a-b"
 CONTENT_TYPE = "multipart/form-data; boundary=a-b"
 

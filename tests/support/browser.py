@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-__all__ = ["Upload", "Visit", "open_visit", "start_chromium", "sync_api"]
-
 sync_api: Any = import_module("playwright.sync_api") if find_spec("playwright") else None
 """None where Playwright is not installed: the fixture `browser` skips the test."""
 

@@ -13,8 +13,6 @@ from unittest import mock
 import training.cli
 from service.cli.main import main
 
-__all__ = ["Done", "run_main", "run_training"]
-
 
 class Done(NamedTuple):
     """What a command left behind."""

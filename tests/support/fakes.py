@@ -17,8 +17,6 @@ from service.store.base import OVERALL, Filter, Hit, Item, Page, Record, StoreIn
 from service.store.filters import find_leaves
 from tests.support.filters import passes
 
-__all__ = ["DIGEST", "SLICES", "FakeEmbedder", "FindsRed", "MemoryStore"]
-
 DIGEST = "0123456789abcdef" * 4
 SLICES = {"category": (0, 3), "closure": (3, 5), "free": (5, 8)}
 

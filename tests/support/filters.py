@@ -5,8 +5,6 @@ from collections.abc import Set as AbstractSet
 
 from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 
-__all__ = ["passes", "where"]
-
 
 def where(allowed: Mapping[str, AbstractSet[str]]) -> Filter:
     """Attribute -> allowed values: AND across attributes, OR within one."""

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from tests.support.server import environment
 
-__all__ = ["fork_command", "wait_for_end"]
-
 PRELOADED = (
     *("matplotlib.figure", "service.catalog.indexing.index", "service.cli.main", "service.store.embedded.store"),
     *("torch._dynamo", "training.photos.stage", "training.plan", "training.train"),

@@ -10,8 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-__all__ = ["Load", "Query", "Result"]
-
 TOLERANCE = 1e-4
 
 

@@ -10,20 +10,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = [
-    "Nasty",
-    "collect",
-    "make_big_jpeg",
-    "make_bmp",
-    "make_gif",
-    "make_jpeg",
-    "make_png",
-    "make_tiff",
-    "make_webp",
-    "png_chunk",
-    "truncate",
-]
-
 GOOD = frozenset({200})
 TOO_LARGE = frozenset({413})
 NO_PICTURE = frozenset({415})

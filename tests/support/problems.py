@@ -5,8 +5,6 @@ from typing import Any
 
 import httpx2
 
-__all__ = ["check_problem"]
-
 
 def check_problem(response: httpx2.Response, status: int, field: str | None = None) -> dict[str, Any]:
     """Assert that the response is a problem of this status and field that tells nothing of the inside; returns it."""

@@ -2,8 +2,6 @@
 
 from service.telemetry import metrics
 
-__all__ = ["value"]
-
 
 def value(name: str, **labels: str) -> float:
     """A sample of this process; 0 where there is none yet."""

@@ -4,8 +4,6 @@ import os
 
 import pytest
 
-__all__ = ["LONG", "long_only"]
-
 LONG = bool(os.environ.get("SOLEMATE_TEST_LONG"))
 """Many kills, thousands of requests, every kind of damage: minutes instead of seconds."""
 

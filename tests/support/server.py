@@ -26,8 +26,6 @@ from service.serving.bootstrap import open_backend
 from service.serving.generations import Live, OneProcess
 from service.settings import Settings
 
-__all__ = ["ROOT", "Artifacts", "Server", "environment", "heed_interrupts", "index_arguments", "serve_in_thread"]
-
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
 """The machine may be busy."""

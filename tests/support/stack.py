@@ -12,8 +12,6 @@ from model.checkpoint import Checkpoint, Condition, load_checkpoint, save_checkp
 from model.preprocess import PreprocessConfig
 from model.tvae import TVAE, Slice, TVAEConfig
 
-__all__ = ["COLUMNS", "draw_catalog", "draw_shoe", "make_checkpoint"]
-
 COLUMNS = ("CID", "Category", "SubCategory", "Closure", "Gender")
 
 KINDS = (("Shoes", "Heels", "Slip-On"), ("Shoes", "Oxfords", "Lace up"), ("Boots", "Ankle", "Zipper"))

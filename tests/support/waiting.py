@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-__all__ = ["wait_until"]
-
 
 def wait_until(condition: Callable[[], bool], *, every: float = 0.02) -> None:
     """Look again and again, after so many seconds each time, until the condition holds; it fails after minutes."""

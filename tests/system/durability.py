@@ -17,17 +17,6 @@ from service.store.filters import HasValue
 from tests.service.store.conftest import embedded
 from tests.service.store.naive import DIMENSION, SLICES, NaiveStore, ids
 
-__all__ = [
-    "CLOCK",
-    "PLACE",
-    "TOGETHER",
-    "Operation",
-    "find_difference",
-    "find_wrong_answer",
-    "make_operation",
-    "make_store",
-]
-
 IDS = 240
 COLOURS = ("Black", "Blue", "Red", "White")
 

@@ -19,8 +19,6 @@ from training.config import ObjectiveConfig, TrainConfig
 from training.distributed import ProcessGroup, join_process_group
 from training.train import train
 
-__all__ = ["run"]
-
 CONFIG = TrainConfig(
     network=TVAEConfig(image_size=16, widths=(8, 16), blocks=1, slices=(Slice("colour", 4), Slice("free", 4))),
     preprocess=PreprocessConfig(size=16),

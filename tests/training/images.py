@@ -4,8 +4,6 @@ import numpy as np
 
 from training.data.images import ImageSet
 
-__all__ = ["coloured_squares"]
-
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 200)}
 
 

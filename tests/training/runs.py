@@ -16,8 +16,6 @@ from tests.training.images import coloured_squares
 from training import train as trainer
 from training.config import ObjectiveConfig, TrainConfig
 
-__all__ = ["CONFIG", "CPU", "IMAGES", "cut_after", "interrupt_after"]
-
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
     network=TVAEConfig(image_size=16, widths=(8, 16), slices=(Slice("colour", 4), Slice("free", 4))),

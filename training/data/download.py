@@ -19,8 +19,6 @@ from model.errors import CatalogError
 from training.data.fetch import MEGABYTE, RetryPolicy, fetch
 from training.data.unpack import unpack
 
-__all__ = ["BASE_URL", "NOTICE", "download"]
-
 _log = logging.getLogger(__name__)
 
 BASE_URL = "http://vision.cs.utexas.edu/projects/finegrained/utzap50k/"

@@ -21,8 +21,6 @@ from model.errors import CatalogError
 from model.files import sync_folder, write_json
 from model.progress import progress
 
-__all__ = ["MEGABYTE", "RetryPolicy", "fetch"]
-
 _log = logging.getLogger(__name__)
 
 MEGABYTE = 10**6

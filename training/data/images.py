@@ -16,8 +16,6 @@ from model.progress import track
 from model.text import nfc
 from training.photos.views import Views
 
-__all__ = ["ImageSet", "digest_ids", "load_images", "read_ids", "split_by_group", "take_listed", "take_shoes"]
-
 
 @dataclass(frozen=True)
 class ImageSet:

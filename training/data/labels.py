@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from model.errors import TrainingError
 
-__all__ = ["Labels", "encode_labels"]
-
 
 @dataclass(frozen=True)
 class Labels:

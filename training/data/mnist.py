@@ -13,8 +13,6 @@ from torchvision import datasets
 from model.errors import CatalogError
 from training.data.images import ImageSet
 
-__all__ = ["DIGIT", "Mnist", "download_mnist", "read_mnist"]
-
 DIGIT = "digit"
 """The one attribute: "0" to "9"."""
 

@@ -11,8 +11,6 @@ from pathlib import Path, PurePosixPath
 from model.errors import CatalogError
 from model.progress import track
 
-__all__ = ["unpack"]
-
 MAX_BYTES = 2 << 30
 MAX_ENTRIES = 200_000
 MAX_RATIO = 100

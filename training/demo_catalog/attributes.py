@@ -12,8 +12,6 @@ import numpy as np
 
 from training.demo_catalog.palette import COLORS, colors_for
 
-__all__ = ["BRANDS", "COLUMNS", "KINDS", "Kind", "ShoeFacts", "plan_shoes", "product_facts"]
-
 COLUMNS = ("CID", "Category", "SubCategory", "HeelHeight", "Insole", "Closure", "Gender", "Material", "ToeStyle")
 
 BRANDS = (

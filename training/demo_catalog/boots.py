@@ -6,8 +6,6 @@ from training.demo_catalog.outline import band, curve, shift
 from training.demo_catalog.parts import Upper
 from training.demo_catalog.sketch import Builder, Sketch, is_kid, toe_tip
 
-__all__ = ["BUILDERS"]
-
 
 def _draw_boot_sole(sketch: Sketch) -> None:
     facts, scheme = sketch.facts, sketch.scheme

@@ -15,8 +15,6 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from training.demo_catalog.outline import Last, Points
 
-__all__ = ["Canvas", "Color", "Light", "Look", "Pose", "Surface", "darken", "lighten", "look_of", "mix"]
-
 Color = tuple[int, int, int]
 
 _WIDTH, _HEIGHT = 136, 102

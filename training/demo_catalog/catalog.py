@@ -22,8 +22,6 @@ from model.errors import CatalogError
 from training.demo_catalog.attributes import COLUMNS, ShoeFacts, plan_shoes
 from training.demo_catalog.shoe import draw_shoe
 
-__all__ = ["DATA_FOLDER", "IMAGE_FOLDER", "draw_demo_catalog"]
-
 IMAGE_FOLDER = "ut-zap50k-images"
 DATA_FOLDER = "ut-zap50k-data"
 

@@ -12,8 +12,6 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Last", "Points", "band", "curve", "floor", "join", "loop", "shift"]
-
 Points = NDArray[np.float64]
 """(N, 2) coordinates."""
 

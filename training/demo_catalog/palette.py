@@ -6,8 +6,6 @@ import numpy as np
 
 from training.demo_catalog.canvas import Color, darken, lighten, mix
 
-__all__ = ["COLORS", "Scheme", "colors_for", "scheme_for"]
-
 COLORS: dict[str, tuple[int, Color]] = {
     "Black": (3, (38, 37, 40)),
     "White": (14, (226, 226, 226)),

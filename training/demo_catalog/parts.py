@@ -8,13 +8,6 @@ from training.demo_catalog.canvas import Color, Surface, darken, lighten, mix
 from training.demo_catalog.outline import Points, band, curve, floor, join, loop, shift
 from training.demo_catalog.sketch import Sketch
 
-__all__ = [
-    "Upper", "draw_ankle_strap", "draw_bow", "draw_buckle", "draw_counter", "draw_dress_sole", "draw_footbed",
-    "draw_front", "draw_gore", "draw_heel", "draw_hook_straps", "draw_laces", "draw_lugs", "draw_motif",
-    "draw_pull_tab", "draw_ruff", "draw_shaft", "draw_sling", "draw_toe", "draw_unit_sole", "draw_upper",
-    "draw_zip", "heel_shape", "light_up",
-]  # fmt: skip
-
 # From the vamp over the tip down to the sole, for a vamp of usual height.
 _TOES: dict[str, tuple[tuple[float, float], ...]] = {
     "Round Toe": ((0.24, 0.178), (0.13, 0.160), (0.04, 0.122), (-0.005, 0.060), (0.005, 0.0)),

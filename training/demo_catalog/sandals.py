@@ -7,8 +7,6 @@ from training.demo_catalog.canvas import Surface, darken, lighten, mix
 from training.demo_catalog.outline import band, curve, join, shift
 from training.demo_catalog.sketch import Builder, Sketch, is_kid
 
-__all__ = ["BUILDERS"]
-
 
 def _strap(sketch: Sketch, start: float, top: float, height: float, width: float) -> None:
     """Draw a strap over the foot: its far side dark behind, its near side in front.

@@ -9,8 +9,6 @@ from training.demo_catalog.canvas import Canvas, Light, look_of
 from training.demo_catalog.palette import scheme_for
 from training.demo_catalog.sketch import Sketch, fit_last, fit_pose, shaft_height
 
-__all__ = ["draw_shoe"]
-
 _BUILDERS = {**shoes.BUILDERS, **boots.BUILDERS, **sandals.BUILDERS, **slippers.BUILDERS}
 
 

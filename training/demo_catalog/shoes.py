@@ -8,8 +8,6 @@ from training.demo_catalog.outline import band, curve, floor, join, loop, shift
 from training.demo_catalog.parts import Upper
 from training.demo_catalog.sketch import Builder, Sketch, is_kid, toe_tip
 
-__all__ = ["BUILDERS"]
-
 _RUBBER = (240, 238, 230)
 
 

@@ -10,8 +10,6 @@ from training.demo_catalog.canvas import Canvas, Pose
 from training.demo_catalog.outline import Last
 from training.demo_catalog.palette import Scheme
 
-__all__ = ["Builder", "Sketch", "fit_last", "fit_pose", "is_kid", "shaft_height", "toe_tip"]
-
 # Rise of the heel over the ball for each value of HeelHeight, in foot lengths: an adult's foot is about ten inches.
 _RISE = {
     "Flat": 0.012, "Under 1in": 0.065, "1in - 1 3/4in": 0.14, "2in - 2 3/4in": 0.24, "3in - 3 3/4in": 0.335,

@@ -6,8 +6,6 @@ from training.demo_catalog.outline import curve, floor, join, shift
 from training.demo_catalog.parts import Upper
 from training.demo_catalog.sketch import Builder, Sketch
 
-__all__ = ["BUILDERS"]
-
 _FLEECE = (238, 230, 214)
 _SUEDE = (226, 196, 150)
 

@@ -22,19 +22,6 @@ from model.errors import CatalogError
 from model.files import write_atomic
 from training.evaluation.triplet_lists import write_triplets
 
-__all__ = [
-    "ATTRIBUTES",
-    "CONDITIONS",
-    "IMAGE_LIST",
-    "SPLITS",
-    "CsnTriplets",
-    "Split",
-    "list_name",
-    "read_csn",
-    "read_listed",
-    "write_csn",
-]
-
 _log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]

@@ -18,8 +18,6 @@ from training.data.labels import Labels, encode_labels
 from training.evaluation.csn import ATTRIBUTES, IMAGE_LIST, Split, list_name
 from training.evaluation.triplet_lists import draw_triplets
 
-__all__ = ["COUNTS", "are_drawn", "draw_csn_lists"]
-
 COUNTS: Mapping[Split, int] = {"train": 100_000, "val": 20_000, "test": 40_000}
 """Triplets of each list: for val and test, as many as are usually taken of the published ones."""
 

@@ -17,16 +17,6 @@ from model.checkpoint import Checkpoint
 from model.tvae import TVAE, Posterior, reparameterize, to_float
 from training.losses import Likelihood, kl_divergence, reconstruction_loss
 
-__all__ = [
-    "Bounds",
-    "NegativeElbo",
-    "Observation",
-    "measure_bounds",
-    "measure_elbo",
-    "read_observation",
-    "tighter_bound",
-]
-
 CHUNK = 250
 """Pictures in a batch."""
 

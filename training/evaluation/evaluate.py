@@ -24,8 +24,6 @@ from training.evaluation.report import Row, Summary
 from training.evaluation.tables import write_pictures
 from training.evaluation.tasks import SimilarityTask, list_attributes, make_tasks, write_drawn_triplets
 
-__all__ = ["evaluate", "parse_lists"]
-
 
 def evaluate(
     folders: Sequence[Path],

@@ -16,8 +16,6 @@ from training.figures.maps import Panel, draw_map, draw_picture_map
 from training.figures.pictures import PictureRow, Tile, TileRow, draw_reconstructions, draw_tile_rows
 from training.figures.tsne import tsne
 
-__all__ = ["draw_gallery", "spread_over_values"]
-
 QUERIES = 10
 NEIGHBOURS = 8
 RECONSTRUCTIONS = 12

@@ -13,17 +13,6 @@ from numpy.typing import NDArray
 
 from training.data.labels import Labels
 
-__all__ = [
-    "RECALL_AT",
-    "Reconstruction",
-    "Retrieval",
-    "measure_reconstruction",
-    "measure_retrieval",
-    "measure_triplets",
-    "rank_others",
-    "squared_distances",
-]
-
 RECALL_AT = (1, 5, 10)
 """Values of k for which recall@k is computed."""
 

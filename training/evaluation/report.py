@@ -10,8 +10,6 @@ from training.evaluation.metrics import RECALL_AT, Retrieval
 from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
 from training.evaluation.tasks import SimilarityTask
 
-__all__ = ["Row", "Summary"]
-
 HEADINGS = ("triplets", *(f"recall@{k}" for k in RECALL_AT), "MAP@R")
 DECODER_HEADINGS = ("likelihood", "MSE", "-ELBO", "KL", "nats/dim")
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from model.files import write_atomic
 
-__all__ = ["Picture", "to_columns", "to_document", "to_pipe", "write_pictures"]
-
 Picture = tuple[str, str]
 """Heading and file name of a picture that lies beside the report."""
 

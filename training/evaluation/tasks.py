@@ -14,8 +14,6 @@ from training.data.images import ImageSet
 from training.data.labels import Labels, encode_labels
 from training.evaluation.triplet_lists import draw_triplets, read_triplets, write_triplets
 
-__all__ = ["SimilarityTask", "list_attributes", "make_tasks", "write_drawn_triplets"]
-
 TRIPLETS = 20_000
 """Triplets that are drawn where no list is given."""
 

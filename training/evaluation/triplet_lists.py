@@ -14,8 +14,6 @@ from model.files import write_atomic
 from model.text import nfc
 from training.data.labels import Labels
 
-__all__ = ["draw_triplets", "read_triplets", "write_triplets"]
-
 EXPECTED = "expected M x 3 ids: anchor, positive, negative"
 HEADER = ["anchor", "positive", "negative"]
 

@@ -9,8 +9,6 @@ from matplotlib.ticker import MaxNLocator
 
 from training.figures.sheet import DPI, HAIRLINE, INK, MUTED, to_png
 
-__all__ = ["Curves", "arrange", "draw_curves", "draw_panels"]
-
 COLOURS = ("#0b62b8", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0f766e", "#be185d", "#4b5563")
 """Line colours: told apart with common colour vision deficiencies, and dark enough for thin lines on white."""
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from training.data.labels import Labels
 from training.figures.sheet import HAIRLINE, MARGIN, Sheet, shorten
 
-__all__ = ["Panel", "draw_map", "draw_picture_map"]
-
 PALETTE = (
     "#3b6fd4", "#f28e2b", "#2f9e58", "#d63a34", "#8a5cd1", "#20b2c4", "#e46aae", "#8c5a3c", "#b3a312", "#23252b",
 )  # fmt: skip

@@ -8,8 +8,6 @@ from typing import Any
 
 from model.errors import TrainingError
 
-__all__ = ["TensorBoardWriter", "open_writer"]
-
 
 class TensorBoardWriter:
     """Writes event files. Figures of a resumed run continue those that are there."""

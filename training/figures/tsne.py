@@ -4,8 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-__all__ = ["tsne"]
-
 ITERATIONS = 500
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["add_decoys", "draw_background", "pick_background"]
-
 LEAVES_SHARE = 0.6
 """Share of the backgrounds that are dead leaves."""
 

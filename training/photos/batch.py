@@ -9,8 +9,6 @@ from model.framing import hide_scale
 from model.tvae import to_float
 from training.photos.views import Views
 
-__all__ = ["DRAWS", "PhotoBatch", "ViewTensors", "draw_batch"]
-
 DRAWS = 5
 """Random numbers that `draw_batch` takes for each shoe."""
 

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-__all__ = ["Composite", "CompositeConfig", "compose"]
-
 
 @dataclass(frozen=True)
 class CompositeConfig:

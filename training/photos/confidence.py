@@ -19,8 +19,6 @@ from training.photos.views import CANVASES
 if TYPE_CHECKING:
     from training.train import Run
 
-__all__ = ["FramedPictures", "Samples", "fit_confidence", "learn_confidence", "make_empty_scenes"]
-
 PLAIN_SHARE = 0.25
 """Share of the empty scenes that are objects on a plain, bright ground, as catalogue pictures of other things are."""
 

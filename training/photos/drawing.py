@@ -17,8 +17,6 @@ from training.objective import Objective
 if TYPE_CHECKING:
     from training.train import Run
 
-__all__ = ["drawing_stage"]
-
 
 def drawing_stage(run: "Run") -> "Run":
     """The run as the drawing stage takes it: the same state, of which only what draws learns."""

@@ -25,8 +25,6 @@ from training.photos.composites import CompositeConfig, compose
 from training.photos.outlines import Outlined
 from training.schedule import one_cycle
 
-__all__ = ["LocalizerTraining", "draw_backgrounds", "train_localizer"]
-
 _log = logging.getLogger(__name__)
 
 CANVASES = ((112, 112), (128, 96), (96, 128))

@@ -22,8 +22,6 @@ from training.data.images import take_listed
 from training.photos.composites import CompositeConfig, compose
 from training.photos.outlines import find_outline
 
-__all__ = ["PHOTO", "Made", "make_photos", "photo_name"]
-
 PHOTO = CompositeConfig(turn=15.0, smallest=0.45, mirror=0.0)
 """How the shoes are photographed. Not mirrored: a photograph shows the shoe from the side that the catalogue does."""
 

@@ -26,8 +26,6 @@ from training.figures.pictures import ALIKE, DIFFERENT, UNKNOWN
 from training.figures.sheet import MARGIN, MUTED, Sheet
 from training.photos.make import photo_name
 
-__all__ = ["PhotoRow", "PhotoSummary", "Ranking", "evaluate_photos", "rank_own"]
-
 WITHIN = (1, 10, 24)
 """Lengths of the result lists in which a shoe's own picture is looked for; 24 is the page's."""
 

@@ -9,8 +9,6 @@ from scipy import ndimage
 
 from model.framing import SUBJECT_CONTRAST, find_plain_colour
 
-__all__ = ["Outlined", "find_outline", "outline_all"]
-
 HALO_CONTRAST = 8
 """Contrast at which the rougher outline is taken: faint shadows and reflections stay with the shoe."""
 

@@ -26,8 +26,6 @@ from training.photos.outlines import Outlined, outline_all
 from training.photos.state import PhotoStage, load_stage, save_stage
 from training.photos.views import make_views
 
-__all__ = ["INSTANCE_SIZE", "Prepared", "learn_from_photos", "prepare_images"]
-
 _log = logging.getLogger(__name__)
 
 RENDERED_SIDE = 160

@@ -12,8 +12,6 @@ from model.localizer import Localizer, LocalizerConfig
 from training.photos.confidence import FramedPictures
 from training.photos.views import Views
 
-__all__ = ["STAGE_FILE", "PhotoStage", "forget_stage", "load_stage", "save_stage"]
-
 STAGE_FILE = "photo-stage.npz"
 _UNFINISHED = f".{STAGE_FILE}.tmp"
 _LOCALIZER = "localizer."

@@ -19,8 +19,6 @@ from training.photos.backgrounds import add_decoys, pick_background
 from training.photos.composites import Composite, CompositeConfig, compose
 from training.photos.outlines import Outlined
 
-__all__ = ["Views", "box_overlap", "draw_photos", "make_views"]
-
 CANVASES = ((192, 144), (144, 192), (160, 160))
 LEAST_OVERLAP = 0.4
 """Intersection over union of the found box and the true one below which a view is not of its shoe, and is not used."""

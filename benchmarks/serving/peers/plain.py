@@ -8,8 +8,6 @@ from fastapi import FastAPI, File, Request, UploadFile
 
 from benchmarks.serving.peers.work import Work
 
-__all__ = ["app"]
-
 
 @asynccontextmanager
 async def load(_app: FastAPI) -> AsyncIterator[dict[str, Work]]:

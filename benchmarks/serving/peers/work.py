@@ -17,8 +17,6 @@ from PIL import Image
 
 from model.checkpoint import load_checkpoint
 
-__all__ = ["FOLDER", "MAX_BATCH", "WORKERS", "Work", "read_pixels"]
-
 faiss: Any = untyped_faiss  # its stubs describe the C++ functions
 
 FOLDER = "SERVING_WORKLOAD"

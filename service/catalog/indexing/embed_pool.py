@@ -30,19 +30,6 @@ from model.embedder import Embedder, PictureEmbedder, Vector
 from model.errors import ArtifactMismatch, SolemateError
 from model.runtime import open_embedder
 
-__all__ = [
-    "CHUNK",
-    "WORTH_PROCESSES",
-    "EmbedPool",
-    "EmbeddedShoe",
-    "EmbedderRecipe",
-    "PoolBroken",
-    "PoolFactory",
-    "choose_pool",
-    "processes",
-    "threads",
-]
-
 CHUNK = 64
 """Pictures of a chunk, which a worker decodes and puts through the network as one batch."""
 

@@ -19,8 +19,6 @@ from service.catalog.writer import PATIENCE
 from service.errors import UnknownItem
 from service.store.base import Item, Record, VectorStore, find_item, iterate_items
 
-__all__ = ["BAD_ROWS", "IndexReport", "IndexingStopped", "index_catalog"]
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")

@@ -17,8 +17,6 @@ from model.errors import QueryError
 from model.files import explained, write_atomic
 from service.store.locks import locked, remove_leftovers
 
-__all__ = ["LEDGER", "UNFINISHED", "WAITING", "WHOLE", "Ledger", "Shard", "Stamp", "begin", "finish", "is_complete"]
-
 LEDGER = "pictures.jsonl"
 UNFINISHED = "indexing-unfinished"
 WAITING = "uploaded-shoes.jsonl"

@@ -31,8 +31,6 @@ from service.catalog.indexing.ledger import Ledger
 from service.catalog.writer import Add, CatalogWriter, Changed
 from service.store.base import Item, StoreInfo, VectorStore, iterate_records
 
-__all__ = ["Archive", "ImportReport", "Manifest", "export_catalog", "import_catalog"]
-
 FORMAT = "solemate catalogue"
 VERSION = 1
 

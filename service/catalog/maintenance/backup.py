@@ -17,8 +17,6 @@ from service.catalog.maintenance.reembed import read_waiting
 from service.store.embedded.database import copy_database
 from service.store.embedded.store import DATABASE
 
-__all__ = ["BackupReport", "back_up"]
-
 
 @dataclass(frozen=True)
 class BackupReport:

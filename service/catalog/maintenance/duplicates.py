@@ -24,8 +24,6 @@ from service.catalog.images import Uploads, locate_picture
 from service.errors import PictureMissing
 from service.store.base import Record, VectorStore
 
-__all__ = ["MEASURE", "MIN_SHOES", "Measure", "measure_duplicates", "read_measure", "write_measure"]
-
 logger = logging.getLogger(__name__)
 
 MEASURE = "duplicates.json"

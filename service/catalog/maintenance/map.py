@@ -24,8 +24,6 @@ from service.catalog.map_files import FACTS, FOLDER, FORMAT, MapFacts, atlas_nam
 from service.errors import PictureMissing
 from service.store.base import Item, VectorStore, iterate_records
 
-__all__ = ["Method", "draw_map", "lay_out", "parse_method"]
-
 logger = logging.getLogger(__name__)
 
 TILE = 4096

@@ -22,8 +22,6 @@ from service.catalog.indexing.ledger import WAITING
 from service.store.base import Item, Record, VectorStore, find_item
 from service.store.factory import list_shoes
 
-__all__ = ["read_waiting", "restore_uploads", "save_uploads"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -21,8 +21,6 @@ from service.store.embedded.database import inspect_database
 from service.store.embedded.files import damaged_files
 from service.store.embedded.store import DATABASE, EmbeddedStore
 
-__all__ = ["CatalogReport", "verify_catalog"]
-
 TOLERANCE = 1e-3
 """Largest distance between a vector made again and the stored one, as a share of its length plus one.
 

@@ -22,8 +22,6 @@ from service.http.middleware.exchange import route_path
 from service.http.problems import FORBIDDEN, UNAUTHORIZED, WRONG_HOST, Refusal, is_routed, render_error
 from service.settings import Settings
 
-__all__ = ["Key", "KeyScope", "Keys", "RequireKey", "ShareWithOrigins", "TrustHosts", "read_keys"]
-
 KeyScope = Literal["read", "admin"]
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

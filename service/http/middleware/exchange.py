@@ -25,16 +25,6 @@ from service.telemetry import logging as logs
 from service.telemetry import metrics
 from service.telemetry.request_timing import STAGES, Stages, watch
 
-__all__ = [
-    "BehindProxy",
-    "LeaseGeneration",
-    "ServeExchange",
-    "current_root_path",
-    "route_path",
-    "security_headers",
-    "unless_gone",
-]
-
 logger = logging.getLogger("service.requests")
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")

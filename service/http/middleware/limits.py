@@ -8,8 +8,6 @@ from service.http.middleware.exchange import route_path
 from service.http.problems import BODY_TOO_LARGE, HEAD_TOO_LARGE, NO_MEMORY, SLOW_SENDER, Refusal, render_error
 from service.settings import ENVELOPE, Settings, in_base64
 
-__all__ = ["MAX_HEADERS", "LimitRequest", "body_limits", "body_too_large", "head_too_large", "slow_sender"]
-
 OTHER_BODY = 2**20
 """Largest body of any other path, in bytes."""
 

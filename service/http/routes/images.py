@@ -37,8 +37,6 @@ from service.http.schemas import (
 from service.serving.engine import MAX_STEPS
 from service.serving.sampling import MAX_SAMPLES, MAX_SEED
 
-__all__ = ["catalog_map", "router"]
-
 router = APIRouter(prefix="/v1", tags=["pictures"], default_response_class=Response, route_class=JsonRoute)
 
 DEFAULT_SPREAD = 0.5

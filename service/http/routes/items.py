@@ -55,8 +55,6 @@ from service.http.schemas import (
 from service.serving.engine import MAX_PAGE
 from service.store.base import Page
 
-__all__ = ["ItemId", "changes", "router"]
-
 router = APIRouter(prefix="/v1", tags=["catalogue"], route_class=JsonRoute)
 
 IDS_TEXT = (

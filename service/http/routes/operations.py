@@ -17,8 +17,6 @@ from service.http.schemas import CheckpointRecord, Info, ReloadAnswer, Status
 from service.serving.engine import Engine
 from service.telemetry import metrics
 
-__all__ = ["admin", "prometheus", "read_shared", "render", "router"]
-
 read_shared: Callable[[CollectorRegistry, str], object] = multiprocess.MultiProcessCollector  # without types
 
 

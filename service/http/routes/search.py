@@ -38,8 +38,6 @@ from service.http.schemas import (
 )
 from service.serving.pipeline import Pipeline
 
-__all__ = ["direct", "router"]
-
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 
-__all__ = ["AttributeTable", "Column"]
-
 
 @dataclass(frozen=True)
 class Column:

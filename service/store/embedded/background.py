@@ -35,8 +35,6 @@ from service.store.locks import locked
 if TYPE_CHECKING:
     from service.store.embedded.store import EmbeddedStore
 
-__all__ = ["BackgroundIndexer"]
-
 logger = logging.getLogger(__name__)
 
 LOCK = "growth.lock"

@@ -26,8 +26,6 @@ from model.text import nfc
 from service.errors import ItemExists, StoreBusy, UnknownItem
 from service.store.base import REBUILD, Item, Record, StoreSpec, check_vector, encode_attributes, require_same
 
-__all__ = ["BUSY_SECONDS", "Changes", "Truth", "copy_database", "encode", "inspect_database", "read_items"]
-
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30.0

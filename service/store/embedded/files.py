@@ -32,22 +32,6 @@ from service.store.index.exact import Vectors
 from service.store.index.ivf import InvertedIndex, Setting, Tuned
 from service.store.locks import locked, remove_leftovers
 
-__all__ = [
-    "VECTORS",
-    "IndexKey",
-    "StoredVectors",
-    "damaged_files",
-    "derived_files",
-    "index_file",
-    "load",
-    "load_tuned",
-    "load_vectors",
-    "read_seq",
-    "save_small",
-    "save_tuned",
-    "save_vectors",
-]
-
 logger = logging.getLogger(__name__)
 
 VECTORS = "vectors.bin"

@@ -37,8 +37,6 @@ from service.store.filters import InRange, find_leaves
 from service.store.index.exact import ExactIndex, Neighbours, Selection, Vectors
 from service.store.index.ivf import Tuned
 
-__all__ = ["GONE", "Layout", "Segment", "Snapshot"]
-
 GONE = Item("", "", {})
 """Placeholder of a removed shoe of which nothing is known any more."""
 

@@ -23,8 +23,6 @@ from service.store.embedded.database import BUSY_SECONDS, Truth, encode
 from service.store.embedded.files import derived_files, load, save_small
 from service.store.embedded.snapshot import Layout, Segment, Snapshot
 
-__all__ = ["DATABASE", "EmbeddedStore", "StoreOptions"]
-
 DATABASE = "catalog.sqlite"
 
 EXACT_UP_TO = 100_000

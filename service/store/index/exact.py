@@ -23,20 +23,6 @@ from numpy.typing import NDArray
 
 from service.store.base import ROUNDING, Weights, scale_of
 
-__all__ = [
-    "SPARE",
-    "ExactIndex",
-    "Neighbours",
-    "Selection",
-    "Vectors",
-    "distances_of",
-    "faiss",
-    "least_rows",
-    "nearest",
-    "omp_threads",
-    "rank",
-]
-
 # What stubs FAISS has describe the C++ functions, not the Python layer over them.
 faiss: Any = untyped_faiss
 

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from service.store.index.exact import Neighbours, Selection, Vectors, faiss, omp_threads, rank
 
-__all__ = ["InvertedIndex", "Setting", "Stopped", "Tuned", "never"]
-
 KIND = "IndexIVFPQFastScan"
 
 MOST_LISTS = 2**14

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from service.store.index.exact import SPARE, Vectors, distances_of, faiss, omp_threads, rank
 from service.store.index.ivf import InvertedIndex, Setting, Stopped, Tuned, never
 
-__all__ = ["DEPTHS", "RECALL_DEPTH", "tune"]
-
 RECALL_DEPTH = 10
 """Depth of the recall that is reported: recall@10."""
 

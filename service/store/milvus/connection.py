@@ -19,8 +19,6 @@ from pymilvus import MilvusClient, MilvusException
 from service.errors import StoreUnavailable
 from service.milvus_address import Address
 
-__all__ = ["CALL_SECONDS", "Connection"]
-
 logger = logging.getLogger(__name__)
 
 # It logs each error with its trace, and raises it as well; what becomes of it is said here.

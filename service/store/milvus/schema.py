@@ -25,8 +25,6 @@ from service.store.base import OVERALL, REBUILD, Item, StoreSpec, encode_attribu
 from service.store.filters import All, AnyOf, Filter, HasId, HasValue, InRange, Not
 from service.store.milvus.connection import Connection
 
-__all__ = ["ITEM_FIELDS", "Catalog", "Row", "Rows", "decode", "digest", "encode", "field_of", "open_catalog"]
-
 FORMAT = "2"
 FACTS, CHANGED = "solemate.facts", "solemate.changed"
 """Properties: what holds for the catalogue, and a random text that is another after each change."""

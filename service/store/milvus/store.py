@@ -26,8 +26,6 @@ from service.store.milvus import schema
 from service.store.milvus.connection import Connection
 from service.store.milvus.schema import ITEM_FIELDS, Catalog, Row, Rows, decode
 
-__all__ = ["MilvusStore"]
-
 LITE_WRITES = threading.Lock()
 """Of two writes at once, Milvus Lite can lose one: its collections have no lock of their own."""
 

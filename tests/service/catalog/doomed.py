@@ -18,8 +18,6 @@ from service.catalog.writer import Add, CatalogWriter
 from service.store.embedded.store import EmbeddedStore
 from tests.support.stack import draw_shoe
 
-__all__ = ["main"]
-
 MOMENTS = {"row": "service.store.embedded.store.EmbeddedStore.upsert", "old": "service.catalog.images.Uploads.remove"}
 
 

@@ -29,8 +29,6 @@ from service.serving.bootstrap import open_engine
 from service.settings import Settings
 from tests.support.app import make_app
 
-__all__ = ["KEYS", "ask", "body_of", "main", "shorten", "shrink"]
-
 Answers = Iterator[tuple[str, httpx2.Response]]
 
 LONG = 500

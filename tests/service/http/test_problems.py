@@ -113,7 +113,12 @@ def test_many_faults_are_counted(client: TestClient) -> None:
 
 def test_table_covers_clients_errors() -> None:
     """Clients are told the messages that are meant for them, and of the hierarchy no others."""
-    errors = {getattr(module, name) for module in (model_errors, service_errors) for name in module.__all__}
+    errors = {
+        error
+        for module in (model_errors, service_errors)
+        for error in vars(module).values()
+        if isinstance(error, type) and error.__module__ == module.__name__
+    }
     leaves = {error for error in errors if not error.__subclasses__()}
     told = (
         ImageError,

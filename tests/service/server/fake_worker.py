@@ -28,8 +28,6 @@ from service.server.ipc import (
 from service.serving.generations import GenerationInfo, Outcome
 from service.settings import Settings
 
-__all__ = ["BROKEN", "STUCK", "work"]
-
 BROKEN = "broken"
 """On the disk: artifacts that can't be used."""
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-__all__ = ["DAMAGES", "flip"]
-
 
 def flip(place: float) -> Callable[[bytes], bytes]:
     """Damage one byte, `place` of the way through."""

@@ -9,8 +9,6 @@ from training.photos import stage
 from training.photos.outlines import Outlined, outline_all
 from training.photos.views import Views
 
-__all__ = ["SHAPE", "draw_outlined", "draw_shot", "same_views", "shorten_stage"]
-
 SHAPE = ((10, 60), (12, 30), (24, 30), (40, 48), (68, 52), (70, 60))
 """Corners of a shoe whose shaft is at the left and whose toe is at the right."""
 

@@ -12,11 +12,6 @@ from training.evaluation.tables import Picture, write_pictures
 from training.figures.curves import draw_panels
 from training.reproduce.common.runs import Recipe, Trained
 
-__all__ = [
-    "Measured", "Spread", "SummaryRow", "draw_learning_curves", "summarize", "summary_json", "summary_table",
-    "write_report",
-]  # fmt: skip
-
 Figures = Mapping[str, float]
 
 

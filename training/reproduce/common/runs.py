@@ -16,8 +16,6 @@ from training.config import TrainConfig
 from training.data.images import ImageSet
 from training.train import train
 
-__all__ = ["Recipe", "Trained", "read_trained", "train_or_resume"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -30,8 +30,6 @@ from training.data.mnist import DIGIT
 from training.evaluation.triplet_lists import draw_triplets
 from training.losses import kl_divergence, reconstruction_loss
 
-__all__ = ["AuthorsConfig", "AuthorsNetwork", "AuthorsNetworkConfig", "load_authors", "train_authors"]
-
 WEIGHTS_FILE = "weights.safetensors"
 
 

@@ -22,8 +22,6 @@ from training.reproduce.mnist.pictures import draw_pictures
 from training.reproduce.mnist.recipes import OUR_EPOCHS, RECIPES, train_recipe
 from training.reproduce.mnist.report import MeasuredDigits, Report
 
-__all__ = ["QUICK", "Plan", "reproduce_mnist"]
-
 TRIPLETS = 100_000
 """Test triplets that are drawn where no list is given."""
 

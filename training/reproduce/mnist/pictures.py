@@ -21,8 +21,6 @@ from training.reproduce.common.report import draw_learning_curves
 from training.reproduce.common.runs import Trained
 from training.reproduce.mnist.measures import parts_of
 
-__all__ = ["draw_pictures"]
-
 MAPPED_OF_EACH = 120
 """Pictures of each digit on a map; the time of t-SNE grows with the square of their number."""
 

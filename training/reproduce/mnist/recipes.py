@@ -15,8 +15,6 @@ from training.data.mnist import DIGIT
 from training.reproduce.common.runs import Recipe, Trained, read_trained, train_or_resume
 from training.reproduce.mnist.authors import AuthorsConfig, load_authors, train_authors
 
-__all__ = ["OUR_EPOCHS", "RECIPES", "DigitRecipe", "our_config", "train_recipe"]
-
 _log = logging.getLogger(__name__)
 
 OUR_EPOCHS = 16

@@ -9,8 +9,6 @@ from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
 from training.reproduce.common.report import Measured, Spread, summarize, summary_json, summary_table
 from training.reproduce.mnist.measures import OVERALL, Order
 
-__all__ = ["MeasuredDigits", "Report"]
-
 PAPER = (("paper, VAE", 0.7508), ("paper, TVAE", 0.9560))
 """Triplet accuracies that the paper reports: running means over training and test batches, mixed."""
 

@@ -27,8 +27,6 @@ from training.reproduce.zappos.recipes import OUR_EPOCHS, RECIPES, ShoeRecipe, s
 from training.reproduce.zappos.report import SLICES, Errors, MeasuredShoes, Report
 from training.reproduce.zappos.split import Choice, HeldOut, choose_shoes, load_held_out
 
-__all__ = ["QUICK", "Plan", "measure_overall", "reproduce_zappos"]
-
 PREPROCESS = TrainConfig().preprocess
 """Preprocessing of every network."""
 

@@ -10,8 +10,6 @@ from training.config import TrainConfig, one_of
 from training.evaluation.csn import ATTRIBUTES
 from training.reproduce.common.runs import Recipe
 
-__all__ = ["NETWORKS", "OUR_EPOCHS", "RECIPES", "ShoeRecipe", "shoe_config"]
-
 OUR_EPOCHS = TrainConfig.epochs
 NETWORKS = ("shoes", "shoes-large")
 LATENT_SIZE = 64

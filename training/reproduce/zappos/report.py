@@ -12,8 +12,6 @@ from training.evaluation.tables import Picture, to_columns, to_document, to_pipe
 from training.reproduce.common.report import Measured, summarize, summary_json, summary_table
 from training.reproduce.zappos.split import Choice, HeldOut
 
-__all__ = ["SLICES", "Errors", "MeasuredShoes", "Report"]
-
 SLICES = "slices"
 """Each condition measured on its own slice, beside the whole vector."""
 

@@ -13,8 +13,6 @@ from model.preprocess import Preprocessor
 from training.data.images import ImageSet, load_images, take_shoes
 from training.evaluation.csn import CsnTriplets, read_csn, read_listed
 
-__all__ = ["Choice", "HeldOut", "choose_shoes", "load_held_out"]
-
 
 @dataclass(frozen=True)
 class Choice:

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["write_idx", "write_mnist"]
-
 
 def write_idx(path: Path, values: NDArray[np.uint8]) -> None:
     """Write an IDX file, gzipped where the name says so."""
