@@ -212,5 +212,5 @@ def _fit_localizer(
     samples = min(config.photos.samples, max(FEWEST_SAMPLES, SAMPLES_PER_SHOE * len(outlined)))
     backgrounds = max(FEWEST_BACKGROUNDS, samples // SAMPLES_PER_BACKGROUND)
     bank = draw_backgrounds(outlined, config.seed, backgrounds, workers=WORKERS)
-    training = LocalizerTraining(samples=samples, precision=config.precision, seed=config.seed)
+    training = LocalizerTraining(samples=samples, precision=config.precision, threads=config.threads, seed=config.seed)
     return _TrainedLocalizer(train_localizer(outlined, bank, training, device), bank)
