@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,6 +16,7 @@ from model.confidence import rate_found
 from model.framing import Box, box_of
 from model.preprocess import Framed, Preprocessor
 from model.progress import track
+from training.execution import Execution
 from training.photos.backgrounds import add_decoys, pick_background
 from training.photos.composites import Composite, CompositeConfig, compose
 from training.photos.outlines import Outlined
@@ -92,7 +94,9 @@ def make_views(
         random = np.random.default_rng([seed, 3, index])
         return [_view(photo, preprocessor) for photo in draw_photos(shoe, bank, random, count)]
 
-    with ThreadPoolExecutor(workers) as pool:
+    # The workers' localizers together take as many processors as torch would for one.
+    each_one = Execution(max(1, torch.get_num_threads() // workers), "float32")
+    with each_one.applied(), ThreadPoolExecutor(workers) as pool:
         made = track(pool.map(photograph, range(len(shoes))), desc="photos", unit="shoes", total=len(shoes))
         for index, views in enumerate(made):
             for number, (view, overlap, turned) in enumerate(views):
