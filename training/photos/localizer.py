@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 CANVASES = ((112, 112), (128, 96), (96, 128))
 BANK_SIDE = 192
+MOST_DRAWING = 4
+"""Processes that draw composites, at most: where they are not forked, each has a copy of the backgrounds, 270 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class LocalizerTraining:
         ema_decay: of the average of the weights that is kept.
         empty_share: of pictures without any shoe.
         precision: of the convolutions.
-        threads: that train it and draw its composites, about half of them each; None is torch's own number.
+        threads: that train it or draw its composites, in processes of their own; None is torch's own number.
         seed: of everything random.
     """
 
@@ -121,7 +123,7 @@ def train_localizer(
     threads = training.threads or torch.get_num_threads()
     # With a thread of torch for each processor, those that draw would take the time of its own: measured, 80 composites
     # a second in place of 155 on two processors.
-    drawing = max(1, threads // 2)
+    drawing = max(1, min(MOST_DRAWING, threads // 2))
     execution = Execution(max(1, threads - drawing), choose_precision(training.precision, device))
     average = WeightAverage(localizer, training.ema_decay)
     composites = _Composites(shoes, bank, training, localizer.config.size)
