@@ -1,5 +1,6 @@
 """The page's views beside the search: a shoe, morph, status; by mouse, touch and keyboard, and for everybody."""
 
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any

@@ -90,6 +90,8 @@ function way({ step }, to, steps) {
       if (at === index) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
     });
+    // On a phone the film is wider than the screen.
+    requestAnimationFrame(() => film.scrollTo({ left: buttons[index].offsetLeft - (film.clientWidth - buttons[index].offsetWidth) / 2 }));
     stage.replaceChildren(drawing(picture, "Drawn by the network", ...along(position, to)), realShoe(nearest, "Nearest in the catalogue"));
   }
 
