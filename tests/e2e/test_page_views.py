@@ -119,6 +119,19 @@ def test_one_trait_is_swapped(visit: Visit) -> None:
     assert "swap=closure" in visit.page.url
     visit.page.locator(".film button").first.click()
     assert visit.page.url.endswith("step=0&swap=closure")
+    result.locator(".tag").nth(1).evaluate("tag => { tag.textContent = 'two lines '.repeat(5); }")
+    frames = result.locator(".frame").all()
+    assert len({round(frame.bounding_box()["y"]) for frame in frames}) == 1
+
+
+def test_the_film_follows_the_step_on_a_phone(phone: Visit) -> None:
+    """Where the film is wider than the screen, it is scrolled to the step that is shown, from the start on."""
+    arrive(phone, f"/#/morph?from={ONE}&to={OTHER}", ".film button")
+    current = phone.page.locator(".film [aria-current]")
+    sync_api.expect(current).to_be_in_viewport(ratio=1)
+    phone.page.get_by_role("slider", name="Step of the way").press("End")
+    sync_api.expect(current).to_have_accessible_name(re.compile("Step 11 of 11"))
+    sync_api.expect(current).to_be_in_viewport(ratio=1)
 
 
 def test_shoes_are_chosen_on_a_phone(phone: Visit) -> None:
