@@ -73,6 +73,7 @@ def test_why_two_shoes_are_alike(visit: Visit) -> None:
     sync_api.expect(bars).to_have_count(len(why["conditions"]))
     for bar, condition in zip(bars.all(), why["conditions"], strict=True):
         sync_api.expect(bar).to_contain_text(f"{round(condition['share'] * 100)}%")
+    sync_api.expect(bars.last).to_contain_text("Remaining look")
     agreeing = {each["name"] for each in why["attributes"] if each["agree"]}
     assert section.locator("tr.agrees").count() == len(agreeing)
     visit.page.reload()

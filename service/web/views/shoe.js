@@ -143,7 +143,7 @@ function reasons({ distance, score, conditions }) {
     make(
       "li",
       {},
-      make("span", {}, words.label(name)),
+      make("span", {}, words.slice(name)),
       vary(make("span", { class: "meter", "aria-hidden": "true" }), "share", share),
       make("span", { class: "fine", title: `distance ${words.distance(far)}` }, percent(share)),
     );

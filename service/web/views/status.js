@@ -2,7 +2,7 @@
 
 import { countFacets } from "../base/api.js";
 import { link, make, vary } from "../base/dom.js";
-import { count, isAddress, label, megabytes, shoes } from "../base/words.js";
+import { count, isAddress, label, megabytes, shoes, slice } from "../base/words.js";
 import * as routes from "../base/route.js";
 import { getCheckpoint, isReady } from "./api.js";
 import { showPanel } from "./admin.js";
@@ -39,7 +39,7 @@ function network({ checkpoint, slices, conditions }) {
     make(
       "li",
       {},
-      make("span", {}, label(name)),
+      make("span", {}, slice(name)),
       vary(make("span", { class: "meter", "aria-hidden": "true" }), "share", (stop - start) / size),
       make("span", { class: "fine" }, count(stop - start)),
     );
