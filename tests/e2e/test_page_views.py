@@ -37,6 +37,8 @@ def test_a_card_opens_the_shoe_and_back_returns(visit: Visit) -> None:
     conditions = visit.get("/v1/info")["conditions"]
     rows = visit.page.locator("#view-shoe .row")
     sync_api.expect(rows).to_have_count(len(conditions))
+    titles = ["Most alike", *(f"Alike by {condition}" for condition in conditions[1:])]
+    sync_api.expect(visit.page.locator("#view-shoe .rows h2")).to_have_text(titles)
     for row, condition in zip(rows.all(), conditions, strict=True):
         sync_api.expect(row.locator(".card").first).to_be_visible()
         hits = visit.get(f"{shoe['similar']}?k=12&condition={condition}&duplicate_distance=0&group=duplicates")["hits"]

@@ -191,11 +191,13 @@ function smallCard(shoe, { keys, href, go }) {
 }
 
 function row(shoe, condition, { info, signal }) {
-  const list = make("ul", { class: "row", tabindex: 0, "aria-label": `Nearest by ${words.label(condition)}`, "aria-busy": "true" });
+  const overall = condition === info.conditions[0];
+  const title = overall ? "Most alike" : `Alike by ${words.label(condition).toLowerCase()}`;
+  const list = make("ul", { class: "row", tabindex: 0, "aria-label": title, "aria-busy": "true" });
   list.append(...Array.from({ length: 6 }, () => make("li", { class: "skeleton" }, make("span", { class: "frame" }))));
-  const route = { item: shoe.id, condition: condition === info.conditions[0] ? null : condition };
-  const all = link({ href: routes.format(route), go: () => routes.go(route), class: "link" }, "See all", make("span", { class: "unseen" }, ` by ${words.label(condition)}`));
-  const section = make("section", {}, make("div", { class: "section-head" }, make("h2", {}, words.label(condition)), all), list);
+  const route = { item: shoe.id, condition: overall ? null : condition };
+  const all = link({ href: routes.format(route), go: () => routes.go(route), class: "link" }, "See all", make("span", { class: "unseen" }, `: ${title}`));
+  const section = make("section", {}, make("div", { class: "section-head" }, make("h2", {}, title), all), list);
   const fill = async () => {
     const fold = info.duplicate_distance !== null;
     const k = Math.min(NEIGHBOURS, info.limits.max_k);
