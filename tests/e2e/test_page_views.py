@@ -1,11 +1,13 @@
 """The page's views beside the search: a shoe, morph, status; by mouse, touch and keyboard, and for everybody."""
 
+import io
 import re
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.support.browser import Upload, Visit, sync_api
 
@@ -59,6 +61,29 @@ def test_the_drawing_is_slid_over_the_picture(visit: Visit) -> None:
     slider.press("End")
     assert stage.evaluate("each => each.style.getPropertyValue('--at')") == "100%"
     assert stage.screenshot() != before
+
+
+def test_a_picture_on_a_coloured_ground_lies_over_its_drawing(visit: Visit) -> None:
+    """Where a picture has no white margin, it is laid over the drawing by where the network finds the shoe in it."""
+
+    def draw(side: int, ground: int, first: int, last: int) -> bytes:
+        picture = Image.new("RGB", (side, side), (ground, ground, ground))
+        picture.paste((20, 20, 20), (first, first, last, last))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    found = {"embeddings": [{"vector": [], "subject": {"box": [0.25, 0.25, 0.5, 0.5]}}], "checkpoint": ""}
+    visit.page.route(f"**/v1/items/{ONE}/image", lambda route: route.fulfill(body=draw(100, 200, 25, 75)))
+    visit.page.route(f"**/v1/items/{ONE}/reconstruction", lambda route: route.fulfill(body=draw(64, 255, 8, 56)))
+    visit.page.route("**/v1/embeddings", lambda route: route.fulfill(json=found))
+    arrive(visit, f"/#/shoe?id={ONE}", ".reveal canvas")
+    levels = """canvas => {
+      const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return [75, 105, 615, 645].map((at) => data[4 * (at * width + at)]);
+    }"""
+    # The shoe is at 8 to 56 of 64 pixels in the drawing, and so at 90 to 630 of 720 in the picture over it.
+    assert visit.page.locator(".reveal canvas").evaluate(levels) == pytest.approx([200, 20, 20, 200], abs=25)
 
 
 def test_why_two_shoes_are_alike(visit: Visit) -> None:
