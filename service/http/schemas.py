@@ -495,7 +495,7 @@ class Illustration(BaseModel):
     """What a vector decodes to, and the shoe of the catalogue that is nearest to it."""
 
     image: str = Field(description="A PNG as a data: URL.")
-    nearest: Hit | None = Field(description="By the whole vector, unless said otherwise; null in an empty catalogue.")
+    nearest: Hit | None = Field(description="By the whole vector, unless said otherwise; null where there is none.")
 
 
 class Step(Illustration):
@@ -517,8 +517,8 @@ class SwapAnswer(BaseModel):
 
     before: Illustration
     after: Illustration = Field(
-        description="Its `nearest` is another shoe than the one that was drawn, and found with the exchanged slice "
-        "counting as much as all others together."
+        description="Its `nearest` is neither of the two shoes, and found with the exchanged slice counting as much as "
+        "all others together."
     )
     checkpoint: CheckpointFingerprint
     catalog: CatalogFingerprint

@@ -320,8 +320,8 @@ class Pipeline:
     async def illustrate_swap(self, item_id: str, condition: str, other_id: str) -> list[Illustration]:
         """A shoe before and after `swap`, each with the shoe nearest to it. Raises likewise.
 
-        For the one after it, the slice that was exchanged counts as much as all others together: by the whole vector,
-        the nearest shoe is mostly one that looks like the shoe before.
+        For the one after it, that is neither of the two, and the slice that was exchanged counts as much as all others
+        together: by the whole vector, the nearest shoe is mostly one that looks like the shoe before.
         """
 
         def plan() -> Vector:
@@ -329,7 +329,8 @@ class Pipeline:
 
         slices = await asyncio.to_thread(lambda: self.engine.store.info().slices)
         weights = {name: max(1.0, len(slices) - 1.0) if name == condition else 1.0 for name in slices}
-        return await self._illustrate(plan, [SearchOptions(1), SearchOptions(1, weights=weights, leave_out=(item_id,))])
+        after = SearchOptions(1, weights=weights, leave_out=(item_id, other_id))
+        return await self._illustrate(plan, [SearchOptions(1), after])
 
     async def sample(self, count: int, seed: int, around: str | None, spread: float) -> bytes:
         """Shoes that could be, as a PNG with `count` pictures side by side. Raises as `Sampler.sample`."""

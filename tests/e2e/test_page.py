@@ -38,6 +38,7 @@ def test_upload(visit: Visit, photo: Upload) -> None:
     """A photo brings shoes, the nearest first, the photo itself and, unfolded, its reconstruction."""
     visit.open()
     visit.search(photo)
+    sync_api.expect(visit.page.locator("#query-title")).to_have_text("my shoe")
     scores = [float(each.get_attribute("data-score")) for each in visit.page.locator("#grid .nearness").all()]
     assert len(scores) == len(visit.ids())
     assert scores == sorted(scores, reverse=True)

@@ -41,10 +41,14 @@ def chart(visit: Visit) -> list[dict[str, Any]]:
 
 def point(visit: Visit, index: int, count: int) -> tuple[float, float]:
     """Where a shoe is on the screen while the whole map is shown."""
+    return spot(visit, index % COLUMNS / (COLUMNS - 1), index // COLUMNS / (-(-count // COLUMNS) - 1))
+
+
+def spot(visit: Visit, x: float, y: float) -> tuple[float, float]:
+    """Where a place of the map, in [0, 1] from the lower left, is on the screen while the whole map is shown."""
     box = visit.page.locator(".map-canvas").bounding_box()
     least = min(box["width"], box["height"]) * 1.4
     across, down = (min(box[name], least) - 64 for name in ("width", "height"))
-    x, y = index % COLUMNS / (COLUMNS - 1), index // COLUMNS / (-(-count // COLUMNS) - 1)
     return (
         box["x"] + box["width"] / 2 + (x - 0.5) * across,
         box["y"] + box["height"] / 2 - (y - 0.5) * down,
@@ -174,6 +178,18 @@ def test_a_touch_tells_and_the_next_opens(phone: Visit) -> None:
     phone.page.touchscreen.tap(*spot)
     sync_api.expect(phone.page.locator("#view-shoe .facts")).to_contain_text(items[20]["id"])
     phone.page.wait_for_load_state("networkidle")
+
+
+def test_a_finger_lassoes(phone: Visit) -> None:
+    """A finger draws a lasso, too; lifted while it moves, it leaves the next tap to the button that is tapped."""
+    items = chart(phone)
+    phone.page.get_by_role("button", name="Lasso").tap()
+    around = [(-0.03, -0.03), (0.5, -0.03), (0.5, 1.03), (-0.03, 1.03), (-0.03, -0.03)]
+    phone.swipe(*(spot(phone, x, y) for x, y in around))
+    sync_api.expect(phone.page.locator(".selection")).to_contain_text(f"{len(items) // 2} shoes chosen")
+    phone.page.get_by_role("button", name="Search among these").tap()
+    sync_api.expect(phone.page.locator("#chips")).to_contain_text("from the map")
+    phone.settle()
 
 
 def test_a_catalogue_without_a_map(visit: Visit) -> None:

@@ -1,10 +1,13 @@
 """The page's views beside the search: a shoe, morph, status; by mouse, touch and keyboard, and for everybody."""
 
+import io
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.support.browser import Upload, Visit, sync_api
 
@@ -36,6 +39,8 @@ def test_a_card_opens_the_shoe_and_back_returns(visit: Visit) -> None:
     conditions = visit.get("/v1/info")["conditions"]
     rows = visit.page.locator("#view-shoe .row")
     sync_api.expect(rows).to_have_count(len(conditions))
+    titles = ["Most alike", *(f"Alike by {condition}" for condition in conditions[1:])]
+    sync_api.expect(visit.page.locator("#view-shoe .rows h2")).to_have_text(titles)
     for row, condition in zip(rows.all(), conditions, strict=True):
         sync_api.expect(row.locator(".card").first).to_be_visible()
         hits = visit.get(f"{shoe['similar']}?k=12&condition={condition}&duplicate_distance=0&group=duplicates")["hits"]
@@ -58,6 +63,29 @@ def test_the_drawing_is_slid_over_the_picture(visit: Visit) -> None:
     assert stage.screenshot() != before
 
 
+def test_a_picture_on_a_coloured_ground_lies_over_its_drawing(visit: Visit) -> None:
+    """Where a picture has no white margin, it is laid over the drawing by where the network finds the shoe in it."""
+
+    def draw(side: int, ground: int, first: int, last: int) -> bytes:
+        picture = Image.new("RGB", (side, side), (ground, ground, ground))
+        picture.paste((20, 20, 20), (first, first, last, last))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    found = {"embeddings": [{"vector": [], "subject": {"box": [0.25, 0.25, 0.5, 0.5]}}], "checkpoint": ""}
+    visit.page.route(f"**/v1/items/{ONE}/image", lambda route: route.fulfill(body=draw(100, 200, 25, 75)))
+    visit.page.route(f"**/v1/items/{ONE}/reconstruction", lambda route: route.fulfill(body=draw(64, 255, 8, 56)))
+    visit.page.route("**/v1/embeddings", lambda route: route.fulfill(json=found))
+    arrive(visit, f"/#/shoe?id={ONE}", ".reveal canvas")
+    levels = """canvas => {
+      const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return [75, 105, 615, 645].map((at) => data[4 * (at * width + at)]);
+    }"""
+    # The shoe is at 8 to 56 of 64 pixels in the drawing, and so at 90 to 630 of 720 in the picture over it.
+    assert visit.page.locator(".reveal canvas").evaluate(levels) == pytest.approx([200, 20, 20, 200], abs=25)
+
+
 def test_why_two_shoes_are_alike(visit: Visit) -> None:
     """Comparing shows the parts of the distance by slice, as the service explains it, and which attributes agree."""
     arrive(visit, f"/#/shoe?id={ONE}", ".row .card")
@@ -72,6 +100,7 @@ def test_why_two_shoes_are_alike(visit: Visit) -> None:
     sync_api.expect(bars).to_have_count(len(why["conditions"]))
     for bar, condition in zip(bars.all(), why["conditions"], strict=True):
         sync_api.expect(bar).to_contain_text(f"{round(condition['share'] * 100)}%")
+    sync_api.expect(bars.last).to_contain_text("Remaining look")
     agreeing = {each["name"] for each in why["attributes"] if each["agree"]}
     assert section.locator("tr.agrees").count() == len(agreeing)
     visit.page.reload()
@@ -118,6 +147,19 @@ def test_one_trait_is_swapped(visit: Visit) -> None:
     assert "swap=closure" in visit.page.url
     visit.page.locator(".film button").first.click()
     assert visit.page.url.endswith("step=0&swap=closure")
+    result.locator(".tag").nth(1).evaluate("tag => { tag.textContent = 'two lines '.repeat(5); }")
+    frames = result.locator(".frame").all()
+    assert len({round(frame.bounding_box()["y"]) for frame in frames}) == 1
+
+
+def test_the_film_follows_the_step_on_a_phone(phone: Visit) -> None:
+    """Where the film is wider than the screen, it is scrolled to the step that is shown, from the start on."""
+    arrive(phone, f"/#/morph?from={ONE}&to={OTHER}", ".film button")
+    current = phone.page.locator(".film [aria-current]")
+    sync_api.expect(current).to_be_in_viewport(ratio=1)
+    phone.page.get_by_role("slider", name="Step of the way").press("End")
+    sync_api.expect(current).to_have_accessible_name(re.compile("Step 11 of 11"))
+    sync_api.expect(current).to_be_in_viewport(ratio=1)
 
 
 def test_shoes_are_chosen_on_a_phone(phone: Visit) -> None:

@@ -67,6 +67,13 @@ class Visit(NamedTuple):
         sync_api.expect(self.page.locator("#query-caption")).to_have_text("Your photo")
         self.settle()
 
+    def swipe(self, *path: tuple[float, float]) -> None:
+        """Draw a finger over places of the screen, and lift it while it moves."""
+        devtools = self.page.context.new_cdp_session(self.page)
+        for kind, (x, y) in zip(["touchStart", *["touchMove"] * (len(path) - 1)], path, strict=True):
+            devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
     def ids(self) -> list[str]:
         """The ids of the shoes in the grid, in order."""
         return [card.get_attribute("data-id") for card in self.page.locator("#grid .card").all()]

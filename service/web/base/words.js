@@ -46,6 +46,17 @@ export function label(key) {
   return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }
 
+/** The slices of a vector that no attribute orders: see docs/architecture.md. */
+const SLICES = new Map([
+  ["shoe", "Individual look"],
+  ["free", "Remaining look"],
+]);
+
+/** The words for a slice of a vector: those of the condition that it is ordered by, if it is. */
+export function slice(name) {
+  return SLICES.get(name) ?? label(name);
+}
+
 /** "JPEG", "PNG", "WEBP" -> "JPEG, PNG or WEBP". */
 export function choice(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;

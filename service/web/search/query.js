@@ -98,7 +98,7 @@ export function clear() {
 
 /** Show a photo as the query: the small one that is sent, which is decoded and moved much sooner than one of 12 megapixels. */
 export async function showPhoto(photo, { signal }) {
-  begin("photo", "Your photo", photo.name || "Shoes like yours");
+  begin("photo", "Your photo", photo.name.replace(/\.\w+$/, "") || "Shoes like yours");
   wait(byId("query-picture"));
   drawing.hidden = true;
   const small = await photo.small;

@@ -28,8 +28,10 @@ export async function interpolate(from, to, steps, { signal }) {
 }
 
 /** A shoe before and after it takes a slice of another: {before, after}, each {image, nearest}. */
-export function swap(item, condition, of, { signal }) {
-  return getJson(withParameters("v1/swaps", { item, condition, of }), { ...AS_JSON, signal });
+export async function swap(item, condition, of, { signal }) {
+  const { before, after } = await getJson(withParameters("v1/swaps", { item, condition, of }), { ...AS_JSON, signal });
+  // In a catalogue of two shoes there is no other.
+  return { before, after: { ...after, nearest: after.nearest ?? before.nearest } };
 }
 
 /** The catalogue in two dimensions: {method, items, tiles, attributes, thumbnail}. */

@@ -123,6 +123,8 @@ class Chart {
       event.preventDefault();
       this.zoomBy(Math.exp(-event.deltaY * 0.002), this.place(event));
     }, { passive: false });
+    // Else Chromium takes a finger that is lifted while it moves for a fling, and the next tap for what stops it.
+    listen("touchmove", (event) => event.preventDefault(), { passive: false });
     listen("keydown", (event) => this.key(event));
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(canvas);

@@ -5,7 +5,7 @@ import { link, make, vary } from "../base/dom.js";
 import { say } from "../base/notice.js";
 import { framed, image, nearness } from "../base/shoes.js";
 import * as routes from "../base/route.js";
-import { describe, label } from "../base/words.js";
+import { describe, slice } from "../base/words.js";
 import { known, meet } from "../search/search.js";
 import { interpolate, swap } from "./api.js";
 import { iconButton, percent } from "./parts.js";
@@ -90,6 +90,8 @@ function way({ step }, to, steps) {
       if (at === index) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
     });
+    // On a phone the film is wider than the screen.
+    requestAnimationFrame(() => film.scrollTo({ left: buttons[index].offsetLeft - (film.clientWidth - buttons[index].offsetWidth) / 2 }));
     stage.replaceChildren(drawing(picture, "Drawn by the network", ...along(position, to)), realShoe(nearest, "Nearest in the catalogue"));
   }
 
@@ -118,7 +120,7 @@ function swaps(route, from, other, section, { signal }) {
       meet([before.nearest, after.nearest]);
       result.replaceChildren(
         drawing(before.image, "As it is"),
-        drawing(after.image, `With the other's ${label(condition).toLowerCase()}`),
+        drawing(after.image, `With the other's ${slice(condition).toLowerCase()}`),
         realShoe(after.nearest, "Nearest to that"),
       );
     } finally {
@@ -140,7 +142,7 @@ function swaps(route, from, other, section, { signal }) {
             });
           },
         },
-        label(name),
+        slice(name),
       ),
     ),
   );

@@ -1,6 +1,6 @@
 // One shoe: its picture over what the network kept of it, what is known of it, and its neighbours by each condition.
 
-import { findSimilar, getItem, getPicture, imageOf, reconstructionOf } from "../base/api.js";
+import { embedPhoto, findSimilar, getItem, getPicture, imageOf, reconstructionOf } from "../base/api.js";
 import { icon, link, make, vary } from "../base/dom.js";
 import { framed, image, nearness } from "../base/shoes.js";
 import * as routes from "../base/route.js";
@@ -19,13 +19,21 @@ const SIDE = 720;
 const to = (id, other = null) => ({ name: "shoe", id, with: other });
 
 async function measure(address) {
-  const bitmap = await createImageBitmap(await getPicture(address));
-  return { bitmap, box: boxOf(bitmap) };
+  const picture = await getPicture(address);
+  const bitmap = await createImageBitmap(picture);
+  return { picture, bitmap, box: boxOf(bitmap) };
+}
+
+/** Where the network finds the shoe in a picture that has no white margin; null where it does not look for it. */
+async function find({ picture, bitmap: { width, height } }, signal) {
+  const { subject } = await embedPhoto(picture, {}, { signal });
+  return subject && subject.box.map((share, index) => share * (index % 2 ? height : width));
 }
 
 /** The network sees the shoe without its margin: show the picture as it does, so that the drawing lies over it. */
-async function align(frame, shoe, name) {
+async function align(frame, shoe, name, signal) {
   const [picture, drawn] = await Promise.all([imageOf(shoe), reconstructionOf(shoe)].map(measure));
+  picture.box ??= await find(picture, signal);
   if (!picture.box || !drawn.box) return;
   const [left, top, width, height] = picture.box;
   const [x, y, across, down] = drawn.box;
@@ -47,9 +55,9 @@ async function align(frame, shoe, name) {
 }
 
 /** The picture over the drawing, and a slider that moves the edge between them. */
-function reveal(shoe, name) {
+function reveal(shoe, name, signal) {
   const original = framed(imageOf(shoe), { alt: name, loading: "eager", side: 360 });
-  align(original, shoe, name).catch(() => {}); // then they lie over each other as they are
+  align(original, shoe, name, signal).catch(() => {}); // then they lie over each other as they are
   const drawn = framed(reconstructionOf(shoe), {
     alt: `${name}, as the network redraws it`,
     loading: "eager",
@@ -143,7 +151,7 @@ function reasons({ distance, score, conditions }) {
     make(
       "li",
       {},
-      make("span", {}, words.label(name)),
+      make("span", {}, words.slice(name)),
       vary(make("span", { class: "meter", "aria-hidden": "true" }), "share", share),
       make("span", { class: "fine", title: `distance ${words.distance(far)}` }, percent(share)),
     );
@@ -191,11 +199,13 @@ function smallCard(shoe, { keys, href, go }) {
 }
 
 function row(shoe, condition, { info, signal }) {
-  const list = make("ul", { class: "row", tabindex: 0, "aria-label": `Nearest by ${words.label(condition)}`, "aria-busy": "true" });
+  const overall = condition === info.conditions[0];
+  const title = overall ? "Most alike" : `Alike by ${words.label(condition).toLowerCase()}`;
+  const list = make("ul", { class: "row", tabindex: 0, "aria-label": title, "aria-busy": "true" });
   list.append(...Array.from({ length: 6 }, () => make("li", { class: "skeleton" }, make("span", { class: "frame" }))));
-  const route = { item: shoe.id, condition: condition === info.conditions[0] ? null : condition };
-  const all = link({ href: routes.format(route), go: () => routes.go(route), class: "link" }, "See all", make("span", { class: "unseen" }, ` by ${words.label(condition)}`));
-  const section = make("section", {}, make("div", { class: "section-head" }, make("h2", {}, words.label(condition)), all), list);
+  const route = { item: shoe.id, condition: overall ? null : condition };
+  const all = link({ href: routes.format(route), go: () => routes.go(route), class: "link" }, "See all", make("span", { class: "unseen" }, `: ${title}`));
+  const section = make("section", {}, make("div", { class: "section-head" }, make("h2", {}, title), all), list);
   const fill = async () => {
     const fold = info.duplicate_distance !== null;
     const k = Math.min(NEIGHBOURS, info.limits.max_k);
@@ -238,7 +248,7 @@ export async function show(view, route, { info, changed, signal }) {
     const why = make("section", { class: "why-section", hidden: true });
     const manage = make("section", { class: "manage", hidden: true });
     view.replaceChildren(
-      make("div", { class: "shoe-top" }, reveal(shoe, name), about(shoe, info)),
+      make("div", { class: "shoe-top" }, reveal(shoe, name, signal), about(shoe, info)),
       manage,
       why,
       make("div", { class: "rows" }, ...rows.map(([section]) => section)),

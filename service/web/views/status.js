@@ -2,7 +2,7 @@
 
 import { countFacets } from "../base/api.js";
 import { link, make, vary } from "../base/dom.js";
-import { count, isAddress, label, megabytes, shoes } from "../base/words.js";
+import { count, isAddress, label, megabytes, shoes, slice } from "../base/words.js";
 import * as routes from "../base/route.js";
 import { getCheckpoint, isReady } from "./api.js";
 import { showPanel } from "./admin.js";
@@ -10,6 +10,8 @@ import { percent } from "./parts.js";
 import { training } from "./training.js";
 
 const VALUES = 6;
+
+const RUNTIMES = { onnx: "ONNX Runtime", torch: "PyTorch" };
 
 function panel(title, ...children) {
   return make("section", { class: "panel" }, make("h2", {}, title), ...children);
@@ -39,7 +41,7 @@ function network({ checkpoint, slices, conditions }) {
     make(
       "li",
       {},
-      make("span", {}, label(name)),
+      make("span", {}, slice(name)),
       vary(make("span", { class: "meter", "aria-hidden": "true" }), "share", (stop - start) / size),
       make("span", { class: "fine" }, count(stop - start)),
     );
@@ -50,7 +52,7 @@ function network({ checkpoint, slices, conditions }) {
       ["Vector", `${count(size)} numbers`],
       ["Compares by", conditions.map(label).join(", ")],
       ["Finds shoes in photos", checkpoint.subjects ? "yes" : "no: a plain margin, or a box"],
-      ["Networks run by", checkpoint.runtime],
+      ["Run by", RUNTIMES[checkpoint.runtime] ?? checkpoint.runtime],
     ]),
     make("h3", {}, "What the numbers stand for"),
     make("ul", { class: "bars" }, ...Object.entries(slices).map(bar)),
@@ -64,9 +66,9 @@ function search({ catalog, limits, duplicate_distance: near }) {
       ["Index", catalog.index === "exact" ? "exact: every shoe is compared" : "approximate"],
       ...(catalog.recall === null ? [] : [["Recall", percent(catalog.recall)]]),
       ["Near-duplicates", near === null ? "not measured" : `at most ${near.toPrecision(3)} apart`],
-      ["A page", `up to ${shoes(limits.max_k)}`],
-      ["A search", `up to ${shoes(limits.max_depth)} deep`],
-      ["A picture", `up to ${megabytes(limits.max_upload_bytes)}`],
+      ["Shoes on a page", `at most ${count(limits.max_k)}`],
+      ["Shoes in a search", `the ${count(limits.max_depth)} nearest at most`],
+      ["A picture's file", `at most ${megabytes(limits.max_upload_bytes)}`],
       ["Formats", limits.formats.join(", ")],
     ]),
   );
