@@ -1,10 +1,12 @@
 """The ways in which somebody visits the page: with a mouse, with a finger on a phone, with a keyboard."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.browser import Visit
+from tests.support.waiting import wait_until
 
 WAYS = ("mouse", "touch", "keyboard")
 
@@ -59,14 +61,18 @@ class Hand(NamedTuple):
             mouse.move(*place, steps=5)
         mouse.up()
 
-    def scroll_to_the_end(self) -> None:
-        """Scroll as far as it goes."""
+    def scroll_until(self, reached: Callable[[], bool]) -> None:
+        """Scroll down again and again until something has come."""
         page = self.visit.page
-        if self.way == "mouse":
-            page.mouse.move(600, 500)
-            page.mouse.wheel(0, 20_000)
-        elif self.way == "keyboard":
-            page.keyboard.press("End")
-        else:
-            for _ in range(4):
+
+        def scroll() -> bool:
+            if self.way == "mouse":
+                page.mouse.move(600, 500)
+                page.mouse.wheel(0, 5_000)
+            elif self.way == "keyboard":
+                page.keyboard.press("End")
+            else:
                 self.visit.swipe(*((180, y) for y in range(600, 0, -100)))
+            return reached()
+
+        wait_until(scroll, every=0.1)
