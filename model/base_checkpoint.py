@@ -31,12 +31,7 @@ SCORES = "scores"
 
 TRAIN_COMMAND = "python -m training train --catalog PATH --out"
 
-Runtime = Literal["onnx", "openvino-f32", "openvino-bf16", "torch"]
-"""What runs a checkpoint's networks: ONNX Runtime, OpenVINO in either precision, or torch."""
-
-VECTOR_TOLERANCE: Mapping[Runtime, float] = {"onnx": 1e-4, "openvino-f32": 1e-4, "openvino-bf16": 2e-2, "torch": 1e-4}
-"""How far two embeddings of one picture may lie apart, in another batch or by another runtime, relative to its largest
-number. In bfloat16 0.009 were measured of 512 catalogue pictures."""
+Runtime = Literal["onnx", "torch"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 EXTRAS = ("service", "training")
 """The packages that need more than `model` does; what they need is the extra of the same name."""
 
-SPECIAL = {"pyarrow": "parquet", "onnxruntime": "onnx", "onnxscript": "onnx", "openvino": "openvino"}
+SPECIAL = {"pyarrow": "parquet", "onnxruntime": "onnx", "onnxscript": "onnx"}
 """What only one command needs -> the extra that brings it."""
 
 

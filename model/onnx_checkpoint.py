@@ -1,6 +1,4 @@
-"""A checkpoint whose networks are run from ONNX files: a process that serves with it never loads torch.
-
-ONNX Runtime runs them, or OpenVINO (`openvino_network.py`).
+"""A checkpoint whose networks are run by ONNX Runtime: a process that serves with it never loads torch.
 
 The files are derived from a checkpoint, by `training/onnx_export.py` (docs/export.md), and lie in its folder `onnx`:
 
@@ -9,17 +7,15 @@ The files are derived from a checkpoint, by `training/onnx_export.py` (docs/expo
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from model.base_checkpoint import LOCALIZER, BaseCheckpoint, Runtime, read_config, read_facts, read_network
+from model.base_checkpoint import LOCALIZER, BaseCheckpoint, read_config, read_facts, read_network
 from model.config import TVAEConfig
 from model.errors import ArtifactCorrupt, ArtifactMismatch, ArtifactMissing, QueryError
 from model.files import sha256_file
@@ -52,77 +48,43 @@ def open_session(file: Path, *, threads: int = 1) -> onnxruntime.InferenceSessio
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-class FileNetwork(Protocol):
-    """A network of one of these files, with one input and one output. Safe in many threads.
-
-    Attributes:
-        checkpoint: digest of the checkpoint that it was made of; "" where the file does not say.
-        side: second dimension of its input.
-    """
-
-    checkpoint: str
-    side: int
-
-    def __call__(self, given: NDArray[Any], /) -> NDArray[np.float32]:
-        """Its output for an input as the file has it."""
-        ...
-
-
-class OrtNetwork:
-    """`FileNetwork`, run by ONNX Runtime."""
-
-    def __init__(self, file: Path, *, threads: int = 1) -> None:
-        self._session = open_session(file, threads=threads)
-        (given,) = self._session.get_inputs()
-        self._name, self.side = given.name, int(given.shape[1])
-        self.checkpoint = str(self._session.get_modelmeta().custom_metadata_map.get("checkpoint", ""))
-
-    def __call__(self, given: NDArray[Any]) -> NDArray[np.float32]:
-        """See FileNetwork."""
-        result: NDArray[np.float32] = self._session.run(None, {self._name: given})[0]
-        return result
-
-
 class OnnxLocalizer:
-    """`model.localization.MaskNetwork`."""
+    """`model.localization.MaskNetwork`, run by ONNX Runtime."""
 
-    def __init__(self, network: FileNetwork) -> None:
-        self._network, self.size = network, network.side
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.size = int(session.get_inputs()[0].shape[1])
 
     def masks(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See MaskNetwork."""
-        return self._network(_channels_last(images))
+        return _run(self._session, pixels=_channels_last(images))
 
 
 class OnnxNetworks:
-    """`model.base_checkpoint.Networks`, run from the files in a folder."""
+    """`model.base_checkpoint.Networks`, run by ONNX Runtime."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        localizer: bool,
-        runtime: Runtime = "onnx",
-        open_network: Callable[[Path], FileNetwork] = OrtNetwork,
-    ) -> None:
-        """Open each network by `open_network`, which is of `runtime`. Raises what that does."""
-        self.runtime = runtime
-        self._encoder, self._decoder = open_network(folder / ENCODER_FILE), open_network(folder / DECODER_FILE)
-        self._localizer = open_network(folder / LOCALIZER_FILE) if localizer else None
+    runtime: Literal["onnx"] = "onnx"
+
+    def __init__(self, folder: Path, *, localizer: bool, threads: int = 1) -> None:
+        """Open a session for each network, which uses `threads` threads. Raises what ONNX Runtime does."""
+        self._encoder = open_session(folder / ENCODER_FILE, threads=threads)
+        self._decoder = open_session(folder / DECODER_FILE, threads=threads)
+        self._localizer = open_session(folder / LOCALIZER_FILE, threads=threads) if localizer else None
         self.localizer = None if self._localizer is None else OnnxLocalizer(self._localizer)
 
     @property
     def checkpoints(self) -> set[str]:
         """The digests of the checkpoints that the networks were made of: one, unless files were mixed."""
-        return {each.checkpoint for each in (self._encoder, self._decoder, self._localizer) if each is not None}
+        sessions = (each for each in (self._encoder, self._decoder, self._localizer) if each is not None)
+        return {each.get_modelmeta().custom_metadata_map.get("checkpoint", "") for each in sessions}
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See Networks."""
-        return self._encoder(_channels_last(pixels))
+        return _run(self._encoder, pixels=_channels_last(pixels))
 
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """See Networks."""
-        return self._decoder(vectors)
+        return _run(self._decoder, vector=vectors)
 
 
 @dataclass(frozen=True)
@@ -145,19 +107,14 @@ class OnnxCheckpoint(BaseCheckpoint):
     def open_networks(self, device: str) -> OnnxNetworks:
         """See BaseCheckpoint. Raises QueryError for another device than the CPU."""
         if device != "cpu":
-            raise QueryError("device", f"device {device!r} is torch's; ONNX files are run on the CPU")
+            raise QueryError("device", f"device {device!r} is torch's; ONNX Runtime runs on the CPU")
         return self.networks
 
 
-FileRuntime = Literal["onnx", "openvino", "openvino-f32", "openvino-bf16"]
-"""What is to run ONNX files; `openvino` is in the precision that is faster here."""
-
-
-def load_onnx(folder: Path, *, runtime: FileRuntime = "onnx", threads: int = 1) -> OnnxCheckpoint:
+def load_onnx(folder: Path, *, threads: int = 1) -> OnnxCheckpoint:
     """Read the ONNX files of the checkpoint in `folder`, and check all of them before any is used.
 
     Raises:
-        ModuleNotFoundError: OpenVINO is to run them, and is not installed.
         ArtifactMissing: there are none that can be read, or no checkpoint.
         ArtifactMismatch: they are of another checkpoint.
         ArtifactCorrupt: one fails its digest, or can't be run here.
@@ -165,27 +122,14 @@ def load_onnx(folder: Path, *, runtime: FileRuntime = "onnx", threads: int = 1) 
     config, files = read_config(folder), folder / FOLDER
     _check_digests(files, [ENCODER_FILE, DECODER_FILE, *([LOCALIZER_FILE] if LOCALIZER in config else [])])
     try:
-        networks = _open_networks(files, runtime, localizer=LOCALIZER in config, threads=threads)
+        networks = OnnxNetworks(files, localizer=LOCALIZER in config, threads=threads)
         checkpoint = OnnxCheckpoint(read_network(config["network"]), networks, **read_facts(config))
-    except ModuleNotFoundError:
-        raise
-    except Exception as error:  # the runtimes' errors have no ancestor of their own
+    except Exception as error:  # ONNX Runtime's errors have no ancestor of their own
         raise ArtifactCorrupt(f"the networks in {files} can't be run here ({error})") from error
     # By what is in the files themselves: another export may have replaced them since their digests were read.
     if networks.checkpoints != {checkpoint.digest}:
         raise ArtifactMismatch(f"the networks in {files} were not made of the checkpoint {checkpoint.digest[:16]}")
     return checkpoint
-
-
-def _open_networks(files: Path, runtime: FileRuntime, *, localizer: bool, threads: int) -> OnnxNetworks:
-    if runtime == "onnx":
-        return OnnxNetworks(files, localizer=localizer, open_network=partial(OrtNetwork, threads=threads))
-    from model.openvino_network import OpenVinoNetwork, pick_precision  # noqa: PLC0415 - an extra
-
-    precision = pick_precision(runtime, files / ENCODER_FILE, threads)
-    opened = partial(OpenVinoNetwork, precision=precision, threads=threads)
-    name: Runtime = "openvino-f32" if precision == "f32" else "openvino-bf16"
-    return OnnxNetworks(files, localizer=localizer, runtime=name, open_network=opened)
 
 
 def _check_digests(folder: Path, names: list[str]) -> None:
@@ -202,3 +146,8 @@ def _check_digests(folder: Path, names: list[str]) -> None:
 
 def _channels_last(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def _run(session: onnxruntime.InferenceSession, **given: NDArray[Any]) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = session.run(None, given)[0]
+    return result

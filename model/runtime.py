@@ -1,17 +1,14 @@
-"""The choice of what runs a checkpoint's networks: ONNX Runtime, OpenVINO, or torch, which is loaded only then."""
+"""The choice of what runs a checkpoint's networks: ONNX Runtime, or torch, which is loaded only then."""
 
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from model.base_checkpoint import BaseCheckpoint, Runtime, read_config
+from model.base_checkpoint import BaseCheckpoint, read_config
 from model.embedder import Embedder
 from model.errors import ArtifactError, ArtifactMissing
 from model.preprocess import ImageLimits
-
-if TYPE_CHECKING:
-    from model.onnx_checkpoint import FileRuntime
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +19,7 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 def open_embedder(
     folder: Path,
     *,
-    runtime: Literal["auto", "openvino"] | Runtime = "auto",
+    runtime: Literal["auto", "onnx", "torch"] = "auto",
     device: str = "cpu",
     threads: int | None = None,
     limits: ImageLimits | None = None,
@@ -31,39 +28,36 @@ def open_embedder(
 
     Args:
         folder: of the checkpoint.
-        runtime: `auto` takes ONNX Runtime on the CPU where the checkpoint has ONNX files that fit it, else torch;
-            `openvino` the precision that is faster here.
+        runtime: `auto` takes ONNX Runtime on the CPU where the checkpoint has ONNX files that fit it, else torch.
         device: auto, cpu or cuda.
         threads: that one call may use; left out: one of ONNX Runtime, and what torch chooses.
         limits: of pictures.
 
     Raises:
-        ArtifactError: the checkpoint can't be used; or `runtime` runs ONNX files, and its own can't.
-        ModuleNotFoundError: `runtime` is OpenVINO's, which is not installed.
+        ArtifactError: the checkpoint can't be used; or `runtime` is `onnx`, and its ONNX files can't.
         QueryError: the device can't be used, or not by that runtime.
     """
     read_config(folder)  # what is wrong with it is not the ONNX files'
     device = device.lower()
-    is_cpu = device == "cpu" or (device == "auto" and not _may_have_gpu())
-    if runtime != "torch" and (runtime != "auto" or is_cpu):
+    if runtime == "onnx" or (runtime == "auto" and (device == "cpu" or (device == "auto" and not _may_have_gpu()))):
         try:
-            checkpoint = _load_onnx(folder, "onnx" if runtime == "auto" else runtime, threads or 1)
+            checkpoint = _load_onnx(folder, threads or 1)
             return Embedder(checkpoint, limits=limits, device="cpu" if device == "auto" else device)
         except ArtifactError as error:
             remedy = f"`python -m training export-onnx --checkpoint {folder}` makes the files"
-            if runtime != "auto":
+            if runtime == "onnx":
                 raise ArtifactError(f"{error}; {remedy}") from error
             level = logging.INFO if isinstance(error, ArtifactMissing) else logging.WARNING
             logger.log(level, "%s; %s; torch runs the networks", error, remedy)
     return _open_with_torch(folder, device, threads, limits)
 
 
-def _load_onnx(folder: Path, runtime: "FileRuntime", threads: int) -> BaseCheckpoint:
+def _load_onnx(folder: Path, threads: int) -> BaseCheckpoint:
     try:
-        from model.onnx_checkpoint import load_onnx  # noqa: PLC0415 - one of the runtimes is loaded
+        from model.onnx_checkpoint import load_onnx  # noqa: PLC0415 - one of two runtimes is loaded
     except ModuleNotFoundError as error:
         raise ArtifactMissing(f"{error.name} is not installed") from error
-    return load_onnx(folder, runtime=runtime, threads=threads)
+    return load_onnx(folder, threads=threads)
 
 
 def _open_with_torch(folder: Path, device: str, threads: int | None, limits: ImageLimits | None) -> Embedder:

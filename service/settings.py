@@ -192,10 +192,10 @@ class Settings(BaseSettings):
         default=20, ge=0, le=3600, description="How long a stop waits for the requests that are under way."
     )
     device: str = Field(default="cpu", description="Where the network runs: auto, cpu or cuda.")
-    runtime: Literal["auto", "onnx", "openvino", "openvino-f32", "openvino-bf16", "torch"] = Field(
+    runtime: Literal["auto", "onnx", "torch"] = Field(
         default="auto",
-        description="What runs the networks: onnx, on the CPU and without torch; torch; openvino, in the faster "
-        "precision, openvino-f32 or openvino-bf16; or auto, onnx where the checkpoint has its files.",
+        description="What runs the networks: onnx, on the CPU and without torch; torch; or auto, onnx where the "
+        "checkpoint has its files.",
     )
     threads: int = Field(default=1, ge=1, le=256, description="Threads that one embedding or one search may use.")
     batch_size: int = Field(

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from benchmarks.serving import processes
 from benchmarks.serving.peers.work import MAX_BATCH, Work
 from benchmarks.serving.workload import Workload
-from model.base_checkpoint import Runtime
 from model.runtime import open_embedder
 
-Encoder = Literal["onnx", "openvino-bf16", "torch", "torch in bfloat16"]
+Encoder = Literal["onnx", "torch", "torch in bfloat16"]
 STAGES = ("decode", "encode", "search")
 BATCH = MAX_BATCH
 WARM_BATCHES = 5
@@ -71,7 +70,7 @@ class Done:
 def run_ceiling(workload: Workload, *, encoder: Encoder, workers: int, seconds: float) -> Ceiling:
     """Decode, encode and search in `workers` processes of one thread, for so long.
 
-    All are the service's runtimes but `torch in bfloat16`.
+    `onnx` and `torch` are the service's runtimes. `torch in bfloat16` is not: its vectors would not be the index's.
     """
     context = multiprocessing.get_context("spawn")  # torch's threads don't live through a fork
     barrier, results = context.Barrier(workers), context.Queue()
@@ -130,7 +129,7 @@ class _Stages:
     """The work on one batch after the other."""
 
     def __init__(self, job: Job) -> None:
-        runtime: Runtime = "torch" if job.encoder == "torch in bfloat16" else job.encoder
+        runtime: Literal["onnx", "torch"] = "onnx" if job.encoder == "onnx" else "torch"
         self._embedder = open_embedder(job.folder / "checkpoint", runtime=runtime)
         self._plain = Work(job.folder)
         self._encode = self._encode_in_bfloat16 if job.encoder == "torch in bfloat16" else self._embedder.embed_pixels

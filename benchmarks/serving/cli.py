@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +26,7 @@ logger = logging.getLogger("benchmarks.serving")
 WARM_SECONDS = 3.0
 """How long a server is warmed up after its start: BentoML tunes its batching meanwhile, torch chooses kernels."""
 WARM_CLIENTS = 8
-ENCODERS: tuple[Encoder, ...] = (
-    "onnx", *(("openvino-bf16",) if find_spec("openvino") else ()), "torch", "torch in bfloat16"
-)  # fmt: skip
+ENCODERS: tuple[Encoder, ...] = ("onnx", "torch", "torch in bfloat16")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

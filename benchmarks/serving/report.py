@@ -16,7 +16,7 @@ GOAL_P50, GOAL_CPU = 0.85, 1.5
 GOAL_RATE, GOAL_CEILING = 2.0, 0.6
 """With more, at least: times the best peer's rate, at a lower p99; and with the most, the share of the ceiling."""
 
-SERVED = ("onnx", "openvino-bf16", "torch")
+SERVED = ("onnx", "torch")
 """The ceiling's encoders that the service has: ratios are to the faster one."""
 
 

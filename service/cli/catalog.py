@@ -135,17 +135,12 @@ def verify(
 
     The catalogue may be served meanwhile. The status is 0 if all is well, and else 1.
     """
-    from model.base_checkpoint import VECTOR_TOLERANCE
     from service.catalog.images import Uploads
-    from service.catalog.maintenance.verify import TOLERANCE, verify_catalog
+    from service.catalog.maintenance.verify import verify_catalog
 
+    # torch, for that reads and checks the checkpoint's weights.
     report = verify_catalog(
-        index,
-        lambda: load_embedder(checkpoint, device, "torch"),  # for that reads and checks the checkpoint's weights
-        sample=sample,
-        orphan_seconds=orphan_seconds,
-        # In bfloat16 vectors are rounded.
-        tolerance=VECTOR_TOLERANCE["openvino-bf16"] if read_settings().runtime.startswith("openvino") else TOLERANCE,
+        index, lambda: load_embedder(checkpoint, device, "torch"), sample=sample, orphan_seconds=orphan_seconds
     )
     wrong = report.wrong
     if remove_orphans:

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from model.base_checkpoint import Runtime
 from model.errors import QueryError
 from model.text import MAX_ECHO, nfc
 from service.catalog.attributes import MAX_ATTRIBUTES, MAX_VALUES
@@ -616,7 +615,7 @@ class CheckpointFacts(BaseModel):
         description="Whether it finds the shoe in a photo that has no plain margin. Otherwise such a photo is taken as "
         "a whole, or as `crop` says."
     )
-    runtime: Runtime = Field(description="What runs it.")
+    runtime: Literal["onnx", "torch"] = Field(description="What runs it.")
 
 
 class CatalogFacts(BaseModel):

@@ -17,7 +17,6 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from model.base_checkpoint import VECTOR_TOLERANCE
 from model.errors import QueryError
 from service.errors import CatalogueChanged
 
@@ -26,9 +25,8 @@ HEAD = struct.Struct("<8sI8s8s8s")
 MAX_CHARACTERS = 32 * 1024
 """Longest cursor."""
 
-TOLERANCE = VECTOR_TOLERANCE["openvino-bf16"]
-"""Largest difference between the vectors of one picture in two requests, relative to the largest number; whatever runs
-the network, for the page is of the cursor's own vector."""
+TOLERANCE = 1e-4
+"""Tolerance, relative and absolute, between the vectors of one picture in two requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,7 @@ class Cursor:
 
     def check_vector(self, vector: NDArray[np.float32]) -> None:
         """Raise QueryError unless this vector, (D,), is what is searched for."""
-        most = TOLERANCE * max(1.0, float(np.abs(self.vector).max()))
-        if vector.shape != self.vector.shape or not np.abs(vector - self.vector).max() <= most:
+        if vector.shape != self.vector.shape or not np.allclose(vector, self.vector, rtol=TOLERANCE, atol=TOLERANCE):
             raise QueryError("cursor", "the cursor is of a search for another shoe; expected that of the page before")
 
 

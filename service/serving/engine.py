@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL.Image import Image
 
-from model.base_checkpoint import VECTOR_TOLERANCE, Runtime
+from model.base_checkpoint import Runtime
 from model.catalog.columns import is_nearly_unique
 from model.cutout import Cutout
 from model.embedder import PictureEmbedder, Vector
@@ -49,6 +49,9 @@ MAX_STEPS = 16
 
 MAX_PAGE = 500
 """Shoes on a page of the catalogue."""
+
+CANARY_TOLERANCE = 1e-4
+"""Largest difference of a number of the canary's vector between two runs."""
 
 CANARY_VIEW = View(whole=True)
 """How the canary is framed: without the localizer, which runs in helper threads, where clients' photos may wait."""
@@ -406,8 +409,7 @@ class Engine:
         Raises:
             NotReady: the vector is not what it was at the start, or the store did not answer as it should.
         """
-        most = VECTOR_TOLERANCE[self.network.runtime] * max(1.0, float(np.abs(self._canary_vector).max()))
-        if not np.abs(vector - self._canary_vector).max() <= most:
+        if not np.isfinite(vector).all() or np.abs(vector - self._canary_vector).max() > CANARY_TOLERANCE:
             raise NotReady("the canary's vector is not what it was at the start")
         if self.store.info().count and not (hits and np.isfinite(hits[0].distance)):
             raise NotReady("the canary's search found no shoe in a catalogue that has some")

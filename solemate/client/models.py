@@ -256,7 +256,7 @@ class BatchLine(BaseModel):
 class CheckpointFacts(BaseModel):
     """The network that makes the vectors.
 
-    `subjects`: whether it finds the shoe in a photo; `runtime`: what runs it, such as onnx.
+    `subjects`: whether it finds the shoe in a photo; `runtime`: what runs it, onnx or torch.
     """
 
     digest: str

@@ -5,16 +5,13 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
 
 from model import runtime
-from model.base_checkpoint import VECTOR_TOLERANCE, Runtime
 from model.checkpoint import save_checkpoint
 from model.errors import ArtifactError, ArtifactMissing, QueryError
 from model.files import sha256_bytes
@@ -65,48 +62,6 @@ def test_both_give_the_same(exported: Path) -> None:
     assert localizer.size == reference.size == 32
     photos = RANDOM.integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
     np.testing.assert_allclose(localizer.masks(photos), reference.masks(photos), rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("precision", ["f32", "bf16"])
-def test_openvino_gives_the_same(exported: Path, precision: Literal["f32", "bf16"]) -> None:
-    """In float32 as ONNX Runtime does, in bfloat16 but for the rounding that is stated; in several threads at once."""
-    pytest.importorskip("openvino")
-    name: Runtime = "openvino-f32" if precision == "f32" else "openvino-bf16"
-    ours, theirs = open_embedder(exported, runtime=name), open_embedder(exported, runtime="onnx")
-    assert ours.networks.runtime == name
-    vectors, tolerance = theirs.embed_pixels(PIXELS), VECTOR_TOLERANCE[name]
-    with ThreadPoolExecutor(4) as pool:
-        for embedded in pool.map(ours.embed_pixels, [PIXELS] * 8):
-            np.testing.assert_allclose(embedded, vectors, rtol=0, atol=tolerance * np.abs(vectors).max())
-    np.testing.assert_allclose(ours.decode(vectors[:5]), theirs.decode(vectors[:5]), rtol=0, atol=tolerance)
-    localizer, reference = ours.preprocessor.localizer, theirs.preprocessor.localizer
-    assert localizer is not None
-    assert reference is not None
-    photos = RANDOM.integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
-    np.testing.assert_allclose(localizer.masks(photos), reference.masks(photos), rtol=0, atol=tolerance)
-
-
-def test_openvino_takes_the_faster_precision(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """bfloat16 where it takes 0.8 of float32's time at most, for it is rounded."""
-    openvino_network = pytest.importorskip("model.openvino_network")
-    for seconds, expected in ((0.8, "openvino-bf16"), (0.9, "openvino-f32")):
-        times = {"f32": 1.0, "bf16": seconds}
-        monkeypatch.setattr(openvino_network, "_time", lambda _file, precision, _threads: times[precision])  # noqa: B023
-        assert open_embedder(exported, runtime="openvino").networks.runtime == expected
-
-
-def test_openvino_is_timed(exported: Path) -> None:
-    """A real measurement chooses one of the two."""
-    pytest.importorskip("openvino")
-    assert open_embedder(exported, runtime="openvino").networks.runtime in {"openvino-f32", "openvino-bf16"}
-
-
-def test_openvino_is_not_installed(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked for by name is not replaced by another runtime."""
-    monkeypatch.delitem(sys.modules, "model.openvino_network", raising=False)
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ModuleNotFoundError, match="openvino"):
-        open_embedder(exported, runtime="openvino")
 
 
 def test_facts_are_the_checkpoints(exported: Path) -> None:
@@ -190,7 +145,7 @@ def test_devices(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_embedder(exported, device="cpu").networks.runtime == "onnx"
     with pytest.raises(QueryError, match="expected auto, cpu or cuda"):
         open_embedder(exported, device="abacus")
-    with pytest.raises(QueryError, match="ONNX files are run on the CPU"):
+    with pytest.raises(QueryError, match="ONNX Runtime runs on the CPU"):
         open_embedder(exported, runtime="onnx", device="cuda")
 
 

@@ -41,12 +41,7 @@ WORTH_PROCESSES = 20_000
 
 OMP_THREADS = "OMP_NUM_THREADS"
 
-RUNTIME_MODULES: Mapping[Runtime, str] = {
-    "onnx": "model.onnx_checkpoint",
-    "openvino-f32": "model.openvino_network",
-    "openvino-bf16": "model.openvino_network",
-    "torch": "model.checkpoint",
-}
+RUNTIME_MODULES: Mapping[Runtime, str] = {"onnx": "model.onnx_checkpoint", "torch": "model.checkpoint"}
 
 
 EmbeddedShoe = tuple[Shoe, Vector | BadRow]

@@ -22,7 +22,7 @@ from service.store.embedded.files import damaged_files
 from service.store.embedded.store import DATABASE, EmbeddedStore
 
 TOLERANCE = 1e-3
-"""`tolerance` of a catalogue whose vectors were made in float32.
+"""Largest distance between a vector made again and the stored one, as a share of its length plus one.
 
 The same network gives numbers that differ in the sixth digit with the batch that a picture is in, and in the fourth
 on another device."""
@@ -46,12 +46,7 @@ class CatalogReport:
 
 
 def verify_catalog(
-    catalog: Path,
-    load_embedder: Callable[[], Embedder],
-    *,
-    sample: int,
-    orphan_seconds: float,
-    tolerance: float = TOLERANCE,
+    catalog: Path, load_embedder: Callable[[], Embedder], *, sample: int, orphan_seconds: float
 ) -> CatalogReport:
     """Check the database, row by row, every digest, every picture, and some vectors against their pictures.
 
@@ -62,7 +57,6 @@ def verify_catalog(
         load_embedder: loads the checkpoint, checking its digest.
         sample: how many vectors are made again, of shoes all over the catalogue; all, if there are no more.
         orphan_seconds: how old a picture without a shoe must be: a younger one may belong to a change under way.
-        tolerance: largest distance between a vector made again and the stored one, as a share of its length plus one.
 
     Raises:
         ArtifactMissing: there is no catalogue.
@@ -80,7 +74,7 @@ def verify_catalog(
             uploads = Uploads(catalog)
             _check_pictures(store, uploads, report, orphan_seconds)
             if embedder is not None and _made_by(store, embedder, report):
-                _check_vectors(store, uploads, embedder, report, sample=sample, tolerance=tolerance)
+                _check_vectors(store, uploads, embedder, report, sample=sample)
     except ArtifactError as error:
         report.wrong.append(f"the rest could not be looked at: {error}")
     return report
@@ -109,7 +103,7 @@ def _check_pictures(store: VectorStore, uploads: Uploads, report: CatalogReport,
 
 
 def _check_vectors(
-    store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int, tolerance: float
+    store: VectorStore, uploads: Uploads, embedder: Embedder, report: CatalogReport, *, sample: int
 ) -> None:
     """Make some vectors again, from their pictures. Shoes whose pictures are gone have been reported already."""
     root, records = store.info().root, {record.item.id: record for record in store.sample(sample)}
@@ -123,7 +117,7 @@ def _check_vectors(
             else:
                 report.compared += 1
                 distance = float(np.linalg.norm(record.vector - made))
-                if not distance <= tolerance * (1 + float(np.linalg.norm(made))):
+                if not distance <= TOLERANCE * (1 + float(np.linalg.norm(made))):
                     problem = f"its vector is {distance:.3g} away from that of its picture; index it again"
             if problem is not None and _is_current(store, record.item):
                 report.wrong.append(f"shoe {shoe.id!r}: {problem}")

@@ -14,8 +14,6 @@ from PIL import Image
 from model.checkpoint import save_checkpoint
 from model.localizer import Localizer, LocalizerConfig
 from model.onnx_checkpoint import FOLDER
-from service.search.options import SearchOptions
-from service.search.pagination import decode_cursor
 from service.serving.bootstrap import open_backend
 from service.serving.generations import Live, OneProcess
 from service.settings import Settings
@@ -80,23 +78,6 @@ def test_a_service_never_loads_torch(folder: Path) -> None:
     assert shoe == "1000.1 True"
     assert photo.split()[0].startswith("100")
     assert (runtime, loaded) == ("onnx", "False"), done.stderr
-
-
-async def test_searches_in_bfloat16(folder: Path) -> None:
-    """A catalogue that was indexed in float32 is searched: the shoe is found, pages follow, and readiness holds."""
-    pytest.importorskip("openvino")
-    settings = Settings(checkpoint=folder / "checkpoint", index=folder / "catalog", runtime="openvino-bf16")
-    backend = open_backend(settings)
-    await backend.start()
-    pipeline = backend.pipeline
-    pages = [await pipeline.search_image(draw_shoe(0), SearchOptions(2))]
-    assert pages[0].next is not None
-    pages.append(await pipeline.search_image(draw_shoe(0), SearchOptions(2, cursor=decode_cursor(pages[0].next))))
-    await backend.close()
-    ids = [hit.item.id for page in pages for hit in page.hits]
-    assert ids[0] == "1000.1"
-    assert len(set(ids)) == 4
-    assert pipeline.engine.network.runtime == "openvino-bf16"
 
 
 async def test_a_reload_chooses_anew(folder: Path, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_machines_that_ask_all_the_time_are_quiet(
     client.get("/healthz")
     assert len(lines()) == 1
     caplog.set_level(logging.INFO, "service.requests")
-    monkeypatch.setattr("service.serving.engine.VECTOR_TOLERANCE", {"torch": -1.0})
+    monkeypatch.setattr("service.serving.engine.CANARY_TOLERANCE", -1)
     assert client.get("/readyz").status_code == 503
     assert len(lines()) == 2
 
