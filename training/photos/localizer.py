@@ -121,8 +121,8 @@ def train_localizer(
         localizer.parameters(), lr=training.learning_rate, weight_decay=1e-2, betas=(0.9, 0.99)
     )
     threads = training.threads or torch.get_num_threads()
-    # With a thread of torch for each processor, those that draw would take the time of its own: measured, 80 composites
-    # a second in place of 155 on two processors.
+    # A thread of torch on each processor would compete with the processes that draw: 80 composites a second on two
+    # processors, measured, and 148 with one of each (docs/results.md).
     drawing = max(1, min(MOST_DRAWING, threads // 2))
     execution = Execution(max(1, threads - drawing), choose_precision(training.precision, device))
     average = WeightAverage(localizer, training.ema_decay)
